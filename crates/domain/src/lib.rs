@@ -1,1 +1,25 @@
-//! .
+//! What things are and what is allowed.
+//!
+//! Nothing here waits, reads or writes: a decision is a pure function of the [`Snapshot`], the
+//! caller, the call and the time. The planes are handed a snapshot and the few traits in [`ports`].
+
+mod clock;
+mod id;
+mod name;
+mod policy;
+pub mod ports;
+mod snapshot;
+mod switch;
+
+pub use clock::{Clock, Stamp};
+pub use id::{
+    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, RuleId, ServerId, TeamId, TokenId,
+    UserId, WorkspaceId,
+};
+pub use name::{InvalidName, Name};
+pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
+pub use snapshot::{
+    App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity, Provision,
+    RuleAction, RuleDef, Scheme, Server, Snapshot, Token, TokenHash, Transport, User, Workspace,
+};
+pub use switch::{Subject, Switch, Switches, Target};

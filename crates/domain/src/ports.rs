@@ -1,0 +1,50 @@
+//! What the data plane asks of the rest of the program: nothing but these.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::{Identity, Snapshot, Target, WorkspaceId};
+
+/// A boxed future, since these traits stand between crates.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Proves a snapshot current.
+pub trait Gate: Send + Sync {
+    /// The snapshot without any promise: good for looking things up before the last gate.
+    fn latest(&self) -> Arc<Snapshot>;
+
+    /// A snapshot proved current by a read that began after this was called.
+    fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>>;
+}
+
+/// The store could not say whether anything has changed, so nothing may pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot tell whether permissions have changed; try again shortly")]
+pub struct GateClosed;
+
+/// Opens credentials on their way upstream.
+pub trait Secrets: Send + Sync {
+    /// The headers to attach, in clear, for one request. Fails closed.
+    fn open(
+        &self,
+        workspace: WorkspaceId,
+        identity: &Identity,
+    ) -> Result<SecretHeaders, Unopenable>;
+}
+
+/// Header names with secret values. Not printable, not serialisable.
+pub struct SecretHeaders(pub Vec<(String, Vec<u8>)>);
+
+/// The vault refused: another key, or damaged data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stored credential cannot be opened")]
+pub struct Unopenable;
+
+/// What is under way in the data plane.
+pub trait Traffic: Send + Sync {
+    /// Ends every call and stream that depends on one of the targets, which are off in the latest
+    /// snapshot already. Resolves, with how many were ended, when none of them can reach an
+    /// upstream or release another byte to its client.
+    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize>;
+}

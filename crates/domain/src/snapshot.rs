@@ -1,0 +1,222 @@
+//! All that the data plane may read, as one value that is replaced and never changed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, Name, Policy, RuleId, ServerId,
+    Switches, TeamId, TokenId, UserId, WorkspaceId,
+};
+
+/// The configuration and the switches as of one epoch.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Grows with every change; equal epochs mean equal content.
+    pub epoch: u64,
+    pub config: Arc<Config>,
+    pub switches: Arc<Switches>,
+}
+
+/// Everything but the switches.
+#[derive(Debug, Default)]
+pub struct Config {
+    pub workspaces: HashMap<Name, Arc<Workspace>>,
+    /// Every live token of every workspace, by hash.
+    pub tokens: HashMap<TokenHash, Token>,
+}
+
+/// SHA-256 of a token's text. The text itself is stored nowhere.
+pub type TokenHash = [u8; 32];
+
+/// A secret that an app presents.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub id: TokenId,
+    pub workspace: Name,
+    pub app: AppId,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A tenant.
+#[derive(Debug)]
+pub struct Workspace {
+    pub id: WorkspaceId,
+    pub name: Name,
+    pub durability: Durability,
+    pub users: HashMap<UserId, User>,
+    pub apps: HashMap<AppId, App>,
+    pub servers: HashMap<ServerId, Arc<Server>>,
+    pub identities: HashMap<IdentityId, Identity>,
+    pub gateways: HashMap<Name, Arc<Gateway>>,
+}
+
+/// What a record must have survived before a call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In the kernel, synced within 100 ms: survives the death of the process.
+    Written,
+    /// On disk: survives power loss.
+    Synced,
+}
+
+/// A person.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub id: UserId,
+    pub name: Name,
+    pub teams: BTreeSet<TeamId>,
+}
+
+/// A client that calls: here a headless agent, which acts for the person who owns it.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub id: AppId,
+    pub name: Name,
+    pub owner: UserId,
+}
+
+/// An upstream MCP server.
+#[derive(Debug)]
+pub struct Server {
+    pub id: ServerId,
+    pub name: Name,
+    pub transport: Transport,
+    pub era: EraSetting,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Streamable HTTP at this URL.
+    Http { url: String },
+    /// A child process of ours that speaks on its standard streams.
+    Stdio { command: String, args: Vec<String>, env: BTreeMap<String, String> },
+}
+
+/// Which protocol era to speak to a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EraSetting {
+    #[default]
+    Auto,
+    Modern,
+    Legacy,
+}
+
+/// A credential for one server. Opened only on its way upstream.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub id: IdentityId,
+    pub name: Name,
+    pub server: ServerId,
+    /// Whose it is; absent for one that is shared.
+    pub owner: Option<UserId>,
+    /// As the vault made it: header names and values.
+    pub sealed: Vec<u8>,
+}
+
+/// One governed URL.
+#[derive(Debug)]
+pub struct Gateway {
+    pub id: GatewayId,
+    pub name: Name,
+    /// In the order in which their tools are listed.
+    pub assignments: Vec<Arc<Assignment>>,
+    /// The teams that may use it.
+    pub teams: BTreeSet<TeamId>,
+    pub connections: HashMap<AppId, Connection>,
+    pub rules: Arc<[RuleDef]>,
+    pub policy: Policy,
+}
+
+/// A server on a gateway.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pub id: AssignmentId,
+    /// Prefix of its tools on the gateway, and its segment in the single-server URL.
+    pub alias: Name,
+    pub server: Arc<Server>,
+    pub scheme: Scheme,
+    pub tools: Provision,
+    pub prompts: Provision,
+    pub resources: Provision,
+}
+
+/// Whose credential goes upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// None: the server asks for nothing.
+    Open,
+    /// The one that the assignment names.
+    Shared(IdentityId),
+    /// The one that the caller's connection has chosen for the server.
+    Own,
+}
+
+/// Which of a server's offers of one kind an assignment exposes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provision {
+    All,
+    /// By the server's own names (for resources: URIs).
+    Named(BTreeSet<String>),
+    Nothing,
+}
+
+/// An app on a gateway.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub id: ConnectionId,
+    pub app: AppId,
+    /// The person for whom the app acts here.
+    pub user: UserId,
+    /// The credentials chosen for servers whose scheme is [`Scheme::Own`].
+    pub identities: HashMap<ServerId, IdentityId>,
+}
+
+/// A content rule, as saved. Known to compile, since it is tried before it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleDef {
+    pub id: RuleId,
+    pub name: Name,
+    /// A regular expression, matched in linear time.
+    pub pattern: String,
+    pub on_request: bool,
+    pub on_response: bool,
+    /// Exposed tool names it is limited to; absent means all.
+    pub tools: Option<BTreeSet<String>>,
+    pub action: RuleAction,
+    /// Counts and records hits without acting on them.
+    pub observe_only: bool,
+}
+
+/// What a rule does to what it finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleAction {
+    Block { message: String },
+    Hash,
+    Mask { keep_last: usize },
+    Redact,
+    Replace { with: String },
+}
+
+impl Snapshot {
+    /// Nothing configured, nothing allowed.
+    pub fn empty() -> Self {
+        Self { epoch: 0, config: Arc::default(), switches: Arc::default() }
+    }
+}
+
+impl Assignment {
+    /// The credential to use for a connection, `None` for an open server.
+    ///
+    /// # Errors
+    /// Gives `Err(())` where the connection must have chosen one and has not.
+    pub fn identity_for(&self, connection: &Connection) -> Result<Option<IdentityId>, ()> {
+        match self.scheme {
+            Scheme::Open => Ok(None),
+            Scheme::Shared(id) => Ok(Some(id)),
+            Scheme::Own => connection.identities.get(&self.server.id).copied().map(Some).ok_or(()),
+        }
+    }
+}

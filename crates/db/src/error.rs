@@ -1,0 +1,31 @@
+//! Why a statement failed.
+
+/// What a caller can do something about has a variant of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    #[error("a row with this key already exists")]
+    Duplicate,
+    #[error("a row that this one refers to, or that refers to it, stands in the way")]
+    Referenced,
+    #[error("the database is busy")]
+    Busy(#[source] sqlx::Error),
+    #[error("database request failed")]
+    Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(db) if db.is_unique_violation() => Self::Duplicate,
+            sqlx::Error::Database(db) if db.is_foreign_key_violation() => Self::Referenced,
+            sqlx::Error::Database(db) if is_busy(db.code().as_deref()) => Self::Busy(error),
+            sqlx::Error::PoolTimedOut => Self::Busy(error),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, or PostgreSQL's lock, statement and deadlock time-outs.
+fn is_busy(code: Option<&str>) -> bool {
+    matches!(code, Some("5" | "261" | "517" | "55P03" | "57014" | "40P01" | "40001"))
+}

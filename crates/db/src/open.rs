@@ -1,0 +1,247 @@
+//! Finding the database, making sure that it is sound, and bringing its schema up to date.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::epoch::EpochReader;
+use crate::transaction::Open;
+use crate::{DbError, Epochs, Tx};
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pools: Pools,
+    epochs: Arc<EpochReader>,
+    /// Held as long as the database is open.
+    _lock: Option<Arc<File>>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// Why a database cannot be used. Each text is a plain sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the database URL must begin with `sqlite:` or `postgres:`")]
+    Scheme,
+    #[error("the database URL cannot be read")]
+    Url(#[source] sqlx::Error),
+    #[error("cannot open the database file {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("another process is using the database {}", path.display())]
+    InUse { path: PathBuf },
+    #[error("the database file {} is damaged ({what}); restore it from a backup", path.display())]
+    Damaged { path: PathBuf, what: String },
+    #[error(
+        "the database was written by a newer version of Ostiary; run that version, \
+         or restore a backup made before the upgrade"
+    )]
+    Newer,
+    #[error("the database cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
+    #[error("the database schema cannot be brought up to date")]
+    Migration(#[source] MigrateError),
+}
+
+/// How long a statement waits for a lock before it is refused.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+static FOR_SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static FOR_POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+impl Db {
+    /// Opens `sqlite:PATH`, making the file where there is none, or `postgres:…`, and migrates
+    /// the schema forward.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says; nothing has been changed then, except perhaps by some migrations.
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            let path = path.split('?').next().unwrap_or(path);
+            Self::open_sqlite(Path::new(path)).await
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::open_postgres(url).await
+        } else {
+            Err(OpenError::Scheme)
+        }
+    }
+
+    /// Whether this process is the only one that can write, so that its memory is the truth.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self.pools, Pools::Sqlite { .. })
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// [`DbError::Busy`] where no connection or no lock was to be had in time.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        Ok(Tx(match &self.pools {
+            // Takes the write lock now: a read that turns into a write later cannot wait for it.
+            Pools::Sqlite { writer, .. } => {
+                Open::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            Pools::Postgres(pool) => Open::Postgres(pool.begin().await?),
+        }))
+    }
+
+    /// Begins a transaction that only reads, all of it as of one instant. Never waits for writers.
+    ///
+    /// # Errors
+    /// [`DbError::Busy`] where no connection was to be had in time.
+    pub async fn read(&self) -> Result<Tx, DbError> {
+        Ok(Tx(match &self.pools {
+            Pools::Sqlite { readers, .. } => Open::Sqlite(readers.begin().await?),
+            Pools::Postgres(pool) => Open::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
+        }))
+    }
+
+    /// The epochs as of some moment after this was called. The caller bounds the wait.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn epoch(&self) -> Result<Epochs, DbError> {
+        self.epochs.read().await
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        self.epochs.close().await;
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        create_private(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // NORMAL may lose the last commits when the power fails.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(LOCK_WAIT);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(LOCK_WAIT)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| sqlite_error(path, error))?;
+        quick_check(path, &writer).await?;
+        migrate_error(FOR_SQLITE.run(&writer).await)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(LOCK_WAIT)
+            .connect_with(options.pragma("query_only", "1"))
+            .await
+            .map_err(|error| sqlite_error(path, error))?;
+        let epochs = Arc::new(EpochReader::Sqlite(readers.clone()));
+        let lock = Some(Arc::new(lock));
+        Ok(Self { pools: Pools::Sqlite { writer, readers }, epochs, _lock: lock })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, OpenError> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(OpenError::Url)?
+            .application_name("ostiary")
+            .options([
+                ("lock_timeout", "5s"),
+                ("statement_timeout", "15s"),
+                ("idle_in_transaction_session_timeout", "30s"),
+            ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(LOCK_WAIT)
+            .connect_with(options.clone())
+            .await
+            .map_err(OpenError::Unreachable)?;
+        migrate_error(FOR_POSTGRES.run(&pool).await)?;
+        let epochs = Arc::new(EpochReader::postgres(options));
+        Ok(Self { pools: Pools::Postgres(pool), epochs, _lock: None })
+    }
+}
+
+/// SQLite readers do not wait for the writer; a few suffice for an administrator's pages.
+const READERS: u32 = 4;
+
+/// Changes are made one at a time anyway; the rest is reading for the admin API.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// One process owns the file: it answers from memory what others could change behind its back.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside);
+    let file = file.map_err(|source| OpenError::File { path: beside.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::File { path: beside, source }),
+    }
+}
+
+/// Makes the file readable by nobody else; SQLite gives its companions the same mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+async fn quick_check(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(pool)
+        .await
+        .map_err(|error| sqlite_error(path, error))?;
+    if found == "ok" {
+        Ok(())
+    } else {
+        Err(OpenError::Damaged { path: path.to_owned(), what: found })
+    }
+}
+
+fn sqlite_error(path: &Path, error: sqlx::Error) -> OpenError {
+    match &error {
+        // SQLITE_CORRUPT and SQLITE_NOTADB, with their extended codes.
+        sqlx::Error::Database(db)
+            if db
+                .code()
+                .and_then(|it| it.parse::<u32>().ok())
+                .is_some_and(|it| matches!(it & 0xff, 11 | 26)) =>
+        {
+            OpenError::Damaged { path: path.to_owned(), what: db.message().to_owned() }
+        }
+        _ => OpenError::Unreachable(error),
+    }
+}
+
+fn migrate_error(outcome: Result<(), MigrateError>) -> Result<(), OpenError> {
+    outcome.map_err(|error| match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => OpenError::Newer,
+        error => OpenError::Migration(error),
+    })
+}

@@ -1,0 +1,104 @@
+//! An open transaction: whoever opens it decides its extent.
+
+use sqlx::Connection as _;
+use sqlx::postgres::{PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+
+use crate::statement::{for_postgres, for_sqlite};
+use crate::{DbError, Sql};
+
+/// An open transaction; dropped without [`Tx::commit`], it rolls back.
+pub struct Tx(pub(crate) Open);
+
+pub(crate) enum Open {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+/// A type that a row of either database can be read into; derive [`sqlx::FromRow`] to have it.
+pub trait Record:
+    for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl<T> Record for T where
+    T: for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin
+{
+}
+
+impl Tx {
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// After an error it is unknown whether the transaction holds, except that a refused foreign
+    /// key means it does not.
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self.0 {
+            Open::Sqlite(tx) => tx.commit().await?,
+            Open::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Undoes it and waits until it is undone.
+    ///
+    /// # Errors
+    /// Where the connection is gone; the transaction then never holds.
+    pub async fn rollback(self) -> Result<(), DbError> {
+        match self.0 {
+            Open::Sqlite(tx) => tx.rollback().await?,
+            Open::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
+    /// Runs a statement; tells how many rows it touched.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub async fn execute(&mut self, sql: Sql) -> Result<u64, DbError> {
+        Ok(match &mut self.0 {
+            Open::Sqlite(tx) => for_sqlite(sql).execute(&mut **tx).await?.rows_affected(),
+            Open::Postgres(tx) => for_postgres(sql).execute(&mut **tx).await?.rows_affected(),
+        })
+    }
+
+    /// The one row, or none. More than one is a mistake in the statement.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub async fn optional<T: Record>(&mut self, sql: Sql) -> Result<Option<T>, DbError> {
+        let mut rows = self.all(sql).await?;
+        debug_assert!(rows.len() <= 1, "statement found {} rows, not one", rows.len());
+        Ok(rows.pop())
+    }
+
+    /// All rows.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub async fn all<T: Record>(&mut self, sql: Sql) -> Result<Vec<T>, DbError> {
+        Ok(match &mut self.0 {
+            Open::Sqlite(tx) => {
+                let rows = for_sqlite(sql).fetch_all(&mut **tx).await?;
+                rows.iter().map(T::from_row).collect::<Result<_, _>>()?
+            }
+            Open::Postgres(tx) => {
+                let rows = for_postgres(sql).fetch_all(&mut **tx).await?;
+                rows.iter().map(T::from_row).collect::<Result<_, _>>()?
+            }
+        })
+    }
+
+    /// Whether the connection still answers.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub async fn ping(&mut self) -> Result<(), DbError> {
+        match &mut self.0 {
+            Open::Sqlite(tx) => tx.ping().await?,
+            Open::Postgres(tx) => tx.ping().await?,
+        }
+        Ok(())
+    }
+}

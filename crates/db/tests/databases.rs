@@ -1,0 +1,299 @@
+//! What holds on both databases, and how an unusable one is refused.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use chrono::{DateTime, TimeZone as _, Utc};
+use db::testing::{self, Fresh};
+use db::{Db, DbError, Epochs, OpenError, Tx, sql};
+use serde_json::json;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn what_is_written_is_read_back_unchanged() {
+    for Fresh { db, .. } in &testing::databases().await {
+        let mut tx = db.begin().await.unwrap();
+        let workspace = workspace(&mut tx, "acme").await;
+        let gateway = gateway(&mut tx, workspace).await;
+        let written = rule(gateway);
+        insert_rule(&mut tx, workspace, &written).await;
+        tx.commit().await.unwrap();
+
+        let mut tx = db.read().await.unwrap();
+        let read: Option<Rule> = tx
+            .optional(
+                sql("SELECT id, gateway_id, pattern, on_request, tools, action, position, created_at
+                     FROM rules WHERE workspace_id = $1 AND ($2 IS NULL OR name > $2)")
+                .bind(workspace)
+                .bind(None::<String>),
+            )
+            .await
+            .unwrap();
+        assert_eq!(read, Some(written));
+    }
+}
+
+#[tokio::test]
+async fn text_sorts_by_its_bytes() {
+    for Fresh { db, .. } in &testing::databases().await {
+        let mut tx = db.begin().await.unwrap();
+        for name in ["b", "a-b", "B", "ab", "ä", "a"] {
+            workspace(&mut tx, name).await;
+        }
+        let names: Vec<(String,)> =
+            tx.all(sql("SELECT name FROM workspaces ORDER BY name")).await.unwrap();
+        let names: Vec<&str> = names.iter().map(|it| it.0.as_str()).collect();
+        assert_eq!(names, ["B", "a", "a-b", "ab", "b", "ä"]);
+    }
+}
+
+#[tokio::test]
+async fn duplicates_and_dangling_references_are_told_apart() {
+    for Fresh { db, .. } in &testing::databases().await {
+        let mut tx = db.begin().await.unwrap();
+        let acme = workspace(&mut tx, "acme").await;
+        let other = workspace(&mut tx, "other").await;
+        let gateway = gateway(&mut tx, other).await;
+        tx.commit().await.unwrap();
+
+        let mut tx = db.begin().await.unwrap();
+        let again = tx.execute(insert_workspace("acme")).await;
+        assert!(matches!(again, Err(DbError::Duplicate)), "{again:?}");
+        drop(tx);
+
+        // A row of one workspace cannot hang on a row of another.
+        let mut tx = db.begin().await.unwrap();
+        let crossed = tx.execute(rule_statement(acme, &rule(gateway))).await;
+        assert!(matches!(crossed, Err(DbError::Referenced)), "{crossed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_leaves_nothing() {
+    for Fresh { db, .. } in &testing::databases().await {
+        let mut tx = db.begin().await.unwrap();
+        workspace(&mut tx, "acme").await;
+        drop(tx);
+        let mut tx = db.begin().await.unwrap();
+        workspace(&mut tx, "acme").await;
+        tx.rollback().await.unwrap();
+        let mut tx = db.read().await.unwrap();
+        let names: Vec<(String,)> = tx.all(sql("SELECT name FROM workspaces")).await.unwrap();
+        assert_eq!(names, []);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_sees_one_instant_and_cannot_write() {
+    for Fresh { db, .. } in &testing::databases().await {
+        let mut reader = db.read().await.unwrap();
+        let count = "SELECT COUNT(*) FROM workspaces";
+        let before: Option<(i64,)> = reader.optional(sql(count)).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        workspace(&mut tx, "acme").await;
+        tx.commit().await.unwrap();
+        let after: Option<(i64,)> = reader.optional(sql(count)).await.unwrap();
+        assert_eq!((before, after), (Some((0,)), Some((0,))));
+        assert!(reader.execute(insert_workspace("other")).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn the_epoch_is_read_after_a_commit_and_after_an_abandoned_read() {
+    for Fresh { db, .. } in &testing::databases().await {
+        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 1, config: 1 });
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("UPDATE epoch SET epoch = epoch + 1")).await.unwrap();
+        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 1, config: 1 });
+        tx.commit().await.unwrap();
+        let abandoned = tokio::time::timeout(std::time::Duration::ZERO, db.epoch()).await;
+        drop(abandoned);
+        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 2, config: 1 });
+    }
+}
+
+#[tokio::test]
+async fn both_databases_end_with_the_same_tables_and_columns() {
+    let lite = testing::sqlite().await;
+    let Some(pg) = testing::postgres().await else { return };
+    let of_sqlite = "SELECT m.name, c.name, c.\"notnull\" = 0 AND c.pk = 0
+                     FROM sqlite_master m JOIN pragma_table_info(m.name) c
+                     WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%'";
+    let of_postgres = "SELECT table_name::text, column_name::text, is_nullable = 'YES'
+                       FROM information_schema.columns WHERE table_schema = current_schema()";
+    let lite = columns(&lite.db, of_sqlite).await;
+    assert!(lite.contains_key("servers"), "{lite:?}");
+    assert_eq!(lite, columns(&pg.db, of_postgres).await);
+}
+
+#[test]
+fn both_folders_hold_the_same_migrations() {
+    let names = |folder: &str| -> BTreeSet<String> {
+        let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(names("sqlite"), names("postgres"));
+}
+
+#[tokio::test]
+async fn h184_a_newer_schema_is_refused() {
+    for Fresh { db, url, folder } in testing::databases().await {
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("INSERT INTO _sqlx_migrations
+                 (version, description, installed_on, success, checksum, execution_time)
+                 SELECT 9999, 'later', installed_on, success, checksum, 0
+                 FROM _sqlx_migrations WHERE version = 1"))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        db.close().await;
+        drop(db);
+        let opened = Db::open(&url).await.err().unwrap();
+        assert!(matches!(opened, OpenError::Newer), "{opened:?}");
+        drop(folder);
+    }
+}
+
+#[tokio::test]
+async fn a_second_owner_of_a_file_is_refused_until_the_first_has_gone() {
+    let Fresh { db, url, folder } = testing::sqlite().await;
+    let second = Db::open(&url).await.err().unwrap();
+    assert!(matches!(second, OpenError::InUse { .. }), "{second:?}");
+    db.close().await;
+    drop(db);
+    Db::open(&url).await.unwrap();
+    drop(folder);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused() {
+    let Fresh { db, url, folder } = testing::sqlite().await;
+    let mut tx = db.begin().await.unwrap();
+    workspace(&mut tx, "acme").await;
+    tx.commit().await.unwrap();
+    db.close().await;
+    drop(db);
+    let path = url.strip_prefix("sqlite:").unwrap();
+    let sound = fs::read(path).unwrap();
+
+    let mut torn = sound.clone();
+    torn[5000..9000].fill(0x5a);
+    for damaged in [torn, b"not a database, but long enough to look like one".repeat(100)] {
+        fs::write(path, damaged).unwrap();
+        let opened = Db::open(&url).await.err().unwrap();
+        assert!(matches!(opened, OpenError::Damaged { .. }), "{opened:?}");
+    }
+    fs::write(path, sound).unwrap();
+    Db::open(&url).await.unwrap();
+    drop(folder);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_file_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let fresh = testing::sqlite().await;
+    let mut tx = fresh.db.begin().await.unwrap();
+    workspace(&mut tx, "acme").await;
+    tx.commit().await.unwrap();
+    let path = fresh.url.strip_prefix("sqlite:").unwrap();
+    for file in [path.to_owned(), format!("{path}-wal")] {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn other_urls_are_refused() {
+    for url in ["mysql://x", "", "/var/lib/x.db"] {
+        assert!(matches!(Db::open(url).await.err().unwrap(), OpenError::Scheme), "{url}");
+    }
+}
+
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+struct Rule {
+    id: Uuid,
+    gateway_id: Uuid,
+    pattern: String,
+    on_request: bool,
+    tools: Option<serde_json::Value>,
+    action: serde_json::Value,
+    position: i64,
+    created_at: DateTime<Utc>,
+}
+
+fn rule(gateway_id: Uuid) -> Rule {
+    Rule {
+        id: Uuid::from_u128(7),
+        gateway_id,
+        pattern: "a 'quoted' ✓".into(),
+        on_request: true,
+        tools: None,
+        action: json!({"replace": {"with": "x"}}),
+        position: -3,
+        created_at: Utc.timestamp_opt(1_700_000_000, 123_456_000).unwrap(),
+    }
+}
+
+fn rule_statement(workspace: Uuid, rule: &Rule) -> db::Sql {
+    sql("INSERT INTO rules (workspace_id, id, gateway_id, name, pattern, on_request, on_response,
+                            tools, action, observe_only, position, created_at)
+         VALUES ($1, $2, $3, 'r', $4, $5, $5, $6, $7, $5, $8, $9)")
+    .bind(workspace)
+    .bind(rule.id)
+    .bind(rule.gateway_id)
+    .bind(rule.pattern.as_str())
+    .bind(rule.on_request)
+    .bind(rule.tools.clone())
+    .bind(rule.action.clone())
+    .bind(rule.position)
+    .bind(rule.created_at)
+}
+
+async fn insert_rule(tx: &mut Tx, workspace: Uuid, rule: &Rule) {
+    assert_eq!(tx.execute(rule_statement(workspace, rule)).await.unwrap(), 1);
+}
+
+fn insert_workspace(name: &str) -> db::Sql {
+    sql("INSERT INTO workspaces (id, name, durability, created_at) VALUES ($1, $2, 'written', $3)")
+        .bind(id_of(name))
+        .bind(name)
+        .bind(Utc.timestamp_opt(1_700_000_000, 0).unwrap())
+}
+
+fn id_of(name: &str) -> Uuid {
+    Uuid::from_u128(name.bytes().fold(1, |sum, byte| sum * 256 + u128::from(byte)))
+}
+
+async fn workspace(tx: &mut Tx, name: &str) -> Uuid {
+    tx.execute(insert_workspace(name)).await.unwrap();
+    id_of(name)
+}
+
+async fn gateway(tx: &mut Tx, workspace: Uuid) -> Uuid {
+    let id = Uuid::from_u128(2);
+    tx.execute(
+        sql("INSERT INTO gateways (workspace_id, id, name, created_at) VALUES ($1, $2, 'g', $3)")
+            .bind(workspace)
+            .bind(id)
+            .bind(Utc.timestamp_opt(1_700_000_000, 0).unwrap()),
+    )
+    .await
+    .unwrap();
+    id
+}
+
+async fn columns(db: &Db, statement: &'static str) -> BTreeMap<String, BTreeMap<String, bool>> {
+    let mut tx = db.read().await.unwrap();
+    let rows: Vec<(String, String, bool)> = tx.all(sql(statement)).await.unwrap();
+    let mut tables: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
+    for (table, column, nullable) in rows {
+        if !table.starts_with("_sqlx") {
+            tables.entry(table).or_default().insert(column, nullable);
+        }
+    }
+    tables
+}

@@ -1,0 +1,86 @@
+//! Content blocks and tools for clients that are older than what they are sent.
+
+use bytes::Bytes;
+
+use crate::json::{self, Kind, Raw};
+use crate::revision::Revision;
+use crate::splice::Splice;
+
+/// A `tools/call` result: blocks first, then `structuredContent`, whose text takes its place where
+/// no text says the same already.
+pub(super) fn downgrade_call_result(splice: &mut Splice, result: Raw<'_>, revision: Revision) {
+    let content = result.get("content").filter(|content| content.kind() == Kind::Array);
+    let mut has_text = false;
+    for block in content.into_iter().flat_map(Raw::items) {
+        has_text |= is_type(block, "text");
+        has_text |= downgrade_block(splice, block, revision);
+    }
+    let Some(structured) = result.get("structuredContent") else { return };
+    if has_structured_content(revision) && structured.is_object() {
+        return;
+    }
+    splice.remove_member(result, "structuredContent");
+    if has_text {
+        return;
+    }
+    let block = text_block(structured.text());
+    match content {
+        Some(content) => splice.append_item(content, block),
+        None => {
+            let items = [&b"["[..], &block, &b"]"[..]].concat();
+            splice.set_member(result, "content", items);
+        }
+    }
+}
+
+/// One tool of a `tools/list` result. Its output schema goes whenever its structured content would.
+pub(super) fn downgrade_tool(splice: &mut Splice, tool: Raw<'_>, revision: Revision) {
+    let Some(schema) = tool.get("outputSchema") else { return };
+    if !has_structured_content(revision) || !is_type(schema, "object") {
+        splice.remove_member(tool, "outputSchema");
+    }
+}
+
+/// Replaces a block that `revision` does not know by a text, and says whether it did.
+pub(super) fn downgrade_block(splice: &mut Splice, block: Raw<'_>, revision: Revision) -> bool {
+    let text = match block.get("type").and_then(Raw::str).as_deref() {
+        Some("resource_link") if revision < Revision::V2025_06_18 => link_text(block),
+        Some("audio") if revision < Revision::V2025_03_26 => audio_text(block),
+        _ => return false,
+    };
+    splice.replace_value(block, text_block(&text));
+    true
+}
+
+fn has_structured_content(revision: Revision) -> bool {
+    revision >= Revision::V2025_06_18
+}
+
+fn is_type(value: Raw<'_>, name: &str) -> bool {
+    value.get("type").and_then(Raw::str).as_deref() == Some(name)
+}
+
+fn link_text(block: Raw<'_>) -> String {
+    let member = |key| block.get(key).and_then(Raw::str).unwrap_or_default();
+    let mut text = format!("{} <{}>", member("name"), member("uri"));
+    let description = member("description");
+    if !description.is_empty() {
+        text.push_str(": ");
+        text.push_str(&description);
+    }
+    text
+}
+
+fn audio_text(block: Raw<'_>) -> String {
+    let mime = block.get("mimeType").and_then(Raw::str).unwrap_or_default();
+    // Four base64 digits carry three bytes.
+    let encoded = block.get("data").map_or(0, |data| data.bytes().len().saturating_sub(2));
+    format!("[audio {mime}, about {} bytes]", encoded / 4 * 3)
+}
+
+fn text_block(text: &str) -> Bytes {
+    let mut out = b"{\"type\":\"text\",\"text\":".to_vec();
+    json::quote_into(&mut out, text);
+    out.push(b'}');
+    out.into()
+}

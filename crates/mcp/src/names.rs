@@ -1,0 +1,178 @@
+//! The names under which an aggregated gateway shows what its servers offer.
+//!
+//! A tool or prompt `name` of the server with alias `files` is shown as `files__name`. An alias has
+//! no underscore, so the first `__` ends it and two servers cannot meet. Where that form is not
+//! usable (longer than 64 bytes, which some model APIs do not take, or other characters than
+//! `A-Z a-z 0-9 _ . -`) the name is shortened, foreign characters become `_`, and `_` with eight hex
+//! digits of SHA-256 over alias and name is added. A plain name that already ends like that gets a
+//! digest too, so a server cannot choose a name that another tool's shortened form would have.
+//!
+//! A resource URI is shown as `files+file:///x`, which is a URI again since aliases start with a
+//! letter. A template of RFC 6570 stays one, and what it expands to leads back to its server.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use aws_lc_rs::digest;
+
+/// The longest exposed name, in bytes.
+pub const MAX_EXPOSED_BYTES: usize = 64;
+
+/// A server's own name longer than this is refused.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// The name under which a tool or prompt is shown. Equal input gives equal output, always.
+pub fn exposed(alias: &str, name: &str) -> String {
+    let plain = format!("{alias}{SEPARATOR}{name}");
+    let fits = plain.len() <= MAX_EXPOSED_BYTES && !name.is_empty();
+    if fits && name.bytes().all(is_plain) && !ends_like_digest(name) {
+        return plain;
+    }
+    let clean = |text: &str, most: usize| -> String {
+        text.bytes().take(most).map(|b| if is_plain(b) { char::from(b) } else { '_' }).collect()
+    };
+    let alias_part = clean(alias, MAX_ALIAS_PART);
+    let room = MAX_EXPOSED_BYTES - DIGEST_BYTES - SEPARATOR.len() - alias_part.len();
+    format!("{alias_part}{SEPARATOR}{}{}", clean(name, room), digest_suffix(alias, name))
+}
+
+/// The URI under which a resource or resource template is shown.
+pub fn exposed_uri(alias: &str, uri: &str) -> String {
+    format!("{alias}+{uri}")
+}
+
+/// Alias and URI of an exposed URI.
+pub fn split_uri(exposed: &str) -> Option<(&str, &str)> {
+    let (alias, uri) = exposed.split_once('+')?;
+    (is_alias(alias) && !uri.is_empty()).then_some((alias, uri))
+}
+
+/// Whether a text can be an alias: 1 to 63 of `a-z`, `0-9` and `-`.
+pub fn is_alias(text: &str) -> bool {
+    let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    (1..=63).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Exposed names and what they stand for. Each name stands for one thing, or it is not there.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    by_exposed: HashMap<String, (String, String)>,
+    refused: Vec<Refused>,
+}
+
+/// What is not shown, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub alias: String,
+    pub name: String,
+    pub reason: RefusedName,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedName {
+    #[error("name is empty, longer than {MAX_NAME_BYTES} bytes, or holds control characters")]
+    Unusable,
+    #[error("the server lists the name twice")]
+    Twice,
+    #[error("the exposed name would be that of another")]
+    Collision,
+}
+
+impl Names {
+    /// Takes (alias, name) pairs. A second pair that equals a first is refused; if different pairs
+    /// would get one exposed name, all of them are, so that none can take another's place.
+    pub fn build<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut names = Self::default();
+        let mut collided = Vec::new();
+        for (alias, name) in pairs {
+            if !is_usable(name) || !is_alias(alias) {
+                names.refuse(alias, name, RefusedName::Unusable);
+                continue;
+            }
+            match names.by_exposed.entry(exposed(alias, name)) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert((alias.to_owned(), name.to_owned()));
+                }
+                Entry::Occupied(taken) => {
+                    let is_same = taken.get().0 == alias && taken.get().1 == name;
+                    if !is_same {
+                        collided.push(taken.key().clone());
+                    }
+                    let reason = if is_same { RefusedName::Twice } else { RefusedName::Collision };
+                    names.refuse(alias, name, reason);
+                }
+            }
+        }
+        for exposed in collided {
+            if let Some((alias, name)) = names.by_exposed.remove(&exposed) {
+                names.refuse(&alias, &name, RefusedName::Collision);
+            }
+        }
+        names
+    }
+
+    /// Alias and the server's own name of an exposed name.
+    pub fn resolve(&self, exposed: &str) -> Option<(&str, &str)> {
+        self.by_exposed.get(exposed).map(|(alias, name)| (alias.as_str(), name.as_str()))
+    }
+
+    /// The exposed name of what a server calls `name`, if it is shown.
+    pub fn exposed(&self, alias: &str, name: &str) -> Option<String> {
+        let exposed = exposed(alias, name);
+        (self.resolve(&exposed) == Some((alias, name))).then_some(exposed)
+    }
+
+    /// What is not shown, for the administrators.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_exposed.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_exposed.is_empty()
+    }
+
+    fn refuse(&mut self, alias: &str, name: &str, reason: RefusedName) {
+        let (alias, name) = (alias.to_owned(), name.to_owned());
+        self.refused.push(Refused { alias, name, reason });
+    }
+}
+
+const SEPARATOR: &str = "__";
+
+/// `_` and eight hex digits.
+const DIGEST_BYTES: usize = 9;
+
+/// What is kept of an alias in a shortened name; leaves room for 21 bytes of the name.
+const MAX_ALIAS_PART: usize = 32;
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+fn is_usable(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+fn ends_like_digest(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let suffix = bytes.len().checked_sub(DIGEST_BYTES).and_then(|at| bytes.get(at..));
+    suffix.and_then(<[u8]>::split_first).is_some_and(|(first, hex)| {
+        *first == b'_' && hex.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
+fn digest_suffix(alias: &str, name: &str) -> String {
+    // An alias has no NUL, so the pair is told apart.
+    let text = format!("{alias}\0{name}");
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let mut suffix = String::with_capacity(DIGEST_BYTES);
+    suffix.push('_');
+    for byte in digest.as_ref().iter().take(4) {
+        suffix.push_str(&format!("{byte:02x}"));
+    }
+    suffix
+}

@@ -1,0 +1,305 @@
+//! Edits to a body that leave the rest of it where it is.
+//!
+//! A [`Splice`] collects edits and [`Splice::finish`] cuts the body once: what was not edited is
+//! handed on as slices of the same buffer, byte for byte. Edits may be made in any order. The last
+//! edit of a member wins; an edit inside a value that is itself replaced or removed is lost with it.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::json::{self, Member, Raw, Spans};
+
+/// Edits over one body.
+#[derive(Clone, Debug)]
+pub struct Splice {
+    body: Bytes,
+    replaced: Vec<Edit>,
+    objects: Vec<ObjectEdit>,
+    arrays: Vec<ArrayEdit>,
+}
+
+impl Splice {
+    pub fn new(body: Bytes) -> Self {
+        Self { body, replaced: Vec::new(), objects: Vec::new(), arrays: Vec::new() }
+    }
+
+    /// The body as it was before all edits.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    pub fn is_unchanged(&self) -> bool {
+        self.replaced.is_empty() && self.objects.is_empty() && self.arrays.is_empty()
+    }
+
+    /// Puts `with` where `range` of the body was. Ranges must not cut each other in part; of two
+    /// that lie in one another the outer one counts.
+    pub fn replace(&mut self, range: Range<usize>, with: impl Into<Bytes>) {
+        let with = with.into();
+        match self.replaced.iter_mut().find(|edit| edit.range == range) {
+            Some(edit) => edit.with = with,
+            None => self.replaced.push(Edit { range, with }),
+        }
+    }
+
+    /// Puts `with` in the place of a value.
+    ///
+    /// # Panics
+    /// If `value` was not cut from this body.
+    pub fn replace_value(&mut self, value: Raw<'_>, with: impl Into<Bytes>) {
+        let range = self.range_of(value);
+        self.replace(range, with);
+    }
+
+    /// Sets a member to raw JSON: in its place if the object has it, else as its first member.
+    ///
+    /// # Panics
+    /// If `object` was not cut from this body.
+    pub fn set_member(&mut self, object: Raw<'_>, key: &str, value: impl Into<Bytes>) {
+        self.edit_member(object, key, Some(value.into()));
+    }
+
+    /// Takes a member away with its comma, if the object has it.
+    ///
+    /// # Panics
+    /// If `object` was not cut from this body.
+    pub fn remove_member(&mut self, object: Raw<'_>, key: &str) {
+        self.edit_member(object, key, None);
+    }
+
+    /// Takes away the members whose names are not in `known` but equal one of them when case is
+    /// ignored (`Method`, or `paramſ` with U+017F). To us they are unknown members; an upstream
+    /// whose JSON library ignores case would prefer them to the ones that policy has seen.
+    ///
+    /// # Panics
+    /// If `object` was not cut from this body.
+    pub fn remove_lookalikes(&mut self, object: Raw<'_>, known: &[&str]) {
+        for (name, _) in object.members() {
+            if !known.contains(&&*name) && known.iter().any(|known| is_lookalike(&name, known)) {
+                self.remove_member(object, &name);
+            }
+        }
+    }
+
+    /// Adds raw JSON as the last item of an array.
+    ///
+    /// # Panics
+    /// If `array` was not cut from this body.
+    pub fn append_item(&mut self, array: Raw<'_>, item: impl Into<Bytes>) {
+        let range = self.range_of(array);
+        let item = item.into();
+        match self.arrays.iter_mut().find(|edit| edit.range == range) {
+            Some(edit) => edit.appended.push(item),
+            None => self.arrays.push(ArrayEdit { range, appended: vec![item] }),
+        }
+    }
+
+    /// The edited body, in parts.
+    pub fn finish(self) -> Spliced {
+        if self.is_unchanged() {
+            return Spliced(vec![self.body]);
+        }
+        let mut edits = self.replaced;
+        for object in &self.objects {
+            object.edits(&self.body, &mut edits);
+        }
+        for array in &self.arrays {
+            array.edits(&self.body, &mut edits);
+        }
+        // An insertion stands before what starts at the same byte, an outer edit before an inner.
+        edits.sort_by_key(|edit| {
+            let Range { start, end } = edit.range;
+            (start, end > start, std::cmp::Reverse(end))
+        });
+        let mut parts = Vec::with_capacity(edits.len() * 2 + 1);
+        let mut done = 0;
+        for Edit { range, with } in edits {
+            if range.start < done || range.end > self.body.len() || range.start > range.end {
+                continue;
+            }
+            push_part(&mut parts, self.body.slice(done..range.start));
+            push_part(&mut parts, with);
+            done = range.end;
+        }
+        push_part(&mut parts, self.body.slice(done..));
+        Spliced(parts)
+    }
+
+    fn edit_member(&mut self, object: Raw<'_>, key: &str, value: Option<Bytes>) {
+        let range = self.range_of(object);
+        let index = self.objects.iter().position(|edit| edit.range == range);
+        let index = index.unwrap_or_else(|| {
+            self.objects.push(ObjectEdit { range, changes: Vec::new() });
+            self.objects.len() - 1
+        });
+        let Some(edit) = self.objects.get_mut(index) else { return };
+        match edit.changes.iter_mut().find(|(name, _)| name == key) {
+            Some((_, change)) => *change = value,
+            None => edit.changes.push((key.to_owned(), value)),
+        }
+    }
+
+    fn range_of(&self, value: Raw<'_>) -> Range<usize> {
+        value.range_in(&self.body).expect("a value is edited in the body that it was cut from")
+    }
+}
+
+/// A body in parts, to be sent one after the other.
+#[derive(Clone, Debug)]
+pub struct Spliced(Vec<Bytes>);
+
+impl Spliced {
+    /// The length of all parts together, in bytes.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn parts(&self) -> &[Bytes] {
+        &self.0
+    }
+
+    pub fn into_parts(self) -> Vec<Bytes> {
+        self.0
+    }
+
+    /// The body in one piece; copied only if it has more than one part.
+    pub fn into_bytes(mut self) -> Bytes {
+        if self.0.len() == 1
+            && let Some(only) = self.0.pop()
+        {
+            return only;
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        for part in &self.0 {
+            whole.extend_from_slice(part);
+        }
+        whole.freeze()
+    }
+}
+
+impl From<Bytes> for Spliced {
+    fn from(body: Bytes) -> Self {
+        Self(vec![body])
+    }
+}
+
+impl From<Vec<Bytes>> for Spliced {
+    fn from(parts: Vec<Bytes>) -> Self {
+        Self(parts)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Edit {
+    range: Range<usize>,
+    with: Bytes,
+}
+
+/// What becomes of the members of one object.
+#[derive(Clone, Debug)]
+struct ObjectEdit {
+    range: Range<usize>,
+    /// Name and new value; `None` takes the member away.
+    changes: Vec<(String, Option<Bytes>)>,
+}
+
+impl ObjectEdit {
+    fn edits(&self, body: &Bytes, edits: &mut Vec<Edit>) {
+        let object = body.get(self.range.clone()).unwrap_or_default();
+        let base = self.range.start;
+        let members: Vec<Member> = Spans::new(object).collect();
+        let mut used = vec![false; self.changes.len()];
+        let mut kept_any = false;
+        // Where the removal of a run of members begins, if one is open.
+        let mut removing_from = None;
+        let mut last_kept_end = None;
+        for member in &members {
+            let change = self.changes.iter().position(|(name, _)| member.is_named(object, name));
+            if let Some(used) = change.and_then(|index| used.get_mut(index)) {
+                *used = true;
+            }
+            match change.and_then(|index| self.changes.get(index)) {
+                Some((_, None)) => {
+                    removing_from.get_or_insert(base + member.name.start);
+                    continue;
+                }
+                Some((_, Some(value))) => {
+                    let range = base + member.value.start..base + member.value.end;
+                    edits.push(Edit { range, with: value.clone() });
+                }
+                None => {}
+            }
+            // A run before a member that stays goes with the comma behind it.
+            if let Some(start) = removing_from.take() {
+                edits.push(Edit { range: start..base + member.name.start, with: Bytes::new() });
+            }
+            kept_any = true;
+            last_kept_end = Some(base + member.value.end);
+        }
+        if let (Some(start), Some(last)) = (removing_from, members.last()) {
+            // A run at the end goes with the comma before it.
+            let start = last_kept_end.unwrap_or(start);
+            edits.push(Edit { range: start..base + last.value.end, with: Bytes::new() });
+        }
+        let mut inserted = Vec::new();
+        for (used, (name, value)) in used.iter().zip(&self.changes) {
+            let (false, Some(value)) = (*used, value) else { continue };
+            if !inserted.is_empty() {
+                inserted.push(b',');
+            }
+            json::quote_into(&mut inserted, name);
+            inserted.push(b':');
+            inserted.extend_from_slice(value);
+        }
+        if !inserted.is_empty() {
+            if kept_any {
+                inserted.push(b',');
+            }
+            edits.push(Edit { range: base + 1..base + 1, with: inserted.into() });
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ArrayEdit {
+    range: Range<usize>,
+    appended: Vec<Bytes>,
+}
+
+impl ArrayEdit {
+    fn edits(&self, body: &Bytes, edits: &mut Vec<Edit>) {
+        let array = Raw::trusted(body.get(self.range.clone()).unwrap_or_default());
+        let last = array.items().last().and_then(|item| item.range_in(body));
+        let mut with = Vec::new();
+        for item in &self.appended {
+            if last.is_some() || !with.is_empty() {
+                with.push(b',');
+            }
+            with.extend_from_slice(item);
+        }
+        // Before the closing bracket, so that no edit of the last item touches the same place.
+        let at = self.range.end.saturating_sub(1);
+        edits.push(Edit { range: at..at, with: with.into() });
+    }
+}
+
+fn push_part(parts: &mut Vec<Bytes>, part: Bytes) {
+    if !part.is_empty() {
+        parts.push(part);
+    }
+}
+
+/// Equal when case is ignored as lenient JSON libraries do: ASCII, U+017F as `s`, U+212A as `k`.
+fn is_lookalike(name: &str, known: &str) -> bool {
+    let fold = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(known.chars().map(fold))
+}

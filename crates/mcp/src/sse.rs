@@ -1,0 +1,256 @@
+//! Server-sent events: a decoder for any chunking, and an encoder that cannot be injected into.
+//!
+//! The decoder follows the HTML standard ("Parsing an event stream"): lines end with LF, CR or CRLF,
+//! a byte order mark may come first, comments are dropped, what is unfinished at the end of the
+//! stream is dropped too. One deviation: a block that sets only `id` or `retry` is handed out as an
+//! event with empty data, since MCP primes streams with one. Data that lies on one line within one
+//! chunk is a slice of that chunk; everything else is copied once.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::splice::Spliced;
+
+/// One event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The `id` of this event, if it has one; it may be empty, which resets the last id.
+    pub id: Option<Bytes>,
+    /// The `event` name; absent means `message`.
+    pub event: Option<Bytes>,
+    /// The data lines joined by LF. Empty for an event that only sets `id` or `retry`.
+    pub data: Bytes,
+    /// How long to wait before connecting again, in milliseconds.
+    pub retry_ms: Option<u64>,
+}
+
+impl Event {
+    /// Whether it is a message as MCP sends them: named `message` or not at all, with data.
+    pub fn is_message(&self) -> bool {
+        !self.data.is_empty() && self.event.as_ref().is_none_or(|name| name == &b"message"[..])
+    }
+}
+
+/// Why a stream cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SseError {
+    #[error("event is longer than {limit} bytes")]
+    TooLong { limit: usize },
+}
+
+/// Turns chunks into events. After an error it stays in error.
+#[derive(Debug)]
+pub struct Decoder {
+    limit: usize,
+    chunk: Bytes,
+    /// The line that the last chunk did not end.
+    line: BytesMut,
+    /// Whether the last line ended with CR, so that an LF right behind it belongs to it.
+    after_cr: bool,
+    is_first_line: bool,
+    /// Bytes of all lines of the current event.
+    size: usize,
+    event: Event,
+    has_data: bool,
+    /// Holds the joined data once there is more than one line.
+    joined: BytesMut,
+    has_failed: bool,
+}
+
+impl Decoder {
+    /// A decoder that refuses events of more than `limit` bytes, names and line ends included.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            chunk: Bytes::new(),
+            line: BytesMut::new(),
+            after_cr: false,
+            is_first_line: true,
+            size: 0,
+            event: Event::default(),
+            has_data: false,
+            joined: BytesMut::new(),
+            has_failed: false,
+        }
+    }
+
+    /// Takes the next chunk. Read all events out before the next push.
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.chunk.is_empty() {
+            self.chunk = chunk;
+        } else {
+            let mut both = BytesMut::with_capacity(self.chunk.len() + chunk.len());
+            both.extend_from_slice(&self.chunk);
+            both.extend_from_slice(&chunk);
+            self.chunk = both.freeze();
+        }
+    }
+
+    /// The next complete event; `None` means that another chunk is needed.
+    ///
+    /// # Errors
+    /// An event that is too long, complete or not.
+    pub fn next_event(&mut self) -> Result<Option<Event>, SseError> {
+        if self.has_failed {
+            return Err(SseError::TooLong { limit: self.limit });
+        }
+        while let Some(line) = self.next_line()? {
+            if !line.is_empty() {
+                self.field(&line);
+            } else if let Some(event) = self.dispatch() {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_line(&mut self) -> Result<Option<Bytes>, SseError> {
+        if self.after_cr && !self.chunk.is_empty() {
+            self.after_cr = false;
+            if self.chunk.first() == Some(&b'\n') {
+                self.chunk = self.chunk.slice(1..);
+            }
+        }
+        let end = memchr::memchr2(b'\n', b'\r', &self.chunk);
+        let length = end.unwrap_or(self.chunk.len());
+        let is_comment = self.line.first().or(self.chunk.first()) == Some(&b':');
+        if self.size + self.line.len() + length > self.limit && !is_comment {
+            self.has_failed = true;
+            return Err(SseError::TooLong { limit: self.limit });
+        }
+        let Some(end) = end else {
+            // Of a comment, only its being one is kept.
+            let keep = if is_comment { usize::from(self.line.is_empty()) } else { length };
+            self.line.extend_from_slice(self.chunk.get(..keep.min(length)).unwrap_or_default());
+            self.chunk = Bytes::new();
+            return Ok(None);
+        };
+        self.after_cr = self.chunk.get(end) == Some(&b'\r');
+        let mut line = self.chunk.slice(..end);
+        self.chunk = self.chunk.slice(end + 1..);
+        if !self.line.is_empty() {
+            self.line.extend_from_slice(&line);
+            line = self.line.split().freeze();
+        }
+        if std::mem::take(&mut self.is_first_line) && line.starts_with(b"\xef\xbb\xbf") {
+            line = line.slice(3..);
+        }
+        if !is_comment {
+            self.size += line.len() + 1;
+        }
+        Ok(Some(line))
+    }
+
+    fn field(&mut self, line: &Bytes) {
+        let colon = memchr::memchr(b':', line.get(..line.len().min(16)).unwrap_or(line));
+        let (name, value) = match colon {
+            Some(0) => return,
+            Some(at) => {
+                let blank = usize::from(line.get(at + 1) == Some(&b' '));
+                (line.get(..at).unwrap_or_default(), line.slice(at + 1 + blank..))
+            }
+            None => (&line[..], Bytes::new()),
+        };
+        match name {
+            b"data" => self.data(value),
+            b"event" => self.event.event = Some(value),
+            b"id" if !value.contains(&0) => self.event.id = Some(value),
+            b"retry" => {
+                let digits = value.iter().all(u8::is_ascii_digit);
+                let text = std::str::from_utf8(&value).ok().filter(|_| digits);
+                if let Some(ms) = text.and_then(|text| text.parse().ok()) {
+                    self.event.retry_ms = Some(ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn data(&mut self, value: Bytes) {
+        if !std::mem::replace(&mut self.has_data, true) {
+            self.event.data = value;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(&std::mem::take(&mut self.event.data));
+        }
+        self.joined.put_u8(b'\n');
+        self.joined.extend_from_slice(&value);
+    }
+
+    fn dispatch(&mut self) -> Option<Event> {
+        self.size = 0;
+        let mut event = std::mem::take(&mut self.event);
+        if !self.joined.is_empty() {
+            event.data = self.joined.split().freeze();
+        }
+        let has_data = std::mem::take(&mut self.has_data);
+        (has_data || event.id.is_some() || event.retry_ms.is_some()).then_some(event)
+    }
+}
+
+/// A comment, to be sent so that nobody on the way thinks the stream dead.
+pub const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
+
+/// An event with nothing but data. Each line of the data gets a field of its own, so that no text
+/// can end the event or start another field; CR and CRLF become LF.
+pub fn event(data: &[u8]) -> Bytes {
+    event_with(None, None, data)
+}
+
+/// An event with id and name. Of both, control characters are left out.
+pub fn event_with(id: Option<&str>, name: Option<&str>, data: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(data.len() + 64);
+    field_into(&mut out, b"event: ", name);
+    field_into(&mut out, b"id: ", id);
+    data_into(&mut out, data);
+    out.freeze()
+}
+
+/// An event without data, which tells the client its place in the stream and, if it should come
+/// back, after how many milliseconds.
+pub fn prime(id: &str, retry_ms: Option<u64>) -> Bytes {
+    let mut out = BytesMut::with_capacity(id.len() + 48);
+    field_into(&mut out, b"id: ", Some(id));
+    if let Some(ms) = retry_ms {
+        field_into(&mut out, b"retry: ", Some(&ms.to_string()));
+    }
+    data_into(&mut out, b"");
+    out.freeze()
+}
+
+/// An event around a body in parts, which are not copied unless they hold line ends.
+pub fn frame(id: Option<&str>, body: Spliced) -> Spliced {
+    let has_line_ends = |part: &Bytes| memchr::memchr2(b'\n', b'\r', part).is_some();
+    if body.parts().iter().any(has_line_ends) {
+        return event_with(id, None, &body.into_bytes()).into();
+    }
+    let mut head = BytesMut::new();
+    field_into(&mut head, b"id: ", id);
+    head.extend_from_slice(b"data: ");
+    let mut parts = Vec::with_capacity(body.parts().len() + 2);
+    parts.push(head.freeze());
+    parts.extend(body.into_parts());
+    parts.push(Bytes::from_static(b"\n\n"));
+    parts.into()
+}
+
+fn field_into(out: &mut BytesMut, name: &[u8], value: Option<&str>) {
+    let Some(value) = value else { return };
+    out.extend_from_slice(name);
+    let clean = value.bytes().filter(|b| !b.is_ascii_control());
+    out.extend(clean);
+    out.put_u8(b'\n');
+}
+
+fn data_into(out: &mut BytesMut, mut data: &[u8]) {
+    loop {
+        let end = memchr::memchr2(b'\n', b'\r', data);
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(data.get(..end.unwrap_or(data.len())).unwrap_or_default());
+        out.put_u8(b'\n');
+        let Some(end) = end else { break };
+        let crlf = data.get(end..end + 2) == Some(b"\r\n");
+        data = data.get(end + 1 + usize::from(crlf)..).unwrap_or_default();
+    }
+    out.put_u8(b'\n');
+}

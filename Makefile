@@ -1,0 +1,20 @@
+# What people and machines call. Each target is one script; see its head for what it does.
+.PHONY: build conformance fmt lint test tools
+
+build: ## The release binary, with the console in it
+	scripts/build.sh --release
+
+test: ## Everything that must hold before a change lands
+	@scripts/test.sh
+
+conformance: ## The MCP conformance suite, directly and through the gateway
+	@scripts/conformance.sh
+
+fmt: ## Formats the sources
+	cargo fmt --all
+
+lint: ## What the compiler and clippy have to say, as in `make test`
+	cargo clippy --workspace --all-targets -- -D warnings
+
+tools: ## Installs what the tests need into .tools
+	@scripts/tools.sh test

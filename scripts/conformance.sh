@@ -3,7 +3,7 @@
 #
 #   scripts/conformance.sh URL [--all]   against a server that runs
 #   scripts/conformance.sh               against our own: first the fixture itself, which must pass
-#                                        all; then the gateway, in front of the fixture and
+#                                        all that the suite has; then the gateway, in front of the fixture and
 #                                        of views of it that know one era only
 #
 # The gateway is $OSTIARY_BIN; without it the debug build, made here. Nothing is expected to fail.
@@ -32,7 +32,7 @@ main() {
     legacy=$url
     start modern "$bin/era-lock" "$fixture" modern
     modern=$url
-    run "the fixture" "$fixture"
+    run "the fixture" "$fixture" --all
     gateway
     if "$OSTIARY_BIN" dev --help 2>/dev/null | grep -q -- --upstream; then
         through both "$fixture"

@@ -47,15 +47,31 @@ const changes = {
   },
 };
 
-const modern = createMcpHandler(() => newServer({ changes }), { legacy: 'reject' });
+const modern = createMcpHandler(() => newServer({ era: 'modern', changes }), { legacy: 'reject' });
 
 async function answer(request) {
   if (new URL(request.url).pathname !== '/mcp') return new Response(null, { status: 404 });
   return (
     hostHeaderValidationResponse(request, localhostAllowedHostnames()) ??
     originValidationResponse(request, localhostAllowedOrigins()) ??
-    ((await isLegacyRequest(request)) ? answerLegacy(request) : modern.fetch(request))
+    ((await isLegacyRequest(request)) ? answerLegacy(request) : answerModern(request))
   );
+}
+
+/** A task is not a tool's result, and has no `content`; the SDK knows only the latter. */
+async function answerModern(request) {
+  const response = await modern.fetch(request);
+  if (!response.headers.get('content-type')?.startsWith('application/json')) return response;
+  const message = await response.json();
+  if (message.result?.resultType === 'task') delete message.result.content;
+  return Response.json(message, { status: response.status, headers: plain(response.headers) });
+}
+
+/** Without what describes the body that was replaced. */
+function plain(headers) {
+  const copy = new Headers(headers);
+  copy.delete('content-length');
+  return copy;
 }
 
 async function answerLegacy(request) {
@@ -73,7 +89,7 @@ async function answerLegacy(request) {
 /** The session counts only once the transport has seen a valid `initialize`. */
 async function openSession() {
   const watched = new Set();
-  const server = newServer({ changes, watched });
+  const server = newServer({ era: 'legacy', changes, watched });
   const transport = new WebStandardStreamableHTTPServerTransport({
     sessionIdGenerator: randomUUID,
     onsessioninitialized: (id) => sessions.set(id, { server, transport, watched }),
@@ -93,7 +109,7 @@ function listen() {
 }
 
 if (process.argv.includes('--stdio')) {
-  serveStdio(() => newServer({ changes, watched: new Set() }));
+  serveStdio(({ era }) => newServer({ era, changes, watched: new Set() }));
 } else {
   listen();
 }

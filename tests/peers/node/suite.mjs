@@ -7,7 +7,7 @@
 // that is run is required. Nothing is expected to fail. The last line counts scenarios.
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,7 +45,9 @@ for (const set of SETS) {
   const cells = [set.padEnd(12), right(required.length, 9), right(required.length - failed.length, 7)];
   cells.push(right(failed.length, 7), right(checks, 7), ` ${others.length} failing`);
   console.log(cells.join(' '));
-  for (const { name, problems } of failed) console.log([`  FAILED ${name}`, ...problems].join('\n    '));
+  for (const { name, problems } of failed) {
+    console.log([`  FAILED ${name}`, ...problems].join('\n    '));
+  }
   if (others.length > 0) console.log(`  not required: ${others.map(({ name }) => name).join(', ')}`);
   for (const { name, warnings } of required) {
     if (warnings.length > 0) console.log([`  warning ${name}`, ...warnings].join('\n    '));
@@ -105,8 +107,9 @@ function summed(output, folder) {
 
 function checksOf(name, folder) {
   const own = new RegExp(`^server-${name}-\\d{4}-\\d\\d-\\d\\dT`);
+  // A scenario that broke off has a folder without checks.
   return readdirSync(folder)
-    .filter((entry) => own.test(entry))
+    .filter((entry) => own.test(entry) && existsSync(join(folder, entry, 'checks.json')))
     .flatMap((entry) => JSON.parse(readFileSync(join(folder, entry, 'checks.json'), 'utf8')));
 }
 

@@ -28,7 +28,7 @@ main() {
             run) samples ;;
             # Not joined by `&&`, which would let a failed step inside go on.
             test) samples; node_peers; python_peers; system_peers ;;
-            browser) chromium ;;
+            browser) browser ;;
             *) fail "unknown group \`$group\`: use run, test or browser" ;;
         esac
     done
@@ -103,7 +103,7 @@ system_peers() {
     command -v curl >/dev/null || apt_install curl curl
 }
 
-chromium() {
+browser() {
     command -v chromium >/dev/null || apt_install Chromium chromium
 }
 

@@ -33,7 +33,7 @@ binaries() {
 }
 
 start() {
-    local dir=$1 bin port attempt
+    local dir=$1 bin port attempt said
     # Many tests run at once, each with a pool of its own.
     local settings="-c listen_addresses=127.0.0.1 -c max_connections=400 -c fsync=off"
     settings+=" -c full_page_writes=off -c synchronous_commit=off"
@@ -46,10 +46,11 @@ start() {
     if [ "$(id -u)" -eq 0 ]; then chown postgres "$dir"; fi
     as_owner test -w "$dir" || fail "the user postgres cannot reach $dir: use a folder under /tmp"
     # An English order of text, so that a query which forgot to ask for the order of bytes shows.
-    as_owner "$bin/initdb" --pgdata "$dir/data" --username postgres --auth trust --no-sync \
-        --encoding UTF8 --locale C.UTF-8 --locale-provider icu --icu-locale en-US \
-        >"$dir.log" 2>&1 || { cat "$dir.log" >&2; fail "initdb failed"; }
-    mv "$dir.log" "$dir/initdb.log"
+    said=$(as_owner "$bin/initdb" --pgdata "$dir/data" --username postgres --auth trust --no-sync \
+        --encoding UTF8 --locale C.UTF-8 --locale-provider icu --icu-locale en-US 2>&1) ||
+        fail "initdb failed: $said"
+    # It also marks the folder as one that `stop` may remove.
+    printf '%s\n' "$said" >"$dir/initdb.log"
     # Another process may take a port between the question and the answer: then ask again.
     for attempt in 1 2 3 4 5; do
         port=$(free_port "$attempt")
@@ -87,8 +88,11 @@ find_url() {
 stop() {
     local dir=$1
     [ -e "$dir" ] || return 0
-    # A cluster of ours has this file; nothing else is stopped or removed.
-    [ -f "$dir/initdb.log" ] || fail "$dir is not a cluster of this script"
+    # A cluster of ours has this file; nothing else is stopped or removed, but an empty folder.
+    if [ ! -f "$dir/initdb.log" ]; then
+        rmdir "$dir" 2>/dev/null || fail "$dir is not a cluster of this script"
+        return
+    fi
     if [ -f "$dir/data/postmaster.pid" ]; then
         as_owner "$(binaries)/pg_ctl" --pgdata "$dir/data" --mode immediate --wait --silent stop || true
     fi

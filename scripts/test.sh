@@ -16,6 +16,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/ostiary-test.XXXXXX")
+# Beside it and not inside: the user whom PostgreSQL runs as must be able to go there.
+cluster=$(mktemp -d "${TMPDIR:-/tmp}/ostiary-postgres.XXXXXX")
 passed=0
 failed=0
 
@@ -55,7 +57,7 @@ tools() {
 }
 
 # The stage runs in a shell of its own, so the URL is read afterwards.
-postgres() { scripts/postgres.sh start "$scratch/postgres"; }
+postgres() { scripts/postgres.sh start "$cluster"; }
 
 console() {
     local npm=(env "PATH=$root/.tools/bin:$PATH" npm --prefix console run --silent)
@@ -83,7 +85,7 @@ stage() {
     passed=$((passed + good))
     failed=$((failed + bad))
     if [ "$name" = postgres ] && [ "$status" -eq 0 ]; then
-        OSTIARY_TEST_POSTGRES=$(scripts/postgres.sh url "$scratch/postgres")
+        OSTIARY_TEST_POSTGRES=$(scripts/postgres.sh url "$cluster")
         export OSTIARY_TEST_POSTGRES
     fi
     if [ "$bad" -eq 0 ]; then
@@ -121,7 +123,7 @@ tally() {
 }
 
 finish() {
-    if [ -e "$scratch/postgres" ]; then scripts/postgres.sh stop "$scratch/postgres"; fi
+    scripts/postgres.sh stop "$cluster"
     rm -rf "$scratch"
 }
 

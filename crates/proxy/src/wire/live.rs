@@ -1,0 +1,306 @@
+//! An open connection, driven by the task that waits for its answer.
+//!
+//! HTTP's state machine is hyper's; no task is spawned for it. It makes progress when the caller
+//! waits for an answer or for a piece of a body, and ends when the caller lets go of it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::dial::Stream;
+use super::error::{Wait, WireError};
+use super::tls;
+
+/// An open connection and the state of HTTP on it.
+pub(super) struct Live {
+    sender: http1::SendRequest<Pieces>,
+    connection: http1::Connection<TokioIo<Metered>, Pieces>,
+    meter: Arc<Meter>,
+    /// Kept with the connection, since moving a timer is cheaper than making one.
+    pub(super) timer: Pin<Box<Sleep>>,
+}
+
+/// How a request ended.
+pub(super) enum Asked {
+    Answered(Response<Incoming>),
+    /// Closed before a byte had been written.
+    Unsent(Request<Pieces>),
+    Failed {
+        error: AskError,
+        written: bool,
+    },
+}
+
+pub(super) enum AskError {
+    Http(hyper::Error),
+    Wire(WireError),
+}
+
+impl Live {
+    pub(super) async fn open(
+        stream: Stream,
+        builder: &http1::Builder,
+    ) -> Result<Box<Self>, WireError> {
+        let meter = Arc::new(Meter::default());
+        let io = TokioIo::new(Metered { stream, meter: Arc::clone(&meter) });
+        let (sender, connection) = builder
+            .handshake(io)
+            .await
+            .map_err(|e| WireError::Connect { reason: e.to_string() })?;
+        let timer = Box::pin(sleep_until(Instant::now()));
+        Ok(Box::new(Self { sender, connection, meter, timer }))
+    }
+
+    /// Whether it is open and has nothing left of an earlier call.
+    pub(super) fn is_usable(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.poll_end(&mut cx).is_pending() && self.sender.is_ready()
+    }
+
+    /// Drives the connection; ready when it has ended.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.connection.poll_without_shutdown(cx)
+    }
+
+    /// Writes the request and waits, no longer than `limit`, for the head of its answer.
+    pub(super) async fn ask(&mut self, mut request: Request<Pieces>, limit: Duration) -> Asked {
+        self.meter.reset();
+        let meter = Arc::clone(&self.meter);
+        hyper::ext::on_informational(&mut request, move |_| {
+            meter.interim.fetch_add(1, Ordering::Relaxed);
+        });
+        self.timer.as_mut().reset(after(Instant::now(), limit));
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut waiting = Waiting {
+            connection: &mut self.connection,
+            timer: self.timer.as_mut(),
+            meter: &self.meter,
+            limit,
+        };
+        let outcome = poll_fn(|cx| waiting.poll(cx, answer.as_mut())).await;
+        let written = self.meter.written.load(Ordering::Relaxed);
+        match outcome {
+            Ok(Ok(response)) => Asked::Answered(response),
+            Ok(Err(mut refusal)) => match refusal.take_message() {
+                Some(request) if !written => Asked::Unsent(request),
+                _ => Asked::Failed { error: AskError::Http(refusal.into_error()), written },
+            },
+            Err(error) => Asked::Failed { error: AskError::Wire(error), written },
+        }
+    }
+}
+
+/// A request that is on its way, and all that is needed to wait for its answer.
+struct Waiting<'a> {
+    connection: &'a mut http1::Connection<TokioIo<Metered>, Pieces>,
+    timer: Pin<&'a mut Sleep>,
+    meter: &'a Meter,
+    limit: Duration,
+}
+
+type Answer = Result<Response<Incoming>, TrySendError<Request<Pieces>>>;
+
+impl Waiting<'_> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        answer: Pin<&mut impl Future<Output = Answer>>,
+    ) -> Poll<Result<Answer, WireError>> {
+        let ended = self.connection.poll_without_shutdown(cx);
+        if self.meter.interim.load(Ordering::Relaxed) > MAX_INTERIM {
+            return Poll::Ready(Err(WireError::Faulty { reason: "too many interim answers" }));
+        }
+        // The answer comes out of the connection that has just been polled, by this very task:
+        // it needs no waker of its own, which would only wake us once more for nothing.
+        if let Poll::Ready(answer) = answer.poll(&mut Context::from_waker(Waker::noop())) {
+            return Poll::Ready(Ok(answer));
+        }
+        if let Poll::Ready(ended) = ended {
+            let reason = ended.err().map_or_else(|| "it closed".to_owned(), |e| e.to_string());
+            return Poll::Ready(Err(WireError::Closed { reason }));
+        }
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(WireError::Timeout { what: Wait::Head, limit: self.limit }));
+        }
+        Poll::Pending
+    }
+}
+
+/// More than any server has a reason to send.
+const MAX_INTERIM: u32 = 16;
+
+impl AskError {
+    pub(super) fn into_wire(self, header_bytes: usize) -> WireError {
+        match self {
+            Self::Http(error) => explain(&error, header_bytes),
+            Self::Wire(error) => error,
+        }
+    }
+}
+
+/// What HTTP could not make of the upstream's answer.
+pub(super) fn explain(error: &hyper::Error, header_bytes: usize) -> WireError {
+    if error.is_parse_too_large() {
+        return WireError::TooLarge { what: "response head", limit: header_bytes };
+    }
+    if error.is_parse() {
+        return WireError::Faulty { reason: "its head is not valid HTTP/1.1" };
+    }
+    let source = std::error::Error::source(error);
+    match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+        Some(io) => match (tls::find(io), io.kind()) {
+            (Some(tls), _) => tls,
+            (None, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
+                WireError::Faulty { reason: "its body is not framed as HTTP/1.1 demands" }
+            }
+            (None, _) => WireError::Closed { reason: io.to_string() },
+        },
+        None if error.is_incomplete_message() => {
+            WireError::Closed { reason: "the connection closed early".to_owned() }
+        }
+        None => WireError::Closed { reason: error.to_string() },
+    }
+}
+
+/// A point in time that exists however long the wait.
+pub(super) fn after(start: Instant, wait: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    start + wait.min(FAR)
+}
+
+/// The body of a request: pieces, written as they are.
+#[derive(Debug)]
+pub(super) struct Pieces {
+    pieces: VecDeque<Bytes>,
+    left: u64,
+}
+
+impl Pieces {
+    pub(super) fn new(mut pieces: Vec<Bytes>) -> Self {
+        pieces.retain(|piece| !piece.is_empty());
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces: pieces.into(), left }
+    }
+
+    /// What has not been written yet, in bytes.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Bytes> {
+        self.pieces.into()
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.pieces.pop_front();
+        if let Some(piece) = &piece {
+            self.left -= piece.len() as u64;
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// What has happened on a connection since its current call began.
+#[derive(Debug, Default)]
+struct Meter {
+    written: AtomicBool,
+    interim: AtomicU32,
+}
+
+impl Meter {
+    fn reset(&self) {
+        self.written.store(false, Ordering::Relaxed);
+        self.interim.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A stream that remembers whether anything has been written to it.
+struct Metered {
+    stream: Stream,
+    meter: Arc<Meter>,
+}
+
+impl Metered {
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.meter.written.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.note(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -22,6 +22,8 @@ mod pass;
 mod prefilter;
 mod rule;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,13 +1,14 @@
 //! One run of the rules over one message in which something hit.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::action::{Budget, Deed, Exhausted, count};
 use crate::bits::Bits;
-use crate::json::{Kind, Malformed, Token, Tokens, unescape};
+use crate::json::{Kind, Token, Tokens, unescape};
 use crate::rule::Rule;
-use crate::{Edit, Hit, Verdict};
+use crate::{Edit, Hit, Leg, Verdict};
 
 /// Edited texts may be this many times as long as the message together, for replacements that
 /// are longer than what they replace, ...
@@ -19,39 +20,82 @@ const MAX_OVERREADS: usize = 64;
 /// ... and this many bytes more: about half a second, and out of reach for ordinary text.
 const FREE_OVERREAD_BYTES: usize = 256 << 20;
 
+/// Members of a result that say what it is made of, and their words in MCP. They carry nothing,
+/// and a result in which one is edited cannot be read, so rules do not see them.
+const STRUCTURE: [(&str, &[&str]); 2] = [
+    (
+        r#""type""#,
+        &[r#""text""#, r#""image""#, r#""audio""#, r#""resource""#, r#""resource_link""#],
+    ),
+    (r#""resultType""#, &[r#""complete""#, r#""input_required""#, r#""task""#]),
+];
+
 pub(crate) struct Pass<'a> {
     rules: &'a [Rule],
     /// The rules that look at this message.
     active: Bits,
     /// Those that may match what has not been edited.
     candidates: Bits,
+    leg: Leg,
     json: &'a str,
     counts: Vec<u32>,
     edits: Vec<Edit>,
     budget: Budget,
+    /// What rules that only observe may cost: they must not use up what the others need.
+    observing: Budget,
     /// The first rule, in their order, that ends the message, and what to say.
     end: Option<(usize, String)>,
 }
 
 impl<'a> Pass<'a> {
-    pub(crate) fn new(rules: &'a [Rule], active: Bits, candidates: Bits, json: &'a str) -> Self {
+    pub(crate) fn new(
+        rules: &'a [Rule],
+        active: Bits,
+        candidates: Bits,
+        leg: Leg,
+        json: &'a str,
+    ) -> Self {
         let budget = Budget {
             text_bytes: json.len() * MAX_GROWTH + FREE_GROWTH_BYTES,
             overread_bytes: json.len() * MAX_OVERREADS + FREE_OVERREAD_BYTES,
         };
-        let counts = vec![0; rules.len()];
-        Self { rules, active, candidates, json, counts, edits: Vec::new(), budget, end: None }
+        Self {
+            rules,
+            active,
+            candidates,
+            leg,
+            json,
+            counts: vec![0; rules.len()],
+            edits: Vec::new(),
+            budget,
+            observing: budget,
+            end: None,
+        }
     }
 
     pub(crate) fn run(mut self) -> Verdict {
+        let mut key = 0..0;
         for token in Tokens::of(self.json) {
-            match token {
-                Ok(token) if token.kind == Kind::Key => self.look_at_key(&token),
-                Ok(token) => self.look_at_value(&token),
-                Err(Malformed) => return unreadable(),
+            let Ok(token) = token else { return unreadable() };
+            if token.kind == Kind::Key {
+                self.look_at_key(&token);
+                key = token.range;
+            } else if !self.is_structure(&key, &token.range) {
+                self.look_at_value(&token);
             }
         }
         self.verdict()
+    }
+
+    /// `key` is the last one before `value`, which may belong to it or stand deeper.
+    fn is_structure(&self, key: &Range<usize>, value: &Range<usize>) -> bool {
+        let text = |range| self.json.get(range).unwrap_or_default();
+        self.leg == Leg::Response
+            && STRUCTURE.iter().any(|(name, words)| {
+                *name == text(key.clone())
+                    && words.contains(&text(value.clone()))
+                    && text(key.end..value.start).trim() == ":"
+            })
     }
 
     fn look_at_key(&mut self, token: &Token) {
@@ -122,7 +166,8 @@ impl<'a> Pass<'a> {
     /// Counts the matches of a rule that edits nothing, and ends the message where it blocks.
     fn count(&mut self, index: usize, text: &str) {
         let rule = &self.rules[index];
-        let found = count(rule.search(), text, &mut self.budget);
+        let budget = if rule.observe_only { &mut self.observing } else { &mut self.budget };
+        let found = count(rule.search(), text, budget);
         self.hit(index, found);
         if let Deed::Block { message } = &rule.deed
             && !rule.observe_only

@@ -13,8 +13,10 @@ use crate::{Action, Legs, RuleSpec, ToolScope};
 
 /// A longer pattern is a list that belongs elsewhere.
 const MAX_PATTERN_BYTES: usize = 16 << 10;
-/// The size of a compiled pattern bounds both memory and the time per byte of text.
+/// Bounds the memory of a compiled pattern.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
+/// Bounds the time per byte of text: where a text is made to hurt, about 3 ns for each unit.
+const MAX_WEIGHT: u64 = 2000;
 /// Deeper nesting is made by machines, or by an enemy.
 const MAX_NESTING: u32 = 50;
 /// What stands in for a match is a label, not a document.
@@ -26,7 +28,7 @@ pub enum RuleError {
     #[error("rule `{rule}`: {reason}, at character {at} of the pattern")]
     Pattern { rule: String, reason: String, at: usize },
     #[error(
-        "rule `{rule}`: the pattern is too large once compiled; use smaller repetitions or \
+        "rule `{rule}`: the pattern is too large; use fewer alternatives, smaller repetitions or \
          narrower classes, such as `[0-9]` for `\\d`"
     )]
     TooLarge { rule: String },
@@ -68,6 +70,9 @@ impl Rule {
             None => return Err(RuleError::MatchesNothing { rule: rule() }),
             Some(0) => return Err(RuleError::MatchesEmpty { rule: rule() }),
             Some(_) => {}
+        }
+        if weight(&hir) > MAX_WEIGHT {
+            return Err(RuleError::TooLarge { rule: rule() });
         }
         let regex = RegexBuilder::new(&spec.pattern)
             .nest_limit(MAX_NESTING)
@@ -120,6 +125,39 @@ fn parse(spec: &RuleSpec) -> Result<Hir, RuleError> {
         let at = spec.pattern.get(..offset).map_or(0, |before| before.chars().count()) + 1;
         RuleError::Pattern { rule: spec.name.clone(), reason, at }
     })
+}
+
+/// How many places of a pattern a search may have to follow at once. Plain words are not among
+/// them, be they many: they become one automaton that is always in one place.
+fn weight(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Class(class) => u64::from(!is_one_letter(class)),
+        HirKind::Repetition(_) => written_out(hir),
+        other => other.subs().iter().map(weight).fold(0, u64::saturating_add),
+    }
+}
+
+/// The characters of a pattern with its repetitions written out.
+fn written_out(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(_) | HirKind::Look(_) => 1,
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            written_out(&repetition.sub).saturating_mul(times.into())
+        }
+        other => other.subs().iter().map(written_out).fold(0, u64::saturating_add),
+    }
+}
+
+/// Whether the class holds the cases of one letter, as a pattern that ignores case has them.
+fn is_one_letter(class: &Class) -> bool {
+    let Class::Unicode(class) = class else { return false };
+    let fold = |one: char| one.to_uppercase().flat_map(char::to_lowercase).collect::<String>();
+    let is_short = class.ranges().iter().map(|range| range.len()).sum::<usize>() <= 4;
+    let mut all = class.ranges().iter().flat_map(|range| range.start()..=range.end()).map(fold);
+    let first = is_short.then(|| all.next()).flatten();
+    first.is_some_and(|first| all.all(|it| it == first))
 }
 
 /// How far a search may read beyond the end of its match.

@@ -73,7 +73,7 @@ impl Rules {
         if candidates.is_empty() {
             return Verdict::Clean;
         }
-        Pass::new(rules, active, candidates, json).run()
+        Pass::new(rules, active, candidates, leg, json).run()
     }
 
     fn leg(&self, leg: Leg) -> &LegRules {

@@ -1,1 +1,47 @@
-//! .
+//! The data plane: from a client's message to an upstream's answer.
+//!
+//! A call passes the stages below in this order, and its type changes at each one, so a stage
+//! cannot be skipped or moved without the compiler's consent:
+//!
+//! 1. [`receive`]: the HTTP request is well formed and comes from where it may
+//! 2. [`identify`]: its token names an app, hence a user and a workspace ([`identify::Caller`])
+//! 3. [`route`]: its message is strict JSON-RPC and names something on a gateway ([`route::Routed`])
+//! 4. [`authorize`]: policy and switches allow it ([`authorize::Permitted`])
+//! 5. [`content`]: the gateway's rules have passed or edited what it carries
+//! 6. [`record`]: its intent is durable ([`record::Recorded`])
+//! 7. [`forward`]: the last gate proves the decision current, then the bytes leave
+//! 8. back again: rules, gate, durable outcome, release
+//!
+//! What is known of upstreams is in [`catalog`]; how they are spoken to in [`link`]; how bytes
+//! reach them in [`wire`]. Whatever is under way is in [`flight`], so that a cut-off finds it.
+//!
+//! The data plane reads a snapshot and never a database, holds no secret longer than one request,
+//! and spawns no task without an owner.
+
+mod answer;
+mod authorize;
+mod body;
+mod catalog;
+mod call;
+mod content;
+mod flight;
+mod forward;
+mod identify;
+mod legacy;
+mod link;
+mod listen;
+pub mod metrics;
+mod modern;
+mod receive;
+mod record;
+mod refusal;
+mod release;
+mod route;
+mod serve;
+mod session;
+pub mod wire;
+
+pub use body::Body;
+pub use receive::Hosts;
+pub use link::ServerHealth;
+pub use serve::{Options, Ports, Proxy, Worker};

@@ -53,7 +53,7 @@ pub enum WireError {
     /// The upstream sent more than we take.
     #[error("the upstream's {what} is larger than {limit} bytes")]
     TooLarge {
-        /// Which part: `response`, `response head` or `line`.
+        /// Which part: `response` or `response head`.
         what: &'static str,
         /// In bytes.
         limit: usize,

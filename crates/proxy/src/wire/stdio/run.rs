@@ -207,9 +207,7 @@ impl Reader<'_> {
                         }
                     }
                     Ok(None) => break,
-                    Err(FrameError::TooLong { limit }) => {
-                        return End::Faulty(WireError::TooLarge { what: "line", limit });
-                    }
+                    Err(FrameError::TooLong { .. }) => return End::Faulty(LONG_LINE),
                     Err(FrameError::Noise { .. }) => return End::Faulty(NOISE),
                 }
             }
@@ -281,6 +279,9 @@ const BATCH: usize = 100;
 
 const NOISE: WireError =
     WireError::Faulty { reason: "it writes what is no message to its standard output" };
+
+const LONG_LINE: WireError =
+    WireError::Faulty { reason: "it writes a line that is longer than any message may be" };
 
 fn closed(reason: &str) -> WireError {
     WireError::Closed { reason: reason.to_owned() }

@@ -1,0 +1,175 @@
+//! `ostiary dev`: one server behind the full pipeline, anonymous, on loopback, for a while.
+
+use std::collections::{BTreeSet, HashMap};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use domain::ports::{Answer, Gate, GateClosed, SecretHeaders, Secrets, Unopenable};
+use domain::{
+    App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId, Durability,
+    Gateway, GatewayId, Identity, Name, Policy, Provision, Provisioned, Scheme, Server, ServerId,
+    Snapshot, Switches, TeamId, Transport, User, UserId, Workspace, WorkspaceId,
+};
+use proxy::wire::Guard;
+use proxy::{Ports, Proxy};
+use tokio_util::task::TaskTracker;
+
+use crate::accept;
+use crate::cli::DevArgs;
+use crate::clock::SystemClock;
+use crate::failure::Failure;
+use crate::plane::{self, Wiring};
+use crate::print;
+
+/// Runs until it is interrupted.
+pub(crate) fn run(args: DevArgs) -> Result<ExitCode, Failure> {
+    if !args.listen.ip().is_loopback() {
+        let text = "`dev` lets anyone call and so listens on loopback only; use `serve`";
+        return Err(Failure::Configuration(text.to_owned()));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::other)?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
+    let clock = Arc::new(SystemClock);
+    let names = Names::new()?;
+    let app = AppId(clock.id());
+    let snapshot = Arc::new(snapshot(&args, &names, app, clock.as_ref())?);
+    let data = tempfile::Builder::new().prefix("ostiary-dev-").tempdir().map_err(Failure::other)?;
+    let signer = audit::Signer::from_seed("ostiary.dev", &fresh_key()?);
+    let log = audit::Log::open(audit::Options::new(data.path().join("log")), signer, clock.clone())
+        .map_err(Failure::other)?;
+    let tasks = TaskTracker::new();
+    let hosts = plane::hosts(args.listen, &[], false);
+    let mut options = plane::options(hosts, fresh_key()?, tasks.clone());
+    options.anonymous = Some((names.workspace.clone(), app));
+    let still = Arc::new(Still(snapshot));
+    let ports = Ports { gate: still.clone(), secrets: still, clock, log: log.clone() };
+    let proxy = Proxy::new(ports, options);
+    let wiring = Wiring::new(Guard { allow_loopback: true, allowed: Vec::new() })?;
+    let bound = accept::bind(args.listen).await?;
+    let address = bound.local_addr();
+    print::line(format_args!(
+        "http://localhost:{}/mcp/{}/{}/{}",
+        address.port(),
+        names.workspace,
+        names.gateway,
+        names.server
+    ));
+    accept::serve(bound, Arc::clone(&proxy), wiring, None).await;
+    proxy.close().await;
+    tasks.close();
+    tasks.wait().await;
+    log.close().map_err(Failure::other)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Names {
+    workspace: Name,
+    gateway: Name,
+    server: Name,
+}
+
+impl Names {
+    fn new() -> Result<Self, Failure> {
+        let name = |text: &str| text.parse::<Name>().map_err(Failure::other);
+        Ok(Self { workspace: name("dev")?, gateway: name("dev")?, server: name("server")? })
+    }
+}
+
+/// One of everything, all of it allowed.
+fn snapshot(
+    args: &DevArgs,
+    names: &Names,
+    app: AppId,
+    clock: &dyn Clock,
+) -> Result<Snapshot, Failure> {
+    let (user, team) = (UserId(clock.id()), TeamId(clock.id()));
+    let server = Arc::new(Server {
+        id: ServerId(clock.id()),
+        name: names.server.clone(),
+        transport: transport(args),
+        era: args.era.into(),
+    });
+    let assignment = Arc::new(Assignment {
+        id: AssignmentId(clock.id()),
+        alias: names.server.clone(),
+        server: Arc::clone(&server),
+        scheme: Scheme::Open,
+        tools: Provision::All,
+        prompts: Provision::All,
+        resources: Provision::All,
+    });
+    let (gateway, teams) = (GatewayId(clock.id()), BTreeSet::from([team]));
+    let provisioned = [Provisioned::of(&assignment)];
+    let policy = Policy::compile(gateway, &teams, &provisioned).map_err(Failure::other)?;
+    let id = ConnectionId(clock.id());
+    let connection = Connection { id, app, user, identities: HashMap::new() };
+    let gateway = Arc::new(Gateway {
+        id: gateway,
+        name: names.gateway.clone(),
+        assignments: vec![assignment],
+        teams: teams.clone(),
+        connections: HashMap::from([(app, connection)]),
+        rules: Arc::from([]),
+        policy,
+    });
+    let person = User { id: user, name: names.workspace.clone(), teams };
+    let own = App { id: app, name: names.workspace.clone(), owner: user };
+    let workspace = Arc::new(Workspace {
+        id: WorkspaceId(clock.id()),
+        name: names.workspace.clone(),
+        durability: Durability::Written,
+        users: HashMap::from([(user, person)]),
+        apps: HashMap::from([(app, own)]),
+        servers: HashMap::from([(server.id, server)]),
+        identities: HashMap::new(),
+        gateways: HashMap::from([(names.gateway.clone(), gateway)]),
+    });
+    let workspaces = HashMap::from([(names.workspace.clone(), workspace)]);
+    let config = Arc::new(Config { workspaces, tokens: HashMap::new() });
+    Ok(Snapshot { epoch: 1, config, switches: Arc::<Switches>::default() })
+}
+
+fn transport(args: &DevArgs) -> Transport {
+    match (&args.upstream, args.command.split_first()) {
+        (Some(url), _) => Transport::Http { url: url.clone() },
+        (None, Some((command, rest))) => Transport::Stdio {
+            command: command.clone(),
+            args: rest.to_vec(),
+            env: Default::default(),
+        },
+        (None, None) => unreachable!("the command line asks for one of them"),
+    }
+}
+
+fn fresh_key() -> Result<[u8; 32], Failure> {
+    let mut key = [0; 32];
+    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
+        .map_err(Failure::other)?;
+    Ok(key)
+}
+
+/// A gate that nothing moves, and secrets where there are none.
+struct Still(Arc<Snapshot>);
+
+impl Gate for Still {
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0)
+    }
+
+    fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>> {
+        Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
+    }
+}
+
+impl Secrets for Still {
+    fn open(&self, _: WorkspaceId, _: &Identity) -> Result<SecretHeaders, Unopenable> {
+        Err(Unopenable)
+    }
+}

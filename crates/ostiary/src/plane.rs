@@ -1,0 +1,73 @@
+//! The data plane with its defaults, and one application per worker thread.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy::wire::{ChildLimits, Guard, HttpWire, ProcessLimits, WireLimits};
+use proxy::{Hosts, Options, Worker};
+use tokio_util::task::TaskTracker;
+
+use crate::failure::Failure;
+
+/// What a listener needs to know of itself.
+pub(crate) fn hosts(listen: SocketAddr, extra: &[String], secure: bool) -> Hosts {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+    if !listen.ip().is_loopback() {
+        names.clear();
+        if !listen.ip().is_unspecified() {
+            names.push(match listen.ip() {
+                std::net::IpAddr::V4(ip) => ip.to_string(),
+                std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+            });
+        }
+    }
+    names.extend(extra.iter().map(|it| it.to_ascii_lowercase()));
+    Hosts { names, secure }
+}
+
+/// Defaults with the reasons beside them.
+pub(crate) fn options(hosts: Hosts, rule_salt: [u8; 32], tasks: TaskTracker) -> Options {
+    Options {
+        hosts,
+        anonymous: None,
+        largest_request: 8 << 20,
+        body_patience: Duration::from_secs(30),
+        // The official SDKs wait as long for a server to say which era it speaks.
+        probe: Duration::from_secs(10),
+        listing: Duration::from_secs(10),
+        // Tools that run longer without a word are better served by tasks.
+        silence: Duration::from_secs(300),
+        rule_salt,
+        runtime: tokio::runtime::Handle::current(),
+        tasks,
+        launcher: Some(vec!["/proc/self/exe".to_owned(), "launch-child".to_owned()]),
+        child: ChildLimits::default(),
+        process: ProcessLimits::default(),
+    }
+}
+
+/// How upstreams are reached: one set of connections per worker.
+#[derive(Clone)]
+pub(crate) struct Wiring {
+    guard: Guard,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+impl Wiring {
+    pub(crate) fn new(guard: Guard) -> Result<Self, Failure> {
+        let tls = proxy::wire::client_config(&[]).map_err(Failure::configuration)?;
+        Ok(Self { guard, tls: Arc::new(tls) })
+    }
+
+    pub(crate) fn worker(&self, proxy: &Arc<proxy::Proxy>) -> Arc<Worker> {
+        let limits = WireLimits {
+            head: Duration::from_secs(600),
+            quiet: Duration::from_secs(600),
+            total: Duration::from_secs(3_600),
+            ..WireLimits::default()
+        };
+        let wire = HttpWire::new(self.guard.clone(), Arc::clone(&self.tls), limits);
+        Worker::new(Arc::clone(proxy), wire)
+    }
+}

@@ -1,0 +1,250 @@
+//! A request that is answered by an upstream, from its lookup to its release.
+//!
+//! The stages of the crate's front page, in their order. Whatever ends a call early goes through
+//! [`Asked::refuse`], which records it; whatever has been sent goes through [`crate::release`],
+//! which records its outcome.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::Kind;
+use http::{HeaderMap, Response};
+use mcp::envelope::Message;
+use mcp::headers::{self, ParamHeader};
+use mcp::json::Raw;
+use mcp::methods::{self, Names};
+use mcp::revision::{Era, Revision};
+use mcp::splice::Splice;
+
+use crate::answer::{self, Manner};
+use crate::authorize::{self, Pass};
+use crate::body::Body;
+use crate::catalog::View;
+use crate::content;
+use crate::forward;
+use crate::identify::Caller;
+use crate::record::{self, Recorded};
+use crate::refusal::{Refusal, UpstreamError, WireBlame};
+use crate::release;
+use crate::route::{Offered, Place};
+use crate::serve::Worker;
+use crate::session::Session;
+
+/// One request of an identified caller.
+pub(crate) struct Asked {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) caller: Caller,
+    pub(crate) place: Place,
+    pub(crate) headers: HeaderMap,
+    pub(crate) peer: IpAddr,
+    pub(crate) message: Message,
+    pub(crate) revision: Revision,
+    /// Absent in the modern era.
+    pub(crate) session: Option<Arc<Session>>,
+    /// When it arrived.
+    pub(crate) arrived: Duration,
+}
+
+/// A request that may go upstream, with what is to be changed in it.
+pub(crate) struct Permitted {
+    pub(crate) asked: Asked,
+    pub(crate) pass: Pass,
+    /// In which era the server is spoken to.
+    pub(crate) spoken: Era,
+    /// Whether names carry the server's alias here.
+    pub(crate) prefixed: bool,
+    pub(crate) splice: Splice,
+    pub(crate) params: Vec<ParamHeader>,
+    pub(crate) rules: inspect::Rules,
+    pub(crate) hits: Vec<inspect::Hit>,
+}
+
+impl Asked {
+    pub(crate) fn era(&self) -> Era {
+        self.revision.era()
+    }
+
+    pub(crate) fn id(&self) -> &[u8] {
+        self.message.id().map_or(b"null", Raw::bytes)
+    }
+
+    pub(crate) fn manner(&self) -> Manner<'_> {
+        Manner {
+            id: self.message.id().map(Raw::bytes),
+            era: self.era(),
+            tool: self.message.method() == "tools/call",
+        }
+    }
+
+    /// Records a refusal, then tells the client. Where it cannot be recorded, that is what the
+    /// client is told.
+    pub(crate) async fn refuse(&self, refusal: &Refusal) -> Response<Body> {
+        self.worker.proxy.metrics.refused(refusal.reason());
+        match record::refusal(self, refusal).await {
+            Ok(()) => answer::refusal(refusal, self.manner()),
+            Err(unrecorded) => answer::refusal(&unrecorded, self.manner()),
+        }
+    }
+}
+
+impl Permitted {
+    /// How the server is reached.
+    pub(crate) fn transport(&self) -> Option<&domain::Transport> {
+        let offered = self.pass.offered.as_ref().map(|it| &it.assignment);
+        offered.or(self.pass.place.only.as_ref()).map(|it| &it.server.transport)
+    }
+}
+
+/// The whole life of a call.
+pub(crate) async fn run(asked: Asked) -> Response<Body> {
+    let permitted = match permit(asked).await {
+        Ok(permitted) => permitted,
+        Err((asked, refusal)) => return asked.refuse(&refusal).await,
+    };
+    let recorded = match record::intent(permitted).await {
+        Ok(recorded) => recorded,
+        Err((asked, refusal)) => return answer::refusal(&refusal, asked.manner()),
+    };
+    send(recorded).await
+}
+
+async fn send(recorded: Recorded) -> Response<Body> {
+    match forward::forward(recorded).await {
+        Ok(sent) => release::release(sent).await,
+        Err((recorded, refusal)) => release::refuse(recorded, &refusal).await,
+    }
+}
+
+async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
+    let method = methods::describe(asked.message.method());
+    let named = method.map_or(Names::Nothing, |it| it.names);
+    let view =
+        asked.worker.proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era());
+    let view = view.await;
+    let found = match find(&view, named, &asked.message) {
+        Ok(found) => found,
+        Err(refusal) => return Err((asked, refusal)),
+    };
+    let (caller, place) = (asked.caller.clone(), asked.place.clone());
+    let pass = match authorize::authorize(&asked.worker.proxy, caller, place, found.offered) {
+        Ok(pass) => pass,
+        Err(refusal) => return Err((asked, refusal)),
+    };
+    match inspected(&asked, &pass, &found.params, view.is_prefixed()) {
+        Err(refusal) => Err((asked, refusal)),
+        Ok((splice, rules, hits)) => {
+            let prefixed = view.is_prefixed();
+            let (spoken, params) = (found.spoken, found.params);
+            Ok(Permitted { asked, pass, spoken, prefixed, splice, params, rules, hits })
+        }
+    }
+}
+
+struct Found {
+    offered: Option<Offered>,
+    params: Vec<ParamHeader>,
+    spoken: Era,
+}
+
+/// What the message names, in the view of its place.
+fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> {
+    let text = |key: &'static str| {
+        message.params().and_then(|it| it.get(key)).and_then(Raw::str).map(|it| it.into_owned())
+    };
+    let offered = match named {
+        Names::Tool | Names::Prompt => {
+            let kind = if named == Names::Tool { Kind::Tool } else { Kind::Prompt };
+            let exposed = text("name").ok_or(Refusal::Params("`params.name` is missing"))?;
+            let Some((offered, offer)) = view.find(kind, &exposed) else {
+                return Err(missing(view, kind, exposed));
+            };
+            let params = offer.headers.clone();
+            let spoken = spoken(view, Some(&offered));
+            return Ok(Found { offered: Some(offered), params, spoken });
+        }
+        Names::ResourceUri => {
+            let uri = text("uri").ok_or(Refusal::Params("`params.uri` is missing"))?;
+            let found = view.find_resource(&uri);
+            Some(found.ok_or_else(|| missing(view, Kind::Resource, uri))?)
+        }
+        Names::CompletionRef => Some(find_reference(view, message)?),
+        _ => None,
+    };
+    let spoken = spoken(view, offered.as_ref());
+    Ok(Found { offered, params: Vec::new(), spoken })
+}
+
+fn find_reference(view: &View, message: &Message) -> Result<Offered, Refusal> {
+    let reference = message.params().and_then(|it| it.get("ref"));
+    let reference = reference.ok_or(Refusal::Params("`params.ref` is missing"))?;
+    let text = |key: &str| reference.get(key).and_then(Raw::str).map(|it| it.into_owned());
+    match (text("name"), text("uri")) {
+        (Some(name), _) => match view.find(Kind::Prompt, &name) {
+            Some((offered, _)) => Ok(offered),
+            None => Err(missing(view, Kind::Prompt, name)),
+        },
+        (None, Some(uri)) => {
+            view.find_resource(&uri).ok_or_else(|| missing(view, Kind::Resource, uri))
+        }
+        (None, None) => Err(Refusal::Params("`params.ref` names nothing")),
+    }
+}
+
+/// In which era the server of an offer was listed, hence is spoken to.
+fn spoken(view: &View, offered: Option<&Offered>) -> Era {
+    let own = |id| view.parts.iter().find(|it| it.assignment.id == id);
+    let part = offered.map_or_else(|| view.parts.first(), |it| own(it.assignment.id));
+    part.map_or(Era::Modern, |it| it.listing.spoken)
+}
+
+/// A name that is not there, or whose server could not be asked.
+fn missing(view: &View, kind: Kind, name: String) -> Refusal {
+    match view.missing_because(&name) {
+        Some((server, why)) => {
+            Refusal::upstream(server, UpstreamError::Wire(why.to_owned(), WireBlame::Retry))
+        }
+        None => Refusal::UnknownOffer { kind: kind.as_str(), name },
+    }
+}
+
+type Inspected = (Splice, inspect::Rules, Vec<inspect::Hit>);
+
+/// Header mirrors and content rules of the request leg.
+fn inspected(
+    asked: &Asked,
+    pass: &Pass,
+    params: &[ParamHeader],
+    prefixed: bool,
+) -> Result<Inspected, Refusal> {
+    let arguments = asked.message.params().and_then(|it| it.get("arguments"));
+    if asked.era() == Era::Modern {
+        headers::check_params(&asked.headers, params, arguments)?;
+    }
+    let mut splice = Splice::new(asked.message.body().clone());
+    let workspace = pass.caller.workspace.id;
+    let rules = asked.worker.proxy.rulebook.of(workspace, &pass.place.gateway)?;
+    let mut hits = Vec::new();
+    if let Some(offered) = &pass.offered {
+        if offered.kind == Kind::Tool {
+            hits =
+                content::apply(&rules, inspect::Leg::Request, offered, arguments, &mut splice)?;
+        }
+        if prefixed {
+            unprefix(&asked.message, offered, &mut splice);
+        }
+    }
+    Ok((splice, rules, hits))
+}
+
+/// Puts the server's own name where the client has written the gateway's.
+fn unprefix(message: &Message, offered: &Offered, splice: &mut Splice) {
+    let Some(params) = message.params() else { return };
+    let holder = params.get("ref").filter(|_| message.method() == "completion/complete");
+    let holder = holder.unwrap_or(params);
+    let key = if offered.kind == Kind::Resource { "uri" } else { "name" };
+    if let Some(value) = holder.get(key) {
+        splice.replace_value(value, Bytes::from(mcp::json::quote(&offered.name)));
+    }
+}

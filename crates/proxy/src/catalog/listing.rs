@@ -1,0 +1,269 @@
+//! What one server has listed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{EraSetting, Server, Transport};
+use http::{HeaderMap, HeaderValue};
+use mcp::errors;
+use mcp::headers::{MCP_METHOD, ParamHeader, param_headers};
+use mcp::json::{Raw, quote};
+use mcp::meta;
+use mcp::revision::{self, Era};
+
+use super::{FAILED, FRESH};
+use crate::authorize::Pass;
+use crate::link::{Channel, Letter, Link, final_answer, our_info};
+use crate::refusal::{Refusal, UpstreamError};
+use crate::serve::Worker;
+
+/// Everything that one server offers under one credential, in one era.
+pub(crate) struct Listing {
+    pub(crate) tools: Vec<Offer>,
+    pub(crate) prompts: Vec<Offer>,
+    pub(crate) resources: Vec<Offer>,
+    pub(crate) templates: Vec<Offer>,
+    /// The server's `capabilities` object.
+    pub(crate) capabilities: Bytes,
+    pub(crate) instructions: Option<String>,
+    pub(crate) info: Option<Bytes>,
+    /// Why nothing could be listed.
+    pub(crate) error: Option<String>,
+    /// The era in which the server was spoken to, which may differ from the client's.
+    pub(crate) spoken: Era,
+    of: Option<(Transport, EraSetting)>,
+    fetched: Duration,
+    fresh_for: Duration,
+}
+
+/// One thing on offer, as its server describes it.
+pub(crate) struct Offer {
+    /// The server's own name; of a resource its URI, of a template its URI template.
+    pub(crate) name: Box<str>,
+    /// The whole object.
+    pub(crate) raw: Bytes,
+    /// Arguments that must also be given as headers.
+    pub(crate) headers: Vec<ParamHeader>,
+}
+
+/// The largest number of offers of one kind, and of pages that they may come in.
+const MOST_OFFERS: usize = 20_000;
+const MOST_PAGES: usize = 200;
+
+impl Listing {
+    pub(super) fn unavailable(why: &str, now: Duration) -> Self {
+        Self {
+            tools: Vec::new(),
+            prompts: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            capabilities: Bytes::from_static(b"{}"),
+            instructions: None,
+            info: None,
+            error: Some(why.to_owned()),
+            spoken: Era::Modern,
+            of: None,
+            fetched: now,
+            fresh_for: FAILED,
+        }
+    }
+
+    pub(super) fn of(mut self, server: &Server) -> Self {
+        self.of = Some((server.transport.clone(), server.era));
+        self
+    }
+
+    pub(super) fn is_of(&self, server: &Server) -> bool {
+        self.of.as_ref().is_some_and(|(transport, era)| {
+            *transport == server.transport && *era == server.era
+        })
+    }
+
+    pub(super) fn is_fresh(&self, now: Duration) -> bool {
+        now < self.fetched + self.fresh_for
+    }
+
+    /// How much longer this may be kept by whoever asks for it.
+    pub(super) fn fresh_until(&self) -> Duration {
+        self.fetched + self.fresh_for
+    }
+}
+
+/// Asks a server for everything.
+pub(super) async fn fetch(
+    worker: &Worker,
+    pass: &Pass,
+    server: &Arc<Server>,
+    client: Era,
+) -> Result<Listing, Refusal> {
+    let link = worker.proxy.links.to(worker, server)?;
+    let era = link.era(worker, pass, client).await?;
+    match fetch_in(worker, pass, &link, era).await {
+        // The legacy side turned out not to be there; the modern one may be.
+        Err(Refusal::Upstream { source: UpstreamError::Era, .. })
+            if era == Era::Legacy && server.era == EraSetting::Auto =>
+        {
+            fetch_in(worker, pass, &link, Era::Modern).await
+        }
+        fetched => fetched,
+    }
+}
+
+async fn fetch_in(
+    worker: &Worker,
+    pass: &Pass,
+    link: &Arc<Link>,
+    era: Era,
+) -> Result<Listing, Refusal> {
+    let channel = match era {
+        Era::Modern => {
+            let hello = link.discover(worker, pass).await?;
+            Channel::Modern(hello.ok_or_else(|| link.refuse(UpstreamError::Era))?)
+        }
+        Era::Legacy => Channel::Legacy(link.plain_session(worker, pass, None).await?),
+    };
+    let hello = match &channel {
+        Channel::Modern(hello) => hello.as_ref(),
+        Channel::Legacy(session) => &session.hello,
+    };
+    let capabilities = Raw::parse(&hello.capabilities, mcp::json::Limits::default()).ok();
+    let has = |kind: &str| capabilities.is_some_and(|it| it.get(kind).is_some());
+    let mut asking = Asking { worker, pass, link, channel: &channel, ttl: FRESH };
+    let tools = if has("tools") { asking.all("tools/list", "tools").await? } else { Vec::new() };
+    let prompts =
+        if has("prompts") { asking.all("prompts/list", "prompts").await? } else { Vec::new() };
+    let (mut resources, mut templates) = (Vec::new(), Vec::new());
+    if has("resources") {
+        resources = asking.all("resources/list", "resources").await?;
+        templates = asking
+            .all("resources/templates/list", "resourceTemplates")
+            .await
+            .unwrap_or_default();
+    }
+    let fetched = worker.proxy.clock.elapsed();
+    link.succeeded(fetched);
+    let listing = Listing {
+        tools: offers(tools, "name", true),
+        prompts: offers(prompts, "name", false),
+        resources: offers(resources, "uri", false),
+        templates: offers(templates, "uriTemplate", false),
+        capabilities: hello.capabilities.clone(),
+        instructions: hello.instructions.clone(),
+        info: hello.info.clone(),
+        error: None,
+        spoken: era,
+        of: None,
+        fetched,
+        fresh_for: asking.ttl,
+    };
+    Ok(listing.of(&link.server))
+}
+
+struct Asking<'a> {
+    worker: &'a Worker,
+    pass: &'a Pass,
+    link: &'a Arc<Link>,
+    channel: &'a Channel,
+    ttl: Duration,
+}
+
+impl Asking<'_> {
+    /// All pages of one list. A cursor that comes again ends it: some servers loop (H128).
+    async fn all(&mut self, method: &'static str, member: &str) -> Result<Vec<Bytes>, Refusal> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.page(method, cursor.as_deref()).await?;
+            let result = page.result().ok_or_else(|| {
+                self.link.refuse(UpstreamError::Malformed(format!("`{method}` failed")))
+            })?;
+            let items = result.get(member).into_iter().flat_map(Raw::items);
+            found.extend(items.map(|it| page.body().slice_ref(it.bytes())));
+            if let Some(ttl) = result.get("ttlMs").and_then(Raw::u64) {
+                self.ttl = self.ttl.min(Duration::from_millis(ttl)).max(Duration::from_secs(1));
+            }
+            cursor = result.get("nextCursor").and_then(Raw::str).map(|it| it.into_owned());
+            match &cursor {
+                Some(next) if found.len() < MOST_OFFERS && seen.insert(next.clone()) => {}
+                _ => break,
+            }
+        }
+        found.truncate(MOST_OFFERS);
+        Ok(found)
+    }
+
+    async fn page(
+        &self,
+        method: &'static str,
+        cursor: Option<&str>,
+    ) -> Result<mcp::envelope::Message, Refusal> {
+        let id = self.link.next_id();
+        let mut members = Vec::new();
+        if let Channel::Modern(_) = self.channel {
+            members.push(format!(
+                r#""_meta":{{"{}":"{}","{}":{{}},"{}":{}}}"#,
+                meta::PROTOCOL_VERSION,
+                revision::LATEST.as_str(),
+                meta::CLIENT_CAPABILITIES,
+                meta::CLIENT_INFO,
+                String::from_utf8_lossy(&our_info()),
+            ));
+        }
+        if let Some(cursor) = cursor {
+            members.push(format!(r#""cursor":{}"#, quote(cursor)));
+        }
+        let params = format!("{{{}}}", members.join(","));
+        let body =
+            errors::request_body(id.to_string().as_bytes(), method, Some(params.as_bytes()));
+        let mut headers = HeaderMap::new();
+        if let Channel::Modern(_) = self.channel {
+            headers.insert(MCP_METHOD, HeaderValue::from_static(method));
+        }
+        let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
+        let patience = self.worker.proxy.options.listing;
+        let asking = async {
+            let mut exchange = self.link.post(self.worker, self.pass, self.channel, letter).await?;
+            let answer = final_answer(self.link, &mut exchange, id).await;
+            if exchange.status() == http::StatusCode::NOT_FOUND
+                && let Channel::Legacy(session) = self.channel
+            {
+                session.lost.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+            answer.map_err(|error| self.link.refuse(error))
+        };
+        tokio::time::timeout(patience, asking)
+            .await
+            .unwrap_or_else(|_| Err(self.link.refuse(UpstreamError::Timeout(patience))))
+    }
+}
+
+/// Reads what names each; what has no name cannot be called, and of two with one name the first
+/// stands. A tool whose header annotations are invalid is dropped (H057).
+fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
+    let mut seen = HashSet::new();
+    let mut found = Vec::with_capacity(raws.len());
+    for raw in raws {
+        let Ok(object) = Raw::parse(&raw, mcp::json::Limits::default()) else { continue };
+        let Some(name) = object.get(key).and_then(Raw::str).filter(|it| !it.is_empty()) else {
+            continue;
+        };
+        let headers = match object.get("inputSchema").filter(|_| with_headers) {
+            Some(schema) => param_headers(schema),
+            None => Ok(Vec::new()),
+        };
+        match headers {
+            Ok(headers) if seen.insert(name.to_string()) => {
+                let name = Box::from(name.as_ref());
+                found.push(Offer { name, raw: raw.clone(), headers });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(tool.name = %name, %error, "A tool with invalid headers is hidden");
+            }
+        }
+    }
+    found
+}

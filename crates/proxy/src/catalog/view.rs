@@ -1,0 +1,306 @@
+//! The listings of one place, joined under unambiguous names.
+//!
+//! On a single-server URL names are the server's own. On the aggregated one tools and prompts get
+//! the server's alias in front, and resources an alias scheme. Calls are looked up in the map made
+//! here and never by taking a name apart.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use domain::{AppId, Ask, Assignment, Kind, Switches, User};
+use mcp::json::{Limits, Raw, quote_into};
+use mcp::names;
+use parking_lot::Mutex;
+
+use super::{Listing, Offer};
+use crate::route::{Offered, Place};
+
+/// What a place offers to whoever may see it.
+pub(crate) struct View {
+    pub(crate) parts: Vec<Part>,
+    gateway: Arc<domain::Gateway>,
+    prefixed: bool,
+    tools: HashMap<Box<str>, Spot>,
+    prompts: HashMap<Box<str>, Spot>,
+    prepared: Mutex<Prepared>,
+}
+
+pub(crate) struct Part {
+    pub(crate) assignment: Arc<Assignment>,
+    pub(crate) listing: Arc<Listing>,
+}
+
+#[derive(Clone, Copy)]
+struct Spot {
+    part: usize,
+    offer: usize,
+}
+
+/// Finished lists: per caller, and shared by all callers who see the same.
+#[derive(Default)]
+struct Prepared {
+    by_app: HashMap<(AppId, List), Bytes>,
+    by_sight: HashMap<(List, Vec<bool>), Bytes>,
+}
+
+/// The lists that clients ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum List {
+    Prompts,
+    Resources,
+    Templates,
+    Tools,
+}
+
+/// Who looks.
+pub(crate) struct Looker<'a> {
+    pub(crate) app: AppId,
+    pub(crate) user: &'a User,
+    pub(crate) switches: &'a Switches,
+    pub(crate) now: chrono::DateTime<chrono::Utc>,
+}
+
+/// How many finished lists a view keeps.
+const PREPARED: usize = 10_000;
+
+impl List {
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        match method {
+            "prompts/list" => Some(Self::Prompts),
+            "resources/list" => Some(Self::Resources),
+            "resources/templates/list" => Some(Self::Templates),
+            "tools/list" => Some(Self::Tools),
+            _ => None,
+        }
+    }
+
+    fn member(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+            Self::Tools => "tools",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Prompts => Kind::Prompt,
+            Self::Resources | Self::Templates => Kind::Resource,
+            Self::Tools => Kind::Tool,
+        }
+    }
+
+    fn offers(self, listing: &Listing) -> &[Offer] {
+        match self {
+            Self::Prompts => &listing.prompts,
+            Self::Resources => &listing.resources,
+            Self::Templates => &listing.templates,
+            Self::Tools => &listing.tools,
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Prompts | Self::Tools => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+}
+
+impl View {
+    pub(super) fn join(place: &Place, listings: Vec<Arc<Listing>>) -> Self {
+        let assignments = place.assignments().iter().map(Arc::clone);
+        let parts: Vec<Part> = assignments
+            .zip(listings)
+            .map(|(assignment, listing)| Part { assignment, listing })
+            .collect();
+        let prefixed = place.only.is_none();
+        let tools = spots(&parts, prefixed, |it| &it.tools);
+        let prompts = spots(&parts, prefixed, |it| &it.prompts);
+        let gateway = Arc::clone(&place.gateway);
+        Self { parts, gateway, prefixed, tools, prompts, prepared: Mutex::default() }
+    }
+
+    pub(super) fn is_of(&self, place: &Place, listings: &[Arc<Listing>]) -> bool {
+        Arc::ptr_eq(&self.gateway, &place.gateway)
+            && self.parts.len() == listings.len()
+            && self.parts.iter().zip(listings).all(|(it, listing)| Arc::ptr_eq(&it.listing, listing))
+    }
+
+    /// A tool or prompt by the name under which it is listed here.
+    pub(crate) fn find(&self, kind: Kind, exposed: &str) -> Option<(Offered, &Offer)> {
+        let (spots, list) = match kind {
+            Kind::Prompt => (&self.prompts, List::Prompts),
+            Kind::Tool => (&self.tools, List::Tools),
+            Kind::Resource => return None,
+        };
+        let spot = spots.get(exposed)?;
+        let part = self.parts.get(spot.part)?;
+        let offer = list.offers(&part.listing).get(spot.offer)?;
+        let assignment = Arc::clone(&part.assignment);
+        Some((Offered { assignment, kind, name: offer.name.clone() }, offer))
+    }
+
+    /// The server that a resource URI leads to. Whether it has such a resource is its own affair:
+    /// a template may make it, so a URI need not be listed to be read.
+    pub(crate) fn find_resource(&self, exposed: &str) -> Option<Offered> {
+        let (part, uri) = if self.prefixed {
+            let (alias, uri) = names::split_uri(exposed)?;
+            let own = |it: &&Part| it.assignment.alias.as_str() == alias;
+            (self.parts.iter().find(own)?, uri)
+        } else {
+            (self.parts.first()?, exposed)
+        };
+        let assignment = Arc::clone(&part.assignment);
+        Some(Offered { assignment, kind: Kind::Resource, name: uri.into() })
+    }
+
+    /// Why a name may be missing: the first server that could not be listed, and what it said.
+    pub(crate) fn missing_because(&self, exposed: &str) -> Option<(&str, &str)> {
+        let failed = self.parts.iter().find(|it| {
+            it.listing.error.is_some()
+                && (!self.prefixed || exposed.starts_with(it.assignment.alias.as_str()))
+        })?;
+        Some((failed.assignment.server.name.as_str(), failed.listing.error.as_deref()?))
+    }
+
+    pub(crate) fn is_prefixed(&self) -> bool {
+        self.prefixed
+    }
+
+    /// The result of a list request without its opening brace: one page with everything that the
+    /// looker may use.
+    pub(crate) fn list(&self, list: List, looker: &Looker<'_>) -> Bytes {
+        let quiet = looker.switches.iter().next().is_none();
+        let key = (looker.app, list);
+        if quiet && let Some(known) = self.prepared.lock().by_app.get(&key) {
+            return known.clone();
+        }
+        let shared = (list, self.sight(list, looker));
+        let mut prepared = self.prepared.lock();
+        if PREPARED <= prepared.by_app.len() + prepared.by_sight.len() {
+            *prepared = Prepared::default();
+        }
+        let body = match prepared.by_sight.get(&shared) {
+            Some(body) => body.clone(),
+            None => {
+                let body = self.write(list, &shared.1);
+                prepared.by_sight.insert(shared, body.clone());
+                body
+            }
+        };
+        if quiet {
+            prepared.by_app.insert(key, body.clone());
+        }
+        body
+    }
+
+    /// For how long what is listed here may be kept, on the clock by which listings are fresh.
+    pub(crate) fn fresh_for(&self, elapsed: Duration) -> Duration {
+        let until = self.parts.iter().map(|it| it.listing.fresh_until()).min();
+        until.unwrap_or_default().saturating_sub(elapsed)
+    }
+
+    /// Which offers the looker may use, in listing order.
+    fn sight(&self, list: List, looker: &Looker<'_>) -> Vec<bool> {
+        let mut sight = Vec::new();
+        for part in &self.parts {
+            let offers = list.offers(&part.listing);
+            let names: Vec<&str> = offers.iter().map(|it| it.name.as_ref()).collect();
+            let ask = Ask {
+                app: looker.app,
+                user: looker.user,
+                assignment: part.assignment.id,
+                kind: list.kind(),
+                name: "",
+            };
+            let allowed = self.gateway.policy.allows_each(ask, &names);
+            let on = |name: &str| part.is_on(list, name, looker);
+            sight.extend(allowed.into_iter().zip(names).map(|(yes, name)| yes && on(name)));
+        }
+        sight
+    }
+
+    fn write(&self, list: List, sight: &[bool]) -> Bytes {
+        let offers = self.parts.iter().flat_map(|it| list.offers(&it.listing));
+        let size: usize = offers.map(|it| it.raw.len() + 64).sum();
+        let mut out = BytesMut::with_capacity(size + 128);
+        out.extend_from_slice(format!("\"{}\":[", list.member()).as_bytes());
+        let all = self.parts.iter().flat_map(|part| {
+            list.offers(&part.listing).iter().map(move |offer| (part, offer))
+        });
+        let mut first = true;
+        for ((part, offer), seen) in all.zip(sight) {
+            if *seen {
+                if !first {
+                    out.extend_from_slice(b",");
+                }
+                first = false;
+                self.write_offer(&mut out, list, part, offer);
+            }
+        }
+        out.extend_from_slice(b"]}");
+        out.freeze()
+    }
+
+    /// The offer as its server wrote it, with only its name changed.
+    fn write_offer(&self, out: &mut BytesMut, list: List, part: &Part, offer: &Offer) {
+        if !self.prefixed {
+            out.extend_from_slice(&offer.raw);
+            return;
+        }
+        let alias = part.assignment.alias.as_str();
+        let exposed = match list {
+            List::Prompts | List::Tools => names::exposed(alias, &offer.name),
+            List::Resources | List::Templates => names::exposed_uri(alias, &offer.name),
+        };
+        let mut name = Vec::with_capacity(exposed.len() + 2);
+        quote_into(&mut name, &exposed);
+        let place = Raw::parse(&offer.raw, Limits::default())
+            .ok()
+            .and_then(|it| it.get(list.key()))
+            .and_then(|it| it.range_in(&offer.raw));
+        if let Some(place) = place
+            && let (Some(before), Some(after)) =
+                (offer.raw.get(..place.start), offer.raw.get(place.end..))
+        {
+            out.extend_from_slice(before);
+            out.extend_from_slice(&name);
+            out.extend_from_slice(after);
+        }
+    }
+}
+
+impl Part {
+    fn is_on(&self, list: List, name: &str, looker: &Looker<'_>) -> bool {
+        use domain::Target;
+
+        let off = |target: Target| looker.switches.find(&target, looker.now).is_some();
+        let server = self.assignment.server.id;
+        let tool = list == List::Tools && off(Target::Tool(server, name.into()));
+        !(tool || off(Target::Assignment(self.assignment.id)) || off(Target::Server(server)))
+    }
+}
+
+fn spots(
+    parts: &[Part],
+    prefixed: bool,
+    offers: impl Fn(&Listing) -> &Vec<Offer>,
+) -> HashMap<Box<str>, Spot> {
+    let mut spots = HashMap::new();
+    for (part, it) in parts.iter().enumerate() {
+        for (offer, one) in offers(&it.listing).iter().enumerate() {
+            let exposed = if prefixed {
+                names::exposed(it.assignment.alias.as_str(), &one.name).into()
+            } else {
+                one.name.clone()
+            };
+            spots.entry(exposed).or_insert(Spot { part, offer });
+        }
+    }
+    spots
+}

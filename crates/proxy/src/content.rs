@@ -1,0 +1,103 @@
+//! The gateway's content rules, applied to what passes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use domain::{GatewayId, RuleAction, RuleDef, WorkspaceId};
+use inspect::{Action, Hit, Leg, Legs, RuleSpec, Rules, ToolScope, Verdict};
+use mcp::json::Raw;
+use mcp::splice::Splice;
+use parking_lot::RwLock;
+
+use crate::refusal::Refusal;
+use crate::route::Offered;
+
+/// Rules compiled from the definitions of the snapshot, once per change.
+pub(crate) struct Rulebook {
+    salt: [u8; 32],
+    compiled: RwLock<HashMap<GatewayId, (Arc<[RuleDef]>, Rules)>>,
+}
+
+impl Rulebook {
+    pub(crate) fn new(salt: [u8; 32]) -> Self {
+        Self { salt, compiled: RwLock::default() }
+    }
+
+    /// The rules of a gateway. Rules that do not compile let nothing pass.
+    pub(crate) fn of(
+        &self,
+        workspace: WorkspaceId,
+        gateway: &domain::Gateway,
+    ) -> Result<Rules, Refusal> {
+        if let Some((defs, rules)) = self.compiled.read().get(&gateway.id)
+            && Arc::ptr_eq(defs, &gateway.rules)
+        {
+            return Ok(rules.clone());
+        }
+        let specs: Vec<RuleSpec> = gateway.rules.iter().map(spec).collect();
+        let rules = Rules::compile(&specs, self.salt_of(workspace)).map_err(|error| {
+            tracing::error!(gateway.name = %gateway.name, %error, "Rules do not compile");
+            Refusal::Rules
+        })?;
+        let entry = (Arc::clone(&gateway.rules), rules.clone());
+        self.compiled.write().insert(gateway.id, entry);
+        Ok(rules)
+    }
+
+    /// Hashes of one workspace say nothing about another's.
+    fn salt_of(&self, workspace: WorkspaceId) -> [u8; 32] {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.salt);
+        context.update(workspace.0.as_bytes());
+        let mut salt = [0; 32];
+        salt.copy_from_slice(context.finish().as_ref());
+        salt
+    }
+}
+
+/// Applies the rules of one leg to a value inside a body that is being spliced.
+pub(crate) fn apply(
+    rules: &Rules,
+    leg: Leg,
+    offered: &Offered,
+    value: Option<Raw<'_>>,
+    splice: &mut Splice,
+) -> Result<Vec<Hit>, Refusal> {
+    let server = offered.assignment.server.name.as_str();
+    let Some(value) = value.filter(|_| rules.applies(leg, server, &offered.name)) else {
+        return Ok(Vec::new());
+    };
+    match rules.apply(leg, server, &offered.name, value.bytes()) {
+        Verdict::Clean => Ok(Vec::new()),
+        Verdict::Blocked { rule, message, .. } => {
+            Err(Refusal::Blocked { rule: rule.to_string(), message })
+        }
+        Verdict::Edited { edits, hits } => {
+            let start = value.range_in(splice.body()).ok_or(Refusal::Rules)?.start;
+            for (range, with) in edits {
+                splice.replace(start + range.start..start + range.end, Bytes::from(with));
+            }
+            Ok(hits)
+        }
+    }
+}
+
+fn spec(def: &RuleDef) -> RuleSpec {
+    let action = match &def.action {
+        RuleAction::Block { message } => Action::Block { message: message.clone() },
+        RuleAction::Hash => Action::Hash,
+        RuleAction::Mask { keep_last } => Action::Mask { keep_last: *keep_last },
+        RuleAction::Redact => Action::Redact,
+        RuleAction::Replace { with } => Action::Replace { with: with.clone() },
+    };
+    RuleSpec {
+        name: def.name.to_string(),
+        pattern: def.pattern.clone(),
+        legs: Legs { request: def.on_request, response: def.on_response },
+        tools: def.tools.clone().map_or(ToolScope::All, ToolScope::Named),
+        action,
+        observe_only: def.observe_only,
+    }
+}

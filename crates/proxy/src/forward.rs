@@ -1,0 +1,213 @@
+//! To the upstream: the one place where a call's bytes leave.
+//!
+//! It takes nothing but a [`Recorded`], and the link writes nothing without passing the last gate.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use mcp::convert;
+use mcp::envelope::Message;
+use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
+use mcp::json::Raw;
+use mcp::meta;
+use mcp::revision::{self, Era};
+use mcp::splice::{Splice, Spliced};
+
+use crate::authorize::Pass;
+use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
+use crate::record::Recorded;
+use crate::refusal::{Refusal, UpstreamError};
+use crate::serve::Worker;
+use crate::session::{Running, Session};
+
+/// A call whose request has left, or may have.
+pub(crate) struct Sent {
+    // Declared before what keeps the call in flight: a connection must be gone before its flight.
+    pub(crate) exchange: Exchange,
+    pub(crate) channel: Channel,
+    pub(crate) link: Arc<Link>,
+    pub(crate) id: u64,
+    pub(crate) running: Option<Running>,
+    pub(crate) recorded: Recorded,
+}
+
+/// Sends a recorded call.
+pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, (Recorded, Refusal)> {
+    match attempt(&recorded).await {
+        Ok((link, channel, id, exchange)) => {
+            let running = enlist(&recorded, &channel, id);
+            Ok(Sent { exchange, channel, link, id, running, recorded })
+        }
+        Err(refusal) => Err((recorded, refusal)),
+    }
+}
+
+type Attempt = (Arc<Link>, Channel, u64, Exchange);
+
+async fn attempt(recorded: &Recorded) -> Result<Attempt, Refusal> {
+    let permitted = recorded.permitted();
+    let worker = &permitted.asked.worker;
+    let assignment = permitted.pass.offered.as_ref().map(|it| &it.assignment);
+    let assignment = assignment.or(permitted.pass.place.only.as_ref());
+    let assignment = assignment.ok_or_else(|| Refusal::UnknownMethod {
+        method: permitted.asked.message.method().to_owned(),
+    })?;
+    let link = worker.proxy.links.to(worker, &assignment.server)?;
+    let mut fresh = false;
+    loop {
+        let channel = channel(recorded, &link, assignment.id).await?;
+        let id = link.next_id();
+        let letter = letter(recorded, &channel, id)?;
+        let exchange = link.post(worker, &permitted.pass, &channel, letter).await?;
+        let Channel::Legacy(session) = &channel else { return Ok((link, channel, id, exchange)) };
+        // A server that has forgotten a session has not taken the call: once more, in a new one.
+        if exchange.status() != StatusCode::NOT_FOUND || session.id.is_none() {
+            return Ok((link, channel, id, exchange));
+        }
+        session.lost.store(true, Ordering::Relaxed);
+        if std::mem::replace(&mut fresh, true) {
+            return Err(link.refuse(UpstreamError::SessionLost));
+        }
+    }
+}
+
+/// How the server is reached for this call.
+async fn channel(
+    recorded: &Recorded,
+    link: &Arc<Link>,
+    assignment: domain::AssignmentId,
+) -> Result<Channel, Refusal> {
+    let permitted = recorded.permitted();
+    let (asked, pass) = (&permitted.asked, &permitted.pass);
+    if permitted.spoken == Era::Modern {
+        let hello = link.discover(&asked.worker, pass).await?;
+        let hello = hello.ok_or_else(|| link.refuse(UpstreamError::Era))?;
+        return Ok(Channel::Modern(hello));
+    }
+    match &asked.session {
+        None => link.plain_session(&asked.worker, pass, Some(asked.caller.app)).await,
+        Some(session) => own_session(&asked.worker, pass, link, session, assignment).await,
+    }
+    .map(Channel::Legacy)
+}
+
+/// The session with an upstream that belongs to one session of a client.
+pub(crate) async fn own_session(
+    worker: &Worker,
+    pass: &Pass,
+    link: &Arc<Link>,
+    session: &Session,
+    assignment: domain::AssignmentId,
+) -> Result<Arc<UpstreamSession>, Refusal> {
+    let mut own = session.upstreams.lock().await;
+    if let Some(upstream) = own.get(&assignment).filter(|it| it.is_usable()) {
+        return Ok(Arc::clone(upstream));
+    }
+    let introduction = Introduction {
+        revision: session.revision,
+        capabilities: session.capabilities.clone(),
+        client_info: session.client_info.clone(),
+        own: is_interactive(&session.capabilities),
+    };
+    let opened = Arc::new(link.initialize(worker, pass, &introduction).await?);
+    own.insert(assignment, Arc::clone(&opened));
+    session.opened.notify_waiters();
+    Ok(opened)
+}
+
+/// Whether a client has said that it can be asked anything.
+fn is_interactive(capabilities: &[u8]) -> bool {
+    let capabilities = Raw::parse(capabilities, mcp::json::Limits::default());
+    let can = |kind: &str| capabilities.as_ref().is_ok_and(|it| it.get(kind).is_some());
+    can("elicitation") || can("sampling") || can("roots")
+}
+
+fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Refusal> {
+    let permitted = recorded.permitted();
+    let message = &permitted.asked.message;
+    let mut splice = permitted.splice.clone();
+    let own_id = message.id().ok_or(Refusal::Params("the request has no id"))?;
+    splice.replace_value(own_id, id.to_string());
+    let token = message.params().and_then(meta::progress_token);
+    let child = matches!(channel, Channel::Legacy(session) if session.child.is_some())
+        || matches!(permitted.transport(), Some(domain::Transport::Stdio { .. }));
+    let progress = token.is_some() && child;
+    if let (Some(token), true) = (token, progress) {
+        splice.replace_value(token, id.to_string());
+    }
+    match (permitted.asked.era(), channel) {
+        (Era::Modern, Channel::Legacy(session)) => {
+            if let Some(params) = message.params() {
+                let revision = session.hello.revision;
+                convert::to_legacy_params(&mut splice, message.method(), params, revision);
+            }
+        }
+        (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, message),
+        _ => {}
+    }
+    let headers = match channel {
+        Channel::Modern(_) => headers(recorded, &splice)?,
+        Channel::Legacy(_) => HeaderMap::new(),
+    };
+    Ok(Letter { parts: splice.finish().into_parts(), id: Some(id), progress, headers })
+}
+
+/// What a modern server must be told with each request. It may ask nothing, since a legacy client
+/// cannot be asked this way.
+fn introduce(splice: &mut Splice, message: &Message) {
+    let entries = [
+        (meta::PROTOCOL_VERSION, Bytes::from(mcp::json::quote(revision::LATEST.as_str()))),
+        (meta::CLIENT_CAPABILITIES, Bytes::from_static(b"{}")),
+        (meta::CLIENT_INFO, crate::link::our_info()),
+    ];
+    meta::set_request_entries(splice, message, &entries);
+}
+
+/// The headers that mirror the body as it leaves.
+fn headers(recorded: &Recorded, splice: &Splice) -> Result<HeaderMap, Refusal> {
+    let permitted = recorded.permitted();
+    let message = &permitted.asked.message;
+    let mut headers = HeaderMap::new();
+    let method = HeaderValue::from_str(message.method());
+    headers.insert(
+        MCP_METHOD,
+        method.map_err(|_| Refusal::UnknownMethod { method: message.method().to_owned() })?,
+    );
+    let own_name = permitted.pass.offered.as_ref().map(|it| encode_value(&it.name));
+    let mirrored = name_header(message.method(), message.params());
+    if let Some(name) = mirrored.map(|theirs| own_name.unwrap_or(theirs)) {
+        headers.insert(mcp::headers::MCP_NAME, name);
+    }
+    let untouched = permitted.asked.era() == Era::Modern && permitted.hits.is_empty();
+    if untouched {
+        let mirrors = permitted.asked.headers.iter();
+        for (name, value) in mirrors.filter(|(it, _)| it.as_str().starts_with("mcp-param-")) {
+            headers.append(name.clone(), value.clone());
+        }
+    } else if !permitted.params.is_empty() {
+        // Rules have changed the arguments, or the client knows no such headers.
+        let body = Spliced::into_bytes(splice.clone().finish());
+        let edited = Message::parse(body, mcp::json::Limits::default())?;
+        let arguments = edited.params().and_then(|it| it.get("arguments"));
+        headers.extend(
+            param_header_values(&permitted.params, arguments)
+                .into_iter()
+                .map(|(name, value)| (Some(name), value)),
+        );
+    }
+    Ok(headers)
+}
+
+/// Notes a legacy call, so that the client can cancel it by its own id.
+fn enlist(recorded: &Recorded, channel: &Channel, id: u64) -> Option<Running> {
+    let asked = &recorded.permitted().asked;
+    let (Some(session), Channel::Legacy(upstream)) = (&asked.session, channel) else {
+        return None;
+    };
+    let running =
+        Running { upstream: Arc::<UpstreamSession>::clone(upstream), id, cancel: Default::default() };
+    session.begin(Bytes::copy_from_slice(asked.id()), running.clone());
+    Some(running)
+}

@@ -1,0 +1,88 @@
+//! Who is calling: a token that we gave out, and nothing else.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use domain::{App, AppId, Config, TokenHash, TokenId, User, Workspace};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::refusal::Refusal;
+
+/// An app that has proved itself, and the person for whom it acts. There is no default one.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) workspace: Arc<Workspace>,
+    pub(crate) app: AppId,
+    pub(crate) proof: Proof,
+}
+
+/// By what the caller was recognised, to be checked again when the configuration changes.
+#[derive(Clone, Copy)]
+pub(crate) enum Proof {
+    /// The development mode's only caller.
+    Anonymous,
+    Token { hash: TokenHash, id: TokenId },
+}
+
+/// Who may call without a token: nobody, except in development mode.
+pub(crate) type Anonymous = Option<(domain::Name, AppId)>;
+
+/// Recognises the caller of one request.
+pub(crate) fn identify(
+    config: &Config,
+    headers: &HeaderMap,
+    anonymous: &Anonymous,
+    now: DateTime<Utc>,
+) -> Result<Caller, Refusal> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        let (workspace, app) = anonymous.as_ref().ok_or(Refusal::Unauthenticated)?;
+        let workspace = config.workspaces.get(workspace).ok_or(Refusal::Unauthenticated)?;
+        return caller(workspace, *app, Proof::Anonymous);
+    };
+    let text = header.as_bytes();
+    let (scheme, secret) = text.split_at_checked(7).ok_or(Refusal::Unauthenticated)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer ") || secret.is_empty() || 512 < secret.len() {
+        return Err(Refusal::Unauthenticated);
+    }
+    let mut hash = TokenHash::default();
+    hash.copy_from_slice(digest(&SHA256, secret).as_ref());
+    recognise(config, hash, now)
+}
+
+/// Looked up by hash: a guess learns nothing from how long it takes.
+fn recognise(config: &Config, hash: TokenHash, now: DateTime<Utc>) -> Result<Caller, Refusal> {
+    let token = config.tokens.get(&hash).filter(|it| now < it.expires_at);
+    let token = token.ok_or(Refusal::Unauthenticated)?;
+    let workspace = config.workspaces.get(&token.workspace).ok_or(Refusal::Unauthenticated)?;
+    caller(workspace, token.app, Proof::Token { hash, id: token.id })
+}
+
+fn caller(workspace: &Arc<Workspace>, app: AppId, proof: Proof) -> Result<Caller, Refusal> {
+    if !workspace.apps.contains_key(&app) {
+        return Err(Refusal::Unauthenticated);
+    }
+    Ok(Caller { workspace: Arc::clone(workspace), app, proof })
+}
+
+impl Caller {
+    /// The same caller under another configuration, if it still is one.
+    pub(crate) fn again(&self, config: &Config, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        match self.proof {
+            Proof::Token { hash, .. } => recognise(config, hash, now),
+            Proof::Anonymous => {
+                let found = config.workspaces.get(&self.workspace.name);
+                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, Proof::Anonymous)
+            }
+        }
+    }
+
+    pub(crate) fn app(&self) -> Option<&App> {
+        self.workspace.apps.get(&self.app)
+    }
+
+    pub(crate) fn user(&self, id: domain::UserId) -> Option<&User> {
+        self.workspace.users.get(&id)
+    }
+}

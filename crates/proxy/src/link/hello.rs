@@ -1,0 +1,252 @@
+//! Getting acquainted: `server/discover` with the modern side, `initialize` with the legacy one.
+
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use domain::Transport;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use mcp::envelope::{Message, MessageKind};
+use mcp::errors;
+use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
+use mcp::json::{Limits, Raw};
+use mcp::meta;
+use mcp::revision::{self, Revision};
+
+use super::post::{add_session, version};
+use super::{Exchange, Hello, Letter, Link, UpstreamSession};
+use crate::authorize::Pass;
+use crate::refusal::{Refusal, UpstreamError};
+use crate::serve::Worker;
+
+/// How we introduce ourselves when we open a legacy session.
+pub(crate) struct Introduction {
+    pub(crate) revision: Revision,
+    /// JSON object.
+    pub(crate) capabilities: Bytes,
+    /// JSON object.
+    pub(crate) client_info: Bytes,
+    /// Whether the session is one client's own, which may be asked things on its behalf.
+    pub(crate) own: bool,
+}
+
+impl Introduction {
+    /// As ourselves, able to answer nothing: such a session can be shared by calls.
+    pub(crate) fn plain() -> Self {
+        Self {
+            revision: revision::LATEST_LEGACY,
+            capabilities: Bytes::from_static(b"{}"),
+            client_info: our_info(),
+            own: false,
+        }
+    }
+}
+
+/// How we name ourselves to both sides: an `Implementation` object.
+pub(crate) fn our_info() -> Bytes {
+    Bytes::from_static(
+        concat!(r#"{"name":"ostiary","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).as_bytes(),
+    )
+}
+
+/// Asks the modern side. `None` is a verdict: it has none. What is no evidence is an error.
+pub(super) async fn discover(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+) -> Result<Option<Hello>, Refusal> {
+    let id = link.next_id();
+    let body = discover_body(id);
+    let mut headers = HeaderMap::new();
+    headers.insert(MCP_METHOD, HeaderValue::from_static("server/discover"));
+    headers.insert(MCP_PROTOCOL_VERSION, version(revision::LATEST));
+    let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
+    let asked = async {
+        let mut exchange = link.deliver(worker, pass, None, letter).await?;
+        let answer = final_answer(link, &mut exchange, id).await;
+        Ok::<_, Refusal>((exchange.status(), answer))
+    };
+    let outcome = tokio::time::timeout(worker.proxy.options.probe, asked).await;
+    let stdio = matches!(link.server.transport, Transport::Stdio { .. });
+    let (status, answer) = match outcome {
+        // A child that does not answer what it does not know is a legacy one.
+        Err(_) if stdio => return Ok(link.children.not_modern().await),
+        Err(_) => {
+            let patience = worker.proxy.options.probe;
+            return Err(link.refuse(UpstreamError::Timeout(patience)));
+        }
+        Ok(Err(_)) if stdio => return Ok(link.children.not_modern().await),
+        Ok(outcome) => outcome?,
+    };
+    if matches!(status.as_u16(), 401 | 403 | 407 | 429 | 500..) {
+        return Err(link.refuse(UpstreamError::Status(status.as_u16())));
+    }
+    let hello = match &answer {
+        Ok(message) => message.result().and_then(|it| discovered(it)),
+        Err(_) => None,
+    };
+    if hello.is_none() && stdio {
+        return Ok(link.children.not_modern().await);
+    }
+    Ok(hello)
+}
+
+fn discover_body(id: u64) -> Bytes {
+    let params = format!(
+        r#"{{"_meta":{{"{}":"{}","{}":{{}},"{}":{}}}}}"#,
+        meta::PROTOCOL_VERSION,
+        revision::LATEST.as_str(),
+        meta::CLIENT_CAPABILITIES,
+        meta::CLIENT_INFO,
+        String::from_utf8_lossy(&our_info()),
+    );
+    errors::request_body(id.to_string().as_bytes(), "server/discover", Some(params.as_bytes()))
+}
+
+fn discovered(result: Raw<'_>) -> Option<Hello> {
+    let mut versions = result.get("supportedVersions")?.items().filter_map(Raw::str);
+    if !versions.any(|it| it == revision::LATEST.as_str()) {
+        return None;
+    }
+    let info = result.at(&[meta::META, meta::SERVER_INFO]);
+    Some(hello(revision::LATEST, result, info))
+}
+
+fn hello(revision: Revision, result: Raw<'_>, info: Option<Raw<'_>>) -> Hello {
+    let capabilities = result.get("capabilities").filter(|it| it.is_object());
+    Hello {
+        revision,
+        capabilities: capabilities
+            .map_or(Bytes::from_static(b"{}"), |it| Bytes::copy_from_slice(it.bytes())),
+        instructions: result.get("instructions").and_then(Raw::str).map(|it| it.into_owned()),
+        info: info.filter(|it| it.is_object()).map(|it| Bytes::copy_from_slice(it.bytes())),
+    }
+}
+
+/// Opens a legacy session.
+pub(super) async fn initialize(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+    introduction: &Introduction,
+) -> Result<UpstreamSession, Refusal> {
+    let opening = open(link, worker, pass, introduction);
+    let patience = worker.proxy.options.probe;
+    tokio::time::timeout(patience, opening)
+        .await
+        .unwrap_or_else(|_| Err(link.refuse(UpstreamError::Timeout(patience))))
+}
+
+async fn open(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+    introduction: &Introduction,
+) -> Result<UpstreamSession, Refusal> {
+    let child = match &link.server.transport {
+        Transport::Stdio { .. } => {
+            let (child, known) = link.children.legacy(link, worker, introduction.own).await?;
+            if let Some(hello) = known {
+                return Ok(session(false, hello, Some(child)));
+            }
+            Some(child)
+        }
+        Transport::Http { .. } => None,
+    };
+    let hello = Hello {
+        revision: Revision::V2025_03_26,
+        capabilities: Bytes::new(),
+        instructions: None,
+        info: None,
+    };
+    let mut session = session(introduction.own, hello, child);
+    let id = link.next_id();
+    let params = format!(
+        r#"{{"protocolVersion":"{}","capabilities":{},"clientInfo":{}}}"#,
+        introduction.revision.as_str(),
+        String::from_utf8_lossy(&introduction.capabilities),
+        String::from_utf8_lossy(&introduction.client_info),
+    );
+    let body =
+        errors::request_body(id.to_string().as_bytes(), "initialize", Some(params.as_bytes()));
+    let letter =
+        Letter { parts: vec![body], id: Some(id), progress: false, headers: HeaderMap::new() };
+    let mut exchange = link.deliver(worker, pass, Some(&session), letter).await?;
+    let status = exchange.status();
+    session.id = exchange.session().cloned();
+    let answer = final_answer(link, &mut exchange, id).await;
+    let answer = accepted(link, status, answer)?;
+    let result = answer.result().ok_or_else(|| link.refuse(UpstreamError::Era))?;
+    let revision = result.get("protocolVersion").and_then(Raw::str);
+    let revision: Revision = revision
+        .and_then(|it| it.parse().ok())
+        .ok_or_else(|| link.refuse(UpstreamError::Era))?;
+    session.hello = self::hello(revision, result, result.get("serverInfo"));
+    drop(exchange);
+    say_initialized(link, worker, pass, &session).await?;
+    if session.child.is_some() && !introduction.own {
+        link.children.remember(&session.hello).await;
+    }
+    Ok(session)
+}
+
+/// A legacy side that does not know `initialize` is none; other failures say nothing of the era.
+fn accepted(
+    link: &Link,
+    status: StatusCode,
+    answer: Result<Message, UpstreamError>,
+) -> Result<Message, Refusal> {
+    match (status.as_u16(), answer) {
+        (200..=299, Ok(message)) if message.kind() == MessageKind::Response => Ok(message),
+        (200..=299 | 400 | 404 | 405, Ok(_)) | (400 | 404 | 405, Err(_)) => {
+            Err(link.refuse(UpstreamError::Era))
+        }
+        (200..=299, Err(error)) => Err(link.refuse(error)),
+        (status, _) => Err(link.refuse(UpstreamError::Status(status))),
+    }
+}
+
+async fn say_initialized(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+    session: &UpstreamSession,
+) -> Result<(), Refusal> {
+    let mut headers = HeaderMap::new();
+    add_session(&mut headers, session);
+    let body = errors::notification_body("notifications/initialized", None);
+    let letter = Letter { parts: vec![body], id: None, progress: false, headers };
+    let mut exchange = link.deliver(worker, pass, Some(session), letter).await?;
+    // Read to its end, so that the connection can be used again.
+    while let Some(Ok(_)) = exchange.next().await {}
+    Ok(())
+}
+
+fn session(
+    own: bool,
+    hello: Hello,
+    child: Option<crate::wire::Child>,
+) -> UpstreamSession {
+    UpstreamSession { id: None, hello, lost: AtomicBool::new(false), own, child }
+}
+
+/// The answer to our own request; what else comes meanwhile is for nobody.
+pub(crate) async fn final_answer(
+    link: &Link,
+    exchange: &mut Exchange,
+    id: u64,
+) -> Result<Message, UpstreamError> {
+    while let Some(next) = exchange.next().await {
+        let message = Message::parse(next?, Limits::default())
+            .map_err(|error| UpstreamError::Malformed(error.to_string()))?;
+        let is_answer = matches!(message.kind(), MessageKind::Response | MessageKind::Error);
+        let ours = message.id().and_then(Raw::u64) == Some(id);
+        // An error that could not read our id has none.
+        let lost_id = message.kind() == MessageKind::Error
+            && message.id().is_none_or(Raw::is_null);
+        if is_answer && (ours || lost_id) {
+            return Ok(message);
+        }
+    }
+    tracing::debug!(server.name = link.name(), "An upstream ended a stream without an answer");
+    Err(UpstreamError::NoAnswer)
+}

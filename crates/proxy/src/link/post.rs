@@ -1,0 +1,179 @@
+//! Sending one message, and only through the last gate.
+
+use bytes::Bytes;
+use domain::Transport;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::revision::Revision;
+
+use super::{Channel, Exchange, Link, UpstreamSession};
+use crate::authorize::{Cleared, Pass};
+use crate::refusal::{Refusal, UpstreamError};
+use crate::serve::Worker;
+use crate::wire::{Outgoing, SendError};
+
+/// One JSON-RPC message to an upstream.
+pub(crate) struct Letter {
+    /// The whole message; a request has `id` in it.
+    pub(crate) parts: Vec<Bytes>,
+    /// Our id of a request; absent for notifications and answers.
+    pub(crate) id: Option<u64>,
+    /// Whether it asks for progress under its own id (see [`crate::wire::Child::request`]).
+    pub(crate) progress: bool,
+    /// The MCP headers that belong to it, without version and session.
+    pub(crate) headers: HeaderMap,
+}
+
+/// How often a pooled connection may turn out to have been closed by the other side.
+const ATTEMPTS: usize = 4;
+
+impl Link {
+    /// Sends a message of a pass, when the last gate lets it.
+    pub(crate) async fn post(
+        &self,
+        worker: &Worker,
+        pass: &Pass,
+        channel: &Channel,
+        letter: Letter,
+    ) -> Result<Exchange, Refusal> {
+        match channel {
+            Channel::Modern(hello) => {
+                let mut headers = letter.headers.clone();
+                headers.insert(MCP_PROTOCOL_VERSION, version(hello.revision));
+                self.deliver(worker, pass, None, Letter { headers, ..letter }).await
+            }
+            Channel::Legacy(session) => {
+                let mut headers = letter.headers.clone();
+                add_session(&mut headers, session);
+                let letter = Letter { headers, ..letter };
+                self.deliver(worker, pass, Some(session), letter).await
+            }
+        }
+    }
+
+    /// Sends a message whose headers are complete.
+    pub(super) async fn deliver(
+        &self,
+        worker: &Worker,
+        pass: &Pass,
+        session: Option<&UpstreamSession>,
+        letter: Letter,
+    ) -> Result<Exchange, Refusal> {
+        match &self.server.transport {
+            Transport::Http { .. } => {
+                self.request(worker, pass, Method::POST, letter.headers, letter.parts).await
+            }
+            Transport::Stdio { .. } => {
+                let child = match session.and_then(|it| it.child.as_ref()) {
+                    Some(child) => child.clone(),
+                    None => self.children.modern(self, worker).await?,
+                };
+                pass.clear().await?;
+                super::stdio::send(self, &child, pass, letter).await
+            }
+        }
+    }
+
+    /// One HTTP request; its answer, when its head has come.
+    pub(super) async fn request(
+        &self,
+        worker: &Worker,
+        pass: &Pass,
+        method: Method,
+        mut headers: HeaderMap,
+        parts: Vec<Bytes>,
+    ) -> Result<Exchange, Refusal> {
+        let endpoint = self.endpoint.as_ref().ok_or_else(|| self.refuse(UpstreamError::NoAnswer))?;
+        if method == Method::POST {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        } else {
+            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        }
+        let mut outgoing = Outgoing { method, headers, body: parts };
+        let plain = outgoing.headers.clone();
+        for _ in 0..ATTEMPTS {
+            let ready = worker.wire.checkout(endpoint).await.map_err(|it| self.refuse(it.into()))?;
+            let cleared = pass.clear().await?;
+            outgoing.headers.clone_from(&plain);
+            attach_secret(worker, &cleared, &mut outgoing.headers)?;
+            match ready.send(outgoing).await {
+                Ok(reply) => return Ok(Exchange::http(reply)),
+                Err(SendError::Unsent(back)) => outgoing = back,
+                Err(SendError::Failed { error, .. }) => return Err(self.refuse(error.into())),
+            }
+        }
+        Err(self.refuse(UpstreamError::NoAnswer))
+    }
+
+    pub(crate) fn refuse(&self, error: UpstreamError) -> Refusal {
+        self.failed(&error);
+        Refusal::upstream(self.name(), error)
+    }
+}
+
+/// The credential goes on last, onto a connection that has already proved where it leads.
+fn attach_secret(
+    worker: &Worker,
+    cleared: &Cleared<'_>,
+    headers: &mut HeaderMap,
+) -> Result<(), Refusal> {
+    let Some(id) = cleared.identity else { return Ok(()) };
+    let identity = cleared.workspace.identities.get(&id);
+    let identity = identity.ok_or(domain::ports::Unopenable)?;
+    let opened = worker.proxy.secrets.open(cleared.workspace.id, identity)?;
+    for (name, value) in opened.0 {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| domain::ports::Unopenable)?;
+        let mut value = HeaderValue::from_bytes(&value).map_err(|_| domain::ports::Unopenable)?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(())
+}
+
+pub(super) fn add_session(headers: &mut HeaderMap, session: &UpstreamSession) {
+    if let Some(id) = &session.id {
+        headers.insert(MCP_SESSION_ID, id.clone());
+    }
+    // Before 2025-06-18 there was no such header, and strict servers refuse it.
+    if Revision::V2025_06_18 <= session.hello.revision {
+        headers.insert(MCP_PROTOCOL_VERSION, version(session.hello.revision));
+    }
+}
+
+pub(super) fn version(revision: Revision) -> HeaderValue {
+    HeaderValue::from_static(revision.as_str())
+}
+
+impl Link {
+    /// Ends a session with the upstream, if it has one to end. Whether it worked is of no concern.
+    pub(crate) async fn goodbye(&self, worker: &Worker, pass: &Pass, session: &UpstreamSession) {
+        if let Some(child) = session.child.as_ref().filter(|_| session.own) {
+            child.stop().await;
+            return;
+        }
+        if session.id.is_none() {
+            return;
+        }
+        let mut headers = HeaderMap::new();
+        add_session(&mut headers, session);
+        if let Err(error) = self.request(worker, pass, Method::DELETE, headers, Vec::new()).await {
+            tracing::debug!(%error, "A session with an upstream was not ended");
+        }
+    }
+
+    /// Opens the upstream's stream for what belongs to no call, if it has one.
+    pub(crate) async fn listen(
+        &self,
+        worker: &Worker,
+        pass: &Pass,
+        session: &UpstreamSession,
+    ) -> Option<Exchange> {
+        session.id.as_ref()?;
+        let mut headers = HeaderMap::new();
+        add_session(&mut headers, session);
+        let opened = self.request(worker, pass, Method::GET, headers, Vec::new()).await.ok()?;
+        opened.status().is_success().then_some(opened)
+    }
+}

@@ -1,0 +1,184 @@
+//! Servers that are child processes of ours.
+//!
+//! A pipe does not say which call a request of the server belongs to, so children that may ask
+//! something serve one client each, and the shared ones have been told that nothing can be asked.
+//! The modern side gets a child of its own: some servers end when they are asked what they do not
+//! know.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::Transport;
+use mcp::envelope::{Message, MessageKind};
+use mcp::errors;
+use mcp::json::{Limits, Raw};
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Exchange, Hello, Letter, Link};
+use crate::authorize::Pass;
+use crate::flight::Flight;
+use crate::refusal::{Refusal, UpstreamError};
+use crate::serve::Worker;
+use crate::wire::{Child, Hold, StdioSpec};
+
+/// The processes of one server.
+#[derive(Default)]
+pub(crate) struct Children {
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    modern: Option<Child>,
+    legacy: Option<(Child, Option<Shared>)>,
+    own: Vec<Child>,
+}
+
+/// What the shared legacy child has said about itself.
+type Shared = Arc<Hello>;
+
+/// How many clients may have a child of their own at one server.
+const OWN: usize = 64;
+
+impl Children {
+    /// The child that serves the modern era.
+    pub(super) async fn modern(&self, link: &Link, worker: &Worker) -> Result<Child, Refusal> {
+        let mut running = self.running.lock().await;
+        if let Some(child) = running.modern.as_ref().filter(|it| it.is_alive()) {
+            return Ok(child.clone());
+        }
+        let child = spawn(link, worker).await?;
+        running.modern = Some(child.clone());
+        Ok(child)
+    }
+
+    /// The verdict that there is no modern side; its child is not needed any more.
+    pub(super) async fn not_modern<T>(&self) -> Option<T> {
+        let child = self.running.lock().await.modern.take();
+        if let Some(child) = child {
+            child.stop().await;
+        }
+        None
+    }
+
+    /// The shared legacy child with what it has said, or a client's own one, which is new.
+    pub(super) async fn legacy(
+        &self,
+        link: &Link,
+        worker: &Worker,
+        own: bool,
+    ) -> Result<(Child, Option<Hello>), Refusal> {
+        let mut running = self.running.lock().await;
+        if own {
+            running.own.retain(Child::is_alive);
+            if OWN <= running.own.len() {
+                return Err(Refusal::TooManySessions);
+            }
+            let child = spawn(link, worker).await?;
+            running.own.push(child.clone());
+            return Ok((child, None));
+        }
+        if let Some((child, hello)) = running.legacy.as_ref().filter(|(it, _)| it.is_alive()) {
+            return Ok((child.clone(), hello.as_ref().map(|it| it.copied())));
+        }
+        let child = spawn(link, worker).await?;
+        running.legacy = Some((child.clone(), None));
+        Ok((child, None))
+    }
+
+    pub(super) async fn remember(&self, hello: &Hello) {
+        if let Some((_, known)) = &mut self.running.lock().await.legacy {
+            *known = Some(Arc::new(hello.copied()));
+        }
+    }
+
+    pub(super) async fn stop(&self) {
+        let running = std::mem::take(&mut *self.running.lock().await);
+        let legacy = running.legacy.map(|(child, _)| child);
+        for child in running.modern.into_iter().chain(legacy).chain(running.own) {
+            child.stop().await;
+        }
+    }
+}
+
+impl Hello {
+    fn copied(&self) -> Self {
+        Self {
+            revision: self.revision,
+            capabilities: self.capabilities.clone(),
+            instructions: self.instructions.clone(),
+            info: self.info.clone(),
+        }
+    }
+}
+
+async fn spawn(link: &Link, worker: &Worker) -> Result<Child, Refusal> {
+    let Transport::Stdio { command, args, env } = &link.server.transport else {
+        return Err(link.refuse(UpstreamError::NoAnswer));
+    };
+    let options = &worker.proxy.options;
+    let spec = StdioSpec {
+        command: command.clone(),
+        args: args.clone(),
+        env: env.clone(),
+        cwd: None,
+        launcher: options.launcher.clone(),
+        limits: options.process,
+        path: None,
+    };
+    let (events, inbox) = mpsc::channel(64);
+    let child = Child::spawn(&options.runtime, &spec, options.child, events)
+        .await
+        .map_err(|error| link.refuse(error.into()))?;
+    let (reader, name) = (child.clone(), link.name().to_owned());
+    options.tasks.spawn_on(answer_asks(reader, inbox, name), &options.runtime);
+    Ok(child)
+}
+
+/// A child that asks what no call can carry is told so, at once; else it would wait for ever.
+async fn answer_asks(child: Child, mut inbox: mpsc::Receiver<Bytes>, server: String) {
+    while let Some(text) = inbox.recv().await {
+        let Ok(message) = Message::parse(text, Limits::default()) else { continue };
+        if message.kind() != MessageKind::Request {
+            continue;
+        }
+        let id = message.id().map(Raw::bytes);
+        let answer = if message.method() == "ping" {
+            errors::result_body(id.unwrap_or(b"null"), b"{}")
+        } else {
+            let text = "this client cannot be asked";
+            errors::error_body(id, errors::METHOD_NOT_FOUND, text, None)
+        };
+        if child.notify(answer).await.is_err() {
+            tracing::debug!(server.name = server, "A child process went away");
+            return;
+        }
+    }
+}
+
+/// Hands a frame to the child's writer, which looks at the flight once more before it writes.
+pub(super) async fn send(
+    link: &Link,
+    child: &Child,
+    pass: &Pass,
+    letter: Letter,
+) -> Result<Exchange, Refusal> {
+    let Letter { parts, id, progress, headers: _ } = letter;
+    let hold: Box<dyn Hold> = Box::new(Held(Arc::clone(&pass.flight)));
+    match id {
+        Some(id) => Ok(Exchange::Stdio(child.request(id, parts, progress, hold))),
+        None => {
+            child.notify(parts.concat().into()).await.map_err(|it| link.refuse(it.into()))?;
+            Ok(Exchange::Done)
+        }
+    }
+}
+
+/// Keeps a call in flight until its frame has been written, or never will be.
+struct Held(Arc<Flight>);
+
+impl Hold for Held {
+    fn is_open(&self) -> bool {
+        !self.0.is_ended()
+    }
+}

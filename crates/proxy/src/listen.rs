@@ -1,0 +1,264 @@
+//! `subscriptions/listen`: one stream to the client, fed by one stream of each server.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use http::{HeaderMap, HeaderValue, Response};
+use mcp::envelope::{Message, MessageKind};
+use mcp::errors;
+use mcp::headers::MCP_METHOD;
+use mcp::json::{Limits, Raw, quote};
+use mcp::meta;
+use mcp::names;
+use mcp::revision::{self, Era};
+use mcp::splice::Splice;
+use mcp::sse;
+
+use crate::answer;
+use crate::authorize::{self, Pass};
+use crate::body::{Body, Outlet};
+use crate::call::Asked;
+use crate::catalog::{Part, View};
+use crate::link::{Channel, Exchange, Letter};
+use crate::record;
+use crate::refusal::Refusal;
+use crate::route::Place;
+
+/// Kinds of change that can be listened to, with the capability that offers each.
+const CHANGES: [(&str, &str); 3] = [
+    ("toolsListChanged", "tools"),
+    ("promptsListChanged", "prompts"),
+    ("resourcesListChanged", "resources"),
+];
+
+/// The largest number of resources that one stream may watch.
+const MOST_RESOURCES: usize = 1_000;
+
+/// What a client has asked for, as far as it is granted.
+#[derive(Default)]
+struct Filter {
+    changes: Vec<&'static str>,
+    /// As the client names them.
+    resources: Vec<String>,
+}
+
+/// One server's stream.
+struct Source {
+    exchange: Exchange,
+    pass: Pass,
+}
+
+type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
+
+/// Opens a stream.
+pub(crate) async fn modern(asked: Asked) -> Response<Body> {
+    match open(&asked).await {
+        Ok((pass, view, filter)) => answer::events(Body::stream(|outlet| {
+            Listening { asked, pass, view, filter }.run(outlet)
+        })),
+        Err(refusal) => asked.refuse(&refusal).await,
+    }
+}
+
+async fn open(asked: &Asked) -> Result<(Pass, Arc<View>, Filter), Refusal> {
+    let wanted = asked.message.params().and_then(|it| it.get("notifications"));
+    let wanted = wanted.filter(|it| it.is_object());
+    let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
+    let proxy = &asked.worker.proxy;
+    let (caller, place) = (asked.caller.clone(), asked.place.clone());
+    let pass = authorize::authorize(proxy, caller, place, None)?;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
+    pass.clear().await?;
+    pass.flight.land();
+    let filter = grant(asked, &view, wanted);
+    record::answered(asked).await?;
+    Ok((pass, view, filter))
+}
+
+/// What of it the servers offer and the caller may see (H072).
+fn grant(asked: &Asked, view: &View, wanted: Raw<'_>) -> Filter {
+    let offers = |kind: &str| view.parts.iter().any(|it| modern_part(it) && has(it, kind));
+    let asked_for = |key: &str| wanted.get(key).and_then(Raw::bool) == Some(true);
+    let changes = CHANGES.iter().filter(|(key, kind)| asked_for(key) && offers(kind));
+    let changes = changes.map(|(key, _)| *key).collect();
+    let uris = wanted.get("resourceSubscriptions").into_iter().flat_map(Raw::items);
+    let uris = uris.filter_map(Raw::str).take(MOST_RESOURCES).map(|it| it.into_owned());
+    let readable = |uri: &String| {
+        let offered = view.find_resource(uri);
+        let (caller, place) = (asked.caller.clone(), asked.place.clone());
+        offered.is_some_and(|it| {
+            authorize::authorize(&asked.worker.proxy, caller, place, Some(it)).is_ok()
+        })
+    };
+    Filter { changes, resources: uris.filter(readable).collect() }
+}
+
+fn modern_part(part: &Part) -> bool {
+    part.listing.spoken == Era::Modern && part.listing.error.is_none()
+}
+
+fn has(part: &Part, kind: &str) -> bool {
+    let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
+    capabilities.is_ok_and(|it| it.get(kind).is_some())
+}
+
+struct Listening {
+    asked: Asked,
+    pass: Pass,
+    view: Arc<View>,
+    filter: Filter,
+}
+
+impl Listening {
+    async fn run(self, outlet: Outlet) {
+        // At once, and not after the servers have answered: clients wait for it.
+        if outlet.send(sse::event(&self.acknowledgement())).await.is_err() {
+            return;
+        }
+        let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
+        for part in self.view.parts.iter().filter(|it| modern_part(it)) {
+            if let Some(source) = self.source(part).await {
+                feeds.push(Box::pin(next(source)));
+            }
+        }
+        let all = feeds.len();
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.pass.flight.ended() => return,
+                Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
+                    Some((text, source)) => {
+                        let event = self.relay(&text, &source);
+                        feeds.push(Box::pin(next(source)));
+                        match event {
+                            Some(event) => event,
+                            None => continue,
+                        }
+                    }
+                    // A server has ended its stream. The client opens a new one, and so do we.
+                    None => break,
+                },
+                () = tokio::time::sleep(std::time::Duration::from_secs(15)) => sse::KEEP_ALIVE,
+            };
+            if outlet.send(event).await.is_err() {
+                return;
+            }
+        }
+        tracing::debug!(streams = all, "A server has ended a subscription");
+        // A client that is gone needs no last word.
+        outlet.send(sse::event(&self.end())).await.ok();
+    }
+
+    fn acknowledgement(&self) -> Bytes {
+        let mut granted: Vec<String> =
+            self.filter.changes.iter().map(|it| format!("{}:true", quote(it))).collect();
+        if !self.filter.resources.is_empty() {
+            let uris: Vec<String> = self.filter.resources.iter().map(|it| quote(it)).collect();
+            granted.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
+        }
+        let params = format!(
+            r#"{{"_meta":{},"notifications":{{{}}}}}"#,
+            self.subscription(),
+            granted.join(",")
+        );
+        errors::notification_body(
+            "notifications/subscriptions/acknowledged",
+            Some(params.as_bytes()),
+        )
+    }
+
+    fn end(&self) -> Bytes {
+        let result = format!(r#"{{"resultType":"complete","_meta":{}}}"#, self.subscription());
+        errors::result_body(self.asked.id(), result.as_bytes())
+    }
+
+    fn subscription(&self) -> String {
+        let id = self.asked.message.id().map_or("null", Raw::text);
+        format!(r#"{{"{}":{id}}}"#, meta::SUBSCRIPTION_ID)
+    }
+
+    /// Opens the stream of one server for its part of what is wanted.
+    async fn source(&self, part: &Part) -> Option<Source> {
+        let worker = &self.asked.worker;
+        let kinds = CHANGES.iter().filter(|(key, kind)| {
+            self.filter.changes.contains(key) && has(part, kind)
+        });
+        let mut wanted: Vec<String> = kinds.map(|(key, _)| format!("{}:true", quote(key))).collect();
+        let uris: Vec<String> = self
+            .filter
+            .resources
+            .iter()
+            .filter_map(|it| self.view.find_resource(it))
+            .filter(|it| it.assignment.id == part.assignment.id)
+            .map(|it| quote(&it.name))
+            .collect();
+        if !uris.is_empty() {
+            wanted.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
+        }
+        if wanted.is_empty() {
+            return None;
+        }
+        let place = Place {
+            only: Some(Arc::clone(&part.assignment)),
+            ..self.asked.place.clone()
+        };
+        let caller = self.asked.caller.clone();
+        let pass = authorize::authorize(&worker.proxy, caller, place, None).ok()?;
+        let link = worker.proxy.links.to(worker, &part.assignment.server).ok()?;
+        let hello = link.discover(worker, &pass).await.ok()??;
+        let id = link.next_id();
+        let params = format!(
+            r#"{{"_meta":{{"{}":{},"{}":{{}},"{}":{}}},"notifications":{{{}}}}}"#,
+            meta::PROTOCOL_VERSION,
+            quote(revision::LATEST.as_str()),
+            meta::CLIENT_CAPABILITIES,
+            meta::CLIENT_INFO,
+            String::from_utf8_lossy(&crate::link::our_info()),
+            wanted.join(","),
+        );
+        let method = "subscriptions/listen";
+        let body = errors::request_body(id.to_string().as_bytes(), method, Some(params.as_bytes()));
+        let mut headers = HeaderMap::new();
+        headers.insert(MCP_METHOD, HeaderValue::from_static(method));
+        let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
+        let exchange = link.post(worker, &pass, &Channel::Modern(hello), letter).await.ok()?;
+        pass.flight.land();
+        Some(Source { exchange, pass })
+    }
+
+    /// A server's notification under the client's subscription.
+    fn relay(&self, text: &Bytes, source: &Source) -> Option<Bytes> {
+        let message = Message::parse(text.clone(), Limits::default()).ok()?;
+        if message.kind() != MessageKind::Notification
+            || message.method() == "notifications/subscriptions/acknowledged"
+            || source.pass.flight.is_ended()
+        {
+            return None;
+        }
+        let only = source.pass.place.only.as_ref()?;
+        if message.method().ends_with("/list_changed") {
+            self.asked.worker.proxy.catalog.changed(only.server.id);
+        }
+        let mut splice = Splice::new(text.clone());
+        if let Some(params) = message.params() {
+            let id = self.asked.message.id().map_or("null", Raw::text).to_owned();
+            meta::set_entries(&mut splice, params, &[(meta::SUBSCRIPTION_ID, id.into())]);
+            let uri = params.get("uri");
+            if self.view.is_prefixed()
+                && let Some((place, uri)) = uri.and_then(|it| it.str().map(|text| (it, text)))
+            {
+                let exposed = names::exposed_uri(only.alias.as_str(), &uri);
+                splice.replace_value(place, Bytes::from(quote(&exposed)));
+            }
+        }
+        Some(sse::event(&splice.finish().into_bytes()))
+    }
+}
+
+async fn next(mut source: Source) -> Option<(Bytes, Source)> {
+    let text = source.exchange.next().await?.ok()?;
+    Some((text, source))
+}

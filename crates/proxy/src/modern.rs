@@ -1,0 +1,177 @@
+//! Requests of clients of the modern era, each of which stands for itself.
+
+use bytes::Bytes;
+use http::Response;
+use mcp::envelope::MessageKind;
+use mcp::json::{Limits, Raw, quote};
+use mcp::meta;
+use mcp::revision::{self, Era};
+
+use crate::answer;
+use crate::authorize;
+use crate::body::Body;
+use crate::call::{self, Asked};
+use crate::catalog::{List, View};
+use crate::listen;
+use crate::record;
+use crate::refusal::Refusal;
+
+/// Answers one message.
+pub(crate) async fn serve(asked: Asked) -> Response<Body> {
+    match asked.message.kind() {
+        MessageKind::Request => request(asked).await,
+        // Over HTTP a client cancels by closing its stream; nothing else is said this way.
+        MessageKind::Notification => answer::accepted(),
+        MessageKind::Response | MessageKind::Error => {
+            asked.refuse(&Refusal::Params("answers are not sent in this revision")).await
+        }
+    }
+}
+
+async fn request(asked: Asked) -> Response<Body> {
+    let method = asked.message.method();
+    if let Some(list) = List::of(method) {
+        return self::list(asked, list).await;
+    }
+    match method {
+        "server/discover" => discover(asked).await,
+        "subscriptions/listen" => listen::modern(asked).await,
+        // Gone in this era; a server of the other one would know them.
+        "initialize" | "ping" | "logging/setLevel" | "resources/subscribe"
+        | "resources/unsubscribe" => unknown(asked).await,
+        "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
+            call::run(asked).await
+        }
+        // What we do not know may be known to the one server behind a single-server URL.
+        _ if asked.place.only.is_some() => call::run(asked).await,
+        _ => unknown(asked).await,
+    }
+}
+
+async fn unknown(asked: Asked) -> Response<Body> {
+    let method = asked.message.method().to_owned();
+    asked.refuse(&Refusal::UnknownMethod { method }).await
+}
+
+/// A list, from memory, as the caller may see it. Both eras come here.
+pub(crate) async fn list(asked: Asked, list: List) -> Response<Body> {
+    match listed(&asked, list).await {
+        Ok(parts) => answer::json(http::StatusCode::OK, answer::result(asked.id(), parts)),
+        Err(refusal) => asked.refuse(&refusal).await,
+    }
+}
+
+async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
+    // Everything is on one page, so no cursor of ours is ever out there.
+    if asked.message.params().is_some_and(|it| it.get("cursor").is_some()) {
+        return Err(Refusal::Params("unknown cursor"));
+    }
+    let proxy = &asked.worker.proxy;
+    let (caller, place) = (asked.caller.clone(), asked.place.clone());
+    let pass = authorize::authorize(proxy, caller, place, None)?;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era()).await;
+    // The gate comes after the look-up, so that what is listed is decided by what holds now.
+    pass.clear().await?;
+    let snapshot = proxy.gate.latest();
+    let connection = asked.place.connection(&asked.caller)?;
+    let looker = crate::catalog::Looker {
+        app: asked.caller.app,
+        user: asked.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
+        switches: &snapshot.switches,
+        now: proxy.clock.now(),
+    };
+    let body = view.list(list, &looker);
+    record::answered(asked).await?;
+    Ok([opening(asked.era(), &view, asked), body])
+}
+
+fn opening(era: Era, view: &View, asked: &Asked) -> Bytes {
+    match era {
+        Era::Legacy => Bytes::from_static(b"{"),
+        Era::Modern => {
+            let ttl = view.fresh_for(asked.worker.proxy.clock.elapsed()).as_millis();
+            // What one caller sees is for no other.
+            let hints = r#""resultType":"complete","cacheScope":"private""#;
+            format!(r#"{{{hints},"ttlMs":{ttl},"_meta":{},"#, our_meta()).into()
+        }
+    }
+}
+
+fn our_meta() -> String {
+    let info = crate::link::our_info();
+    format!(r#"{{"{}":{}}}"#, meta::SERVER_INFO, String::from_utf8_lossy(&info))
+}
+
+async fn discover(asked: Asked) -> Response<Body> {
+    match discovered(&asked).await {
+        Ok(result) => answer::json(http::StatusCode::OK, answer::result(asked.id(), [result])),
+        Err(refusal) => asked.refuse(&refusal).await,
+    }
+}
+
+async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
+    let proxy = &asked.worker.proxy;
+    let (caller, place) = (asked.caller.clone(), asked.place.clone());
+    let pass = authorize::authorize(proxy, caller, place, None)?;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
+    pass.clear().await?;
+    record::answered(asked).await?;
+    let versions: Vec<String> =
+        revision::ALL.iter().rev().filter(|it| Era::Modern == it.era()).map(|it| quote(it.as_str())).collect();
+    let ttl = view.fresh_for(proxy.clock.elapsed()).as_millis();
+    let instructions = instructions(&view)
+        .map(|it| format!(r#""instructions":{},"#, quote(&it)))
+        .unwrap_or_default();
+    let result = format!(
+        r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{},{instructions}"ttlMs":{ttl},"cacheScope":"private","_meta":{}}}"#,
+        versions.join(","),
+        capabilities(&view, Era::Modern),
+        our_meta(),
+    );
+    Ok(result.into())
+}
+
+/// What a place can do: on a single-server URL what its server can, on the aggregated one what we
+/// can route.
+pub(crate) fn capabilities(view: &View, era: Era) -> String {
+    if !view.is_prefixed()
+        && let Some(part) = view.parts.first()
+        && part.listing.spoken == era
+        && part.listing.error.is_none()
+    {
+        return String::from_utf8_lossy(&part.listing.capabilities).into_owned();
+    }
+    let mut all: Vec<String> = Vec::new();
+    let mut push = |kind: &str, value: &str| all.push(format!("{}:{value}", quote(kind)));
+    let parsed: Vec<Raw<'_>> = view
+        .parts
+        .iter()
+        .filter_map(|it| Raw::parse(&it.listing.capabilities, Limits::default()).ok())
+        .collect();
+    let any = |kind: &str| parsed.iter().any(|it| it.get(kind).is_some());
+    for kind in ["tools", "prompts", "resources"] {
+        if any(kind) {
+            push(kind, r#"{"listChanged":true}"#);
+        }
+    }
+    for kind in ["completions", "logging"] {
+        if any(kind) && (kind != "logging" || era == Era::Legacy) {
+            push(kind, "{}");
+        }
+    }
+    format!("{{{}}}", all.join(","))
+}
+
+/// The instructions of all servers, each under its name.
+pub(crate) fn instructions(view: &View) -> Option<String> {
+    let all: Vec<String> = view
+        .parts
+        .iter()
+        .filter_map(|it| {
+            let text = it.listing.instructions.as_ref()?;
+            let alias = it.assignment.alias.as_str();
+            Some(if view.is_prefixed() { format!("{alias}: {text}") } else { text.clone() })
+        })
+        .collect();
+    (!all.is_empty()).then(|| all.join("\n\n"))
+}

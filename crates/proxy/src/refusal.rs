@@ -1,0 +1,174 @@
+//! Why a message was not answered by an upstream: one variant for each thing its sender can do.
+
+use std::time::Duration;
+
+use domain::ports::{GateClosed, Unopenable};
+use mcp::envelope::EnvelopeError;
+use mcp::headers::HeaderError;
+
+use crate::wire::WireError;
+
+/// Knows no HTTP and no JSON-RPC; [`crate::answer`] maps it to both.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    // What the client can mend.
+    #[error("this host name is not served here; use the gateway's configured address")]
+    Host,
+    #[error("requests from this web origin are not allowed")]
+    Origin,
+    #[error("this address takes {allowed}")]
+    Verb { allowed: &'static str },
+    #[error("send application/json in UTF-8 without content encoding")]
+    MediaType,
+    #[error("accept both application/json and text/event-stream")]
+    NotAcceptable,
+    #[error("the request is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the header `{name}` is not acceptable")]
+    BadHeader { name: String },
+    #[error("the body did not arrive within {limit:?}")]
+    SlowBody { limit: Duration },
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    #[error("sign in first: send a valid token as `Authorization: Bearer …`")]
+    Unauthenticated,
+    #[error("no such gateway, or this app is not connected to it")]
+    NoGateway,
+    #[error("send the session id that `initialize` gave")]
+    SessionMissing,
+    #[error("no such session; initialize again")]
+    SessionUnknown,
+    #[error("the protocol version in the header is not supported")]
+    Revision,
+    #[error("too many sessions are open for this app; end some first")]
+    TooManySessions,
+    #[error("unknown method `{method}`")]
+    UnknownMethod { method: String },
+    #[error("unknown {kind} `{name}`")]
+    UnknownOffer { kind: &'static str, name: String },
+    #[error("{0}")]
+    Params(&'static str),
+    #[error("{message}")]
+    Blocked { rule: String, message: String },
+    /// An administrator has turned something off.
+    #[error("{} is turned off by an administrator{}", noun, because(reason))]
+    Off { noun: &'static str, reason: Option<String> },
+    #[error("the app's connection has no credential for `{server}`; choose one first")]
+    NoIdentity { server: String },
+    // What the upstream must mend.
+    #[error("`{server}` failed: {source}")]
+    Upstream { server: String, source: UpstreamError },
+    // What we must mend.
+    #[error(transparent)]
+    Gate(#[from] GateClosed),
+    #[error(transparent)]
+    Secret(#[from] Unopenable),
+    #[error("calls are refused because the audit log cannot record them: {0}")]
+    Audit(String),
+    #[error("the gateway's content rules cannot be applied")]
+    Rules,
+}
+
+/// What an upstream did wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    #[error("{0}")]
+    Wire(String, WireBlame),
+    #[error("it answered with HTTP status {0}")]
+    Status(u16),
+    #[error("its answer is not valid MCP: {0}")]
+    Malformed(String),
+    #[error("it ended without an answer")]
+    NoAnswer,
+    #[error("it forgot the session")]
+    SessionLost,
+    #[error("it did not answer within {0:?}")]
+    Timeout(Duration),
+    #[error("it speaks no protocol revision that can serve this client")]
+    Era,
+    #[error("it needs to ask the user, which this client's protocol era cannot carry yet")]
+    Interactive,
+}
+
+/// Whether what failed on the wire may work when tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WireBlame {
+    /// Nothing was delivered.
+    Retry,
+    /// It may have been acted upon.
+    Unclear,
+}
+
+/// Whose fault a refusal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    Client,
+    Gateway,
+    Upstream,
+}
+
+impl Refusal {
+    pub(crate) fn upstream(server: &str, source: UpstreamError) -> Self {
+        Self::Upstream { server: server.to_owned(), source }
+    }
+
+    pub(crate) fn blame(&self) -> Blame {
+        match self {
+            Self::Upstream { .. } => Blame::Upstream,
+            Self::Gate(_) | Self::Secret(_) | Self::Audit(_) | Self::Rules => Blame::Gateway,
+            _ => Blame::Client,
+        }
+    }
+
+    /// The machine-readable reason that stands in the record and in metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::Verb { .. } => "verb",
+            Self::MediaType => "media_type",
+            Self::NotAcceptable => "not_acceptable",
+            Self::TooLarge { .. } => "too_large",
+            Self::BadHeader { .. } => "bad_header",
+            Self::SlowBody { .. } => "slow_body",
+            Self::Envelope(_) => "malformed",
+            Self::Header(_) => "header_mismatch",
+            Self::Unauthenticated => "unauthenticated",
+            Self::NoGateway => "no_gateway",
+            Self::SessionMissing => "session_missing",
+            Self::SessionUnknown => "session_unknown",
+            Self::Revision => "revision",
+            Self::TooManySessions => "too_many_sessions",
+            Self::UnknownMethod { .. } => "unknown_method",
+            Self::UnknownOffer { .. } => "not_permitted",
+            Self::Params(_) => "bad_params",
+            Self::Blocked { .. } => "rule_block",
+            Self::Off { .. } => "switched_off",
+            Self::NoIdentity { .. } => "no_identity",
+            Self::Upstream { .. } => "upstream",
+            Self::Gate(_) => "gate_closed",
+            Self::Secret(_) => "secret_unopenable",
+            Self::Audit(_) => "audit_unavailable",
+            Self::Rules => "rules_unavailable",
+        }
+    }
+}
+
+impl From<audit::LogError> for Refusal {
+    fn from(error: audit::LogError) -> Self {
+        Self::Audit(error.to_string())
+    }
+}
+
+impl From<WireError> for UpstreamError {
+    fn from(error: WireError) -> Self {
+        let blame = if error.may_retry() { WireBlame::Retry } else { WireBlame::Unclear };
+        Self::Wire(error.to_string(), blame)
+    }
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default()
+}

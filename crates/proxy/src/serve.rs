@@ -1,0 +1,308 @@
+//! The front door of the data plane.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{Gate, Secrets, Traffic};
+use domain::{Clock, ServerId};
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
+use mcp::envelope::Message;
+use mcp::era::{self, Detected};
+use mcp::headers::{self, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::json::Limits;
+use mcp::revision::Revision;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{self, Manner};
+use crate::body::Body;
+use crate::call::Asked;
+use crate::catalog::Catalog;
+use crate::content::Rulebook;
+use crate::flight::Flights;
+use crate::identify::{self, Anonymous, Caller};
+use crate::legacy;
+use crate::link::{Links, ServerHealth};
+use crate::metrics::Metrics;
+use crate::modern;
+use crate::receive::{self, Hosts, Path};
+use crate::record;
+use crate::refusal::Refusal;
+use crate::route::Place;
+use crate::session::{Session, Sessions};
+use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
+
+/// What the data plane is made with.
+pub struct Options {
+    pub hosts: Hosts,
+    /// Who may call without a token: development mode only.
+    pub anonymous: Anonymous,
+    /// The largest request body in bytes.
+    pub largest_request: usize,
+    /// How long a request body may take to arrive.
+    pub body_patience: Duration,
+    /// How long an upstream may take to say who it is.
+    pub probe: Duration,
+    /// How long one page of a list may take.
+    pub listing: Duration,
+    /// How long an upstream may be silent in a call.
+    pub silence: Duration,
+    /// Keys the hashes that rules leave in place of what they find.
+    pub rule_salt: [u8; 32],
+    /// Where child processes are looked after.
+    pub runtime: tokio::runtime::Handle,
+    /// Owns what outlives a request for a moment.
+    pub tasks: TaskTracker,
+    /// Put before the command of a child process.
+    pub launcher: Option<Vec<String>>,
+    pub child: ChildLimits,
+    pub process: ProcessLimits,
+}
+
+/// The data plane, shared by all workers.
+pub struct Proxy {
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) log: audit::Log,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) sessions: Sessions,
+    pub(crate) links: Links,
+    pub(crate) catalog: Catalog,
+    pub(crate) rulebook: Rulebook,
+    /// What is counted.
+    pub metrics: Metrics,
+    pub(crate) options: Options,
+}
+
+/// What the rest of the program lends to the data plane.
+pub struct Ports {
+    pub gate: Arc<dyn Gate>,
+    pub secrets: Arc<dyn Secrets>,
+    pub clock: Arc<dyn Clock>,
+    pub log: audit::Log,
+}
+
+/// The data plane on one thread, with connections of its own.
+pub struct Worker {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) wire: HttpWire,
+}
+
+impl Proxy {
+    /// A data plane that nobody has called yet.
+    pub fn new(ports: Ports, options: Options) -> Arc<Self> {
+        let Ports { gate, secrets, clock, log } = ports;
+        Arc::new(Self {
+            gate,
+            secrets,
+            clock,
+            log,
+            flights: Arc::default(),
+            sessions: Sessions::default(),
+            links: Links::default(),
+            catalog: Catalog::default(),
+            rulebook: Rulebook::new(options.rule_salt),
+            metrics: Metrics::default(),
+            options,
+        })
+    }
+
+    /// What is under way, for whoever cuts it off.
+    pub fn traffic(&self) -> Arc<dyn Traffic> {
+        Arc::<Flights>::clone(&self.flights)
+    }
+
+    /// How a server has been doing.
+    pub fn health(&self, server: ServerId) -> Option<ServerHealth> {
+        self.links.health(server)
+    }
+
+    /// How many tools a server is known to offer.
+    pub fn tools_of(&self, server: ServerId) -> Option<usize> {
+        self.catalog.tools_of(server)
+    }
+
+    /// Calls and streams under way, and open legacy sessions.
+    pub fn gauges(&self) -> BTreeMap<&'static str, usize> {
+        BTreeMap::from([("flights", self.flights.len()), ("sessions", self.sessions.len())])
+    }
+
+    /// Ends child processes.
+    pub async fn close(&self) {
+        self.links.close().await;
+    }
+}
+
+impl Worker {
+    /// A worker for the current thread.
+    pub fn new(proxy: Arc<Proxy>, wire: HttpWire) -> Arc<Self> {
+        Arc::new(Self { proxy, wire })
+    }
+
+    /// Answers one HTTP request for a path that begins with `/mcp/`.
+    pub async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Body> {
+        let arrived = self.proxy.clock.elapsed();
+        match self.receive(request, peer.ip(), arrived).await {
+            Ok(response) => response,
+            Err(turned) => self.turn_away(*turned, peer.ip()).await,
+        }
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+        arrived: Duration,
+    ) -> Result<Response<Body>, Box<TurnedAway>> {
+        let (parts, body) = request.into_parts();
+        self.proxy.options.hosts.check(&parts)?;
+        receive::check_names(&parts.headers)?;
+        let path = Path::parse(parts.uri.path()).ok_or(Refusal::NoGateway)?;
+        let away = |refusal| TurnedAway::at(&path, refusal);
+        let snapshot = self.proxy.gate.latest();
+        let (now, anonymous) = (self.proxy.clock.now(), &self.proxy.options.anonymous);
+        let caller = identify::identify(&snapshot.config, &parts.headers, anonymous, now);
+        let caller = caller.map_err(away)?;
+        let place = Place::find(&snapshot.config, &caller, &path).map_err(away)?;
+        let known = Known { caller, place, headers: parts.headers, peer, arrived };
+        match parts.method {
+            Method::POST => self.post(known, body).await.map_err(|it| away(it).into()),
+            Method::GET | Method::DELETE => {
+                self.by_session(known, parts.method).await.map_err(|it| away(it).into())
+            }
+            _ => Err(away(Refusal::Verb { allowed: "POST, GET, DELETE" }).into()),
+        }
+    }
+
+    async fn post(
+        self: &Arc<Self>,
+        known: Known,
+        body: Incoming,
+    ) -> Result<Response<Body>, Refusal> {
+        receive::check_post(&known.headers)?;
+        let options = &self.proxy.options;
+        let limit = options.largest_request;
+        let body = receive::read_body(body, limit, options.body_patience).await?;
+        let message = Message::parse(body, Limits::default())?;
+        match era::detect(&Method::POST, &known.headers, Some(&message)) {
+            Detected::Modern => match headers::validate(&known.headers, &message) {
+                Ok(revision) => {
+                    let asked = known.ask(self, message, revision, None);
+                    Ok(modern::serve(asked).await)
+                }
+                Err(error) => {
+                    let asked = known.ask(self, message, mcp::revision::LATEST, None);
+                    Ok(asked.refuse(&error.into()).await)
+                }
+            },
+            Detected::Initialize => Ok(legacy::initialize(self, known, message).await),
+            Detected::LegacySession => {
+                let session = known.session(self)?;
+                let revision = session.revision;
+                let asked = known.ask(self, message, revision, Some(session));
+                Ok(legacy::serve(asked).await)
+            }
+            Detected::LegacySessionless => {
+                let asked = known.ask(self, message, mcp::revision::LATEST_LEGACY, None);
+                Ok(asked.refuse(&Refusal::SessionMissing).await)
+            }
+        }
+    }
+
+    /// GET opens a legacy session's stream, DELETE ends the session. The modern era has neither.
+    async fn by_session(
+        self: &Arc<Self>,
+        known: Known,
+        method: Method,
+    ) -> Result<Response<Body>, Refusal> {
+        if era::detect(&method, &known.headers, None) == Detected::Modern
+            || !known.headers.contains_key(MCP_SESSION_ID)
+        {
+            return Err(Refusal::Verb { allowed: "POST" });
+        }
+        let session = known.session(self)?;
+        if method == Method::DELETE {
+            return legacy::end(self, known, &session).await;
+        }
+        receive::check_get(&known.headers)?;
+        legacy::stream(self, known, session).await
+    }
+
+    /// A request that got nowhere is recorded where the workspace is known, and told why.
+    async fn turn_away(&self, turned: TurnedAway, peer: IpAddr) -> Response<Body> {
+        let refusal = turned.refusal;
+        self.proxy.metrics.refused(refusal.reason());
+        let config = &self.proxy.gate.latest().config;
+        let workspace = turned.workspace.as_deref().and_then(|it| config.workspaces.get(it));
+        if let Some(workspace) = workspace
+            && let Err(unrecorded) =
+                record::unidentified(&self.proxy, workspace, peer, &refusal).await
+        {
+            return answer::refusal(&unrecorded, Manner::UNKNOWN);
+        }
+        answer::refusal(&refusal, Manner::UNKNOWN)
+    }
+}
+
+/// A request of a known caller at a known place.
+pub(crate) struct Known {
+    pub(crate) caller: Caller,
+    pub(crate) place: Place,
+    pub(crate) headers: HeaderMap,
+    pub(crate) peer: IpAddr,
+    pub(crate) arrived: Duration,
+}
+
+impl Known {
+    pub(crate) fn ask(
+        self,
+        worker: &Arc<Worker>,
+        message: Message,
+        revision: Revision,
+        session: Option<Arc<Session>>,
+    ) -> Asked {
+        let Self { caller, place, headers, peer, arrived } = self;
+        let worker = Arc::clone(worker);
+        Asked { worker, caller, place, headers, peer, message, revision, session, arrived }
+    }
+
+    /// The session that the request names; its protocol version must be one that we know.
+    pub(crate) fn session(&self, worker: &Worker) -> Result<Arc<Session>, Refusal> {
+        let id = self.headers.get(MCP_SESSION_ID).and_then(|it| it.to_str().ok());
+        let id = id.ok_or(Refusal::SessionMissing)?;
+        let now = worker.proxy.clock.elapsed();
+        let session = worker.proxy.sessions.find(id, &self.caller, &self.place, now)?;
+        if let Some(version) = self.headers.get(MCP_PROTOCOL_VERSION) {
+            let known = version.to_str().ok().and_then(|it| it.parse::<Revision>().ok());
+            if known.is_none() {
+                return Err(Refusal::Revision);
+            }
+        }
+        Ok(session)
+    }
+}
+
+/// A request that got nowhere.
+struct TurnedAway {
+    workspace: Option<String>,
+    refusal: Refusal,
+}
+
+impl TurnedAway {
+    fn at(path: &Path, refusal: Refusal) -> Self {
+        Self { workspace: Some(path.workspace.clone()), refusal }
+    }
+}
+
+impl From<Refusal> for Box<TurnedAway> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(TurnedAway { workspace: None, refusal })
+    }
+}

@@ -1,0 +1,235 @@
+//! Legacy sessions between clients and us. (Modern clients have none.)
+//!
+//! An id is random and proves nothing: each message is authenticated anew, and a session answers
+//! only the app, gateway and URL that opened it. Sessions are bounded per app and end when idle.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use domain::{AppId, Assignment, AssignmentId, GatewayId};
+use mcp::revision::Revision;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use crate::identify::Caller;
+use crate::link::UpstreamSession;
+use crate::refusal::Refusal;
+use crate::route::Place;
+
+/// All open sessions.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    by_id: HashMap<String, Arc<Session>>,
+    per_app: HashMap<AppId, usize>,
+}
+
+/// One client's session.
+pub(crate) struct Session {
+    pub(crate) id: String,
+    app: AppId,
+    gateway: GatewayId,
+    only: Option<AssignmentId>,
+    pub(crate) revision: Revision,
+    /// The client's declared capabilities, as it wrote them.
+    pub(crate) capabilities: Bytes,
+    pub(crate) client_info: Bytes,
+    /// Sessions of ours with upstreams, opened when first needed.
+    pub(crate) upstreams: tokio::sync::Mutex<HashMap<AssignmentId, Arc<UpstreamSession>>>,
+    /// Told when a session with an upstream has been opened.
+    pub(crate) opened: Notify,
+    /// Requests of upstreams that wait for the client, by the id that we gave them.
+    pending: Mutex<HashMap<u64, Pending>>,
+    next: AtomicU64,
+    /// Where what belongs to no call goes: the client's GET stream, when one is open.
+    outbox: Mutex<Option<mpsc::Sender<Bytes>>>,
+    pub(crate) log_level: Mutex<Option<Bytes>>,
+    /// Calls under way: the client's id, and what is needed to cancel them upstream.
+    running: Mutex<HashMap<Bytes, Running>>,
+    used: Mutex<Duration>,
+}
+
+/// A request of an upstream that the client has been asked to answer.
+pub(crate) struct Pending {
+    pub(crate) upstream: Arc<UpstreamSession>,
+    pub(crate) assignment: Arc<Assignment>,
+    /// The upstream's own id for it, as it wrote it.
+    pub(crate) id: Bytes,
+}
+
+/// A call of the client under way at an upstream.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) upstream: Arc<UpstreamSession>,
+    pub(crate) id: u64,
+    /// Ends the call here, when the client has cancelled it.
+    pub(crate) cancel: tokio_util::sync::CancellationToken,
+}
+
+/// How many sessions one app may hold open.
+const PER_APP: usize = 10_000;
+
+/// How long a session may be idle.
+const IDLE: Duration = Duration::from_secs(60 * 60);
+
+/// How many requests of upstreams may wait for one client.
+const PENDING: usize = 64;
+
+impl Sessions {
+    pub(crate) fn open(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        hello: Hello,
+        now: Duration,
+    ) -> Result<Arc<Session>, Refusal> {
+        let mut open = self.open.lock();
+        if open.is_full(caller.app) {
+            open.drop_idle(now);
+            if open.is_full(caller.app) {
+                return Err(Refusal::TooManySessions);
+            }
+        }
+        let session = Arc::new(Session {
+            id: random_id(),
+            app: caller.app,
+            gateway: place.gateway.id,
+            only: place.only.as_ref().map(|it| it.id),
+            revision: hello.revision,
+            capabilities: hello.capabilities,
+            client_info: hello.client_info,
+            upstreams: tokio::sync::Mutex::default(),
+            opened: Notify::new(),
+            pending: Mutex::default(),
+            next: AtomicU64::new(1),
+            outbox: Mutex::default(),
+            log_level: Mutex::default(),
+            running: Mutex::default(),
+            used: Mutex::new(now),
+        });
+        open.insert(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// A session that is not this caller's at this place is not there.
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        caller: &Caller,
+        place: &Place,
+        now: Duration,
+    ) -> Result<Arc<Session>, Refusal> {
+        let mut open = self.open.lock();
+        let session = open.by_id.get(id).ok_or(Refusal::SessionUnknown)?;
+        let own = session.app == caller.app
+            && session.gateway == place.gateway.id
+            && session.only == place.only.as_ref().map(|it| it.id);
+        if !own {
+            return Err(Refusal::SessionUnknown);
+        }
+        let used = *session.used.lock();
+        if used + IDLE <= now {
+            open.remove(id);
+            return Err(Refusal::SessionUnknown);
+        }
+        *session.used.lock() = now;
+        Ok(Arc::clone(session))
+    }
+
+    pub(crate) fn end(&self, session: &Session) {
+        self.open.lock().remove(&session.id);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.lock().by_id.len()
+    }
+}
+
+impl Open {
+    fn is_full(&self, app: AppId) -> bool {
+        PER_APP <= self.per_app.get(&app).copied().unwrap_or(0)
+    }
+
+    fn insert(&mut self, session: Arc<Session>) {
+        *self.per_app.entry(session.app).or_default() += 1;
+        self.by_id.insert(session.id.clone(), session);
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(session) = self.by_id.remove(id)
+            && let Some(count) = self.per_app.get_mut(&session.app)
+        {
+            *count -= 1;
+        }
+    }
+
+    fn drop_idle(&mut self, now: Duration) {
+        let idle = |it: &&Arc<Session>| *it.used.lock() + IDLE <= now;
+        let ids: Vec<String> = self.by_id.values().filter(idle).map(|it| it.id.clone()).collect();
+        ids.iter().for_each(|it| self.remove(it));
+    }
+}
+
+/// What `initialize` said.
+pub(crate) struct Hello {
+    pub(crate) revision: Revision,
+    pub(crate) capabilities: Bytes,
+    pub(crate) client_info: Bytes,
+}
+
+impl Session {
+    /// Gives a request of an upstream the id under which the client will answer it.
+    pub(crate) fn ask(&self, pending: Pending) -> Option<u64> {
+        let mut waiting = self.pending.lock();
+        if PENDING <= waiting.len() {
+            return None;
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        waiting.insert(id, pending);
+        Some(id)
+    }
+
+    /// The request that a client's answer belongs to. Each is answered once.
+    pub(crate) fn answered(&self, id: u64) -> Option<Pending> {
+        self.pending.lock().remove(&id)
+    }
+
+    /// Takes the requests back that an ended call has left unanswered.
+    pub(crate) fn forget(&self, ids: &[u64]) {
+        let mut waiting = self.pending.lock();
+        for id in ids {
+            waiting.remove(id);
+        }
+    }
+
+    /// Opens the stream for what belongs to no call; the previous one ends.
+    pub(crate) fn listen(&self) -> mpsc::Receiver<Bytes> {
+        let (sender, receiver) = mpsc::channel(64);
+        *self.outbox.lock() = Some(sender);
+        receiver
+    }
+
+    pub(crate) fn begin(&self, id: Bytes, running: Running) {
+        self.running.lock().insert(id, running);
+    }
+
+    pub(crate) fn finish(&self, id: &[u8]) -> Option<Running> {
+        self.running.lock().remove(id)
+    }
+}
+
+fn random_id() -> String {
+    let mut bytes = [0; 24];
+    rand::fill(&mut bytes).expect("the system's random source works");
+    URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -3,8 +3,7 @@
 #
 #   scripts/conformance.sh URL [--all]   against a server that runs
 #   scripts/conformance.sh               against our own: first the fixture itself, which must pass
-#                                        all that the suite has; then the gateway, in front of the fixture and
-#                                        of views of it that know one era only
+#                                        all that the suite has; then the gateway in front of it
 #
 # The gateway is $OSTIARY_BIN; without it the debug build, made here. Nothing is expected to fail.
 # The last line counts scenarios over all runs.
@@ -24,23 +23,13 @@ main() {
     trap finish EXIT
     logs=$(mktemp -d "${TMPDIR:-/tmp}/ostiary-conformance.XXXXXX")
 
-    local fixture legacy modern
+    local fixture
     export PORT=0
     start fixture "$bin/conformance-fixture"
     fixture=$url
-    start legacy "$bin/era-lock" "$fixture" legacy
-    legacy=$url
-    start modern "$bin/era-lock" "$fixture" modern
-    modern=$url
     run "the fixture" "$fixture" --all
     gateway
-    if "$OSTIARY_BIN" dev --help 2>/dev/null | grep -q -- --upstream; then
-        through both "$fixture"
-        through legacy "$legacy"
-        through modern "$modern"
-    else
-        printf '\nthe binary has no command `dev`: the gateway was not tested\n'
-    fi
+    through both "$fixture"
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }

@@ -250,3 +250,191 @@ fn is_error_object(error: Raw<'_>) -> bool {
 fn invalid(reason: &'static str) -> EnvelopeError {
     EnvelopeError::Invalid { reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_taken_apart_and_kept_whole() {
+        let text =
+            r#" {"x":0,"params":{"name":"a b"},"method":"tools/call","id":"7","jsonrpc":"2.0"} "#;
+        let message = parse(text).unwrap();
+        assert_eq!(message.kind(), MessageKind::Request);
+        assert_eq!(message.method(), "tools/call");
+        assert_eq!(message.id().map(Raw::text), Some("\"7\""));
+        assert_eq!(message.params().map(Raw::text), Some(r#"{"name":"a b"}"#));
+        assert_eq!(message.result().map(Raw::text), None);
+        assert_eq!(message.root().text(), text.trim());
+        assert_eq!(message.body(), text.as_bytes());
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        let cases = [
+            (r#"{"jsonrpc":"2.0","id":0,"method":"ping"}"#, MessageKind::Request),
+            (r#"{"jsonrpc":"2.0","method":"ping"}"#, MessageKind::Notification),
+            (r#"{"jsonrpc":"2.0","id":-1,"result":null}"#, MessageKind::Response),
+            (r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":""}}"#, MessageKind::Error),
+            (r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}"#, MessageKind::Error),
+            (r#"{"jsonrpc":"2.0","error":{"code":1,"message":""}}"#, MessageKind::Error),
+        ];
+        for (text, kind) in cases {
+            let message = parse(text).unwrap();
+            assert_eq!(message.kind(), kind, "{text}");
+            assert_eq!(message.result().is_some(), kind == MessageKind::Response, "{text}");
+            assert_eq!(message.error().is_some(), kind == MessageKind::Error, "{text}");
+            assert!(!message.id().is_some_and(Raw::is_null), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_rpc_message_is_an_invalid_request() {
+        let cases = [
+            r#"1"#,
+            r#""a""#,
+            r#"{}"#,
+            r#"{"id":1,"method":"m"}"#,
+            r#"{"jsonrpc":2.0,"id":1,"method":"m"}"#,
+            r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#,
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":1}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":""}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"a\u0000b"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":"x"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","error":{"code":1,"message":""}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{"code":1,"message":""}}"#,
+            r#"{"jsonrpc":"2.0","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1.5,"message":""}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":2}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":"no"}"#,
+        ];
+        for text in cases {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(error, EnvelopeError::Invalid { .. }), "{text} {error:?}");
+            assert_eq!(error.code(), errors::INVALID_REQUEST, "{text}");
+        }
+        let long = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "m".repeat(129));
+        assert_eq!(parse(&long).unwrap_err().code(), errors::INVALID_REQUEST);
+    }
+
+    #[test]
+    fn h034_a_doubled_method_is_a_parse_error() {
+        for second in ["method", "meth\\u006fd"] {
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","{second}":"x"}}"#);
+            let error = parse(&text).unwrap_err();
+            assert_eq!(error.code(), errors::PARSE_ERROR, "{second}");
+        }
+    }
+
+    #[test]
+    fn h034_an_escaped_spelling_is_the_same_member_and_the_same_method() {
+        let message =
+            parse(r#"{"jsonrpc":"2.\u0030","\u0069d":1,"meth\u006fd":"tools\/c\u0061ll"}"#)
+                .unwrap();
+        assert_eq!(message.method(), "tools/call");
+        assert_eq!(message.id().and_then(Raw::u64), Some(1));
+    }
+
+    #[test]
+    fn h035_lookalike_members_are_unknown_members() {
+        for name in ["Method", "METHOD", "method ", "ＭETHOD"] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":1,"{name}":"tools/call"}}"#);
+            assert_eq!(parse(&text).unwrap_err().code(), errors::INVALID_REQUEST, "{name}");
+        }
+        let text = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"METHOD\":\"x\",\"param\u{17f}\":[]}";
+        let message = parse(text).unwrap();
+        assert_eq!(message.method(), "tools/list");
+        assert_eq!(message.params().map(Raw::text), None);
+    }
+
+    #[test]
+    fn h036_h037_h039_broken_json_is_a_parse_error() {
+        let deep =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{}"#, "[".repeat(10_000));
+        for text in ["", "{", "\u{feff}{}", "{}{}", r#"{"a":"\ud800"}"#, &deep] {
+            assert_eq!(parse(text).unwrap_err().code(), errors::PARSE_ERROR, "{text}");
+        }
+    }
+
+    #[test]
+    fn h040_a_batch_is_no_message() {
+        for text in ["[]", r#" [{"jsonrpc":"2.0","id":1,"method":"ping"}]"#] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error, EnvelopeError::Batch, "{text}");
+            assert_eq!(error.code(), errors::INVALID_REQUEST, "{text}");
+        }
+    }
+
+    #[test]
+    fn h040_a_batch_is_read_where_one_is_allowed() {
+        let batch = |text: &str| {
+            Message::parse_batch(&Bytes::copy_from_slice(text.as_bytes()), Limits::default(), 2)
+        };
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let messages = batch(&format!("[ {ping} , {ping}]")).unwrap();
+        assert_eq!(messages.iter().map(Message::method).collect::<Vec<_>>(), ["ping", "ping"]);
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
+        let refused = [
+            "[]",
+            ping,
+            "[1]",
+            &format!("[[{ping}]]"),
+            &format!("[{ping},{ping},{ping}]"),
+            &format!("[{initialize}]"),
+        ];
+        for text in refused {
+            assert_eq!(batch(text).unwrap_err().code(), errors::INVALID_REQUEST, "{text}");
+        }
+    }
+
+    #[test]
+    fn h041_ids_are_strings_or_integers_of_bounded_length() {
+        let with_id = |id: &str| parse(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#));
+        let long = format!("\"{}\"", "i".repeat(254));
+        for id in ["0", "-5", "9007199254740993", "\"\"", "\"1\"", "\"\\u00e9\"", &long] {
+            let message = with_id(id).unwrap();
+            assert_eq!(message.id().map(Raw::text), Some(id));
+        }
+        let longer = format!("\"{}\"", "i".repeat(255));
+        let huge = format!("\"{}\"", "i".repeat(10 << 10));
+        for id in ["null", "1.0", "1e3", "true", "{}", "[1]", &longer, &huge, &"9".repeat(257)] {
+            assert_eq!(with_id(id).unwrap_err().code(), errors::INVALID_REQUEST, "{id}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            if let Err(error) = Message::parse(bytes.into(), Limits::default()) {
+                prop_assert!(error.code() <= errors::INVALID_REQUEST);
+            }
+        }
+
+        #[test]
+        fn members_mean_the_same_in_any_order_and_with_any_blanks(
+            order in Just(vec![
+                r#""jsonrpc":"2.0""#, r#""id":"a""#, r#""method":"m""#, r#""params":{"a":[1]}"#, r#""_x":{"id":2}"#,
+            ]).prop_shuffle(),
+            blank in "[ \t\r\n]{0,3}",
+        ) {
+            let text = format!("{blank}{{{blank}{}{blank}}}{blank}", order.join(&format!("{blank},{blank}")));
+            let message = parse(&text).unwrap();
+            prop_assert_eq!(message.id().map(Raw::text), Some("\"a\""));
+            prop_assert_eq!(message.method(), "m");
+            prop_assert_eq!(message.params().map(Raw::text), Some(r#"{"a":[1]}"#));
+        }
+    }
+
+    fn parse(text: &str) -> Result<Message, EnvelopeError> {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), Limits::default())
+    }
+}

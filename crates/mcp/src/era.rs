@@ -55,3 +55,77 @@ fn has_modern_version(headers: &HeaderMap) -> bool {
         is_date && date >= FIRST_MODERN.as_str().as_bytes()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::json::Limits;
+
+    const META: &str = r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"x"}}"#;
+
+    #[test]
+    fn any_modern_sign_makes_a_request_modern() {
+        let plain = r#""method":"tools/list""#;
+        let with_meta = format!("{plain},{META}");
+        let initialize_with_meta = format!(r#""method":"initialize",{META}"#);
+        let cases = [
+            (None, false, with_meta.as_str(), Detected::Modern),
+            (Some("2026-07-28"), false, plain, Detected::Modern),
+            (Some("2027-01-01"), false, plain, Detected::Modern),
+            (Some("2026-07-28"), true, plain, Detected::Modern),
+            (Some("2025-06-18"), true, &with_meta, Detected::Modern),
+            (None, false, r#""method":"server/discover""#, Detected::Modern),
+            (Some("2025-11-25"), false, r#""method":"server/discover""#, Detected::Modern),
+            (None, false, &initialize_with_meta, Detected::Modern),
+            (None, false, r#""method":"initialize""#, Detected::Initialize),
+            (Some("2025-11-25"), true, r#""method":"initialize""#, Detected::Initialize),
+            (Some("v999.0.0"), false, plain, Detected::LegacySessionless),
+            (Some("2026-07-2x"), false, plain, Detected::LegacySessionless),
+            (Some("2025-11-25"), true, plain, Detected::LegacySession),
+            (None, true, plain, Detected::LegacySession),
+            (None, false, plain, Detected::LegacySessionless),
+            (None, true, r#""result":{}"#, Detected::LegacySession),
+            (None, false, r#""result":{}"#, Detected::LegacySessionless),
+        ];
+        for (version, has_session, members, expected) in cases {
+            let message = message(members);
+            let headers = headers(version, has_session);
+            let found = detect(&Method::POST, &headers, Some(&message));
+            assert_eq!(found, expected, "{version:?} {has_session} {members}");
+        }
+    }
+
+    #[test]
+    fn without_a_message_the_headers_decide() {
+        let cases = [
+            (Method::GET, None, true, Detected::LegacySession),
+            (Method::DELETE, Some("2025-11-25"), true, Detected::LegacySession),
+            (Method::GET, None, false, Detected::LegacySessionless),
+            (Method::POST, Some("2025-03-26"), true, Detected::LegacySession),
+            (Method::GET, Some("2026-07-28"), false, Detected::Modern),
+        ];
+        for (method, version, has_session, expected) in cases {
+            let found = detect(&method, &headers(version, has_session), None);
+            assert_eq!(found, expected, "{method} {version:?} {has_session}");
+        }
+    }
+
+    fn message(members: &str) -> Message {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,{members}}}"#);
+        Message::parse(Bytes::from(text), Limits::default()).unwrap()
+    }
+
+    fn headers(version: Option<&'static str>, has_session: bool) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        if let Some(version) = version {
+            map.insert(headers::MCP_PROTOCOL_VERSION, HeaderValue::from_static(version));
+        }
+        if has_session {
+            map.insert(headers::MCP_SESSION_ID, HeaderValue::from_static("s"));
+        }
+        map
+    }
+}

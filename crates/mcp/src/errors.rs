@@ -77,3 +77,32 @@ fn call_body(id: Option<&[u8]>, method: &str, params: Option<&[u8]>) -> Bytes {
     out.push(b'}');
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{Message, MessageKind};
+    use crate::json::{Limits, Raw};
+
+    #[test]
+    fn bodies_are_messages_that_echo_the_id() {
+        let error =
+            error_body(Some(b"\"a\\n\""), INVALID_PARAMS, "no \"x\"\n", Some("{\"a\":[1]}"));
+        assert_eq!(
+            error,
+            &br#"{"jsonrpc":"2.0","id":"a\n","error":{"code":-32602,"message":"no \"x\"\n","data":{"a":[1]}}}"#[..]
+        );
+        let cases = [
+            (error, MessageKind::Error, Some("\"a\\n\"")),
+            (error_body(None, PARSE_ERROR, "", None), MessageKind::Error, None),
+            (result_body(b"1", b"{}"), MessageKind::Response, Some("1")),
+            (request_body(b"1", "ping", None), MessageKind::Request, Some("1")),
+            (notification_body("a\"b", Some(b"{\"c\":1}")), MessageKind::Notification, None),
+        ];
+        for (body, kind, id) in cases {
+            let message = Message::parse(body.clone(), Limits::default()).unwrap();
+            assert_eq!(message.kind(), kind, "{body:?}");
+            assert_eq!(message.id().map(Raw::text), id, "{body:?}");
+        }
+    }
+}

@@ -143,3 +143,72 @@ pub fn object(entries: &[(&str, Bytes)]) -> Bytes {
     out.push(b'}');
     out.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Limits;
+
+    #[test]
+    fn entries_are_read_only_if_they_have_the_right_type() {
+        let good = r#"{"_meta":{"progressToken":7,"io.modelcontextprotocol/logLevel":"warning",
+            "io.modelcontextprotocol/clientCapabilities":{"roots":{}},
+            "io.modelcontextprotocol/clientInfo":{"name":"c"},
+            "io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+        let good = Raw::parse(good.as_bytes(), Limits::default()).unwrap();
+        assert_eq!(progress_token(good).map(Raw::text), Some("7"));
+        assert_eq!(log_level(good), Some(LogLevel::Warning));
+        assert_eq!(client_capabilities(good).map(Raw::text), Some(r#"{"roots":{}}"#));
+        assert_eq!(client_info(good).map(Raw::text), Some(r#"{"name":"c"}"#));
+        assert_eq!(protocol_version(good).as_deref(), Some("2026-07-28"));
+        let bad = r#"{"_meta":{"progressToken":1.5,"io.modelcontextprotocol/logLevel":"Loud",
+            "io.modelcontextprotocol/clientCapabilities":[],"io.modelcontextprotocol/clientInfo":1,
+            "io.modelcontextprotocol/protocolVersion":2026}}"#;
+        for text in [bad, "{}", r#"{"_meta":null}"#] {
+            let raw = Raw::parse(text.as_bytes(), Limits::default()).unwrap();
+            assert_eq!(progress_token(raw).map(Raw::text), None, "{text}");
+            assert_eq!(log_level(raw), None, "{text}");
+            assert_eq!(client_capabilities(raw).map(Raw::text), None, "{text}");
+            assert_eq!(client_info(raw).map(Raw::text), None, "{text}");
+            assert_eq!(protocol_version(raw), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn entries_are_set_wherever_the_request_lacks_them() {
+        let cases = [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#,
+                r#"{"params":{"_meta":{"a":1,"b":2}},"jsonrpc":"2.0","id":1,"method":"m"}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"x":[]}}"#,
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1,"b":2},"x":[]}}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":0,"v":1}}}"#,
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"b":2,"a":1,"v":1}}}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":null}}"#,
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"a":1,"b":2}}}"#,
+            ),
+        ];
+        for (before, after) in cases {
+            let message = Message::parse(Bytes::from_static(before.as_bytes()), Limits::default());
+            let message = message.unwrap();
+            let mut splice = Splice::new(message.body().clone());
+            let entries = [("a", Bytes::from_static(b"1")), ("b", Bytes::from_static(b"2"))];
+            set_request_entries(&mut splice, &message, &entries);
+            assert_eq!(splice.finish().into_bytes(), after.as_bytes());
+        }
+    }
+
+    #[test]
+    fn severities_stand_in_order() {
+        assert!(LogLevel::ALL.is_sorted());
+        for level in LogLevel::ALL {
+            assert_eq!(LogLevel::parse(level.as_str()), Some(level));
+        }
+    }
+}

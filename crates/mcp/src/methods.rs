@@ -208,3 +208,150 @@ const TABLE: &[Method] = &[
     to_server("tools/call").naming(Names::Tool).asking(),
     list("tools/list", "tools"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::revision;
+
+    #[test]
+    fn the_table_is_in_order_and_each_method_finds_itself() {
+        assert!(all().is_sorted_by(|a, b| a.name < b.name));
+        for method in all() {
+            assert_eq!(describe(method.name), Some(method));
+            let is_notification = method.name.starts_with("notifications/");
+            assert_eq!(method.form == Form::Notification, is_notification, "{}", method.name);
+            assert!(method.since <= method.until, "{}", method.name);
+        }
+        for unknown in ["", "tools", "Tools/list", "tools/list ", "zzz"] {
+            assert_eq!(describe(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn each_revision_has_the_messages_of_its_schema() {
+        // Methods of the requests and notifications that each schema defines; 2026-07-28 still
+        // defines three requests that travel only inside results.
+        let mut expected: BTreeSet<&str> = [
+            "completion/complete",
+            "initialize",
+            "logging/setLevel",
+            "notifications/cancelled",
+            "notifications/initialized",
+            "notifications/message",
+            "notifications/progress",
+            "notifications/prompts/list_changed",
+            "notifications/resources/list_changed",
+            "notifications/resources/updated",
+            "notifications/roots/list_changed",
+            "notifications/tools/list_changed",
+            "ping",
+            "prompts/get",
+            "prompts/list",
+            "resources/list",
+            "resources/read",
+            "resources/subscribe",
+            "resources/templates/list",
+            "resources/unsubscribe",
+            "roots/list",
+            "sampling/createMessage",
+            "tools/call",
+            "tools/list",
+        ]
+        .into();
+        assert_eq!(defined_in(Revision::V2024_11_05), expected);
+        assert_eq!(defined_in(Revision::V2025_03_26), expected);
+        expected.insert("elicitation/create");
+        assert_eq!(defined_in(Revision::V2025_06_18), expected);
+        expected.extend([
+            "notifications/elicitation/complete",
+            "notifications/tasks/status",
+            "tasks/cancel",
+            "tasks/get",
+            "tasks/list",
+            "tasks/result",
+        ]);
+        assert_eq!(defined_in(Revision::V2025_11_25), expected);
+        let modern: BTreeSet<&str> = [
+            "completion/complete",
+            "notifications/cancelled",
+            "notifications/message",
+            "notifications/progress",
+            "notifications/prompts/list_changed",
+            "notifications/resources/list_changed",
+            "notifications/resources/updated",
+            "notifications/subscriptions/acknowledged",
+            "notifications/tools/list_changed",
+            "prompts/get",
+            "prompts/list",
+            "resources/list",
+            "resources/read",
+            "resources/templates/list",
+            "server/discover",
+            "subscriptions/listen",
+            // Of the tasks extension, under the names that 2025-11-25 had.
+            "tasks/cancel",
+            "tasks/get",
+            "tools/call",
+            "tools/list",
+        ]
+        .into();
+        assert_eq!(defined_in(revision::LATEST), modern);
+    }
+
+    #[test]
+    fn what_is_mirrored_cached_or_may_ask_is_what_the_specification_lists() {
+        let names = |pick: fn(&Method) -> bool| -> Vec<&str> {
+            all().iter().filter(|method| pick(method)).map(|method| method.name).collect()
+        };
+        assert_eq!(
+            names(|m| m.mirrored().is_some()),
+            [
+                "prompts/get",
+                "resources/read",
+                "tasks/cancel",
+                "tasks/get",
+                "tasks/update",
+                "tools/call"
+            ]
+        );
+        assert_eq!(
+            names(|m| m.has_cache_hints),
+            [
+                "prompts/list",
+                "resources/list",
+                "resources/read",
+                "resources/templates/list",
+                "server/discover",
+                "tools/list"
+            ]
+        );
+        assert_eq!(names(|m| m.may_ask), ["prompts/get", "resources/read", "tools/call"]);
+        assert_eq!(names(Method::is_list).len(), 4);
+    }
+
+    #[test]
+    fn eras_follow_from_revisions() {
+        for (name, legacy, modern) in [
+            ("ping", true, false),
+            ("tools/call", true, true),
+            ("server/discover", false, true),
+            ("tasks/get", true, true),
+            ("skills/list", false, true),
+        ] {
+            let method = describe(name).unwrap();
+            assert_eq!(
+                (method.is_in_era(Era::Legacy), method.is_in_era(Era::Modern)),
+                (legacy, modern),
+                "{name}"
+            );
+        }
+    }
+
+    fn defined_in(revision: Revision) -> BTreeSet<&'static str> {
+        let core = all().iter().filter(|method| !method.is_extension);
+        core.filter(|method| method.is_in(revision)).map(|method| method.name).collect()
+    }
+}

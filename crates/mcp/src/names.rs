@@ -176,3 +176,122 @@ fn digest_suffix(alias: &str, name: &str) -> String {
     }
     suffix
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_plain_name_is_prefixed_and_nothing_else() {
+        assert_eq!(exposed("files", "read_file"), "files__read_file");
+        assert_eq!(exposed("a", "b__c"), "a__b__c");
+        assert_eq!(exposed("a", "_b.c-D"), "a___b.c-D");
+        let longest = "n".repeat(64 - 7);
+        assert_eq!(exposed("files", &longest), format!("files__{longest}"));
+    }
+
+    #[test]
+    fn what_is_shown_does_not_change_from_one_version_to_the_next() {
+        assert_eq!(exposed("files", "read file"), "files__read_file_d8793cb6");
+        let long = "a".repeat(63);
+        assert_eq!(exposed(&long, "search"), format!("{}__search_0c83f1a5", "a".repeat(32)));
+    }
+
+    #[test]
+    fn h119_equal_names_of_two_servers_and_imitations_are_told_apart() {
+        let hashed = exposed("github", "delete repo");
+        let imitation = hashed.strip_prefix("github__").unwrap();
+        let pairs = [
+            ("github", "search"),
+            ("gitlab", "search"),
+            ("evil", "github__delete"),
+            ("github", "delete"),
+            ("a", "b__c"),
+            ("a", "b_c"),
+            ("github", "delete repo"),
+            ("github", imitation),
+            ("github", "delete_repo"),
+        ];
+        let names = Names::build(pairs);
+        assert_eq!(names.refused(), []);
+        assert_eq!(names.len(), pairs.len());
+        for (alias, name) in pairs {
+            let exposed = names.exposed(alias, name).unwrap();
+            assert_eq!(names.resolve(&exposed), Some((alias, name)));
+        }
+        assert_eq!(names.resolve("search"), None);
+        assert_eq!(names.exposed("gitlab", "delete"), None);
+    }
+
+    #[test]
+    fn h119_what_is_listed_twice_is_shown_once() {
+        let names = Names::build([("a", "x"), ("a", "y"), ("a", "x")]);
+        assert_eq!(names.len(), 2);
+        let refused = Refused { alias: "a".into(), name: "x".into(), reason: RefusedName::Twice };
+        assert_eq!(names.refused(), [refused]);
+    }
+
+    #[test]
+    fn h120_strange_names_are_escaped_or_refused_and_never_equal() {
+        let long = "n".repeat(1024);
+        let shown =
+            ["a/b", "a b", "a_b", "a😀b", "caf\u{e9}", "cafe\u{301}", "Search", "search", &long];
+        let names = Names::build(shown.iter().map(|name| ("files", *name)));
+        assert_eq!((names.len(), names.refused()), (shown.len(), &[][..]));
+        let longer = "n".repeat(10 << 10);
+        let refused = ["", "a\0b", "a\nb", "a\u{7f}", "a\u{85}", &longer];
+        let names = Names::build(refused.iter().map(|name| ("files", *name)));
+        assert!(names.is_empty());
+        assert!(names.refused().iter().all(|refused| refused.reason == RefusedName::Unusable));
+        assert_eq!(Names::build([("Not_an_alias", "x")]).len(), 0);
+    }
+
+    #[test]
+    fn uris_lead_back_to_their_server() {
+        let uris = [
+            "file:///x",
+            "git+ssh://h/p?q#f",
+            "file:///{path}{?q*}",
+            "{+uri}",
+            "ui://a/b",
+            "urn:x",
+        ];
+        for uri in uris {
+            let exposed = exposed_uri("files-2", uri);
+            assert_eq!(split_uri(&exposed), Some(("files-2", uri)));
+        }
+        for text in ["", "file:///x", "files+", "+file:///x", "Files+file:///x", "a_b+x", "{a}+x"] {
+            assert_eq!(split_uri(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn different_things_have_different_short_plain_names(
+            pairs in prop::collection::hash_set(("[a-b-]{1,2}|[a-b]{60,63}", "[a-b_]{1,3}|[a /_é]{1,3}|[a-b]{50,60}|[a-b]_[0-1]{8}"), 1..40),
+        ) {
+            let pairs: Vec<_> = pairs.iter().map(|(alias, name)| (alias.as_str(), name.as_str())).collect();
+            let exposed: HashSet<_> = pairs.iter().map(|(alias, name)| exposed(alias, name)).collect();
+            prop_assert_eq!(exposed.len(), pairs.len());
+            for name in &exposed {
+                prop_assert!(name.len() <= MAX_EXPOSED_BYTES && name.bytes().all(is_plain), "{}", name);
+            }
+            let names = Names::build(pairs.iter().copied());
+            prop_assert_eq!(names.len(), pairs.len());
+            for (alias, name) in pairs {
+                let exposed = names.exposed(alias, name).unwrap();
+                prop_assert_eq!(names.resolve(&exposed), Some((alias, name)));
+            }
+        }
+
+        #[test]
+        fn any_text_has_a_plain_name(alias in "[a-z0-9-]{1,63}", name in any::<String>()) {
+            let exposed = exposed(&alias, &name);
+            prop_assert!(exposed.len() <= MAX_EXPOSED_BYTES && exposed.bytes().all(is_plain));
+        }
+    }
+}

@@ -86,3 +86,34 @@ impl fmt::Display for Revision {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn revisions_are_read_as_they_are_written_and_stand_in_order() {
+        for revision in ALL {
+            assert_eq!(revision.to_string().parse(), Ok(revision));
+        }
+        assert!(ALL.is_sorted());
+        for text in ["", "2025-11-26", "2025-11-25 ", "v999.0.0", "DRAFT-2026-v1"] {
+            assert_eq!(text.parse::<Revision>(), Err(UnknownRevision), "{text}");
+        }
+    }
+
+    #[test]
+    fn initialize_gets_what_it_asked_for_or_the_newest_with_sessions() {
+        let cases = [
+            ("2024-11-05", Revision::V2024_11_05),
+            ("2025-03-26", Revision::V2025_03_26),
+            ("2025-06-18", Revision::V2025_06_18),
+            ("2025-11-25", Revision::V2025_11_25),
+            ("2026-07-28", LATEST_LEGACY),
+            ("1.0", LATEST_LEGACY),
+        ];
+        for (requested, expected) in cases {
+            assert_eq!(negotiate(requested), expected, "{requested}");
+        }
+    }
+}

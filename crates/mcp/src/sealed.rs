@@ -73,3 +73,80 @@ fn associated(purpose: &str, bound: &[&[u8]]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUND: [&[u8]; 2] = [b"workspace", b"ann"];
+
+    #[test]
+    fn what_is_sealed_is_opened_and_never_looks_the_same() {
+        let sealer = Sealer::new([7; 32]);
+        let first = sealer.seal("cursor", &BOUND, b"page 2");
+        let second = sealer.seal("cursor", &BOUND, b"page 2");
+        assert_ne!(first, second);
+        assert!(first.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')));
+        for token in [first, second] {
+            assert_eq!(sealer.open("cursor", &BOUND, &token).as_deref(), Some(&b"page 2"[..]));
+        }
+        let empty = sealer.seal("", &[], b"");
+        assert_eq!(sealer.open("", &[], &empty).as_deref(), Some(&[][..]));
+    }
+
+    #[test]
+    fn h060_a_token_for_somebody_or_something_else_does_not_open() {
+        let sealer = Sealer::new([7; 32]);
+        let token = sealer.seal("cursor", &BOUND, b"page 2");
+        let others: [(&str, &[&[u8]]); 7] = [
+            ("session", &BOUND),
+            ("cursor", &[b"workspace", b"bob"]),
+            ("cursor", &[b"workspace"]),
+            ("cursor", &[b"ann", b"workspace"]),
+            ("cursor", &[b"workspaceann"]),
+            ("cursor", &[b"workspace", b"ann", b""]),
+            ("cursorworkspace", &[b"ann"]),
+        ];
+        for (purpose, bound) in others {
+            assert_eq!(sealer.open(purpose, bound, &token), None, "{purpose} {bound:?}");
+        }
+        assert_eq!(Sealer::new([8; 32]).open("cursor", &BOUND, &token), None);
+    }
+
+    #[test]
+    fn h060_a_changed_token_does_not_open() {
+        let sealer = Sealer::new([7; 32]);
+        let token = sealer.seal("cursor", &BOUND, b"page 2");
+        for place in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(sealer.open("cursor", &BOUND, &changed), None, "{place}");
+            let shorter: String = token.chars().take(place).collect();
+            assert_eq!(sealer.open("cursor", &BOUND, &shorter), None, "{place}");
+        }
+        assert_eq!(sealer.open("cursor", &BOUND, &format!("{token}A")), None);
+        assert_eq!(sealer.open("cursor", &BOUND, &format!("{token}=")), None);
+    }
+
+    #[test]
+    fn a_key_is_not_shown() {
+        assert_eq!(format!("{:?}", Sealer::new([7; 32])), "Sealer([secret])");
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_comes_back(payload in prop::collection::vec(any::<u8>(), 0..300)) {
+            let sealer = Sealer::new([9; 32]);
+            let token = sealer.seal("p", &[b"x"], &payload);
+            prop_assert_eq!(sealer.open("p", &[b"x"], &token), Some(payload));
+        }
+
+        #[test]
+        fn any_text_is_answered(text in "[A-Za-z0-9_-]{0,80}|.{0,20}") {
+            prop_assert_eq!(Sealer::new([9; 32]).open("p", &[], &text), None);
+        }
+    }
+}

@@ -303,3 +303,271 @@ fn is_lookalike(name: &str, known: &str) -> bool {
     };
     name.chars().map(fold).eq(known.chars().map(fold))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::json::{Limits, check};
+
+    /// Members and their new values; none to remove them.
+    type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
+
+    #[test]
+    fn members_are_set_removed_and_inserted() {
+        let body = r#"{ "a" : 1 , "b" : { "c" : [ ] } , "d" : "x" }"#;
+        let cases: [(Changes<'_>, &str); 9] = [
+            (&[], body),
+            (&[("a", Some("2"))], r#"{ "a" : 2 , "b" : { "c" : [ ] } , "d" : "x" }"#),
+            (&[("a", None)], r#"{ "b" : { "c" : [ ] } , "d" : "x" }"#),
+            (&[("b", None)], r#"{ "a" : 1 , "d" : "x" }"#),
+            (&[("d", None)], r#"{ "a" : 1 , "b" : { "c" : [ ] } }"#),
+            (&[("d", None), ("b", None)], r#"{ "a" : 1 }"#),
+            (&[("a", None), ("b", None), ("d", None)], "{  }"),
+            (
+                &[("n", Some("null")), ("a", None)],
+                r#"{"n":null, "b" : { "c" : [ ] } , "d" : "x" }"#,
+            ),
+            (
+                &[("z", None), ("a", Some("2")), ("a", Some("3"))],
+                r#"{ "a" : 3 , "b" : { "c" : [ ] } , "d" : "x" }"#,
+            ),
+        ];
+        for (edits, expected) in cases {
+            let body = Bytes::from_static(body.as_bytes());
+            let mut splice = Splice::new(body.clone());
+            let root = Raw::parse(&body, Limits::default()).unwrap();
+            for (key, value) in edits {
+                match value {
+                    Some(value) => splice.set_member(root, key, (*value).to_owned()),
+                    None => splice.remove_member(root, key),
+                }
+            }
+            assert_eq!(splice.finish().into_bytes(), expected.as_bytes(), "{edits:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_loses_all_and_wins_one_is_still_an_object() {
+        let body = Bytes::from_static(br#"{"a":1,"b":2}"#);
+        let root = Raw::parse(&body, Limits::default()).unwrap();
+        let mut splice = Splice::new(body.clone());
+        splice.remove_member(root, "a");
+        splice.set_member(root, "n\"", "1");
+        splice.remove_member(root, "b");
+        splice.set_member(root, "m", "2");
+        assert_eq!(splice.finish().into_bytes(), &br#"{"n\"":1,"m":2}"#[..]);
+    }
+
+    #[test]
+    fn an_edit_inside_a_value_that_is_replaced_is_lost_with_it() {
+        let body = Bytes::from_static(br#"{"a":{"b":1},"c":3}"#);
+        let root = Raw::parse(&body, Limits::default()).unwrap();
+        let inner = root.get("a").unwrap();
+        let mut splice = Splice::new(body.clone());
+        splice.set_member(inner, "b", "2");
+        splice.set_member(root, "a", "{}");
+        splice.set_member(inner, "x", "2");
+        assert_eq!(splice.finish().into_bytes(), &br#"{"a":{},"c":3}"#[..]);
+    }
+
+    #[test]
+    fn items_are_appended() {
+        for (body, expected) in
+            [("[]", "[7,8]"), ("[ ]", "[ 7,8]"), ("[{\"a\":1}]", "[{\"a\":2},7,8]")]
+        {
+            let body = Bytes::from_static(body.as_bytes());
+            let array = Raw::parse(&body, Limits::default()).unwrap();
+            let mut splice = Splice::new(body.clone());
+            splice.append_item(array, "7");
+            if let Some(item) = array.items().next() {
+                splice.set_member(item, "a", "2");
+            }
+            splice.append_item(array, "8");
+            assert_eq!(splice.finish().into_bytes(), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_unchanged_body_is_handed_on_as_it_is() {
+        let body = Bytes::from_static(b"{}");
+        let spliced = Splice::new(body.clone()).finish();
+        assert_eq!(spliced.parts().len(), 1);
+        assert_eq!(spliced.into_bytes().as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn what_is_not_edited_is_not_copied() {
+        let body = Bytes::from(format!(r#"{{"big":"{}","id":1}}"#, "x".repeat(10_000)));
+        let root = Raw::parse(&body, Limits::default()).unwrap();
+        let mut splice = Splice::new(body.clone());
+        splice.set_member(root, "id", "2");
+        let parts = splice.finish().into_parts();
+        assert_eq!(parts[0].as_ptr(), body.as_ptr());
+        assert_eq!(parts.iter().map(Bytes::len).collect::<Vec<_>>(), [body.len() - 2, 1, 1]);
+    }
+
+    #[test]
+    fn h035_lookalikes_do_not_travel() {
+        let body = Bytes::from(
+            "{\"name\":\"safe\",\"Name\":\"drop\",\"argument\u{17f}\":{},\"arguments\":{\"NAME\":1},\"to\u{212a}en\":1,\"names\":2}",
+        );
+        let root = Raw::parse(&body, Limits::default()).unwrap();
+        let mut splice = Splice::new(body.clone());
+        splice.remove_lookalikes(root, &["name", "arguments", "token"]);
+        let expected = r#"{"name":"safe","arguments":{"NAME":1},"names":2}"#;
+        assert_eq!(splice.finish().into_bytes(), expected.as_bytes());
+    }
+
+    /// One edit of an object that is reached by choosing members and items.
+    #[derive(Clone, Debug)]
+    struct Step {
+        path: Vec<prop::sample::Index>,
+        key: Key,
+        value: Option<Value>,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Key {
+        Existing(prop::sample::Index),
+        New(String),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let key = prop_oneof![
+            any::<prop::sample::Index>().prop_map(Key::Existing),
+            "[a-d\"é]{0,2}".prop_map(Key::New),
+        ];
+        let value = prop::option::of(prop_oneof![
+            Just(Value::Null),
+            any::<i32>().prop_map(Value::from),
+            Just(serde_json::json!({"set": [1]})),
+        ]);
+        (prop::collection::vec(any::<prop::sample::Index>(), 0..4), key, value)
+            .prop_map(|(path, key, value)| Step { path, key, value })
+    }
+
+    /// Where a step leads: member names and item numbers.
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    enum Turn {
+        Member(String),
+        Item(usize),
+    }
+
+    fn resolve(root: &Value, path: &[prop::sample::Index]) -> Vec<Turn> {
+        let mut turns = Vec::new();
+        let mut at = root;
+        for choice in path {
+            match at {
+                Value::Object(map) if !map.is_empty() => {
+                    let (key, value) = map.iter().nth(choice.index(map.len())).unwrap();
+                    turns.push(Turn::Member(key.clone()));
+                    at = value;
+                }
+                Value::Array(items) if !items.is_empty() => {
+                    let index = choice.index(items.len());
+                    turns.push(Turn::Item(index));
+                    at = &items[index];
+                }
+                _ => break,
+            }
+        }
+        turns
+    }
+
+    fn walk<'a>(root: Raw<'a>, turns: &[Turn]) -> Raw<'a> {
+        turns.iter().fold(root, |at, turn| match turn {
+            Turn::Member(name) => at.get(name).unwrap(),
+            Turn::Item(index) => at.items().nth(*index).unwrap(),
+        })
+    }
+
+    fn walk_mut<'a>(root: &'a mut Value, turns: &[Turn]) -> Option<&'a mut Map<String, Value>> {
+        let mut at = root;
+        for turn in turns {
+            at = match turn {
+                Turn::Member(name) => at.get_mut(name)?,
+                Turn::Item(index) => at.get_mut(index)?,
+            };
+        }
+        at.as_object_mut()
+    }
+
+    proptest! {
+        #[test]
+        fn any_edits_do_to_the_text_what_they_do_to_the_tree(
+            value in json::tests::any_value(),
+            steps in prop::collection::vec(any_step(), 0..8),
+            pretty in any::<bool>(),
+        ) {
+            let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+            let body = Bytes::from(text.unwrap());
+            let root = Raw::parse(&body, Limits::default()).unwrap();
+            let mut splice = Splice::new(body.clone());
+            // The tree takes outer edits last, since they win over inner ones.
+            let mut edits = Vec::new();
+            for step in steps {
+                let mut turns = resolve(&value, &step.path);
+                let object = loop {
+                    let at = walk(root, &turns);
+                    if at.is_object() || turns.pop().is_none() {
+                        break at;
+                    }
+                };
+                if !object.is_object() {
+                    continue;
+                }
+                let key = match step.key {
+                    Key::New(key) => key,
+                    Key::Existing(index) => {
+                        let members: Vec<_> = object.members().collect();
+                        if members.is_empty() { continue }
+                        index.get(&members).0.to_string()
+                    }
+                };
+                match &step.value {
+                    Some(value) => splice.set_member(object, &key, value.to_string()),
+                    None => splice.remove_member(object, &key),
+                }
+                edits.push((turns, key, step.value));
+            }
+            let mut expected = value.clone();
+            edits.sort_by_key(|(turns, _, _)| std::cmp::Reverse(turns.len()));
+            for (turns, key, value) in edits {
+                let object = walk_mut(&mut expected, &turns).unwrap();
+                match value {
+                    Some(value) => { object.insert(key, value); }
+                    None => { object.shift_remove(&key); }
+                }
+            }
+            let spliced = splice.finish();
+            prop_assert_eq!(spliced.len(), spliced.parts().iter().map(Bytes::len).sum::<usize>());
+            let edited = spliced.into_bytes();
+            prop_assert_eq!(check(&edited, Limits::default()), Ok(()), "{:?}", edited);
+            prop_assert_eq!(serde_json::from_slice::<Value>(&edited).unwrap(), expected);
+        }
+
+        #[test]
+        fn members_that_are_not_edited_keep_their_bytes(
+            values in prop::collection::vec(json::tests::any_value(), 1..6),
+            edited in any::<prop::sample::Index>(),
+            remove in any::<bool>(),
+        ) {
+            let members: Vec<_> = values.iter().enumerate()
+                .map(|(index, value)| format!("\"k{index}\": {value:#}")).collect();
+            let body = Bytes::from(format!("{{ {} }}", members.join(" ,")));
+            let root = Raw::parse(&body, Limits::default()).unwrap();
+            let edited = format!("k{}", edited.index(values.len()));
+            let mut splice = Splice::new(body.clone());
+            if remove { splice.remove_member(root, &edited) } else { splice.set_member(root, &edited, "0") }
+            let after = splice.finish().into_bytes();
+            let after = Raw::parse(&after, Limits::default()).unwrap();
+            for (name, value) in root.members().filter(|(name, _)| *name != edited) {
+                prop_assert_eq!(after.get(&name), Some(value));
+            }
+            prop_assert_eq!(after.get(&edited).map(Raw::bytes), (!remove).then_some(&b"0"[..]));
+        }
+    }
+}

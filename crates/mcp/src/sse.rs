@@ -254,3 +254,203 @@ fn data_into(out: &mut BytesMut, mut data: &[u8]) {
     }
     out.put_u8(b'\n');
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Id, name, data and retry; what is empty or 0 is absent.
+    type Row = (&'static str, &'static str, &'static str, u64);
+
+    #[test]
+    fn streams_are_read_as_the_standard_says() {
+        let cases: [(&str, &[Row]); 18] = [
+            ("data: a\n\n", &[("", "", "a", 0)]),
+            (
+                "data:a\r\rdata: b\r\n\r\ndata:  c\n\n",
+                &[("", "", "a", 0), ("", "", "b", 0), ("", "", " c", 0)],
+            ),
+            ("data: a\ndata\ndata:b\n\n", &[("", "", "a\n\nb", 0)]),
+            ("data\n\n", &[("", "", "", 0)]),
+            ("data:\ndata:\n\n", &[("", "", "\n", 0)]),
+            ("event: x\nid: 7\nretry: 15\ndata: d\n\n", &[("7", "x", "d", 15)]),
+            ("id: 7\ndata:\n\n", &[("7", "", "", 0)]),
+            ("id: 7\n\n", &[("7", "", "", 0)]),
+            ("retry: 9\n\n", &[("", "", "", 9)]),
+            ("event: x\n\ndata: d\n\n", &[("", "", "d", 0)]),
+            (": comment\n:\ndata: a\n: inside\ndata: b\n\n", &[("", "", "a\nb", 0)]),
+            ("\u{feff}data: a\n\n", &[("", "", "a", 0)]),
+            ("\u{feff}: c\n\u{feff}data: a\n\n", &[]),
+            ("Data: a\nDATA: b\ndata : c\n data: d\n\n", &[]),
+            (
+                "id: a\0b\nretry: 1x\nretry: -1\nretry: 99999999999999999999\ndata: d\n\n",
+                &[("", "", "d", 0)],
+            ),
+            ("\n\n\r\n\r", &[]),
+            ("data: unfinished", &[]),
+            ("data: unfinished\n", &[]),
+        ];
+        for (stream, expected) in cases {
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(id, event, data, retry)| {
+                    let some = |text: &&'static str| {
+                        (!text.is_empty()).then(|| Bytes::from_static(text.as_bytes()))
+                    };
+                    Event {
+                        id: some(id),
+                        event: some(event),
+                        data: Bytes::from_static(data.as_bytes()),
+                        retry_ms: Some(*retry).filter(|ms| *ms > 0),
+                    }
+                })
+                .collect();
+            for size in 1..=stream.len() {
+                let chunks = stream.as_bytes().chunks(size).map(Bytes::from_static);
+                assert_eq!(read(chunks, 1000), Ok(expected.clone()), "{stream:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_in_one_chunk_is_not_copied() {
+        let chunk = event(b"{\"a\":1}");
+        let mut decoder = Decoder::new(100);
+        decoder.push(chunk.clone());
+        let data = decoder.next_event().unwrap().unwrap().data;
+        assert_eq!(data.as_ptr(), chunk.slice(6..).as_ptr());
+    }
+
+    #[test]
+    fn an_event_that_never_ends_is_cut_off() {
+        let limit = 1000;
+        let error = Err(SseError::TooLong { limit });
+        let long = Bytes::from("x".repeat(100));
+        assert_eq!(read(std::iter::repeat_n(long, 20), limit), error);
+        let lines = Bytes::from_static(b"data: x\n");
+        assert_eq!(read(std::iter::repeat_n(lines, 200), limit), error);
+        let unknown = Bytes::from_static(b"y: x\n");
+        assert_eq!(read(std::iter::repeat_n(unknown, 300), limit), error);
+        let mut decoder = Decoder::new(3);
+        decoder.push(Bytes::from_static(b"data: long\n\ndata: a\n\n"));
+        assert_eq!(decoder.next_event(), Err(SseError::TooLong { limit: 3 }));
+        assert_eq!(decoder.next_event(), Err(SseError::TooLong { limit: 3 }));
+    }
+
+    #[test]
+    fn many_events_and_endless_comments_are_no_long_event() {
+        let events = Bytes::from("data: x\n\n".repeat(500));
+        assert_eq!(read([events], 100).map(|events| events.len()), Ok(500));
+        let comment = std::iter::once(Bytes::from_static(b":"))
+            .chain(std::iter::repeat_n(Bytes::from("x".repeat(100)), 50));
+        let event = [Bytes::from_static(b"\ndata: x\n\n")];
+        assert_eq!(read(comment.chain(event), 100).map(|events| events.len()), Ok(1));
+    }
+
+    #[test]
+    fn h070_text_cannot_end_its_event_or_start_a_field() {
+        let hostile = "a\n\ndata: {\"evil\":1}\n\nevent: x\rid: 9\r\n\r\n: c\nretry: 1";
+        for encoded in [
+            event(hostile.as_bytes()),
+            event_with(Some("1\n\ndata: x"), Some("n\r\rid: 2"), hostile.as_bytes()),
+        ] {
+            let events = read([encoded], 1000).unwrap();
+            assert_eq!(events.len(), 1);
+            assert_eq!(events[0].data, hostile.replace("\r\n", "\n").replace('\r', "\n"));
+            assert_eq!(events[0].retry_ms, None);
+        }
+        let named =
+            &read([event_with(Some("1\n\ndata: x"), Some("n\r\rid: 2\0"), b"d")], 100).unwrap()[0];
+        assert_eq!(named.id.as_deref(), Some(&b"1data: x"[..]));
+        assert_eq!(named.event.as_deref(), Some(&b"nid: 2"[..]));
+    }
+
+    #[test]
+    fn a_stream_is_primed_and_kept_alive() {
+        let events = read([prime("s-1", Some(500)), KEEP_ALIVE, prime("s-2", None)], 100).unwrap();
+        let ids: Vec<_> = events.iter().map(|event| event.id.clone().unwrap()).collect();
+        assert_eq!(ids, [&b"s-1"[..], b"s-2"]);
+        assert_eq!(events[0].retry_ms, Some(500));
+        assert!(events.iter().all(|event| !event.is_message()));
+    }
+
+    #[test]
+    fn a_framed_body_is_one_event_and_not_copied() {
+        let body = Bytes::from_static(b"{\"a\":1}");
+        let parts = frame(Some("7"), body.clone().into()).into_parts();
+        assert!(parts.iter().any(|part| part.as_ptr() == body.as_ptr()));
+        let event = &read(parts, 100).unwrap()[0];
+        assert_eq!((event.id.as_deref(), &event.data), (Some(&b"7"[..]), &body));
+        let pretty = Bytes::from_static(b"{\n\"a\":1\r\n}");
+        let event = &read(frame(None, pretty.into()).into_parts(), 100).unwrap()[0];
+        assert_eq!(event.data, &b"{\n\"a\":1\n}"[..]);
+        assert!(event.is_message());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_however_it_is_cut(
+            events in prop::collection::vec(("[a-z0-9]{0,3}", "[a-z]{0,3}", "[a-c:\n\u{feff}é ]{0,30}"), 1..8),
+            cuts in prop::collection::vec(1usize..20, 1..40),
+        ) {
+            let mut stream = Vec::new();
+            for (id, name, data) in &events {
+                let id = Some(id.as_str()).filter(|id| !id.is_empty());
+                let name = Some(name.as_str()).filter(|name| !name.is_empty());
+                stream.extend_from_slice(&event_with(id, name, data.as_bytes()));
+            }
+            let read = read(cut(&stream, &cuts), 1000).unwrap();
+            prop_assert_eq!(read.len(), events.len());
+            for (event, (id, name, data)) in read.iter().zip(&events) {
+                prop_assert_eq!(event.id.as_deref().unwrap_or_default(), id.as_bytes());
+                prop_assert_eq!(event.event.as_deref().unwrap_or_default(), name.as_bytes());
+                prop_assert_eq!(&event.data, data.as_bytes());
+            }
+        }
+
+        #[test]
+        fn any_bytes_give_the_same_events_however_they_are_cut(
+            stream in "(data|id|event|retry|:|\r|\n|\r\n|\u{feff}| |x|1|\0){0,40}",
+            cuts in prop::collection::vec(1usize..6, 1..40),
+        ) {
+            let whole = read([Bytes::copy_from_slice(stream.as_bytes())], 1000);
+            prop_assert_eq!(read(cut(stream.as_bytes(), &cuts), 1000), whole);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..10)) {
+            let total: usize = chunks.iter().map(Vec::len).sum();
+            let events = read(chunks.into_iter().map(Bytes::from), 64).unwrap_or_default();
+            prop_assert!(events.len() <= total);
+        }
+    }
+
+    fn read(chunks: impl IntoIterator<Item = Bytes>, limit: usize) -> Result<Vec<Event>, SseError> {
+        let mut decoder = Decoder::new(limit);
+        let mut events = Vec::new();
+        for chunk in chunks {
+            decoder.push(chunk);
+            while let Some(event) = decoder.next_event()? {
+                events.push(event);
+            }
+        }
+        Ok(events)
+    }
+
+    /// The stream in chunks whose sizes go round.
+    fn cut(stream: &[u8], sizes: &[usize]) -> Vec<Bytes> {
+        let mut chunks = Vec::new();
+        let mut rest = stream;
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (chunk, after) = rest.split_at(rest.len().min(*size));
+            chunks.push(Bytes::copy_from_slice(chunk));
+            rest = after;
+        }
+        chunks
+    }
+}

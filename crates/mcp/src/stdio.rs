@@ -121,3 +121,111 @@ pub fn frame(message: &[u8]) -> Bytes {
 fn starts_as_noise(line: &[u8]) -> bool {
     line.trim_ascii_start().first().is_some_and(|byte| !matches!(byte, b'{' | b'['))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lines_are_frames_however_they_are_cut() {
+        let stream = "{\"a\":1}\n[1]\r\n\n  \r\n \t{\"b\":\"\u{e9}\"} \n{\"unfinished\"";
+        let expected = ["{\"a\":1}", "[1]", "{\"b\":\"\u{e9}\"}"];
+        for size in 1..=stream.len() {
+            let chunks = stream.as_bytes().chunks(size).map(Bytes::from_static);
+            let frames = read(chunks, Decoder::new(100, 100)).unwrap();
+            assert_eq!(frames, expected.map(Bytes::from), "by {size}");
+        }
+    }
+
+    #[test]
+    fn a_frame_in_one_chunk_is_not_copied() {
+        let chunk = Bytes::from_static(b"{}\n");
+        let mut decoder = Decoder::new(10, 10);
+        decoder.push(chunk.clone());
+        assert_eq!(decoder.next_frame().unwrap().unwrap().as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn h029_a_line_without_end_stops_at_the_limit() {
+        let limit = 1 << 20;
+        let mut decoder = Decoder::new(limit, 1000);
+        decoder.push(Bytes::from_static(b"{\"a\":\""));
+        let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+        let mut pushed = 0;
+        let error = loop {
+            match decoder.next_frame() {
+                Ok(frame) => assert_eq!(frame, None),
+                Err(error) => break error,
+            }
+            decoder.push(chunk.clone());
+            pushed += chunk.len();
+            assert!(pushed <= limit + 2 * chunk.len());
+        };
+        assert_eq!(error, FrameError::TooLong { limit });
+        decoder.push(Bytes::from_static(b"\n{}\n"));
+        assert_eq!(decoder.next_frame(), Err(error), "it stays in error");
+    }
+
+    #[test]
+    fn h145_a_little_noise_is_skipped_and_more_of_it_is_a_fault() {
+        let banner = Bytes::from_static(b"npm WARN deprecated {}\nListening...\n{\"a\":1}\n");
+        let frames = read([banner.clone()], Decoder::new(1000, 40)).unwrap();
+        assert_eq!(frames, [&b"{\"a\":1}"[..]]);
+        let often = std::iter::repeat_n(banner.clone(), 10);
+        assert_eq!(read(often, Decoder::new(1000, 40)).unwrap().len(), 10);
+        let limit = 30;
+        let error = Err(FrameError::Noise { limit });
+        assert_eq!(read([banner], Decoder::new(1000, limit)), error);
+        let endless = std::iter::repeat_n(Bytes::from_static(b"x"), 100);
+        assert_eq!(read(endless, Decoder::new(1000, limit)), error);
+    }
+
+    #[test]
+    fn noise_cut_in_two_never_becomes_a_frame() {
+        let chunks = ["  log: ", "{\"a\":1}\n", "{\"b\":2}\n"]
+            .map(|text| Bytes::from_static(text.as_bytes()));
+        assert_eq!(read(chunks, Decoder::new(100, 100)).unwrap(), [&b"{\"b\":2}"[..]]);
+    }
+
+    #[test]
+    fn a_framed_message_is_one_line() {
+        assert_eq!(frame(b"{\n  \"a\": \"\\n\"\r\n}"), &b"{   \"a\": \"\\n\"  }\n"[..]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_framed_is_read_back_however_it_is_cut(
+            values in prop::collection::vec(crate::json::tests::any_value(), 1..5),
+            size in 1usize..40,
+        ) {
+            let messages: Vec<_> = values.iter().map(|value| format!("{{\"a\":{value}}}")).collect();
+            let stream: Vec<u8> = messages.iter().flat_map(|message| frame(message.as_bytes())).collect();
+            let chunks = stream.chunks(size).map(Bytes::copy_from_slice);
+            let frames = read(chunks, Decoder::new(1 << 20, 0)).unwrap();
+            prop_assert_eq!(frames, messages.into_iter().map(Bytes::from).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_bytes_are_answered(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..10)) {
+            let frames = read(chunks.into_iter().map(Bytes::from), Decoder::new(64, 64)).unwrap_or_default();
+            let fine = frames.iter().all(|frame| !starts_as_noise(frame));
+            prop_assert!(fine);
+        }
+    }
+
+    fn read(
+        chunks: impl IntoIterator<Item = Bytes>,
+        mut decoder: Decoder,
+    ) -> Result<Vec<Bytes>, FrameError> {
+        let mut frames = Vec::new();
+        for chunk in chunks {
+            decoder.push(chunk);
+            while let Some(frame) = decoder.next_frame()? {
+                frames.push(frame);
+            }
+        }
+        Ok(frames)
+    }
+}

@@ -191,3 +191,6 @@ pub fn strip_modern_meta(splice: &mut Splice, holder: Raw<'_>) {
 fn whole_ms(ms: f64) -> Option<u64> {
     if ms < 0.0 { None } else { format!("{:.0}", ms.floor()).parse().ok() }
 }
+
+#[cfg(test)]
+mod tests;

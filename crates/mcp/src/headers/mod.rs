@@ -25,7 +25,9 @@ use crate::meta;
 use crate::methods;
 use crate::revision::{self, Era, LATEST, Revision};
 
-pub use param::{InvalidAnnotation, ParamHeader, check_params, param_header_values, param_headers};
+pub use param::{
+    InvalidAnnotation, ParamHeader, ParamType, check_params, param_header_values, param_headers,
+};
 
 pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -216,3 +218,6 @@ fn text<'a>(value: &'a HeaderValue, name: &HeaderName) -> Result<&'a str, Header
 fn mismatch(header: HeaderName, reason: &'static str) -> HeaderError {
     HeaderError::Mismatch { header, reason }
 }
+
+#[cfg(test)]
+mod tests;

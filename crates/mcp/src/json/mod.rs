@@ -55,3 +55,6 @@ pub enum JsonError {
     #[error("more bytes after the JSON value at byte {at}")]
     TrailingBytes { at: usize },
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

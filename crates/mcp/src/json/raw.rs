@@ -185,7 +185,8 @@ impl<'a> Iterator for Items<'a> {
             return None;
         }
         let end = skip_value(self.bytes, start);
-        self.at = end;
+        // Only unchecked bytes have nothing where a value should be.
+        self.at = if end > start { end } else { self.bytes.len() };
         self.bytes.get(start..end).map(Raw)
     }
 }

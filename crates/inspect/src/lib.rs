@@ -6,13 +6,20 @@
 //!
 //! What is looked at:
 //!
-//! * every string value, decoded. A string that is itself JSON text is text like any other;
+//! * every string value, decoded. A string that is itself JSON text is text like any other, so
+//!   that a number masked inside it is no number there;
 //! * every number, by its literal. A number that is edited becomes a string;
 //! * the keys of objects, by rules that block. They are never edited, since a key that changed
 //!   would be another argument, or collide with its neighbour.
 //!
-//! Everything is pure and takes time linear in the text. Structure is kept by construction: an
-//! edit replaces one literal by one string literal, and nothing else is written.
+//! The few words of a result that say what it is made of, such as the type of a content block,
+//! are not looked at.
+//!
+//! Structure is kept by construction: an edit replaces one literal by one string literal, and
+//! nothing else is written.
+//!
+//! Everything is pure. Clean content costs time linear in its length. Edits have a budget, and a
+//! message that would exceed it is blocked, since half an edit lets the other half through.
 
 mod action;
 mod bits;
@@ -131,6 +138,9 @@ pub enum Verdict {
 }
 
 /// The JSON after its edits.
+///
+/// # Panics
+/// If the edits are not those of a verdict on this very JSON.
 pub fn splice(json: &[u8], edits: &[Edit]) -> Vec<u8> {
     let grown: usize = edits.iter().map(|(_, with)| with.len()).sum();
     let mut spliced = Vec::with_capacity(json.len() + grown);

@@ -91,8 +91,8 @@ impl Action {
 pub enum ToolScope {
     All,
     /// Each entry is a tool's name on its server, which holds for every server that has such a
-    /// tool, or the server's name and the tool's, joined as gateways join them (`_`, `__`, `.`,
-    /// `-`) or by a slash.
+    /// tool, or the server's name and the tool's, joined by `__` as gateways join them, or by a
+    /// slash. Names that a gateway shortens are for the caller to translate.
     Named(BTreeSet<String>),
 }
 

@@ -129,7 +129,7 @@ impl ToolScope {
         let Self::Named(names) = self else { return true };
         let is_joined = |name: &String| {
             let joint = name.strip_prefix(server).and_then(|rest| rest.strip_suffix(tool));
-            matches!(joint, Some("_" | "__" | "." | "-" | "/"))
+            matches!(joint, Some("__" | "/"))
         };
         names.contains(tool) || names.iter().any(is_joined)
     }

@@ -24,6 +24,7 @@ pub struct Message {
     outcome: Option<Range<usize>>,
 }
 
+/// What a message is, by the members that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     Request,
@@ -107,6 +108,7 @@ impl Message {
         if messages.is_empty() { Err(invalid("batch is empty")) } else { Ok(messages) }
     }
 
+    /// Whether it asks, tells or answers.
     pub fn kind(&self) -> MessageKind {
         self.kind
     }
@@ -129,14 +131,17 @@ impl Message {
         }
     }
 
+    /// The `params` of a request or notification; always an object.
     pub fn params(&self) -> Option<Raw<'_>> {
         self.raw(self.params.as_ref())
     }
 
+    /// The `result` of a successful response.
     pub fn result(&self) -> Option<Raw<'_>> {
         if self.kind == MessageKind::Response { self.raw(self.outcome.as_ref()) } else { None }
     }
 
+    /// The `error` of a failed response: an object with integer `code` and string `message`.
     pub fn error(&self) -> Option<Raw<'_>> {
         if self.kind == MessageKind::Error { self.raw(self.outcome.as_ref()) } else { None }
     }
@@ -146,6 +151,7 @@ impl Message {
         Raw::trusted(self.body.get(self.root.clone()).unwrap_or_default())
     }
 
+    /// The message as it came.
     pub fn body(&self) -> &Bytes {
         &self.body
     }

@@ -4,10 +4,15 @@ use bytes::Bytes;
 
 use crate::json;
 
+/// The body is not strict JSON.
 pub const PARSE_ERROR: i32 = -32700;
+/// The body is JSON and not a JSON-RPC message that may be sent here.
 pub const INVALID_REQUEST: i32 = -32600;
+/// Nobody here knows the method.
 pub const METHOD_NOT_FOUND: i32 = -32601;
+/// The params lack something, name something unknown, or have the wrong form.
 pub const INVALID_PARAMS: i32 = -32602;
+/// A failure of ours or of an upstream.
 pub const INTERNAL_ERROR: i32 = -32603;
 /// Legacy only: a resource that does not exist. Modern peers say [`INVALID_PARAMS`].
 pub const RESOURCE_NOT_FOUND: i32 = -32002;

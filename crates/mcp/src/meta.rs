@@ -12,16 +12,27 @@ use crate::splice::Splice;
 pub const META: &str = "_meta";
 /// Keys under this prefix belong to the modern protocol; all other keys are not ours to touch.
 pub const PREFIX: &str = "io.modelcontextprotocol/";
+/// On every modern request: its revision.
 pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// On every modern request: what the client can do, for this request.
 pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Who the client says it is; never a security input.
 pub const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
+/// On results: who the server says it is.
 pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+/// On modern requests: wanted [`LogLevel`]; absent means no log messages.
 pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+/// On notifications of a listen stream: the id of the listen request.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+/// Of the tasks of revision 2025-11-25.
 pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+/// Where the sender wants progress; without prefix since it is older than prefixes.
 pub const PROGRESS_TOKEN: &str = "progressToken";
+/// W3C trace context, as in the HTTP header of that name.
 pub const TRACEPARENT: &str = "traceparent";
+/// W3C trace context, as in the HTTP header of that name.
 pub const TRACESTATE: &str = "tracestate";
+/// W3C baggage, as in the HTTP header of that name.
 pub const BAGGAGE: &str = "baggage";
 
 /// One entry of `params._meta`.
@@ -84,6 +95,7 @@ impl LogLevel {
         Self::ALL.into_iter().find(|level| level.as_str() == text)
     }
 
+    /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Debug => "debug",

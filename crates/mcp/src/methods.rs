@@ -28,12 +28,14 @@ pub struct Method {
     pub is_extension: bool,
 }
 
+/// Whether an answer is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Request,
     Notification,
 }
 
+/// Who may send it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     ToServer,
@@ -70,6 +72,7 @@ impl Names {
 }
 
 impl Method {
+    /// Whether its result is a page of a list.
     pub fn is_list(&self) -> bool {
         self.list.is_some()
     }
@@ -88,6 +91,7 @@ impl Method {
         if is_mirrored { self.names.member() } else { None }
     }
 
+    /// Whether the revision has it as a message of its own.
     pub fn is_in(&self, revision: Revision) -> bool {
         self.since <= revision && revision <= self.until
     }

@@ -68,6 +68,7 @@ pub struct Refused {
     pub reason: RefusedName,
 }
 
+/// Why a name is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedName {
     #[error("name is empty, longer than {MAX_NAME_BYTES} bytes, or holds control characters")]
@@ -127,10 +128,12 @@ impl Names {
         &self.refused
     }
 
+    /// How many names are shown.
     pub fn len(&self) -> usize {
         self.by_exposed.len()
     }
 
+    /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.by_exposed.is_empty()
     }

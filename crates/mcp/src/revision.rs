@@ -55,6 +55,7 @@ pub fn negotiate(requested: &str) -> Revision {
 }
 
 impl Revision {
+    /// The name on the wire: a date.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V2024_11_05 => "2024-11-05",
@@ -65,6 +66,7 @@ impl Revision {
         }
     }
 
+    /// Whether its peers keep sessions.
     pub const fn era(self) -> Era {
         match self {
             Self::V2026_07_28 => Era::Modern,

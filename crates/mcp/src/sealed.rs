@@ -17,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub struct Sealer(RandomizedNonceKey);
 
 impl Sealer {
+    /// A sealer for one key; keep the key as long as its tokens should open.
     pub fn new(key: [u8; 32]) -> Self {
         Self(RandomizedNonceKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes"))
     }

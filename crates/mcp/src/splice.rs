@@ -20,6 +20,7 @@ pub struct Splice {
 }
 
 impl Splice {
+    /// No edits yet.
     pub fn new(body: Bytes) -> Self {
         Self { body, replaced: Vec::new(), objects: Vec::new(), arrays: Vec::new() }
     }
@@ -29,6 +30,7 @@ impl Splice {
         &self.body
     }
 
+    /// Whether there are no edits.
     pub fn is_unchanged(&self) -> bool {
         self.replaced.is_empty() && self.objects.is_empty() && self.arrays.is_empty()
     }
@@ -155,14 +157,17 @@ impl Spliced {
         self.0.iter().map(Bytes::len).sum()
     }
 
+    /// Whether there are no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// The parts in order; none of them is empty, unless the body was.
     pub fn parts(&self) -> &[Bytes] {
         &self.0
     }
 
+    /// The parts in order.
     pub fn into_parts(self) -> Vec<Bytes> {
         self.0
     }

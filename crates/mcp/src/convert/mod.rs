@@ -24,6 +24,7 @@ pub use elicitation::{downgrade_elicitation, lift_elicitation_answer};
 /// How long a modern result may be reused, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheHints {
+    /// In milliseconds; 0 means not at all.
     pub ttl_ms: u64,
     /// Whether it may be shared between authorization contexts.
     pub is_public: bool,

@@ -29,10 +29,15 @@ pub use param::{
     InvalidAnnotation, ParamHeader, ParamType, check_params, param_header_values, param_headers,
 };
 
+/// The revision that a request is written in.
 pub const MCP_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// Names a legacy session; ignored on modern requests.
 pub const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Mirrors `method`.
 pub const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// Mirrors what the request names: see [`methods::Method::mirrored`].
 pub const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// Where a legacy client wants a stream to go on.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Why a modern request is refused. All of them go with HTTP status 400.

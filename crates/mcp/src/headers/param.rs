@@ -20,6 +20,7 @@ pub struct ParamHeader {
     pub param: ParamType,
 }
 
+/// The types that may be mirrored; `number` is not one, since floats have many spellings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamType {
     String,

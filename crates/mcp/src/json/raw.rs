@@ -92,6 +92,7 @@ impl<'a> Raw<'a> {
         self.text().parse().ok().filter(|number: &f64| number.is_finite())
     }
 
+    /// The value of a boolean.
     pub fn bool(self) -> Option<bool> {
         match self.0 {
             b"true" => Some(true),
@@ -100,10 +101,12 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Whether it is `null`.
     pub fn is_null(self) -> bool {
         self.kind() == Kind::Null
     }
 
+    /// Whether it is an object.
     pub fn is_object(self) -> bool {
         self.kind() == Kind::Object
     }

@@ -65,11 +65,19 @@ pub(crate) fn apply(
     value: Option<Raw<'_>>,
     splice: &mut Splice,
 ) -> Result<Vec<Hit>, Refusal> {
-    let server = offered.assignment.server.name.as_str();
-    let Some(value) = value.filter(|_| rules.applies(leg, server, &offered.name)) else {
+    let alias = offered.assignment.alias.as_str();
+    // Rules name tools as their gateway lists them, which for a long name is a shortened form.
+    let exposed = mcp::names::exposed(alias, &offered.name);
+    let shortened = !exposed.ends_with(offered.name.as_ref());
+    let tool = if shortened && rules.applies(leg, alias, &exposed) {
+        exposed.as_str()
+    } else {
+        offered.name.as_ref()
+    };
+    let Some(value) = value.filter(|_| rules.applies(leg, alias, tool)) else {
         return Ok(Vec::new());
     };
-    match rules.apply(leg, server, &offered.name, value.bytes()) {
+    match rules.apply(leg, alias, tool, value.bytes()) {
         Verdict::Clean => Ok(Vec::new()),
         Verdict::Blocked { rule, message, .. } => {
             Err(Refusal::Blocked { rule: rule.to_string(), message })

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{Entry, Kind};
+use audit::{Entry, Kind, Leaf};
 use bytes::Bytes;
 use domain::{Durability, Workspace};
 use mcp::envelope::Message;
@@ -99,26 +99,25 @@ pub(crate) async fn intent(permitted: Permitted) -> Result<Recorded, (Asked, Ref
 
 async fn write_intent(proxy: &Proxy, permitted: &Permitted, call: Uuid) -> Result<(), Refusal> {
     let workspace = &permitted.pass.caller.workspace;
-    let mut leaf = Leaf::new();
-    leaf.str("call", &call.to_string());
-    describe(&mut leaf, &permitted.asked);
     let subject = &permitted.pass.subject;
-    leaf.str("user", &subject.user.to_string());
-    leaf.str("connection", &subject.connection.to_string());
-    leaf.u64("epoch", permitted.pass.epoch);
-    leaf.str("decision", "allow");
+    let mut leaf = describe(Leaf::new(Kind::Intent).call(call), &permitted.asked)
+        .uuid("user", subject.user.0)
+        .uuid("connection", subject.connection.0)
+        .u64("epoch", permitted.pass.epoch)
+        .str("decision", "allow");
     if let Some(offered) = &permitted.pass.offered {
-        leaf.str("server", offered.assignment.server.name.as_str());
-        leaf.str("assignment", offered.assignment.alias.as_str());
-        leaf.str("kind", offered.kind.as_str());
-        leaf.str("name", &offered.name);
+        leaf = leaf
+            .str("server", offered.assignment.server.name.as_str())
+            .str("assignment", offered.assignment.alias.as_str())
+            .str("offer", offered.kind.as_str())
+            .str("name", &offered.name);
     }
     if let Some(identity) = subject.identity {
-        leaf.str("identity", &identity.to_string());
+        leaf = leaf.uuid("identity", identity.0);
     }
-    add_hits(&mut leaf, &permitted.hits);
+    leaf = add_hits(leaf, &permitted.hits);
     let content = vec![permitted.asked.message.body().clone()];
-    append(proxy, workspace, Kind::Intent, (call, leaf), content).await
+    append(proxy, workspace, Kind::Intent, Written { call, leaf, content }).await
 }
 
 /// Makes the outcome durable.
@@ -128,23 +127,24 @@ pub(crate) async fn outcome(recorded: &Recorded, outcome: &Outcome) -> Result<()
     let now = proxy.clock.elapsed();
     let upstream = now.saturating_sub(recorded.at);
     let total = now.saturating_sub(permitted.asked.arrived);
-    let mut leaf = Leaf::new();
-    leaf.str("call", &recorded.call.to_string());
-    leaf.str("end", outcome.end);
-    leaf.bool("error", outcome.is_error);
-    leaf.u64("total_us", micros(total));
-    leaf.u64("upstream_us", micros(upstream));
-    leaf.u64("bytes", outcome.parts.iter().map(|it| it.len() as u64).sum());
+    let bytes = outcome.parts.iter().map(|it| it.len() as u64).sum();
+    let mut leaf = Leaf::new(Kind::Outcome)
+        .call(recorded.call)
+        .str("end", outcome.end)
+        .bool("error", outcome.is_error)
+        .u64("total_us", micros(total))
+        .u64("upstream_us", micros(upstream))
+        .u64("bytes", bytes);
     if let Some(code) = outcome.code {
-        leaf.i64("code", code);
+        leaf = leaf.i64("code", code);
     }
     if let Some(detail) = &outcome.detail {
-        leaf.str("detail", detail);
+        leaf = leaf.str("detail", detail);
     }
-    add_hits(&mut leaf, &outcome.hits);
+    leaf = add_hits(leaf, &outcome.hits);
     let workspace = &permitted.pass.caller.workspace;
-    let content = outcome.parts.clone();
-    append(proxy, workspace, Kind::Outcome, (recorded.call, leaf), content).await?;
+    let written = Written { call: recorded.call, leaf, content: outcome.parts.clone() };
+    append(proxy, workspace, Kind::Outcome, written).await?;
     proxy.metrics.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     proxy.metrics.total.add(total);
     proxy.metrics.upstream.add(upstream);
@@ -153,31 +153,27 @@ pub(crate) async fn outcome(recorded: &Recorded, outcome: &Outcome) -> Result<()
 
 /// Records something that was answered here, or not at all, and went nowhere else.
 pub(crate) async fn answered(asked: &Asked) -> Result<(), Refusal> {
-    let mut leaf = Leaf::new();
-    leaf.str("call", &asked.worker.proxy.clock.id().to_string());
-    describe(&mut leaf, asked);
-    leaf.str("end", "answered_here");
-    single(asked, leaf).await
+    let call = asked.worker.proxy.clock.id();
+    let leaf = describe(Leaf::new(Kind::Outcome).call(call), asked).str("end", "answered_here");
+    single(asked, call, leaf).await
 }
 
 /// Records a message that was refused before anything left.
 pub(crate) async fn refusal(asked: &Asked, refusal: &Refusal) -> Result<(), Refusal> {
-    let mut leaf = Leaf::new();
-    leaf.str("call", &asked.worker.proxy.clock.id().to_string());
-    describe(&mut leaf, asked);
-    leaf.str("end", refusal.reason());
-    leaf.bool("error", true);
-    leaf.str("detail", &refusal.to_string());
+    let call = asked.worker.proxy.clock.id();
+    let mut leaf = describe(Leaf::new(Kind::Outcome).call(call), asked)
+        .str("end", refusal.reason())
+        .bool("error", true)
+        .str("detail", &refusal.to_string());
     if let Refusal::Blocked { rule, .. } = refusal {
-        leaf.str("rule", rule);
+        leaf = leaf.str("rule", rule);
     }
-    single(asked, leaf).await
+    single(asked, call, leaf).await
 }
 
-async fn single(asked: &Asked, leaf: Leaf) -> Result<(), Refusal> {
-    let proxy = &asked.worker.proxy;
-    let call = Uuid::nil();
-    append(proxy, &asked.caller.workspace, Kind::Outcome, (call, leaf), Vec::new()).await
+async fn single(asked: &Asked, call: Uuid, leaf: Leaf) -> Result<(), Refusal> {
+    let written = Written { call, leaf, content: Vec::new() };
+    append(&asked.worker.proxy, &asked.caller.workspace, Kind::Outcome, written).await
 }
 
 /// Records a request of which no message was understood, or whose sender is unknown. Only where the
@@ -188,59 +184,80 @@ pub(crate) async fn unidentified(
     peer: std::net::IpAddr,
     refusal: &Refusal,
 ) -> Result<(), Refusal> {
-    let mut leaf = Leaf::new();
-    leaf.str("call", &proxy.clock.id().to_string());
-    leaf.str("peer", &peer.to_string());
-    leaf.str("end", refusal.reason());
-    leaf.bool("error", true);
-    leaf.str("detail", &refusal.to_string());
-    append(proxy, workspace, Kind::Outcome, (Uuid::nil(), leaf), Vec::new()).await
+    let call = proxy.clock.id();
+    let leaf = Leaf::new(Kind::Outcome)
+        .call(call)
+        .str("peer", &peer.to_string())
+        .str("end", refusal.reason())
+        .bool("error", true)
+        .str("detail", &refusal.to_string());
+    append(proxy, workspace, Kind::Outcome, Written { call, leaf, content: Vec::new() }).await
 }
 
 /// Who asks for what, over which URL.
-fn describe(leaf: &mut Leaf, asked: &Asked) {
+fn describe(mut leaf: Leaf, asked: &Asked) -> Leaf {
     let caller = &asked.caller;
-    leaf.str("app", &caller.app.to_string());
+    leaf = leaf.uuid("app", caller.app.0);
     if let Some(app) = caller.app() {
-        leaf.str("app_name", app.name.as_str());
-        leaf.str("owner", &app.owner.to_string());
+        leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
     }
     if let Proof::Token { id, .. } = caller.proof {
-        leaf.str("token", &id.to_string());
+        leaf = leaf.uuid("token", id.0);
     }
-    leaf.str("gateway", asked.place.gateway.name.as_str());
+    leaf = leaf.str("gateway", asked.place.gateway.name.as_str());
     if let Some(only) = &asked.place.only {
-        leaf.str("single", only.alias.as_str());
+        leaf = leaf.str("single", only.alias.as_str());
     }
-    leaf.str("peer", &asked.peer.to_string());
-    leaf.str("revision", asked.revision.as_str());
-    leaf.str("method", asked.message.method());
-    if let Some(id) = asked.message.id() {
-        leaf.str("id", id.text());
-    }
-    leaf.u64("request_bytes", asked.message.body().len() as u64);
+    leaf.str("peer", &asked.peer.to_string())
+        .str("revision", asked.revision.as_str())
+        .str("method", asked.message.method())
+        .opt_str("id", asked.message.id().map(|it| it.text()))
+        .u64("request_bytes", asked.message.body().len() as u64)
 }
 
-fn add_hits(leaf: &mut Leaf, hits: &[inspect::Hit]) {
-    for hit in hits {
-        let text = format!("{} {} {}", hit.rule, hit.action, hit.count);
-        leaf.str(if hit.observed_only { "observed" } else { "rule" }, &text);
+fn add_hits(leaf: Leaf, hits: &[inspect::Hit]) -> Leaf {
+    if hits.is_empty() {
+        return leaf;
     }
+    let texts: Vec<String> = hits
+        .iter()
+        .map(|it| {
+            let observed = if it.observed_only { " observed" } else { "" };
+            format!("{} {} {}{observed}", it.rule, it.action, it.count)
+        })
+        .collect();
+    leaf.list("rules", texts.iter().map(String::as_str))
+}
+
+/// A record and what it is about.
+struct Written {
+    call: Uuid,
+    leaf: Leaf,
+    content: Vec<Bytes>,
 }
 
 async fn append(
     proxy: &Proxy,
     workspace: &Workspace,
     kind: Kind,
-    (_call, leaf): (Uuid, Leaf),
-    _content: Vec<Bytes>,
+    written: Written,
 ) -> Result<(), Refusal> {
     let durability = match workspace.durability {
         Durability::Written => audit::Durability::Written,
         Durability::Synced => audit::Durability::Synced,
     };
-    let entry = Entry { workspace: workspace.id.0, kind, leaf: leaf.finish() };
-    let appended = proxy.log.append(entry, durability);
+    let Written { call, mut leaf, content } = written;
+    let workspace = workspace.id.0;
+    let mut stored = None;
+    if let Some(store) = proxy.content.as_ref().filter(|_| !content.is_empty()) {
+        let (place, durable) = store.append(workspace, call, &content, durability)?;
+        leaf = leaf.content("content", &place);
+        stored = Some(durable);
+    }
+    let appended = proxy.log.append(Entry { workspace, kind, leaf: leaf.finish() }, durability);
+    if let Some(stored) = stored {
+        stored.await?;
+    }
     appended.await?;
     Ok(())
 }
@@ -249,14 +266,3 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-
-struct Leaf(Vec<u8>);
-impl Leaf {
-    fn new() -> Self { Self(vec![b'{']) }
-    fn key(&mut self, key: &str) { if 1 < self.0.len() { self.0.push(b','); } mcp::json::quote_into(&mut self.0, key); self.0.push(b':'); }
-    fn str(&mut self, key: &str, value: &str) { self.key(key); mcp::json::quote_into(&mut self.0, value); }
-    fn u64(&mut self, key: &str, value: u64) { self.key(key); self.0.extend_from_slice(value.to_string().as_bytes()); }
-    fn i64(&mut self, key: &str, value: i64) { self.key(key); self.0.extend_from_slice(value.to_string().as_bytes()); }
-    fn bool(&mut self, key: &str, value: bool) { self.key(key); self.0.extend_from_slice(value.to_string().as_bytes()); }
-    fn finish(mut self) -> Vec<u8> { self.0.push(b'}'); self.0 }
-}

@@ -162,6 +162,15 @@ impl From<audit::LogError> for Refusal {
     }
 }
 
+impl From<audit::ContentError> for Refusal {
+    fn from(error: audit::ContentError) -> Self {
+        match std::error::Error::source(&error) {
+            Some(source) => Self::Audit(format!("{error}: {source}")),
+            None => Self::Audit(error.to_string()),
+        }
+    }
+}
+
 impl From<WireError> for UpstreamError {
     fn from(error: WireError) -> Self {
         let blame = if error.may_retry() { WireBlame::Retry } else { WireBlame::Unclear };

@@ -67,6 +67,8 @@ pub struct Proxy {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: audit::Log,
+    /// Absent where content is not kept.
+    pub(crate) content: Option<Arc<audit::ContentStore>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) sessions: Sessions,
     pub(crate) links: Links,
@@ -83,6 +85,7 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     pub clock: Arc<dyn Clock>,
     pub log: audit::Log,
+    pub content: Option<Arc<audit::ContentStore>>,
 }
 
 /// The data plane on one thread, with connections of its own.
@@ -94,12 +97,13 @@ pub struct Worker {
 impl Proxy {
     /// A data plane that nobody has called yet.
     pub fn new(ports: Ports, options: Options) -> Arc<Self> {
-        let Ports { gate, secrets, clock, log } = ports;
+        let Ports { gate, secrets, clock, log, content } = ports;
         Arc::new(Self {
             gate,
             secrets,
             clock,
             log,
+            content,
             flights: Arc::default(),
             sessions: Sessions::default(),
             links: Links::default(),

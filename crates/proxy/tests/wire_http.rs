@@ -132,7 +132,7 @@ async fn dropping_a_call_closes_its_connection_at_once() {
         let (asked, is_asked) = oneshot::channel();
         let script = std::sync::Mutex::new(Some((closed, asked)));
         let peer = Peer::start(move |connection| {
-            let (closed, asked) = script.lock().unwrap().take().unwrap();
+            let Some((closed, asked)) = script.lock().unwrap().take() else { return };
             if stage != "ready" {
                 connection.request();
             }
@@ -164,7 +164,7 @@ async fn dropping_a_call_closes_its_connection_at_once() {
         assert!(is_closed.await.unwrap(), "{stage}");
         // Nor has it gone back to be used by another call.
         drop(wire.checkout(&endpoint).await.unwrap());
-        assert_eq!(peer.connections(), 2, "{stage}");
+        assert!(peer.has_accepted(2), "{stage}");
     }
 }
 
@@ -186,7 +186,7 @@ async fn an_early_answer_arrives_while_the_request_is_still_being_written() {
     assert_eq!(reply.collect(10).await.unwrap(), "no");
     done.send(()).unwrap();
     drop(wire.checkout(&peer.endpoint()).await.unwrap());
-    assert_eq!(peer.connections(), 2, "a half-written request ends its connection");
+    assert!(peer.has_accepted(2), "a half-written request ends its connection");
 }
 
 #[tokio::test]
@@ -194,14 +194,15 @@ async fn a_large_answer_streams_without_piling_up() {
     const TOTAL: usize = 50 << 20;
     let (told, written) = threads::channel::<usize>();
     let peer = Peer::start(move |connection| {
-        connection.request();
-        connection.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {TOTAL}\r\n\r\n").as_bytes());
-        let block = vec![b'x'; 1 << 20];
-        for n in 1..=TOTAL >> 20 {
-            assert!(connection.say(&block));
-            told.send(n << 20).unwrap();
+        while connection.request().is_some() {
+            connection
+                .say(format!("HTTP/1.1 200 OK\r\ncontent-length: {TOTAL}\r\n\r\n").as_bytes());
+            let block = vec![b'x'; 1 << 20];
+            for n in 1..=TOTAL >> 20 {
+                assert!(connection.say(&block));
+                told.send(n << 20).unwrap();
+            }
         }
-        connection.is_closed();
     });
     let wire = wire(WireLimits::default());
     let mut reply = call(&wire, &peer.endpoint()).await.unwrap();

@@ -281,7 +281,9 @@ fn parse_length(value: &[u8]) -> Option<usize> {
 fn destination(headers: &HeaderMap) -> String {
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
     let Some(location) = location else { return "nowhere".to_owned() };
-    let uri: Option<Uri> = location.parse().ok();
+    // `//host/path` keeps the scheme and changes the host.
+    let absolute = location.starts_with("//").then(|| format!("https:{location}"));
+    let uri: Option<Uri> = absolute.as_deref().unwrap_or(location).parse().ok();
     match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host(), uri.port_u16())) {
         Some((Some(scheme), Some(host), Some(port))) => format!("{scheme}://{host}:{port}"),
         Some((Some(scheme), Some(host), None)) => format!("{scheme}://{host}"),

@@ -60,7 +60,7 @@ fn words(error: &Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name".to_owned()
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is not signed by an authority that is trusted here".to_owned()
             }
             CertificateError::Revoked => "its certificate has been revoked".to_owned(),

@@ -2,8 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use proxy::wire::{Endpoint, Guard, HttpWire, Outgoing, Reply, SendError, WireErr
 /// Listens on loopback and plays one script per connection.
 pub struct Peer {
     pub address: SocketAddr,
-    connections: Arc<AtomicUsize>,
+    connections: Arc<(Mutex<usize>, Condvar)>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -28,7 +27,7 @@ impl Peer {
     pub fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicUsize::new(0));
+        let connections = Arc::new((Mutex::new(0), Condvar::new()));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (script, count, log) =
             (Arc::new(script), Arc::clone(&connections), Arc::clone(&requests));
@@ -38,7 +37,8 @@ impl Peer {
                 // A test that has gone wrong must not hang.
                 stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                 stream.set_nodelay(true).unwrap();
-                count.fetch_add(1, Ordering::SeqCst);
+                *count.0.lock().unwrap() += 1;
+                count.1.notify_all();
                 let mut connection = Connection { stream, requests: Arc::clone(&log) };
                 let script = Arc::clone(&script);
                 thread::spawn(move || script(&mut connection));
@@ -75,8 +75,18 @@ impl Peer {
         development().parse_url(&self.url("/mcp")).unwrap()
     }
 
+    /// How many have been accepted: exact once each of them has answered something.
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::SeqCst)
+        *self.connections.0.lock().unwrap()
+    }
+
+    /// Waits until that many have been accepted, and no longer than a while.
+    pub fn has_accepted(&self, connections: usize) -> bool {
+        let (count, changed) = &*self.connections;
+        let count = count.lock().unwrap();
+        let limit = Duration::from_secs(20);
+        let waited = changed.wait_timeout_while(count, limit, |count| *count < connections);
+        *waited.unwrap().0 == connections
     }
 
     /// Heads and bodies of all requests so far.

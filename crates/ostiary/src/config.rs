@@ -1,0 +1,184 @@
+//! The configuration: a file, the environment and the command line, checked once at start.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use vault::MasterKey;
+
+use crate::cli::ServeArgs;
+
+/// Configuration that has been checked. Holding one means there is nothing left to validate.
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) database: String,
+    pub(crate) key: MasterKey,
+    pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Host names under which clients reach us, beside loopback ones.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) behind_tls_proxy: bool,
+    pub(crate) workers: usize,
+    pub(crate) allow_loopback_upstreams: bool,
+    pub(crate) allowed_networks: Vec<IpNet>,
+    pub(crate) largest_request_bytes: usize,
+}
+
+/// Where the listener's certificate chain and key are, in PEM.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// What stands in the file. Private: the rest of the program sees [`Config`] only.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
+    #[serde(default)]
+    hosts: Vec<String>,
+    tls: Option<Tls>,
+    #[serde(default)]
+    behind_tls_proxy: bool,
+    workers: Option<usize>,
+    #[serde(default)]
+    allowed_networks: Vec<IpNet>,
+    largest_request_bytes: Option<usize>,
+}
+
+/// Why the configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read the configuration `{path}`")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration `{path}` is not valid: {reason}")]
+    Parse { path: PathBuf, reason: String },
+    #[error("set OSTIARY_MASTER_KEY or OSTIARY_MASTER_KEY_FILE; `ostiary keys generate` makes one")]
+    NoKey,
+    #[error("set one of OSTIARY_MASTER_KEY and OSTIARY_MASTER_KEY_FILE, not both")]
+    TwoKeys,
+    #[error("the master key is refused")]
+    Key(#[source] vault::KeyError),
+    #[error("OSTIARY_DATABASE_URL must begin with `sqlite:` or `postgres:`")]
+    Database,
+    #[error("`hosts` holds `{host}`, which is not a host name without port")]
+    Host { host: String },
+    #[error("`workers` must be from 1 to 256")]
+    Workers,
+    #[error("`largest_request_bytes` must be from 1024 to 1073741824")]
+    LargestRequest,
+    #[error("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS must be 1 or unset")]
+    Loopback,
+}
+
+impl Config {
+    /// Reads and checks everything. Writes nothing.
+    pub(crate) fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
+        let file = match &args.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        let workers = file.workers.unwrap_or_else(default_workers);
+        if !(1..=256).contains(&workers) {
+            return Err(ConfigError::Workers);
+        }
+        let largest_request_bytes = file.largest_request_bytes.unwrap_or(8 << 20);
+        if !(1024..=1 << 30).contains(&largest_request_bytes) {
+            return Err(ConfigError::LargestRequest);
+        }
+        for host in &file.hosts {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
+            let port = !host.starts_with('[') && host.contains(':');
+            if host.is_empty() || !host.bytes().all(plain) || port {
+                return Err(ConfigError::Host { host: host.clone() });
+            }
+        }
+        Ok(Self {
+            database: database(&args.data)?,
+            key: master_key()?,
+            data: args.data.clone(),
+            listen: args.listen.or(file.listen).unwrap_or_else(default_listen),
+            metrics_listen: file.metrics_listen,
+            hosts: file.hosts,
+            tls: file.tls,
+            behind_tls_proxy: file.behind_tls_proxy,
+            workers,
+            allow_loopback_upstreams: allow_loopback()?,
+            allowed_networks: file.allowed_networks,
+            largest_request_bytes,
+        })
+    }
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let reason = error.message().to_owned();
+            ConfigError::Parse { path: path.into(), reason }
+        })
+    }
+}
+
+/// The master key that the environment gives or names.
+pub(crate) fn master_key() -> Result<MasterKey, ConfigError> {
+    match (env("OSTIARY_MASTER_KEY"), env("OSTIARY_MASTER_KEY_FILE")) {
+        (Some(text), None) => MasterKey::from_base64(&text).map_err(ConfigError::Key),
+        (None, Some(path)) => MasterKey::from_file(Path::new(&path)).map_err(ConfigError::Key),
+        (Some(_), Some(_)) => Err(ConfigError::TwoKeys),
+        (None, None) => Err(ConfigError::NoKey),
+    }
+}
+
+/// The database that the environment names, or the one in the data folder.
+pub(crate) fn database(data: &Path) -> Result<String, ConfigError> {
+    match env("OSTIARY_DATABASE_URL") {
+        None => Ok(format!("sqlite:{}", data.join("ostiary.db").display())),
+        Some(url) if url.starts_with("sqlite:") || is_postgres(&url) => Ok(url),
+        Some(_) => Err(ConfigError::Database),
+    }
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres:") || url.starts_with("postgresql:")
+}
+
+fn allow_loopback() -> Result<bool, ConfigError> {
+    match env("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS").as_deref() {
+        None => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(ConfigError::Loopback),
+    }
+}
+
+/// An environment variable that is set to something.
+#[expect(clippy::disallowed_methods, reason = "this is the door to the environment")]
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|it| !it.is_empty())
+}
+
+/// Loopback, so that a first start exposes nothing.
+fn default_listen() -> SocketAddr {
+    ([127, 0, 0, 1], 8080).into()
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).min(64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_not_a_shrug() {
+        let error = toml::from_str::<File>("lissten = '127.0.0.1:1'").err().unwrap();
+        assert!(error.to_string().contains("lissten"), "{error}");
+    }
+}

@@ -19,7 +19,8 @@ pub use id::{
 pub use name::{InvalidName, Name};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
 pub use snapshot::{
-    App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity, Provision,
-    RuleAction, RuleDef, Scheme, Server, Snapshot, Token, TokenHash, Transport, User, Workspace,
+    App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity,
+    NoIdentityChosen, Provision, RuleAction, RuleDef, Scheme, Server, Snapshot, Token, TokenHash,
+    Transport, User, Workspace,
 };
 pub use switch::{Subject, Switch, Switches, Target};

@@ -200,6 +200,11 @@ pub enum RuleAction {
     Replace { with: String },
 }
 
+/// A connection has chosen no credential for a server that needs one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection has chosen no credential for this server")]
+pub struct NoIdentityChosen;
+
 impl Snapshot {
     /// Nothing configured, nothing allowed.
     pub fn empty() -> Self {
@@ -211,12 +216,20 @@ impl Assignment {
     /// The credential to use for a connection, `None` for an open server.
     ///
     /// # Errors
-    /// Gives `Err(())` where the connection must have chosen one and has not.
-    pub fn identity_for(&self, connection: &Connection) -> Result<Option<IdentityId>, ()> {
+    /// Where the connection must have chosen one and has not.
+    pub fn identity_for(
+        &self,
+        connection: &Connection,
+    ) -> Result<Option<IdentityId>, NoIdentityChosen> {
         match self.scheme {
             Scheme::Open => Ok(None),
             Scheme::Shared(id) => Ok(Some(id)),
-            Scheme::Own => connection.identities.get(&self.server.id).copied().map(Some).ok_or(()),
+            Scheme::Own => connection
+                .identities
+                .get(&self.server.id)
+                .copied()
+                .map(Some)
+                .ok_or(NoIdentityChosen),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! handed on as slices of the same buffer, byte for byte. Edits may be made in any order. The last
 //! edit of a member wins; an edit inside a value that is itself replaced or removed is lost with it.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +17,8 @@ use crate::json::{self, Member, Raw, Spans};
 pub struct Splice {
     body: Bytes,
     replaced: Vec<Edit>,
+    /// Where in `replaced` the edit of a range stands.
+    index: HashMap<(usize, usize), usize>,
     objects: Vec<ObjectEdit>,
     arrays: Vec<ArrayEdit>,
 }
@@ -22,7 +26,13 @@ pub struct Splice {
 impl Splice {
     /// No edits yet.
     pub fn new(body: Bytes) -> Self {
-        Self { body, replaced: Vec::new(), objects: Vec::new(), arrays: Vec::new() }
+        Self {
+            body,
+            replaced: Vec::new(),
+            index: HashMap::new(),
+            objects: Vec::new(),
+            arrays: Vec::new(),
+        }
     }
 
     /// The body as it was before all edits.
@@ -39,9 +49,16 @@ impl Splice {
     /// that lie in one another the outer one counts.
     pub fn replace(&mut self, range: Range<usize>, with: impl Into<Bytes>) {
         let with = with.into();
-        match self.replaced.iter_mut().find(|edit| edit.range == range) {
-            Some(edit) => edit.with = with,
-            None => self.replaced.push(Edit { range, with }),
+        match self.index.entry((range.start, range.end)) {
+            Entry::Occupied(at) => {
+                if let Some(edit) = self.replaced.get_mut(*at.get()) {
+                    edit.with = with;
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(self.replaced.len());
+                self.replaced.push(Edit { range, with });
+            }
         }
     }
 

@@ -94,7 +94,12 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
 /// Status and JSON-RPC message of a refusal.
 pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCode, Bytes) {
     if let (true, Some(id)) = (manner.tool, manner.id)
-        && matches!(refusal, Refusal::Blocked { .. } | Refusal::NoIdentity { .. } | Refusal::Off { noun: "tool" | "server" | "identity" | "assignment", .. })
+        && matches!(
+            refusal,
+            Refusal::Blocked { .. }
+                | Refusal::NoIdentity { .. }
+                | Refusal::Off { noun: "tool" | "server" | "identity" | "assignment", .. }
+        )
     {
         // A model that reads why a call did not work can tell its user.
         return (StatusCode::OK, tool_error(id, &refusal.to_string(), manner.era));
@@ -141,7 +146,9 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::Header(error) => (StatusCode::BAD_REQUEST, error.code()),
         Refusal::Unauthenticated => (StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED),
         Refusal::NoGateway => (StatusCode::NOT_FOUND, code::FORBIDDEN),
-        Refusal::Revision | Refusal::SessionMissing => (StatusCode::BAD_REQUEST, errors::INVALID_REQUEST),
+        Refusal::Revision | Refusal::SessionMissing => {
+            (StatusCode::BAD_REQUEST, errors::INVALID_REQUEST)
+        }
         Refusal::SessionUnknown => (StatusCode::NOT_FOUND, errors::INVALID_REQUEST),
         Refusal::TooManySessions => (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE),
         Refusal::UnknownMethod { .. } if modern => {

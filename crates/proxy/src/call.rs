@@ -228,8 +228,7 @@ fn inspected(
     let mut hits = Vec::new();
     if let Some(offered) = &pass.offered {
         if offered.kind == Kind::Tool {
-            hits =
-                content::apply(&rules, inspect::Leg::Request, offered, arguments, &mut splice)?;
+            hits = content::apply(&rules, inspect::Leg::Request, offered, arguments, &mut splice)?;
         }
         if prefixed {
             unprefix(&asked.message, offered, &mut splice);

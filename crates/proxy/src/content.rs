@@ -17,8 +17,11 @@ use crate::route::Offered;
 /// Rules compiled from the definitions of the snapshot, once per change.
 pub(crate) struct Rulebook {
     salt: [u8; 32],
-    compiled: RwLock<HashMap<GatewayId, (Arc<[RuleDef]>, Rules)>>,
+    compiled: RwLock<HashMap<GatewayId, Compiled>>,
 }
+
+/// Rules, and the definitions that they were compiled from.
+type Compiled = (Arc<[RuleDef]>, Rules);
 
 impl Rulebook {
     pub(crate) fn new(salt: [u8; 32]) -> Self {

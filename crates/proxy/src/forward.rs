@@ -130,6 +130,7 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
     let mut splice = permitted.splice.clone();
     let own_id = message.id().ok_or(Refusal::Params("the request has no id"))?;
     splice.replace_value(own_id, id.to_string());
+    disarm(&mut splice, message);
     let token = message.params().and_then(meta::progress_token);
     let child = matches!(channel, Channel::Legacy(session) if session.child.is_some())
         || matches!(permitted.transport(), Some(domain::Transport::Stdio { .. }));
@@ -152,6 +153,15 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
         Channel::Legacy(_) => HeaderMap::new(),
     };
     Ok(Letter { parts: splice.finish().into_parts(), id: Some(id), progress, headers })
+}
+
+/// Takes away what an upstream that ignores case could take for what policy has looked at.
+fn disarm(splice: &mut Splice, message: &Message) {
+    splice.remove_lookalikes(message.root(), &["jsonrpc", "id", "method", "params"]);
+    if let Some(params) = message.params() {
+        let known = ["name", "arguments", "uri", "ref", "argument", "_meta", "cursor", "taskId"];
+        splice.remove_lookalikes(params, &known);
+    }
 }
 
 /// What a modern server must be told with each request. It may ask nothing, since a legacy client
@@ -206,8 +216,11 @@ fn enlist(recorded: &Recorded, channel: &Channel, id: u64) -> Option<Running> {
     let (Some(session), Channel::Legacy(upstream)) = (&asked.session, channel) else {
         return None;
     };
-    let running =
-        Running { upstream: Arc::<UpstreamSession>::clone(upstream), id, cancel: Default::default() };
+    let running = Running {
+        upstream: Arc::<UpstreamSession>::clone(upstream),
+        id,
+        cancel: Default::default(),
+    };
     session.begin(Bytes::copy_from_slice(asked.id()), running.clone());
     Some(running)
 }

@@ -23,7 +23,10 @@ pub(crate) struct Caller {
 pub(crate) enum Proof {
     /// The development mode's only caller.
     Anonymous,
-    Token { hash: TokenHash, id: TokenId },
+    Token {
+        hash: TokenHash,
+        id: TokenId,
+    },
 }
 
 /// Who may call without a token: nobody, except in development mode.

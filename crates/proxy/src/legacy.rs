@@ -75,8 +75,7 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
     }
     pass.clear().await?;
     let revision = hello.revision;
-    let session =
-        proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
+    let session = proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
     record::answered(asked).await?;
     Ok((session, introduction(&view, revision)))
 }
@@ -119,8 +118,12 @@ async fn request(asked: Asked) -> Response<Body> {
             Ok(()) => empty_result(&asked),
             Err(refusal) => asked.refuse(&refusal).await,
         },
-        "tools/call" | "prompts/get" | "resources/read" | "resources/subscribe"
-        | "resources/unsubscribe" | "completion/complete" => call::run(asked).await,
+        "tools/call"
+        | "prompts/get"
+        | "resources/read"
+        | "resources/subscribe"
+        | "resources/unsubscribe"
+        | "completion/complete" => call::run(asked).await,
         "initialize" | "server/discover" | "subscriptions/listen" => unknown(asked).await,
         // What we do not know may be known to the one server behind a single-server URL.
         _ if asked.place.only.is_some() => call::run(asked).await,
@@ -208,7 +211,8 @@ async fn broadcast(
     body: impl Fn(&Link) -> Bytes,
 ) -> Result<(), Refusal> {
     let Some(session) = &asked.session else { return Ok(()) };
-    let open: Vec<_> = session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
+    let open: Vec<_> =
+        session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
     for (assignment, upstream) in open {
         if to.is_some_and(|it| !Arc::ptr_eq(it, &upstream)) {
             continue;

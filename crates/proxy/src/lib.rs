@@ -21,8 +21,8 @@
 mod answer;
 mod authorize;
 mod body;
-mod catalog;
 mod call;
+mod catalog;
 mod content;
 mod flight;
 mod forward;
@@ -42,6 +42,6 @@ mod session;
 pub mod wire;
 
 pub use body::Body;
-pub use receive::Hosts;
 pub use link::ServerHealth;
+pub use receive::Hosts;
 pub use serve::{Options, Ports, Proxy, Worker};

@@ -183,10 +183,11 @@ impl Listening {
     /// Opens the stream of one server for its part of what is wanted.
     async fn source(&self, part: &Part) -> Option<Source> {
         let worker = &self.asked.worker;
-        let kinds = CHANGES.iter().filter(|(key, kind)| {
-            self.filter.changes.contains(key) && has(part, kind)
-        });
-        let mut wanted: Vec<String> = kinds.map(|(key, _)| format!("{}:true", quote(key))).collect();
+        let kinds = CHANGES
+            .iter()
+            .filter(|(key, kind)| self.filter.changes.contains(key) && has(part, kind));
+        let mut wanted: Vec<String> =
+            kinds.map(|(key, _)| format!("{}:true", quote(key))).collect();
         let uris: Vec<String> = self
             .filter
             .resources
@@ -201,10 +202,7 @@ impl Listening {
         if wanted.is_empty() {
             return None;
         }
-        let place = Place {
-            only: Some(Arc::clone(&part.assignment)),
-            ..self.asked.place.clone()
-        };
+        let place = Place { only: Some(Arc::clone(&part.assignment)), ..self.asked.place.clone() };
         let caller = self.asked.caller.clone();
         let pass = authorize::authorize(&worker.proxy, caller, place, None).ok()?;
         let link = worker.proxy.links.to(worker, &part.assignment.server).ok()?;

@@ -37,7 +37,10 @@ async fn request(asked: Asked) -> Response<Body> {
         "server/discover" => discover(asked).await,
         "subscriptions/listen" => listen::modern(asked).await,
         // Gone in this era; a server of the other one would know them.
-        "initialize" | "ping" | "logging/setLevel" | "resources/subscribe"
+        "initialize"
+        | "ping"
+        | "logging/setLevel"
+        | "resources/subscribe"
         | "resources/unsubscribe" => unknown(asked).await,
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             call::run(asked).await
@@ -116,8 +119,12 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
     pass.clear().await?;
     record::answered(asked).await?;
-    let versions: Vec<String> =
-        revision::ALL.iter().rev().filter(|it| Era::Modern == it.era()).map(|it| quote(it.as_str())).collect();
+    let versions: Vec<String> = revision::ALL
+        .iter()
+        .rev()
+        .filter(|it| Era::Modern == it.era())
+        .map(|it| quote(it.as_str()))
+        .collect();
     let ttl = view.fresh_for(proxy.clock.elapsed()).as_millis();
     let instructions = instructions(&view)
         .map(|it| format!(r#""instructions":{},"#, quote(&it)))

@@ -76,7 +76,8 @@ impl Path {
         let gateway = segments.next()?.to_owned();
         let server = segments.next().map(str::to_owned);
         let plain = |it: &str| {
-            !it.is_empty() && it.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            !it.is_empty()
+                && it.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
         let fits = segments.next().is_none()
             && plain(&workspace)

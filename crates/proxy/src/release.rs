@@ -156,8 +156,7 @@ impl Turn {
                 Step::News(message) => self.news(message).await.map(|it| sse::event(&it)),
                 Step::Answer(answer) => {
                     let (_, parts) = self.settle(answer).await;
-                    let parts = Vec::from(sse_parts(parts));
-                    for part in parts {
+                    for part in sse_parts(parts) {
                         if outlet.send(part).await.is_err() {
                             break;
                         }
@@ -217,7 +216,8 @@ impl Turn {
         if message.method() == "notifications/progress" {
             let token = message.params()?.get("progressToken")?;
             let theirs = asked.message.params().and_then(meta::progress_token)?;
-            let remapped = token.u64() == Some(sent.id) && matches!(&sent.exchange, crate::link::Exchange::Stdio(_));
+            let remapped = token.u64() == Some(sent.id)
+                && matches!(&sent.exchange, crate::link::Exchange::Stdio(_));
             if remapped {
                 splice.replace_value(token, Bytes::copy_from_slice(theirs.bytes()));
             } else if token.bytes() != theirs.bytes() {
@@ -301,9 +301,7 @@ impl Turn {
             Err(refusal) => Err(refusal),
         };
         let (outcome, status, parts) = match prepared {
-            Ok((status, parts, hits)) => {
-                (Outcome::answered(&message, &parts, hits), status, parts)
-            }
+            Ok((status, parts, hits)) => (Outcome::answered(&message, &parts, hits), status, parts),
             Err(refusal) => {
                 asked.worker.proxy.metrics.refused(refusal.reason());
                 let (status, body) = answer::refusal_parts(&refusal, asked.manner());

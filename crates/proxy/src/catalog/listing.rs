@@ -76,9 +76,9 @@ impl Listing {
     }
 
     pub(super) fn is_of(&self, server: &Server) -> bool {
-        self.of.as_ref().is_some_and(|(transport, era)| {
-            *transport == server.transport && *era == server.era
-        })
+        self.of
+            .as_ref()
+            .is_some_and(|(transport, era)| *transport == server.transport && *era == server.era)
     }
 
     pub(super) fn is_fresh(&self, now: Duration) -> bool {
@@ -137,10 +137,8 @@ async fn fetch_in(
     let (mut resources, mut templates) = (Vec::new(), Vec::new());
     if has("resources") {
         resources = asking.all("resources/list", "resources").await?;
-        templates = asking
-            .all("resources/templates/list", "resourceTemplates")
-            .await
-            .unwrap_or_default();
+        templates =
+            asking.all("resources/templates/list", "resourceTemplates").await.unwrap_or_default();
     }
     let fetched = worker.proxy.clock.elapsed();
     link.succeeded(fetched);
@@ -216,8 +214,7 @@ impl Asking<'_> {
             members.push(format!(r#""cursor":{}"#, quote(cursor)));
         }
         let params = format!("{{{}}}", members.join(","));
-        let body =
-            errors::request_body(id.to_string().as_bytes(), method, Some(params.as_bytes()));
+        let body = errors::request_body(id.to_string().as_bytes(), method, Some(params.as_bytes()));
         let mut headers = HeaderMap::new();
         if let Channel::Modern(_) = self.channel {
             headers.insert(MCP_METHOD, HeaderValue::from_static(method));

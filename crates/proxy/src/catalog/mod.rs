@@ -105,7 +105,7 @@ impl Catalog {
             None => {
                 let place = Place { only: Some(Arc::clone(assignment)), ..place.clone() };
                 self.fetch(worker, caller, place, era).await
-            },
+            }
         });
         join_all(fetches).await
     }
@@ -136,7 +136,9 @@ impl Catalog {
             (Err(_), Some(stale)) if stale.error.is_none() => return stale,
             (Err(_), _) => shelf.fetching.lock().await,
         };
-        if let Some(fresh) = shelf.kept.lock().clone().filter(|it| it.is_fresh(now) && it.is_of(&server)) {
+        if let Some(fresh) =
+            shelf.kept.lock().clone().filter(|it| it.is_fresh(now) && it.is_of(&server))
+        {
             return fresh;
         }
         let fetched = match listing::fetch(worker, &upkeep, &server, era).await {

@@ -128,7 +128,11 @@ impl View {
     pub(super) fn is_of(&self, place: &Place, listings: &[Arc<Listing>]) -> bool {
         Arc::ptr_eq(&self.gateway, &place.gateway)
             && self.parts.len() == listings.len()
-            && self.parts.iter().zip(listings).all(|(it, listing)| Arc::ptr_eq(&it.listing, listing))
+            && self
+                .parts
+                .iter()
+                .zip(listings)
+                .all(|(it, listing)| Arc::ptr_eq(&it.listing, listing))
     }
 
     /// A tool or prompt by the name under which it is listed here.
@@ -230,9 +234,10 @@ impl View {
         let size: usize = offers.map(|it| it.raw.len() + 64).sum();
         let mut out = BytesMut::with_capacity(size + 128);
         out.extend_from_slice(format!("\"{}\":[", list.member()).as_bytes());
-        let all = self.parts.iter().flat_map(|part| {
-            list.offers(&part.listing).iter().map(move |offer| (part, offer))
-        });
+        let all = self
+            .parts
+            .iter()
+            .flat_map(|part| list.offers(&part.listing).iter().map(move |offer| (part, offer)));
         let mut first = true;
         for ((part, offer), seen) in all.zip(sight) {
             if *seen {

@@ -27,7 +27,10 @@ pub(crate) struct HttpExchange {
 enum HttpBody {
     /// One message, not yet read.
     Single(Reply),
-    Events { reply: Reply, decoder: sse::Decoder },
+    Events {
+        reply: Reply,
+        decoder: Box<sse::Decoder>,
+    },
     Over,
 }
 
@@ -41,7 +44,7 @@ impl Exchange {
         let status = reply.status;
         let session = reply.headers.get(MCP_SESSION_ID).cloned();
         let body = if media.eq_ignore_ascii_case("text/event-stream") {
-            let decoder = sse::Decoder::new(LARGEST_ANSWER);
+            let decoder = Box::new(sse::Decoder::new(LARGEST_ANSWER));
             HttpBody::Events { reply, decoder }
         } else {
             HttpBody::Single(reply)

@@ -177,9 +177,8 @@ async fn open(
     let answer = accepted(link, status, answer)?;
     let result = answer.result().ok_or_else(|| link.refuse(UpstreamError::Era))?;
     let revision = result.get("protocolVersion").and_then(Raw::str);
-    let revision: Revision = revision
-        .and_then(|it| it.parse().ok())
-        .ok_or_else(|| link.refuse(UpstreamError::Era))?;
+    let revision: Revision =
+        revision.and_then(|it| it.parse().ok()).ok_or_else(|| link.refuse(UpstreamError::Era))?;
     session.hello = self::hello(revision, result, result.get("serverInfo"));
     drop(exchange);
     say_initialized(link, worker, pass, &session).await?;
@@ -221,11 +220,7 @@ async fn say_initialized(
     Ok(())
 }
 
-fn session(
-    own: bool,
-    hello: Hello,
-    child: Option<crate::wire::Child>,
-) -> UpstreamSession {
+fn session(own: bool, hello: Hello, child: Option<crate::wire::Child>) -> UpstreamSession {
     UpstreamSession { id: None, hello, lost: AtomicBool::new(false), own, child }
 }
 
@@ -241,8 +236,7 @@ pub(crate) async fn final_answer(
         let is_answer = matches!(message.kind(), MessageKind::Response | MessageKind::Error);
         let ours = message.id().and_then(Raw::u64) == Some(id);
         // An error that could not read our id has none.
-        let lost_id = message.kind() == MessageKind::Error
-            && message.id().is_none_or(Raw::is_null);
+        let lost_id = message.kind() == MessageKind::Error && message.id().is_none_or(Raw::is_null);
         if is_answer && (ours || lost_id) {
             return Ok(message);
         }

@@ -43,12 +43,14 @@ pub(crate) struct Link {
     /// What the modern side said, for whoever needs no more than a look.
     modern_seen: Mutex<Option<(Duration, Option<Arc<Hello>>)>>,
     /// Sessions that serve clients without one of their own, by credential and app.
-    plain: tokio::sync::Mutex<HashMap<(Option<IdentityId>, Option<AppId>), Arc<UpstreamSession>>>,
+    plain: tokio::sync::Mutex<HashMap<PlainKey, Arc<UpstreamSession>>>,
     legacy_refused: AtomicBool,
     children: stdio::Children,
     next_id: AtomicU64,
     health: Mutex<ServerHealth>,
 }
+
+type PlainKey = (Option<IdentityId>, Option<AppId>);
 
 struct Verdict<T> {
     found: Option<T>,
@@ -111,10 +113,13 @@ impl Links {
             return Ok(Arc::clone(link));
         }
         let endpoint = match &server.transport {
-            Transport::Http { url } => Some(worker.wire.guard().parse_url(url).map_err(|error| {
-                let text = UpstreamError::Wire(error.to_string(), crate::refusal::WireBlame::Retry);
-                Refusal::upstream(server.name.as_str(), text)
-            })?),
+            Transport::Http { url } => {
+                Some(worker.wire.guard().parse_url(url).map_err(|error| {
+                    let text =
+                        UpstreamError::Wire(error.to_string(), crate::refusal::WireBlame::Retry);
+                    Refusal::upstream(server.name.as_str(), text)
+                })?)
+            }
             Transport::Stdio { .. } => None,
         };
         let link = Arc::new(Link {
@@ -239,7 +244,9 @@ impl Link {
 
     pub(crate) fn succeeded(&self, now: Duration) {
         let mut health = self.health.lock();
-        if health.last_answer.is_none_or(|it| it + Duration::from_secs(1) < now) || 0 < health.failures {
+        if health.last_answer.is_none_or(|it| it + Duration::from_secs(1) < now)
+            || 0 < health.failures
+        {
             *health = ServerHealth { last_answer: Some(now), error: None, failures: 0 };
         }
     }

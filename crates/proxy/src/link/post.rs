@@ -62,7 +62,9 @@ impl Link {
     ) -> Result<Exchange, Refusal> {
         match &self.server.transport {
             Transport::Http { .. } => {
-                self.request(worker, pass, Method::POST, letter.headers, letter.parts).await
+                let Letter { headers, parts, .. } = letter;
+                let outgoing = Outgoing { method: Method::POST, headers, body: parts };
+                self.request(worker, pass, outgoing).await
             }
             Transport::Stdio { .. } => {
                 let child = match session.and_then(|it| it.child.as_ref()) {
@@ -80,21 +82,21 @@ impl Link {
         &self,
         worker: &Worker,
         pass: &Pass,
-        method: Method,
-        mut headers: HeaderMap,
-        parts: Vec<Bytes>,
+        mut outgoing: Outgoing,
     ) -> Result<Exchange, Refusal> {
-        let endpoint = self.endpoint.as_ref().ok_or_else(|| self.refuse(UpstreamError::NoAnswer))?;
-        if method == Method::POST {
+        let endpoint =
+            self.endpoint.as_ref().ok_or_else(|| self.refuse(UpstreamError::NoAnswer))?;
+        let headers = &mut outgoing.headers;
+        if outgoing.method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         } else {
             headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         }
-        let mut outgoing = Outgoing { method, headers, body: parts };
         let plain = outgoing.headers.clone();
         for _ in 0..ATTEMPTS {
-            let ready = worker.wire.checkout(endpoint).await.map_err(|it| self.refuse(it.into()))?;
+            let ready =
+                worker.wire.checkout(endpoint).await.map_err(|it| self.refuse(it.into()))?;
             let cleared = pass.clear().await?;
             outgoing.headers.clone_from(&plain);
             attach_secret(worker, &cleared, &mut outgoing.headers)?;
@@ -124,7 +126,8 @@ fn attach_secret(
     let identity = identity.ok_or(domain::ports::Unopenable)?;
     let opened = worker.proxy.secrets.open(cleared.workspace.id, identity)?;
     for (name, value) in opened.0 {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| domain::ports::Unopenable)?;
+        let name =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| domain::ports::Unopenable)?;
         let mut value = HeaderValue::from_bytes(&value).map_err(|_| domain::ports::Unopenable)?;
         value.set_sensitive(true);
         headers.insert(name, value);
@@ -158,7 +161,8 @@ impl Link {
         }
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
-        if let Err(error) = self.request(worker, pass, Method::DELETE, headers, Vec::new()).await {
+        let outgoing = Outgoing { method: Method::DELETE, headers, body: Vec::new() };
+        if let Err(error) = self.request(worker, pass, outgoing).await {
             tracing::debug!(%error, "A session with an upstream was not ended");
         }
     }
@@ -173,7 +177,8 @@ impl Link {
         session.id.as_ref()?;
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
-        let opened = self.request(worker, pass, Method::GET, headers, Vec::new()).await.ok()?;
+        let outgoing = Outgoing { method: Method::GET, headers, body: Vec::new() };
+        let opened = self.request(worker, pass, outgoing).await.ok()?;
         opened.status().is_success().then_some(opened)
     }
 }

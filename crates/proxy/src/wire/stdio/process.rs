@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -84,15 +86,16 @@ impl Process {
 
     /// Asks the group to end, waits no longer than `grace`, and kills whatever is left.
     pub(super) async fn end(mut self, grace: Duration) {
-        let family = Family::of(self.leader);
+        let mut family = Family::of(self.leader);
         self.signal(Signal::TERM);
         if timeout(grace, self.child.wait()).await.is_err() {
-            // Before the leader, while those who left the group can still be told by it.
-            Family::of(self.leader).kill();
+            // Whoever has come since; after the leader's death nobody could tell.
+            family.0.append(&mut Family::of(self.leader).0);
         }
         self.signal(Signal::KILL);
         family.kill();
-        if timeout(KILL_WAIT, self.child.wait()).await.is_err() {
+        let ended = futures::future::join(self.child.wait(), family.ended());
+        if timeout(KILL_WAIT, ended).await.is_err() {
             tracing::warn!(process.id = self.leader.as_raw_pid(), "a killed server does not end");
         }
     }
@@ -143,6 +146,16 @@ impl Family {
         for member in &self.0 {
             // Fails if it has ended.
             pidfd_send_signal(member, Signal::KILL).ok();
+        }
+    }
+
+    /// Waits until all of them have ended.
+    async fn ended(self) {
+        for member in self.0 {
+            // A handle of a process becomes readable when the process ends.
+            if let Ok(member) = AsyncFd::with_interest(member, Interest::READABLE) {
+                member.readable().await.ok();
+            }
         }
     }
 }

@@ -277,7 +277,7 @@ async fn h113_old_tls_and_what_is_no_tls_are_refused_without_a_fallback() {
     ] {
         let peer = Peer::start(move |connection| {
             let mut hello = [0; 8192];
-            connection.stream.read(&mut hello).unwrap();
+            assert!(connection.stream.read(&mut hello).unwrap() > 0);
             connection.say(said);
             connection.is_closed();
         });

@@ -304,9 +304,9 @@ async fn say_and_fall_silent(listener: tokio::net::TcpListener, head: &'static [
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = [0; 4096];
-    stream.read(&mut request).await.unwrap();
+    assert!(stream.read(&mut request).await.unwrap() > 0);
     stream.write_all(head).await.unwrap();
-    stream.read(&mut request).await.ok();
+    let _held = stream;
     std::future::pending().await
 }
 

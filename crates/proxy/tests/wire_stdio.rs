@@ -1,7 +1,6 @@
 //! Managed servers: real child processes, which are this very test program in another role.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
-#[path = "wire_child/mod.rs"]
 mod wire_child;
 
 use std::fs;
@@ -105,7 +104,8 @@ async fn a_frame_stays_one_line_however_it_was_written() {
     let id = server.child.next_id();
     let pieces = [
         format!("{{\r\n \"jsonrpc\": \"2.0\",\n \"id\": {id},\n"),
-        " \"method\":\n\"echo\",\n \"params\":\r{\"a\":\n{\"jsonrpc\":\"2.0\",\"method\":\"exit\"}".to_owned(),
+        " \"method\":\n\"echo\",\n \"params\":\r{\"a\":\n{\"jsonrpc\":\"2.0\",\"method\":\"exit\"}"
+            .to_owned(),
         "\n}\n}".to_owned(),
     ];
     let frame = pieces.map(Bytes::from).to_vec();
@@ -136,7 +136,7 @@ async fn a_frame_is_not_written_once_its_hold_has_closed() {
     assert!(matches!(held.next().await.unwrap(), Err(WireError::Closed { .. })));
     assert!(state.is_dropped.load(Ordering::SeqCst));
     let count: Value = serde_json::from_slice(&kept.next().await.unwrap().unwrap()).unwrap();
-    assert_eq!(count["result"], json!(2), "the first frame and this one");
+    assert_eq!(count["result"], json!(0), "the server has never seen it");
     assert!(server.child.is_alive());
 }
 
@@ -147,7 +147,7 @@ async fn a_call_that_is_dropped_while_it_waits_is_never_written() {
     drop(gate.server.request_with("echo", json!("never"), false, hold));
     assert!(state.is_dropped.load(Ordering::SeqCst), "nothing is left that could be written");
     let server = gate.open();
-    assert_eq!(server.ask("count", json!({})).await.unwrap()["result"], json!(2));
+    assert_eq!(server.ask("count", json!({})).await.unwrap()["result"], json!(0));
 }
 
 #[tokio::test]
@@ -170,13 +170,16 @@ async fn a_hold_lasts_until_the_answer_or_until_nobody_waits_for_it() {
 #[tokio::test]
 async fn more_calls_than_may_wait_are_refused_at_once() {
     let gate = Gate::start_with(ChildLimits { queue: 2, ..ChildLimits::default() }).await;
-    let mut waiting: Vec<_> = (0..3).map(|_| gate.server.request("echo", json!({}), false)).collect();
-    let busy = waiting.pop().unwrap().next().await.unwrap();
+    // The writer is busy with one frame, and two wait behind it.
+    for _ in 0..2 {
+        gate.server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
+    }
+    let busy = gate.server.request("echo", json!({}), false).next().await.unwrap();
     assert_eq!(busy, Err(WireError::Busy));
     let server = gate.open();
-    for mut exchange in waiting {
-        exchange.next().await.unwrap().unwrap();
-    }
+    server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
+    server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
+    server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
     server.ask("echo", json!({})).await.unwrap();
 }
 
@@ -190,7 +193,11 @@ async fn a_server_that_exits_fails_its_calls_and_leaves_its_last_words() {
     assert_eq!(waiting.next().await.unwrap(), Err(error.clone()));
     assert!(waiting.next().await.is_none());
     assert!(!server.child.is_alive());
-    assert!(server.child.stderr_tail().contains("I die \\u{1b}[31mnow"), "{}", server.child.stderr_tail());
+    assert!(
+        server.child.stderr_tail().contains("I die \\u{1b}[31mnow"),
+        "{}",
+        server.child.stderr_tail()
+    );
     assert_eq!(server.ask("echo", json!({})).await.unwrap_err(), error);
     server.child.stop().await;
     assert_eq!(server.child.notify(Bytes::from("{}")).await, Err(error));
@@ -261,9 +268,8 @@ async fn h143_stopping_ends_the_whole_family_whatever_it_does() {
         assert!(is_running(*pid), "{pid}");
     }
     server.child.stop().await;
-    for pid in family {
-        assert!(!is_running(pid), "{pid}");
-    }
+    let left: Vec<bool> = family.into_iter().map(is_running).collect();
+    assert_eq!(left, [false; 4]);
 }
 
 #[tokio::test]
@@ -285,13 +291,16 @@ async fn a_server_ends_with_its_last_handle() {
     let pid = server.pid;
     drop(server.child);
     assert!(server.events.recv().await.is_none(), "its task has ended");
-    wire_child::wait_until_ended(pid);
+    assert!(wire_child::has_ended(pid).await);
 }
 
 #[tokio::test]
 async fn h144_a_server_inherits_no_environment_and_no_files() {
-    // Something to inherit.
-    let ours = fs::File::open("/proc/self/exe").unwrap();
+    // Something to inherit: a file, a socket, and another server's pipes.
+    let ours = (fs::File::open("/proc/self/exe").unwrap(), TcpListener::bind("127.0.0.1:0"));
+    let other = Server::start("answer").await;
+    let mut expected = vec![0, 1, 2];
+    expected.extend(wire_child::hand_me_downs());
     for launcher in [None, Some(launcher())] {
         let mut spec = spec("answer");
         spec.env.insert("GIVEN".to_owned(), "yes".to_owned());
@@ -302,7 +311,7 @@ async fn h144_a_server_inherits_no_environment_and_no_files() {
         let names: Vec<&str> =
             seen["env"].as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, ["GIVEN", "HOME", "LANG", "PATH"]);
-        assert_eq!(seen["files"], json!([0, 1, 2]));
+        assert_eq!(seen["files"], json!(expected));
         let home = seen["env"]["HOME"].as_str().unwrap();
         assert_eq!(seen["cwd"], json!(home));
         assert_eq!(seen["home_mode"], json!(0o700));
@@ -310,7 +319,7 @@ async fn h144_a_server_inherits_no_environment_and_no_files() {
         server.child.stop().await;
         assert!(!fs::exists(home).unwrap(), "what it left behind is gone");
     }
-    drop(ours);
+    drop((ours, other));
 }
 
 #[tokio::test]
@@ -332,6 +341,8 @@ async fn a_launched_server_lives_within_its_limits() {
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
 }
 
+const FILLER: &[u8] = br#"{"jsonrpc":"2.0","method":"filler"}"#;
+
 /// A server that reads nothing after its first frame until it is let.
 struct Gate {
     server: Server,
@@ -347,9 +358,7 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server::start_with("answer", limits).await;
         let port = listener.local_addr().unwrap().port();
-        // Too large for the pipe, so that the writer is busy with it until the gate opens.
-        let wait = json!({"port": port});
-        server.ask("wait", wait).await.unwrap();
+        server.ask("wait", json!({"port": port})).await.unwrap();
         let (mut latch, _) = listener.accept().unwrap();
         latch.read_exact(&mut [0]).unwrap();
         server.fill().await;

@@ -4,17 +4,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::StdioSpec;
 use crate::wire::error::WireError;
@@ -35,7 +34,9 @@ pub(super) struct Pipes {
 
 pub(super) fn start(handle: &Handle, spec: &StdioSpec) -> Result<(Process, Pipes), WireError> {
     let failed = |error: io::Error| WireError::Spawn { reason: error.to_string() };
-    let home = tempfile::Builder::new().prefix("ostiary-server-").tempdir().map_err(failed)?;
+    let ours_alone = fs::Permissions::from_mode(0o700);
+    let home = tempfile::Builder::new().prefix("ostiary-server-").permissions(ours_alone).tempdir();
+    let home = home.map_err(failed)?;
     let mut command = command(spec, &home);
     let _runtime = handle.enter();
     let mut child = command.spawn().map_err(failed)?;
@@ -84,13 +85,18 @@ impl Process {
         }
     }
 
+    /// Whom it has started. To be asked before its input is closed, which may end it: who has left
+    /// its group can be found by no other trace.
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.leader)
+    }
+
     /// Asks the group to end, waits no longer than `grace`, and kills whatever is left.
-    pub(super) async fn end(mut self, grace: Duration) {
-        let mut family = Family::of(self.leader);
+    pub(super) async fn end(mut self, grace: Duration, mut family: Family) {
         self.signal(Signal::TERM);
         if timeout(grace, self.child.wait()).await.is_err() {
             // Whoever has come since; after the leader's death nobody could tell.
-            family.0.append(&mut Family::of(self.leader).0);
+            family.0.append(&mut self.family().0);
         }
         self.signal(Signal::KILL);
         family.kill();
@@ -125,25 +131,31 @@ fn words(status: ExitStatus) -> String {
     }
 }
 
-/// Descendants, held so that their ids cannot come to mean other processes.
-struct Family(Vec<OwnedFd>);
+/// A server's processes beside itself, held so that their ids cannot come to mean others.
+pub(super) struct Family(Vec<(Pid, OwnedFd)>);
 
 impl Family {
-    /// All processes below `root`, whatever group or session they have moved to.
-    fn of(root: Pid) -> Self {
-        let parents = parents();
-        let mut members = vec![root.as_raw_pid()];
+    /// All that descend from `leader`, whatever group or session they have moved to, and all that
+    /// are in its group, whomever they have been left to.
+    fn of(leader: Pid) -> Self {
+        let leader = leader.as_raw_pid();
+        let relatives = relatives();
+        let mut members = vec![leader];
+        members.extend(relatives.iter().filter(|it| it.group == leader).map(|it| it.pid));
         let mut at = 0;
         while let Some(parent) = members.get(at).copied() {
-            members.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            let children = relatives.iter().filter(|it| it.parent == parent).map(|it| it.pid);
+            let new: Vec<i32> = children.filter(|pid| !members.contains(pid)).collect();
+            members.extend(new);
             at += 1;
         }
-        let below = members.into_iter().skip(1).filter_map(Pid::from_raw);
-        Self(below.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect())
+        members.retain(|pid| *pid != leader);
+        let members = members.into_iter().filter_map(Pid::from_raw);
+        Self(members.filter_map(|pid| Some((pid, hold(pid)?))).collect())
     }
 
     fn kill(&self) {
-        for member in &self.0 {
+        for (_, member) in &self.0 {
             // Fails if it has ended.
             pidfd_send_signal(member, Signal::KILL).ok();
         }
@@ -151,25 +163,39 @@ impl Family {
 
     /// Waits until all of them have ended.
     async fn ended(self) {
-        for member in self.0 {
-            // A handle of a process becomes readable when the process ends.
-            if let Ok(member) = AsyncFd::with_interest(member, Interest::READABLE) {
-                member.readable().await.ok();
-            }
+        // Dying takes a moment, and there is no signal for it that safe code can wait for.
+        let is_alive = |pid: Pid| relative(pid.as_raw_pid()).is_some_and(|it| !it.is_over);
+        while self.0.iter().any(|(pid, _)| is_alive(*pid)) {
+            sleep(Duration::from_millis(1)).await;
         }
     }
 }
 
-/// Every process that we may see, with its parent.
-fn parents() -> Vec<(i32, i32)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid: i32| Some((pid, parent(pid)?))).collect()
+fn hold(pid: Pid) -> Option<OwnedFd> {
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
-/// The fourth field of `/proc/PID/stat`; the second is a name in parentheses that may hold anything.
-fn parent(pid: i32) -> Option<i32> {
+struct Relative {
+    pid: i32,
+    parent: i32,
+    group: i32,
+    /// Has ended, and waits to be noticed by its parent.
+    is_over: bool,
+}
+
+/// Every process that we may see.
+fn relatives() -> Vec<Relative> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter_map(relative).collect()
+}
+
+/// From `/proc/PID/stat`, whose second field is a name in parentheses that may hold anything.
+fn relative(pid: i32) -> Option<Relative> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;
-    fields.split(' ').nth(1)?.parse().ok()
+    let mut fields = fields.split(' ');
+    let is_over = matches!(fields.next(), Some("Z" | "X"));
+    let mut numbers = fields.map(|field| field.parse().ok());
+    Some(Relative { pid, parent: numbers.next()??, group: numbers.next()??, is_over })
 }

@@ -14,7 +14,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::process::{Pipes, Process};
+use super::process::{Family, Pipes, Process};
 use super::{ChildLimits, Shared};
 use crate::wire::error::{Wait, WireError};
 
@@ -48,7 +48,7 @@ enum End {
 impl Owner {
     pub(super) async fn run(self, (mut process, pipes): (Process, Pipes)) {
         let Self { shared, frames, events, limits } = self;
-        let end = serve(&shared, &mut process, pipes, (frames, events), limits).await;
+        let (end, family) = serve(&shared, &mut process, pipes, (frames, events), limits).await;
         let (error, grace) = match end {
             End::Wanted => (closed("the server was stopped"), limits.stop),
             End::Exited(reason) => (WireError::Closed { reason }, Duration::ZERO),
@@ -57,20 +57,21 @@ impl Owner {
         };
         tracing::debug!(%error, "a managed server ends");
         shared.calls.end(&error);
-        process.end(grace).await;
+        process.end(grace, family).await;
     }
 }
 
 type Queues = (mpsc::Receiver<Item>, mpsc::Sender<Bytes>);
 
-/// Passes messages until there is a reason not to. Its streams are closed on return.
+/// Passes messages until there is a reason not to. Its streams are closed on return, after its
+/// family has been noted.
 async fn serve(
     shared: &Shared,
     process: &mut Process,
     pipes: Pipes,
     (frames, events): Queues,
     limits: ChildLimits,
-) -> End {
+) -> (End, Family) {
     let mut reader = Reader { shared, events, limits, noise: 0 };
     let mut write = pin!(write(shared, pipes.stdin, frames, limits.write));
     let mut read = pin!(reader.read(pipes.stdout));
@@ -93,7 +94,8 @@ async fn serve(
             keep.await;
         }
     };
-    match end {
+    let family = process.family();
+    let end = match end {
         End::Exited(status) => {
             drop(timeout(LAST_WORDS, futures::future::join(read, keep)).await);
             End::Exited(status)
@@ -106,7 +108,8 @@ async fn serve(
             Err(_) => End::Hung(error),
         },
         end => end,
-    }
+    };
+    (end, family)
 }
 
 /// Long enough to read what is in the pipes already.

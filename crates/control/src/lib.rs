@@ -1,1 +1,68 @@
-//! .
+//! The control plane: a folder for each feature, from REST to SQL.
+//!
+//! A feature is a *slice*: its `mod.rs` has the types and operations, `api.rs` the addresses,
+//! `store.rs` the SQL. Slices meet through each other's `mod.rs` only. What all of them rest on:
+//!
+//! * `change`: the one way to change what the data plane reads; it compiles, commits, publishes
+//!   and enforces, in this order;
+//! * `snapshot`: the published configuration, and the gate that proves it current;
+//! * `trail`: no act without its record in the audit log;
+//! * `api`: what handlers share, and the table of all routes.
+//!
+//! [`Control`] is the front door.
+
+mod api;
+mod apps;
+mod assignments;
+mod change;
+mod connections;
+mod content_keys;
+mod control;
+mod gateways;
+mod identities;
+mod installation;
+mod records;
+mod row;
+mod rules;
+mod secret;
+mod servers;
+mod session;
+mod snapshot;
+mod status;
+mod switches;
+mod teams;
+#[cfg(test)]
+mod testing;
+mod tokens;
+mod trail;
+mod users;
+mod workspaces;
+
+use std::sync::{Arc, OnceLock};
+
+use db::Db;
+use domain::Clock;
+use domain::ports::Traffic;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vault::Vault;
+
+pub use control::{Control, ControlError, ControlOptions};
+pub use status::{ServerState, ServerStatus, Status};
+
+use snapshot::Publisher;
+
+/// What handlers may use.
+struct App {
+    db: Db,
+    vault: Arc<Vault>,
+    log: audit::Log,
+    clock: Arc<dyn Clock>,
+    publisher: Arc<Publisher>,
+    traffic: OnceLock<Arc<dyn Traffic>>,
+    status: OnceLock<Arc<dyn ServerStatus>>,
+    allow_loopback: bool,
+    is_secure: bool,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}

@@ -1,0 +1,134 @@
+//! Lists, a page at a time.
+//!
+//! Pages go by name and not by number, so they stay stable while rows come and go.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use db::Sql;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Error, Query, Ref};
+
+/// Which rows a statement is to find, as four values: an id, a name, the name after which to
+/// begin, and how many at most.
+pub(crate) enum Which<'a> {
+    All,
+    One(&'a Ref),
+    Page(&'a Paging),
+}
+
+/// Which page.
+#[derive(Debug)]
+pub(crate) struct Paging {
+    after: Option<String>,
+    limit: i64,
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    items: Vec<T>,
+    /// Ask with it for the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// The query parameters of every list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// How many at most.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
+/// Without a limit: enough for most lists, and small enough to render.
+const USUAL: i64 = 50;
+const MOST: i64 = 200;
+
+impl Which<'_> {
+    /// Binds the id, the name, where to begin and how many.
+    pub(crate) fn bind(&self, sql: Sql) -> Sql {
+        let (id, name, after, limit): (Option<Uuid>, Option<&str>, Option<&str>, i64) = match self {
+            Self::All => (None, None, None, i64::MAX),
+            Self::One(it) => (it.id(), it.name(), None, 2),
+            // One more than asked for shows whether there is another page.
+            Self::Page(page) => (None, None, page.after.as_deref(), page.limit + 1),
+        };
+        sql.bind(id).bind(name).bind(after).bind(limit)
+    }
+}
+
+impl Paging {
+    /// Where to begin.
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// How many at most.
+    pub(crate) fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    /// Makes the answer of the rows that [`Which::Page`] found; `name` is what they go by.
+    pub(crate) fn answer<R, T>(
+        &self,
+        mut rows: Vec<R>,
+        name: impl Fn(&R) -> String,
+        body: impl FnMut(R) -> T,
+    ) -> Page<T> {
+        let limit = self.limit();
+        let more = limit < rows.len();
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more).map(name);
+        let next_cursor = last.map(|it| URL_SAFE_NO_PAD.encode(it));
+        Page { items: rows.into_iter().map(body).collect(), next_cursor }
+    }
+
+    fn parse(query: PageQuery) -> Result<Self, Error> {
+        let limit = match query.limit.as_deref() {
+            None => USUAL,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|it| (1..=MOST).contains(it))
+                .ok_or_else(|| Error::Malformed(format!("`limit` must be 1 to {MOST}")))?,
+        };
+        let after = match query.cursor {
+            None => None,
+            Some(cursor) => Some(
+                URL_SAFE_NO_PAD
+                    .decode(cursor)
+                    .ok()
+                    .and_then(|it| String::from_utf8(it).ok())
+                    .filter(|it| it.len() <= 256)
+                    .ok_or_else(|| Error::Malformed("`cursor` is not from a page".into()))?,
+            ),
+        };
+        Ok(Self { after, limit })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Paging {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Query(query) = Query::<PageQuery>::from_request_parts(parts, state).await?;
+        Self::parse(query)
+    }
+}
+
+impl IntoParams for Paging {
+    fn into_params(
+        parameter_in_provider: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
+    ) -> Vec<utoipa::openapi::path::Parameter> {
+        PageQuery::into_params(parameter_in_provider)
+    }
+}

@@ -1,0 +1,201 @@
+//! Why the control plane said no, and how it says so (RFC 9457).
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use db::DbError;
+use domain::Name;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::snapshot::LoadError;
+
+/// Why a request was refused. One variant for each thing the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the database is busy; try again")]
+    Busy,
+    #[error("a request with a session cookie must come from the console's own pages")]
+    CrossSite,
+    #[error("{kind} `{name}` already exists")]
+    Duplicate { kind: &'static str, name: String },
+    #[error("{kind} `{name}` is used by {}", .by.join(", "))]
+    InUse { kind: &'static str, name: String, by: Vec<String> },
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("it has changed since you read it; read it again")]
+    Mismatch,
+    #[error("send the body as application/json")]
+    MediaType,
+    #[error("there is no {kind} `{name}`")]
+    NotFound { kind: &'static str, name: String },
+    #[error("there is nothing at this address")]
+    NoRoute,
+    #[error("this address does not take that method")]
+    Method,
+    #[error("the body is larger than 1 MiB")]
+    TooLarge,
+    #[error("sign in first")]
+    Unauthenticated,
+    #[error("the act cannot be recorded, so it was not done")]
+    Unrecorded(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Details go to the log, never to the caller.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The body of every refusal (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Names the kind of problem; the same as `code`, as a URI.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind of problem, for people.
+    title: &'static str,
+    status: u16,
+    /// What was wrong this time, for people; may change at any time.
+    detail: String,
+    /// Stable and meant for programs.
+    code: &'static str,
+}
+
+impl Error {
+    pub(crate) fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+
+    /// Names what exists already, where that is what the database says.
+    pub(crate) fn saving(error: DbError, kind: &'static str, name: &Name) -> Self {
+        match error {
+            DbError::Duplicate => Self::Duplicate { kind, name: name.to_string() },
+            error => error.into(),
+        }
+    }
+
+    /// For what a body names: the address was right, the content is not.
+    pub(crate) fn in_body(self) -> Self {
+        match self {
+            Self::NotFound { .. } => Self::Invalid(self.to_string()),
+            error => error,
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site", "Cross-site request"),
+            Self::Duplicate { .. } => (StatusCode::CONFLICT, "duplicate", "Already exists"),
+            Self::InUse { .. } => (StatusCode::CONFLICT, "in_use", "In use"),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not acceptable"),
+            Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
+            Self::MediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Unsupported media type")
+            }
+            Self::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
+            }
+            Self::Mismatch => (StatusCode::PRECONDITION_FAILED, "mismatch", "Changed meanwhile"),
+            Self::NotFound { .. } | Self::NoRoute => {
+                (StatusCode::NOT_FOUND, "not_found", "Not found")
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
+            Self::Unrecorded(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unrecorded", "Cannot be recorded")
+            }
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        if let Self::Internal(source) | Self::Unrecorded(source) = &self {
+            tracing::error!(error = %chain(source.as_ref()), "A request to the admin API failed");
+        }
+        let (status, code, title) = self.kind();
+        let problem = Problem {
+            kind: format!("urn:ostiary:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            code,
+        };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// An error with all that caused it, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Busy(_) => Self::Busy,
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Db(error) => error.into(),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<JsonRejection> for Error {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::MediaType,
+            _ => Self::Malformed(innermost(&rejection)),
+        }
+    }
+}
+
+impl From<QueryRejection> for Error {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Malformed(innermost(&rejection))
+    }
+}
+
+impl From<PathRejection> for Error {
+    /// What is no name is the name of nothing.
+    fn from(_: PathRejection) -> Self {
+        Self::NoRoute
+    }
+}
+
+/// What the parser said, without what the framework says about the parser.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

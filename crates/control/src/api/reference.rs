@@ -1,0 +1,105 @@
+//! How a request says which thing it means.
+
+use domain::Name;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Error;
+
+/// A name, or an id. Ids begin with a digit and names with a letter, so that neither is ever
+/// taken for the other. One spelling each: what is not canonical means nothing (H162).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) enum Ref {
+    Id(Uuid),
+    Name(Name),
+}
+
+impl Ref {
+    pub(crate) fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Name(_) => None,
+        }
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Id(_) => None,
+            Self::Name(name) => Some(name.as_str()),
+        }
+    }
+
+    pub(crate) fn not_found(&self, kind: &'static str) -> Error {
+        Error::NotFound { kind, name: self.to_string() }
+    }
+}
+
+impl TryFrom<String> for Ref {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.starts_with(|c: char| c.is_ascii_digit()) {
+            let id: Uuid = text.parse().map_err(|_| "use a name or an id")?;
+            return if id.to_string() == text {
+                Ok(Self::Id(id))
+            } else {
+                Err("not a canonical id")
+            };
+        }
+        Name::try_from(text).map(Self::Name).map_err(|_| "use a name or an id")
+    }
+}
+
+impl From<Ref> for String {
+    fn from(reference: Ref) -> Self {
+        reference.to_string()
+    }
+}
+
+impl std::fmt::Display for Ref {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl From<Uuid> for Ref {
+    fn from(id: Uuid) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&Name> for Ref {
+    fn from(name: &Name) -> Self {
+        Self::Name(name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h162_only_the_canonical_form_means_something() {
+        let cases = [
+            ("jira", true),
+            ("0190a5b0-7c1e-7aaa-8000-0123456789ab", true),
+            ("0190A5B0-7C1E-7AAA-8000-0123456789AB", false),
+            ("0190a5b07c1e7aaa80000123456789ab", false),
+            ("{0190a5b0-7c1e-7aaa-8000-0123456789ab}", false),
+            ("Jira", false),
+            (" jira", false),
+            ("jira ", false),
+            ("jıra", false),
+            ("ji\u{200b}ra", false),
+            ("", false),
+            ("..", false),
+        ];
+        for (text, good) in cases {
+            assert_eq!(Ref::try_from(text.to_owned()).is_ok(), good, "{text:?}");
+        }
+    }
+}

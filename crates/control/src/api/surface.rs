@@ -1,0 +1,159 @@
+//! All routes, and the document that describes them.
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse as _;
+use axum::{Router, middleware};
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, ObjectBuilder, OpenApi, RefOr, Required, Type,
+};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Error, Problem, guard};
+use crate::{
+    App, apps, assignments, connections, gateways, identities, records, rules, servers, session,
+    switches, teams, tokens, users, workspaces,
+};
+
+/// No request of the admin API is larger.
+const BODY_BYTES: usize = 1024 * 1024;
+
+/// The routes, ready to be merged into the program's own.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let guarded = middleware::from_fn_with_state(Arc::clone(&app), guard::guard);
+    let (private, _) = private_routes().split_for_parts();
+    let (public, _) = public_routes().split_for_parts();
+    let api = Router::new()
+        .merge(private.route_layer(guarded))
+        .merge(public)
+        .fallback(|| async { Error::NoRoute })
+        .method_not_allowed_fallback(|| async { Error::Method })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(header_layer(header::CACHE_CONTROL, "no-store"))
+        .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .with_state(app);
+    Router::new().nest("/api/v1", api)
+}
+
+/// The document at `/api/v1/openapi.json`.
+pub(crate) fn openapi() -> OpenApi {
+    let (_, mut document) = private_routes().split_for_parts();
+    let (_, public) = public_routes().split_for_parts();
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            operation.security = Some(vec![
+                SecurityRequirement::new("token", [""; 0]),
+                SecurityRequirement::new("session", [""; 0]),
+            ]);
+        }
+    }
+    document.merge(public);
+    let paths = std::mem::take(&mut document.paths.paths);
+    for (path, mut item) in paths {
+        for operation in operations(&mut item) {
+            add_path_parameters(&path, operation);
+        }
+        document.paths.paths.insert(format!("/api/v1{path}"), item);
+    }
+    document.info = InfoBuilder::new()
+        .title("Ostiary admin API")
+        .version("1")
+        .description(Some("Only grows; errors are problem documents (RFC 9457)."))
+        .build();
+    let components = document.components.get_or_insert_with(|| ComponentsBuilder::new().build());
+    components.add_security_scheme(
+        "token",
+        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()),
+    );
+    components.add_security_scheme(
+        "session",
+        SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-ostiary"))),
+    );
+    document
+}
+
+/// What needs an administrator.
+fn private_routes() -> OpenApiRouter<Arc<App>> {
+    let in_workspace = OpenApiRouter::new()
+        .merge(apps::routes())
+        .merge(assignments::routes())
+        .merge(connections::routes())
+        .merge(gateways::routes())
+        .merge(identities::routes())
+        .merge(records::routes())
+        .merge(rules::routes())
+        .merge(servers::routes())
+        .merge(switches::routes())
+        .merge(teams::routes())
+        .merge(tokens::routes())
+        .merge(users::routes());
+    OpenApiRouter::new()
+        .merge(session::private_routes())
+        .merge(workspaces::routes())
+        .nest("/workspaces/{workspace}", in_workspace)
+}
+
+/// What does not.
+fn public_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().merge(session::public_routes()).routes(routes!(show_openapi))
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"),
+              (status = "4XX", body = Problem)),
+    tag = "openapi",
+)]
+async fn show_openapi() -> axum::response::Response {
+    axum::Json(openapi()).into_response()
+}
+
+fn header_layer(
+    name: header::HeaderName,
+    value: &'static str,
+) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}
+
+/// Every `{name}` of an address is a name or an id, so no handler has to say it again.
+fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let names = path.split('/').filter_map(|it| it.strip_prefix('{')?.strip_suffix('}'));
+    let parameters = operation.parameters.get_or_insert_default();
+    let known: Vec<String> = parameters
+        .iter()
+        .filter_map(|it| match it {
+            RefOr::T(parameter) => Some(parameter.name.clone()),
+            RefOr::Ref(_) => None,
+        })
+        .collect();
+    let missing = names.filter(|it| !known.iter().any(|known| known == it));
+    let added: Vec<RefOr<Parameter>> = missing
+        .map(|name| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .description(Some("A name or an id."))
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+                .build()
+                .into()
+        })
+        .collect();
+    parameters.splice(0..0, added);
+}

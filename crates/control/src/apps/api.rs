@@ -1,0 +1,198 @@
+//! `/apps`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::Name;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::App as Registered;
+use crate::App;
+use crate::api::{
+    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Which,
+};
+use crate::change::Change;
+use crate::switches::Off;
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_apps, create_app))
+        .routes(routes!(show_app, update_app, delete_app))
+}
+
+/// An app to register.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApp {
+    #[schema(value_type = String)]
+    pub(crate) name: Name,
+    /// The user for whom it acts and who answers for it, by name or id.
+    #[schema(value_type = String)]
+    pub(crate) owner: Ref,
+    /// What it is for, in one line.
+    pub(crate) purpose: String,
+}
+
+/// What to change of an app; what is absent stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AppPatch {
+    #[schema(value_type = Option<String>)]
+    pub(crate) name: Option<Name>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) owner: Option<Ref>,
+    pub(crate) purpose: Option<String>,
+    pub(crate) enabled: Option<bool>,
+}
+
+/// A client that calls: a headless agent.
+#[derive(Serialize, ToSchema)]
+struct AppBody {
+    id: Uuid,
+    #[schema(value_type = String)]
+    name: Name,
+    #[schema(value_type = String)]
+    owner: Name,
+    purpose: String,
+    /// Whether it may be used now.
+    enabled: bool,
+    /// Since when, until when and why it is off.
+    off: Option<Off>,
+    created_at: DateTime<Utc>,
+}
+
+impl AppPatch {
+    pub(super) fn touches_more_than_switches(&self) -> bool {
+        self.name.is_some() || self.owner.is_some() || self.purpose.is_some()
+    }
+}
+
+impl AppBody {
+    fn of(it: Registered, now: DateTime<Utc>) -> Self {
+        let off = it.off.filter(|it| it.holds(now));
+        Self {
+            id: it.id.0,
+            name: it.name,
+            owner: it.owner.name,
+            purpose: it.purpose,
+            enabled: off.is_none(),
+            off,
+            created_at: it.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct AppPath {
+    app: Ref,
+}
+
+/// All apps, by name.
+#[utoipa::path(
+    get,
+    path = "/apps",
+    params(Paging),
+    responses((status = 200, body = Page<AppBody>), (status = "4XX", body = Problem)),
+    tag = "apps",
+)]
+async fn list_apps(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    paging: Paging,
+) -> Result<Json<Page<AppBody>>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let now = app.clock.now();
+    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| AppBody::of(it, now))))
+}
+
+/// Register an app.
+#[utoipa::path(
+    post,
+    path = "/apps",
+    request_body = NewApp,
+    responses((status = 201, body = AppBody), (status = "4XX", body = Problem)),
+    tag = "apps",
+)]
+async fn create_app(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(new): Json<NewApp>,
+) -> Result<Done<AppBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let found = super::create(&mut change, workspace.id, new).await?;
+    change.commit().await?;
+    let touched = Touched::new("app", found.id.0, &found.name);
+    Ok(Done::created(touched, AppBody::of(found, app.clock.now())))
+}
+
+/// One app.
+#[utoipa::path(
+    get,
+    path = "/apps/{app}",
+    responses((status = 200, body = AppBody), (status = "4XX", body = Problem)),
+    tag = "apps",
+)]
+async fn show_app(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<AppPath>,
+) -> Result<Shown<AppBody>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = super::find(&mut tx, workspace.id, &path.app).await?;
+    Ok(Shown(AppBody::of(found, app.clock.now())))
+}
+
+/// Change an app, or turn one off or on.
+#[utoipa::path(
+    patch,
+    path = "/apps/{app}",
+    request_body = AppPatch,
+    responses((status = 200, body = AppBody), (status = "4XX", body = Problem)),
+    tag = "apps",
+)]
+async fn update_app(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<AppPath>,
+    if_match: IfMatch,
+    Json(patch): Json<AppPatch>,
+) -> Result<Done<AppBody>, Error> {
+    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let found = super::find(&mut change, workspace.id, &path.app).await?;
+    let before = AppBody::of(found.clone(), app.clock.now());
+    if_match.check(&before)?;
+    let found = super::update(&mut change, workspace.id, found, patch).await?;
+    change.commit().await?;
+    let touched = Touched::new("app", found.id.0, &found.name);
+    Ok(Done::changed(touched, &before, AppBody::of(found, app.clock.now())))
+}
+
+/// Delete an app with its tokens and connections.
+#[utoipa::path(
+    delete,
+    path = "/apps/{app}",
+    responses((status = 204), (status = "4XX", body = Problem)),
+    tag = "apps",
+)]
+async fn delete_app(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<AppPath>,
+    if_match: IfMatch,
+) -> Result<Done<AppBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let found = super::find(&mut change, workspace.id, &path.app).await?;
+    let before = AppBody::of(found.clone(), app.clock.now());
+    if_match.check(&before)?;
+    super::delete(&mut change, workspace.id, &found).await?;
+    change.commit().await?;
+    let touched = Touched::new("app", found.id.0, &found.name);
+    Ok(Done::deleted(touched, &before))
+}

@@ -1,0 +1,148 @@
+//! The one way to change what the data plane reads.
+//!
+//! A change moves the epoch first, which makes it the only change under way, on either database.
+//! What it does then is compiled before it is committed, committed, published, and, where it has
+//! turned something off or taken it away, enforced on the traffic under way: in this order, and
+//! to the end, even when whoever asked for it has gone.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use db::{DbError, Tx};
+use domain::{Stamp, Target};
+
+use crate::App;
+use crate::api::{Error, chain};
+use crate::snapshot;
+
+/// A transaction that will move the epoch. Dropped, it undoes itself.
+pub(crate) struct Change {
+    tx: Tx,
+    app: Arc<App>,
+    ends: Vec<Target>,
+    began: Duration,
+    only_switches: bool,
+}
+
+/// What a change has led to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Committed {
+    /// Calls and streams that were ended.
+    pub(crate) ended: usize,
+    /// Whether the data plane has confirmed that nothing more passes.
+    pub(crate) is_acknowledged: bool,
+    /// From the beginning of the change until it holds.
+    pub(crate) elapsed: Duration,
+}
+
+/// The data plane answers in microseconds; if it has not by then, the answer says so.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+impl Change {
+    /// Begins a change of anything.
+    pub(crate) async fn begin(app: &Arc<App>) -> Result<Self, Error> {
+        Self::begin_with(app, false).await
+    }
+
+    /// Begins a change that touches nothing but switches, which then waits for no compiling.
+    pub(crate) async fn begin_switch(app: &Arc<App>) -> Result<Self, Error> {
+        Self::begin_with(app, true).await
+    }
+
+    /// Begins the one or the other.
+    pub(crate) async fn begin_patch(
+        app: &Arc<App>,
+        touches_more_than_switches: bool,
+    ) -> Result<Self, Error> {
+        Self::begin_with(app, !touches_more_than_switches).await
+    }
+
+    async fn begin_with(app: &Arc<App>, only_switches: bool) -> Result<Self, Error> {
+        let began = app.clock.elapsed();
+        let mut tx = app.db.begin().await?;
+        snapshot::move_epoch(&mut tx, only_switches).await?;
+        Ok(Self { tx, app: Arc::clone(app), ends: Vec::new(), began, only_switches })
+    }
+
+    /// The time, for what is new in it.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.app.clock.now()
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.app.clock.stamp()
+    }
+
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Once committed, whatever depends on the target ends.
+    pub(crate) fn ends(&mut self, target: Target) {
+        self.ends.push(target);
+    }
+
+    /// Makes it so, everywhere, before it returns.
+    pub(crate) async fn commit(self) -> Result<Committed, Error> {
+        let tasks = self.app.tasks.clone();
+        // A task of its own: a client that hangs up must not come between commit and publication.
+        tasks.spawn(self.finish()).await.map_err(Error::internal)?
+    }
+
+    /// Undoes it.
+    pub(crate) async fn rollback(self) -> Result<(), DbError> {
+        self.tx.rollback().await
+    }
+
+    async fn finish(mut self) -> Result<Committed, Error> {
+        let publisher = &self.app.publisher;
+        let published = match publisher.prepare(&mut self.tx).await {
+            Ok(published) => Some(published),
+            // A configuration that does not compile must not keep a cut-off from being stored.
+            Err(error) if self.only_switches => {
+                tracing::error!(error = %chain(&error), "The configuration does not compile");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Err(error) = self.tx.commit().await {
+            // It may have held nevertheless.
+            publisher.cast_doubt();
+            return Err(error.into());
+        }
+        match published {
+            Some(published) => publisher.publish(published),
+            // Nothing passes until it compiles again.
+            None => publisher.cast_doubt(),
+        }
+        let mut ended = 0;
+        let mut is_acknowledged = true;
+        if let Some(traffic) = self.app.traffic.get().filter(|_| !self.ends.is_empty()) {
+            match tokio::time::timeout(STOP_LIMIT, traffic.stop(self.ends)).await {
+                Ok(count) => ended = count,
+                Err(late) => {
+                    tracing::error!(error = %chain(&late), "The data plane has not acknowledged");
+                    is_acknowledged = false;
+                }
+            }
+        }
+        let elapsed = self.app.clock.elapsed().saturating_sub(self.began);
+        Ok(Committed { ended, is_acknowledged, elapsed })
+    }
+}
+
+impl Deref for Change {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for Change {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}

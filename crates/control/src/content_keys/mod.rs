@@ -1,0 +1,201 @@
+//! The keys of recorded content: one for each workspace and day, random, sealed by the vault.
+//!
+//! Destroying a row makes that day's content unreadable wherever copies of it are, while proofs
+//! hold, since the log has digests only. The audit crate asks for keys from threads of its own;
+//! a task here answers what is not in memory yet.
+
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use audit::{DataKey, DataKeys, KeyUnavailable};
+use db::{Db, DbError};
+use domain::{Clock, WorkspaceId};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use vault::{Place, Vault};
+use zeroize::Zeroizing;
+
+use crate::api::chain;
+use crate::secret;
+
+/// Keys opened in memory, and the way to those that are not.
+pub(crate) struct ContentKeys {
+    opened: Mutex<Opened>,
+    asks: tokio::sync::mpsc::Sender<Ask>,
+}
+
+/// Answers for keys that are not in memory.
+pub(crate) struct Keeper {
+    db: Db,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+    asked: tokio::sync::mpsc::Receiver<Ask>,
+}
+
+#[derive(Default)]
+struct Opened {
+    by_day: HashMap<(Uuid, i32), Uuid>,
+    keys: HashMap<Uuid, Zeroizing<[u8; 32]>>,
+}
+
+struct Ask {
+    what: Wanted,
+    tell: mpsc::SyncSender<Option<Key>>,
+}
+
+enum Wanted {
+    /// Made where there is none.
+    Day(WorkspaceId, i32),
+    Key(Uuid),
+}
+
+#[derive(Clone)]
+struct Key {
+    id: Uuid,
+    workspace: Uuid,
+    day: i32,
+    plain: Zeroizing<[u8; 32]>,
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+enum NoKey {
+    #[error("the keys cannot be read")]
+    Db(#[from] DbError),
+    #[error("the vault does not open the key")]
+    Vault(#[from] vault::VaultError),
+    #[error("what the vault opened is no key")]
+    Damaged,
+}
+
+/// Calls wait for the answer, so it is as long as the log's own patience.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One ask for each workspace and day, and those after a restart.
+const QUEUE: usize = 256;
+
+/// Days of each workspace are few; beyond this all are forgotten and opened again.
+const MOST_OPENED: usize = 10_000;
+
+/// A store of keys, and the task that it needs.
+pub(crate) fn new(db: Db, vault: Arc<Vault>, clock: Arc<dyn Clock>) -> (ContentKeys, Keeper) {
+    let (asks, asked) = tokio::sync::mpsc::channel(QUEUE);
+    let keys = ContentKeys { opened: Mutex::default(), asks };
+    (keys, Keeper { db, vault, clock, asked })
+}
+
+impl Keeper {
+    /// Answers until `stop`.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let ask = tokio::select! {
+                () = stop.cancelled() => return,
+                ask = self.asked.recv() => ask,
+            };
+            let Some(Ask { what, tell }) = ask else { return };
+            let answer = self.answer(&what).await.unwrap_or_else(|error| {
+                tracing::error!(error = %chain(&error), "There is no key for recorded content");
+                None
+            });
+            // Whoever asked may have lost patience.
+            drop(tell.try_send(answer));
+        }
+    }
+
+    async fn answer(&self, what: &Wanted) -> Result<Option<Key>, NoKey> {
+        let row = match what {
+            Wanted::Key(id) => {
+                let mut tx = self.db.read().await?;
+                store::find(&mut tx, *id).await?
+            }
+            Wanted::Day(workspace, day) => {
+                let stamp = self.clock.stamp();
+                let place = place(workspace.0, stamp.id);
+                let sealed = self.vault.seal(place, &secret::random())?;
+                let mut tx = self.db.begin().await?;
+                store::insert_if_none(&mut tx, *workspace, stamp, (*day, sealed.as_bytes()))
+                    .await?;
+                // Another replica may have been first.
+                let row = store::find_day(&mut tx, *workspace, *day).await?;
+                tx.commit().await?;
+                row
+            }
+        };
+        row.map(|row| self.open(row)).transpose()
+    }
+
+    fn open(&self, row: store::Row) -> Result<Key, NoKey> {
+        let opened = self.vault.open(place(row.workspace_id, row.id), &row.sealed)?;
+        let plain = opened.expose().try_into().map_err(|_| NoKey::Damaged)?;
+        let day = i32::try_from(row.day).map_err(|_| NoKey::Damaged)?;
+        let plain = Zeroizing::new(plain);
+        Ok(Key { id: row.id, workspace: row.workspace_id, day, plain })
+    }
+}
+
+impl ContentKeys {
+    /// Destroys the key of a day, here and in the database. Tells whether there was one.
+    pub(crate) async fn erase(
+        &self,
+        db: &Db,
+        workspace: WorkspaceId,
+        day: i32,
+    ) -> Result<bool, DbError> {
+        let mut tx = db.begin().await?;
+        let destroyed = store::delete(&mut tx, workspace, day).await?;
+        tx.commit().await?;
+        let mut opened = self.opened.lock();
+        if let Some(id) = opened.by_day.remove(&(workspace.0, day)) {
+            opened.keys.remove(&id);
+        }
+        Ok(destroyed)
+    }
+
+    fn ask(&self, what: Wanted) -> Option<DataKey> {
+        let (tell, told) = mpsc::sync_channel(1);
+        self.asks.try_send(Ask { what, tell }).ok()?;
+        let key = told.recv_timeout(PATIENCE).ok().flatten()?;
+        let mut opened = self.opened.lock();
+        if MOST_OPENED <= opened.keys.len() {
+            *opened = Opened::default();
+        }
+        opened.by_day.insert((key.workspace, key.day), key.id);
+        opened.keys.insert(key.id, key.plain.clone());
+        Some(DataKey { id: key.id, key: key.plain })
+    }
+}
+
+impl DataKeys for ContentKeys {
+    fn current(&self, workspace: Uuid, day: i32) -> Result<DataKey, KeyUnavailable> {
+        let known = {
+            let opened = self.opened.lock();
+            let id = opened.by_day.get(&(workspace, day)).copied();
+            id.and_then(|id| Some(DataKey { id, key: opened.keys.get(&id)?.clone() }))
+        };
+        known.or_else(|| self.ask(Wanted::Day(WorkspaceId(workspace), day))).ok_or(KeyUnavailable)
+    }
+
+    fn open(&self, key: Uuid) -> Option<DataKey> {
+        let known = self.opened.lock().keys.get(&key).cloned();
+        match known {
+            Some(plain) => Some(DataKey { id: key, key: plain }),
+            None => self.ask(Wanted::Key(key)),
+        }
+    }
+}
+
+fn place(workspace: Uuid, id: Uuid) -> Place<'static> {
+    Place {
+        workspace: workspace.into_bytes(),
+        kind: "content_key",
+        record: id.into_bytes(),
+        field: "key",
+    }
+}

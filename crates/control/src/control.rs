@@ -1,0 +1,158 @@
+//! The front door.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use audit::DataKeys;
+use db::{Db, DbError};
+use domain::Clock;
+use domain::ports::{Gate, Secrets, Traffic};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vault::{Secret, Vault, VaultError};
+
+use crate::content_keys::{self, ContentKeys};
+use crate::identities::VaultSecrets;
+use crate::snapshot::{Publisher, StoreGate};
+use crate::status::ServerStatus;
+use crate::{App, api, installation, session};
+
+/// What the control plane is made of.
+pub struct ControlOptions {
+    /// Open and migrated.
+    pub db: Db,
+    pub vault: Arc<Vault>,
+    pub log: audit::Log,
+    pub clock: Arc<dyn Clock>,
+    /// Lets servers be at plain-HTTP loopback URLs, for development and tests.
+    pub allow_loopback: bool,
+    /// Whether administrators reach us by HTTPS, so that their cookie is sent by nothing else.
+    pub is_secure: bool,
+}
+
+/// The control plane of this replica.
+pub struct Control {
+    app: Arc<App>,
+    gate: Arc<StoreGate>,
+    secrets: Arc<VaultSecrets>,
+    keys: Arc<ContentKeys>,
+    first_admin_token: Mutex<Option<Secret>>,
+}
+
+/// Why the control plane cannot start, or do what it was asked at the command line.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The text says what to do about it.
+    #[error(transparent)]
+    Vault(VaultError),
+    #[error("the database does not do what was asked of it")]
+    Db(#[from] DbError),
+    #[error("the stored configuration cannot be used")]
+    Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("there is an admin token `{name}` already")]
+    Duplicate { name: String },
+}
+
+/// How long stopping waits for what is under way.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+impl Control {
+    /// Checks that vault and database belong together, makes the first workspace and the first
+    /// admin token where there are none, and publishes the configuration.
+    ///
+    /// # Errors
+    /// As [`ControlError`] says.
+    pub async fn open(options: ControlOptions) -> Result<Self, ControlError> {
+        let ControlOptions { db, vault, log, clock, allow_loopback, is_secure } = options;
+        let publisher = Arc::new(Publisher::new());
+        let gate = Arc::new(StoreGate::new(Arc::clone(&publisher), db.clone(), Arc::clone(&clock)));
+        let (keys, keeper) = content_keys::new(db.clone(), Arc::clone(&vault), Arc::clone(&clock));
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let app = Arc::new(App {
+            db,
+            vault: Arc::clone(&vault),
+            log,
+            clock,
+            publisher,
+            traffic: OnceLock::new(),
+            status: OnceLock::new(),
+            allow_loopback,
+            is_secure,
+            tasks,
+            stop,
+        });
+        let first = installation::start(&app).await?;
+        gate.load().await.map_err(|error| ControlError::Configuration(error.into()))?;
+        app.tasks.spawn(Arc::clone(&gate).run(app.stop.clone()));
+        app.tasks.spawn(keeper.run(app.stop.clone()));
+        Ok(Self {
+            app,
+            gate,
+            secrets: Arc::new(VaultSecrets(vault)),
+            keys: Arc::new(keys),
+            first_admin_token: Mutex::new(first),
+        })
+    }
+
+    /// The admin API, at `/api/v1`.
+    pub fn router(&self) -> axum::Router {
+        api::router(Arc::clone(&self.app))
+    }
+
+    /// For the data plane: proves its snapshot current.
+    pub fn gate(&self) -> Arc<dyn Gate> {
+        Arc::<StoreGate>::clone(&self.gate)
+    }
+
+    /// For the data plane: opens credentials on their way upstream.
+    pub fn secrets(&self) -> Arc<dyn Secrets> {
+        Arc::<VaultSecrets>::clone(&self.secrets)
+    }
+
+    /// For the audit crate: the keys of recorded content.
+    pub fn data_keys(&self) -> Arc<dyn DataKeys> {
+        Arc::<ContentKeys>::clone(&self.keys)
+    }
+
+    /// Where cut-offs are enforced. Until it is set there is no traffic to end; setting it twice
+    /// changes nothing.
+    pub fn set_traffic(&self, traffic: Arc<dyn Traffic>) {
+        drop(self.app.traffic.set(traffic));
+    }
+
+    /// How servers are doing. Until it is set, nothing is said of it.
+    pub fn set_server_status(&self, status: Arc<dyn ServerStatus>) {
+        drop(self.app.status.set(status));
+    }
+
+    /// The admin token that was made at the first start; taken once.
+    pub fn first_admin_token(&self) -> Option<Secret> {
+        self.first_admin_token.lock().take()
+    }
+
+    /// Makes another admin token.
+    ///
+    /// # Errors
+    /// Where the name is taken, or the database fails.
+    pub async fn mint_admin_token(&self, name: &str) -> Result<Secret, ControlError> {
+        let mut tx = self.app.db.begin().await?;
+        let minted = session::mint_admin(&mut tx, self.app.clock.stamp(), name).await;
+        let secret = minted.map_err(|error| match error {
+            DbError::Duplicate => ControlError::Duplicate { name: name.to_owned() },
+            error => error.into(),
+        })?;
+        tx.commit().await?;
+        Ok(secret)
+    }
+
+    /// Refuses calls at the gate from now on, and waits for what is under way.
+    pub async fn close(&self) {
+        self.app.stop.cancel();
+        self.app.tasks.close();
+        if tokio::time::timeout(CLOSE_LIMIT, self.app.tasks.wait()).await.is_err() {
+            tracing::warn!("Some administrative acts were still under way at the end");
+        }
+    }
+}

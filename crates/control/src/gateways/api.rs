@@ -1,0 +1,256 @@
+//! `/gateways`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::Name;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Gateway;
+use crate::App;
+use crate::api::{
+    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Which,
+};
+use crate::change::Change;
+use crate::switches::Off;
+use crate::teams;
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_gateways, create_gateway))
+        .routes(routes!(show_gateway, update_gateway, delete_gateway))
+        .routes(routes!(add_grant, remove_grant))
+}
+
+/// A gateway to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewGateway {
+    #[schema(value_type = String)]
+    pub(crate) name: Name,
+    /// The teams that may use it, by name or id.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub(crate) teams: Vec<Ref>,
+}
+
+/// What to change of a gateway; what is absent stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayPatch {
+    #[schema(value_type = Option<String>)]
+    pub(crate) name: Option<Name>,
+    /// All of them: a team that is not listed may use it no more.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(crate) teams: Option<Vec<Ref>>,
+    pub(crate) enabled: Option<bool>,
+}
+
+/// One governed URL.
+#[derive(Serialize, ToSchema)]
+struct GatewayBody {
+    id: Uuid,
+    #[schema(value_type = String)]
+    name: Name,
+    /// The teams that may use it.
+    #[schema(value_type = Vec<String>)]
+    teams: Vec<Name>,
+    /// Whether it may be used now.
+    enabled: bool,
+    /// Since when, until when and why it is off.
+    off: Option<Off>,
+    created_at: DateTime<Utc>,
+}
+
+impl GatewayPatch {
+    fn touches_more_than_switches(&self) -> bool {
+        self.name.is_some() || self.teams.is_some()
+    }
+}
+
+impl GatewayBody {
+    fn of(gateway: Gateway, now: DateTime<Utc>) -> Self {
+        let off = gateway.off.filter(|it| it.holds(now));
+        Self {
+            id: gateway.id.0,
+            name: gateway.name,
+            teams: gateway.teams,
+            enabled: off.is_none(),
+            off,
+            created_at: gateway.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct GatewayPath {
+    gateway: Ref,
+}
+
+/// All gateways, by name.
+#[utoipa::path(
+    get,
+    path = "/gateways",
+    params(Paging),
+    responses((status = 200, body = Page<GatewayBody>), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn list_gateways(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    paging: Paging,
+) -> Result<Json<Page<GatewayBody>>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let now = app.clock.now();
+    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| GatewayBody::of(it, now))))
+}
+
+/// Make a gateway.
+#[utoipa::path(
+    post,
+    path = "/gateways",
+    request_body = NewGateway,
+    responses((status = 201, body = GatewayBody), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn create_gateway(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(new): Json<NewGateway>,
+) -> Result<Done<GatewayBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let gateway = super::create(&mut change, workspace.id, new).await?;
+    change.commit().await?;
+    let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
+    Ok(Done::created(touched, GatewayBody::of(gateway, app.clock.now())))
+}
+
+/// One gateway.
+#[utoipa::path(
+    get,
+    path = "/gateways/{gateway}",
+    responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn show_gateway(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<GatewayPath>,
+) -> Result<Shown<GatewayBody>, Error> {
+    let mut tx = app.db.read().await?;
+    let gateway = super::find(&mut tx, workspace.id, &path.gateway).await?;
+    Ok(Shown(GatewayBody::of(gateway, app.clock.now())))
+}
+
+/// Change a gateway, or turn one off or on.
+#[utoipa::path(
+    patch,
+    path = "/gateways/{gateway}",
+    request_body = GatewayPatch,
+    responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn update_gateway(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<GatewayPath>,
+    if_match: IfMatch,
+    Json(patch): Json<GatewayPatch>,
+) -> Result<Done<GatewayBody>, Error> {
+    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
+    let before = GatewayBody::of(gateway.clone(), app.clock.now());
+    if_match.check(&before)?;
+    let gateway = super::update(&mut change, workspace.id, gateway, patch).await?;
+    change.commit().await?;
+    let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
+    Ok(Done::changed(touched, &before, GatewayBody::of(gateway, app.clock.now())))
+}
+
+/// Delete a gateway to which nothing is connected.
+#[utoipa::path(
+    delete,
+    path = "/gateways/{gateway}",
+    responses((status = 204), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn delete_gateway(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<GatewayPath>,
+    if_match: IfMatch,
+) -> Result<Done<GatewayBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
+    let before = GatewayBody::of(gateway.clone(), app.clock.now());
+    if_match.check(&before)?;
+    super::delete(&mut change, workspace.id, &gateway).await?;
+    change.commit().await?;
+    let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
+    Ok(Done::deleted(touched, &before))
+}
+
+#[derive(Deserialize)]
+struct GrantPath {
+    gateway: Ref,
+    team: Ref,
+}
+
+/// Let a team use a gateway.
+#[utoipa::path(
+    put,
+    path = "/gateways/{gateway}/teams/{team}",
+    responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn add_grant(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<GrantPath>,
+) -> Result<Done<GatewayBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
+    let team = teams::find(&mut change, workspace.id, &path.team).await?;
+    super::add_grant(&mut change, workspace.id, &gateway, team.id).await?;
+    let after = super::find(&mut change, workspace.id, &path.gateway).await?;
+    change.commit().await?;
+    let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
+    Ok(Done::changed(
+        touched,
+        &GatewayBody::of(gateway, app.clock.now()),
+        GatewayBody::of(after, app.clock.now()),
+    ))
+}
+
+/// Let a team use a gateway no more. What that no longer entitles to ends at once.
+#[utoipa::path(
+    delete,
+    path = "/gateways/{gateway}/teams/{team}",
+    responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    tag = "gateways",
+)]
+async fn remove_grant(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<GrantPath>,
+) -> Result<Done<GatewayBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
+    let team = teams::find(&mut change, workspace.id, &path.team).await?;
+    super::remove_grant(&mut change, workspace.id, &gateway, team.id).await?;
+    let after = super::find(&mut change, workspace.id, &path.gateway).await?;
+    change.commit().await?;
+    let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
+    Ok(Done::changed(
+        touched,
+        &GatewayBody::of(gateway, app.clock.now()),
+        GatewayBody::of(after, app.clock.now()),
+    ))
+}

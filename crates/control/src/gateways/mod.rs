@@ -1,0 +1,135 @@
+//! Governed URLs: each with its own servers, rules and teams.
+
+mod api;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::{GatewayId, Name, Target, TeamId, WorkspaceId};
+
+pub(crate) use api::{GatewayPatch, NewGateway, routes};
+
+use crate::api::{Error, Ref, Which};
+use crate::change::Change;
+use crate::switches::{self, Off};
+use crate::{connections, teams};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    pub(crate) id: GatewayId,
+    pub(crate) name: Name,
+    /// The teams that may use it.
+    pub(crate) teams: Vec<Name>,
+    pub(crate) off: Option<Off>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+pub(crate) async fn list(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    which: Which<'_>,
+) -> Result<Vec<Gateway>, Error> {
+    store::select(tx, workspace, which).await
+}
+
+pub(crate) async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    gateway: &Ref,
+) -> Result<Gateway, Error> {
+    let found = store::select(tx, workspace, Which::One(gateway)).await?.pop();
+    found.ok_or_else(|| gateway.not_found("gateway"))
+}
+
+pub(crate) async fn create(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    new: NewGateway,
+) -> Result<Gateway, Error> {
+    let stamp = change.stamp();
+    let id = GatewayId(stamp.id);
+    let gateway =
+        Gateway { id, name: new.name, teams: Vec::new(), off: None, created_at: stamp.at };
+    store::insert(change, workspace, &gateway)
+        .await
+        .map_err(|error| Error::saving(error, "gateway", &gateway.name))?;
+    set_teams(change, workspace, id, &new.teams).await?;
+    find(change, workspace, &id.0.into()).await
+}
+
+pub(crate) async fn update(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: Gateway,
+    patch: GatewayPatch,
+) -> Result<Gateway, Error> {
+    if let Some(name) = patch.name.filter(|it| *it != gateway.name) {
+        store::rename(change, workspace, gateway.id, &name)
+            .await
+            .map_err(|error| Error::saving(error, "gateway", &name))?;
+    }
+    if let Some(teams) = patch.teams {
+        set_teams(change, workspace, gateway.id, &teams).await?;
+    }
+    let target = Target::Gateway(gateway.id);
+    switches::set_enabled(change, workspace, target, patch.enabled).await?;
+    find(change, workspace, &gateway.id.0.into()).await
+}
+
+/// Grants it to these teams and no others.
+async fn set_teams(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: GatewayId,
+    teams: &[Ref],
+) -> Result<(), Error> {
+    let mut wanted = BTreeSet::new();
+    for team in teams {
+        wanted.insert(teams::find(change, workspace, team).await.map_err(Error::in_body)?.id);
+    }
+    store::remove_grants(change, workspace, gateway).await?;
+    for team in wanted {
+        store::add_grant(change, workspace, gateway, team).await?;
+    }
+    connections::end_unentitled(change, workspace).await
+}
+
+async fn add_grant(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: &Gateway,
+    team: TeamId,
+) -> Result<(), Error> {
+    Ok(store::add_grant(change, workspace, gateway.id, team).await?)
+}
+
+async fn remove_grant(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: &Gateway,
+    team: TeamId,
+) -> Result<(), Error> {
+    store::remove_grant(change, workspace, gateway.id, team).await?;
+    connections::end_unentitled(change, workspace).await
+}
+
+/// Its grants, assignments and rules go with it; connections stand in the way.
+async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: &Gateway,
+) -> Result<(), Error> {
+    let by = store::uses(change, workspace, gateway.id).await?;
+    if !by.is_empty() {
+        return Err(Error::InUse { kind: "gateway", name: gateway.name.to_string(), by });
+    }
+    for assignment in store::assignments(change, workspace, gateway.id).await? {
+        switches::forget(change, workspace, Target::Assignment(assignment)).await?;
+    }
+    switches::forget(change, workspace, Target::Gateway(gateway.id)).await?;
+    Ok(store::delete(change, workspace, gateway.id).await?)
+}

@@ -1,0 +1,186 @@
+//! `/records`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::{Live, ProveError, TailEntry};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use futures::Stream;
+use futures::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::App;
+use crate::api::{Error, InWorkspace, Json, Page, Paging, Path, Problem};
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_records))
+        .routes(routes!(stream_records))
+        .routes(routes!(show_proof))
+}
+
+/// What happened once.
+#[derive(Serialize, ToSchema)]
+struct RecordBody {
+    /// Counts the records of all workspaces.
+    sequence: u64,
+    /// Its place in the workspace's log; absent for the first moment.
+    index: Option<u64>,
+    time: DateTime<Utc>,
+    /// The clock stood before an earlier record.
+    clock_suspect: bool,
+    /// `intent`, `outcome`, `admin` or `system`.
+    kind: &'static str,
+    /// The record as it is in the log.
+    record: Value,
+}
+
+#[derive(Deserialize)]
+struct IndexPath {
+    index: u64,
+}
+
+/// After this long a stream ends, so that whoever follows it proves again who they are; browsers
+/// do so by themselves.
+const STREAM_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// The newest records first.
+#[utoipa::path(
+    get,
+    path = "/records",
+    params(Paging),
+    responses((status = 200, body = Page<RecordBody>), (status = "4XX", body = Problem)),
+    tag = "records",
+)]
+async fn list_records(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    paging: Paging,
+) -> Result<Json<Page<RecordBody>>, Error> {
+    let before = match paging.after() {
+        None => None,
+        Some(text) => {
+            let index = text.parse::<u64>();
+            Some(index.map_err(|_| Error::Malformed("`cursor` is not from a page".into()))?)
+        }
+    };
+    let (log, limit) = (app.log.clone(), paging.limit());
+    let reading = move || super::newest(&log, workspace.id, before, limit + 1);
+    let found = tokio::task::spawn_blocking(reading).await.map_err(Error::internal)?;
+    let found = found.map_err(Error::internal)?;
+    let index = |it: &TailEntry| it.index.map(|it| it.to_string()).unwrap_or_default();
+    Ok(Json(paging.answer(found, index, RecordBody::of)))
+}
+
+/// Records as they are written, as server-sent events: `record`, or `missed` with how many there
+/// were while the reader was too slow.
+#[utoipa::path(
+    get,
+    path = "/records/stream",
+    responses(
+        (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
+        (status = "4XX", body = Problem),
+    ),
+    tag = "records",
+)]
+async fn stream_records(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let follower = Follower {
+        live: app.log.subscribe(),
+        workspace: workspace.id.0,
+        stop: app.stop.clone(),
+        ends: tokio::time::Instant::now() + STREAM_LIFE,
+    };
+    let events = stream::unfold(follower, |mut it| async { Some((Ok(it.next().await?), it)) });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// The proof that a record is in the log (c2sp.org/tlog-proof).
+#[utoipa::path(
+    get,
+    path = "/records/{index}/proof",
+    params(("index" = u64, Path, description = "The place of the record in the log.")),
+    responses(
+        (status = 200, description = "The proof", content_type = "text/plain"),
+        (status = "4XX", body = Problem),
+    ),
+    tag = "records",
+)]
+async fn show_proof(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<IndexPath>,
+) -> Result<Response, Error> {
+    let log = app.log.clone();
+    let proving = move || log.prove(workspace.id.0, path.index);
+    let proved = tokio::task::spawn_blocking(proving).await.map_err(Error::internal)?;
+    let proof = proved.map_err(|error| match error {
+        ProveError::NotYet { .. } => {
+            Error::NotFound { kind: "record", name: path.index.to_string() }
+        }
+        error => Error::internal(error),
+    })?;
+    let file = format!("attachment; filename=\"{}-{}.tlog-proof\"", workspace.name, proof.index);
+    let file = HeaderValue::try_from(file).map_err(Error::internal)?;
+    Ok(([(header::CONTENT_DISPOSITION, file)], proof.text).into_response())
+}
+
+/// Someone who follows one workspace.
+struct Follower {
+    live: audit::Subscription,
+    workspace: Uuid,
+    stop: CancellationToken,
+    ends: tokio::time::Instant,
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            let live = tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep_until(self.ends) => return None,
+                live = self.live.next() => live?,
+            };
+            match live {
+                Live::Missed(count) => {
+                    return Some(Event::default().event("missed").data(count.to_string()));
+                }
+                Live::Entry { workspace, entry } if workspace == self.workspace => {
+                    let event = Event::default().event("record").id(entry.sequence.to_string());
+                    return event.json_data(RecordBody::of(entry)).ok();
+                }
+                // Another tenant's.
+                Live::Entry { .. } => {}
+            }
+        }
+    }
+}
+
+impl RecordBody {
+    fn of(entry: TailEntry) -> Self {
+        let TailEntry { sequence, index, time_ms, clock_suspect, kind, text } = entry;
+        Self {
+            sequence,
+            index,
+            time: DateTime::from_timestamp_millis(time_ms).unwrap_or_default(),
+            clock_suspect,
+            kind: kind.as_str(),
+            // What is not JSON is shown as text rather than hidden.
+            record: serde_json::from_str(&text)
+                .unwrap_or_else(|_| Value::String(text.as_ref().to_owned())),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Secrets of our own making: tokens and session cookies.
+//!
+//! A secret is shown once, to whom it is for. What is stored is its SHA-256: with 256 random bits
+//! there is nothing to guess, so no slower hash is called for.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vault::Secret;
+
+/// A new secret: the prefix, which tells scanners what it is, and 32 random bytes as base64url.
+pub(crate) fn fresh(prefix: &str) -> Secret {
+    Secret::from(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random())))
+}
+
+/// 32 random bytes.
+pub(crate) fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes).expect("the kernel's random numbers do not run out");
+    bytes
+}
+
+/// SHA-256.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}

@@ -1,0 +1,196 @@
+//! `/servers`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::Name;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{EraText, Server, TransportText};
+use crate::App;
+use crate::api::{
+    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Which,
+};
+use crate::change::Change;
+use crate::switches::Off;
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list_servers, create_server)).routes(routes!(
+        show_server,
+        update_server,
+        delete_server
+    ))
+}
+
+/// A server to register.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewServer {
+    #[schema(value_type = String)]
+    pub(crate) name: Name,
+    pub(crate) transport: TransportText,
+    #[serde(default)]
+    pub(crate) era: EraText,
+}
+
+/// What to change of a server; what is absent stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerPatch {
+    #[schema(value_type = Option<String>)]
+    pub(crate) name: Option<Name>,
+    pub(crate) transport: Option<TransportText>,
+    pub(crate) era: Option<EraText>,
+    pub(crate) enabled: Option<bool>,
+}
+
+/// An upstream MCP server.
+#[derive(Serialize, ToSchema)]
+struct ServerBody {
+    id: Uuid,
+    #[schema(value_type = String)]
+    name: Name,
+    transport: TransportText,
+    era: EraText,
+    /// Whether it may be used now.
+    enabled: bool,
+    /// Since when, until when and why it is off.
+    off: Option<Off>,
+    created_at: DateTime<Utc>,
+}
+
+impl ServerPatch {
+    pub(super) fn touches_more_than_switches(&self) -> bool {
+        self.name.is_some() || self.transport.is_some() || self.era.is_some()
+    }
+}
+
+impl ServerBody {
+    fn of(server: Server, now: DateTime<Utc>) -> Self {
+        let off = server.off.filter(|it| it.holds(now));
+        Self {
+            id: server.id.0,
+            name: server.name,
+            transport: server.transport.into(),
+            era: server.era.into(),
+            enabled: off.is_none(),
+            off,
+            created_at: server.created_at,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ServerPath {
+    server: Ref,
+}
+
+/// All servers, by name.
+#[utoipa::path(
+    get,
+    path = "/servers",
+    params(Paging),
+    responses((status = 200, body = Page<ServerBody>), (status = "4XX", body = Problem)),
+    tag = "servers",
+)]
+async fn list_servers(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    paging: Paging,
+) -> Result<Json<Page<ServerBody>>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let now = app.clock.now();
+    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| ServerBody::of(it, now))))
+}
+
+/// Register an upstream server. Exposes it to nobody.
+#[utoipa::path(
+    post,
+    path = "/servers",
+    request_body = NewServer,
+    responses((status = 201, body = ServerBody), (status = "4XX", body = Problem)),
+    tag = "servers",
+)]
+async fn create_server(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(new): Json<NewServer>,
+) -> Result<Done<ServerBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let server = super::create(&mut change, workspace.id, new).await?;
+    change.commit().await?;
+    let touched = Touched::new("server", server.id.0, &server.name);
+    Ok(Done::created(touched, ServerBody::of(server, app.clock.now())))
+}
+
+/// One server.
+#[utoipa::path(
+    get,
+    path = "/servers/{server}",
+    responses((status = 200, body = ServerBody), (status = "4XX", body = Problem)),
+    tag = "servers",
+)]
+async fn show_server(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<ServerPath>,
+) -> Result<Shown<ServerBody>, Error> {
+    let mut tx = app.db.read().await?;
+    let server = super::find(&mut tx, workspace.id, &path.server).await?;
+    Ok(Shown(ServerBody::of(server, app.clock.now())))
+}
+
+/// Change a server, or turn one off or on.
+#[utoipa::path(
+    patch,
+    path = "/servers/{server}",
+    request_body = ServerPatch,
+    responses((status = 200, body = ServerBody), (status = "4XX", body = Problem)),
+    tag = "servers",
+)]
+async fn update_server(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<ServerPath>,
+    if_match: IfMatch,
+    Json(patch): Json<ServerPatch>,
+) -> Result<Done<ServerBody>, Error> {
+    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let server = super::find(&mut change, workspace.id, &path.server).await?;
+    let before = ServerBody::of(server.clone(), app.clock.now());
+    if_match.check(&before)?;
+    let server = super::update(&mut change, workspace.id, server, patch).await?;
+    change.commit().await?;
+    let touched = Touched::new("server", server.id.0, &server.name);
+    Ok(Done::changed(touched, &before, ServerBody::of(server, app.clock.now())))
+}
+
+/// Delete a server that nothing uses.
+#[utoipa::path(
+    delete,
+    path = "/servers/{server}",
+    responses((status = 204), (status = "4XX", body = Problem)),
+    tag = "servers",
+)]
+async fn delete_server(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<ServerPath>,
+    if_match: IfMatch,
+) -> Result<Done<ServerBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let server = super::find(&mut change, workspace.id, &path.server).await?;
+    let before = ServerBody::of(server.clone(), app.clock.now());
+    if_match.check(&before)?;
+    super::delete(&mut change, workspace.id, &server).await?;
+    change.commit().await?;
+    let touched = Touched::new("server", server.id.0, &server.name);
+    Ok(Done::deleted(touched, &before))
+}

@@ -1,0 +1,122 @@
+//! The upstream MCP servers that gateways can reach. Registering one exposes it to nobody.
+
+mod api;
+mod store;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::{EraSetting, Name, ServerId, Target, Transport, WorkspaceId};
+
+pub(crate) use api::{NewServer, ServerPatch, routes};
+pub(crate) use transport::{EraText, TransportText};
+
+use crate::api::{Error, Ref, Which};
+use crate::change::Change;
+use crate::switches::{self, Off};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) id: ServerId,
+    pub(crate) name: Name,
+    pub(crate) transport: Transport,
+    pub(crate) era: EraSetting,
+    pub(crate) off: Option<Off>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+pub(crate) async fn list(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    which: Which<'_>,
+) -> Result<Vec<Server>, Error> {
+    store::select(tx, workspace, which).await
+}
+
+pub(crate) async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    server: &Ref,
+) -> Result<Server, Error> {
+    let found = store::select(tx, workspace, Which::One(server)).await?.pop();
+    found.ok_or_else(|| server.not_found("server"))
+}
+
+pub(crate) async fn create(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    new: NewServer,
+) -> Result<Server, Error> {
+    let stamp = change.stamp();
+    let server = Server {
+        id: ServerId(stamp.id),
+        name: new.name,
+        transport: new.transport.into(),
+        era: new.era.into(),
+        off: None,
+        created_at: stamp.at,
+    };
+    check(change, &server)?;
+    store::insert(change, workspace, &server)
+        .await
+        .map_err(|error| Error::saving(error, "server", &server.name))?;
+    Ok(server)
+}
+
+pub(crate) async fn update(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    mut server: Server,
+    patch: ServerPatch,
+) -> Result<Server, Error> {
+    if patch.touches_more_than_switches() {
+        let was = server.transport.clone();
+        server.name = patch.name.unwrap_or(server.name);
+        server.transport = patch.transport.map_or(server.transport, Into::into);
+        server.era = patch.era.map_or(server.era, Into::into);
+        check(change, &server)?;
+        store::update(change, workspace, &server)
+            .await
+            .map_err(|error| Error::saving(error, "server", &server.name))?;
+        if server.transport != was {
+            keep_credentials_at_home(change, workspace, &server, &was).await?;
+            // Calls under way were meant for where it was before.
+            change.ends(Target::Server(server.id));
+        }
+    }
+    let target = Target::Server(server.id);
+    switches::set_enabled(change, workspace, target, patch.enabled).await?;
+    find(change, workspace, &server.id.0.into()).await
+}
+
+async fn delete(change: &mut Change, workspace: WorkspaceId, server: &Server) -> Result<(), Error> {
+    let by = store::uses(change, workspace, server.id).await?;
+    if !by.is_empty() {
+        return Err(Error::InUse { kind: "server", name: server.name.to_string(), by });
+    }
+    switches::forget(change, workspace, Target::Server(server.id)).await?;
+    Ok(store::delete(change, workspace, server.id).await?)
+}
+
+/// A credential is for one origin. Moving the server elsewhere would send it there.
+async fn keep_credentials_at_home(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    server: &Server,
+    was: &Transport,
+) -> Result<(), Error> {
+    if transport::is_same_origin(&server.transport, was) {
+        return Ok(());
+    }
+    let by = store::identities(tx, workspace, server.id).await?;
+    if by.is_empty() {
+        return Ok(());
+    }
+    Err(Error::InUse { kind: "the address of server", name: server.name.to_string(), by })
+}
+
+fn check(change: &Change, server: &Server) -> Result<(), Error> {
+    transport::check(&server.transport, change.app().allow_loopback).map_err(Error::Invalid)
+}

@@ -1,0 +1,173 @@
+//! Who an administrator is.
+//!
+//! An administrator holds a token. Programs send it with each request; the console trades it for
+//! a cookie, which is no token and dies by itself. Both are looked up by their SHA-256 and
+//! compared in constant time. An error on the way is a refusal, never a default.
+
+mod api;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, header};
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::Stamp;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+use vault::Secret;
+
+pub(crate) use api::{private_routes, public_routes};
+
+use crate::App;
+use crate::api::Error;
+use crate::secret;
+
+/// Who is calling. A handler without one is public.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The admin token's.
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    /// Present where a cookie was shown.
+    session: Option<Session>,
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    id: Uuid,
+    expires_at: DateTime<Utc>,
+}
+
+/// A credential as presented.
+enum Shown<'a> {
+    Bearer(&'a str),
+    Cookie(&'a str),
+}
+
+const ADMIN_PREFIX: &str = "osta_";
+const SESSION_PREFIX: &str = "osts_";
+
+/// A working day; then the token is asked for again.
+const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// The one who sent the request.
+pub(crate) async fn authenticate(
+    app: &App,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Caller, Error> {
+    let shown = find_credential(app, headers)?;
+    if matches!(shown, Shown::Cookie(_)) && !method.is_safe() && !is_same_origin(headers) {
+        return Err(Error::CrossSite);
+    }
+    let mut tx = app.db.read().await?;
+    match shown {
+        Shown::Bearer(token) => find_admin(&mut tx, token).await,
+        Shown::Cookie(cookie) => find_session(&mut tx, cookie, app.clock.now()).await,
+    }
+}
+
+/// Makes an admin token; the secret is shown once.
+pub(crate) async fn mint_admin(
+    tx: &mut Tx,
+    stamp: Stamp,
+    name: &str,
+) -> Result<Secret, db::DbError> {
+    let secret = secret::fresh(ADMIN_PREFIX);
+    store::insert_admin(tx, stamp, name, &secret::sha256(secret.expose())).await?;
+    Ok(secret)
+}
+
+async fn find_admin(tx: &mut Tx, token: &str) -> Result<Caller, Error> {
+    let hash = secret::sha256(token.as_bytes());
+    let found = store::find_admin(tx, &hash).await?.ok_or(Error::Unauthenticated)?;
+    if !bool::from(found.hash.ct_eq(&hash)) {
+        return Err(Error::Unauthenticated);
+    }
+    Ok(Caller { id: found.id, name: found.name, session: None })
+}
+
+async fn find_session(tx: &mut Tx, cookie: &str, now: DateTime<Utc>) -> Result<Caller, Error> {
+    let hash = secret::sha256(cookie.as_bytes());
+    let found = store::find_session(tx, &hash).await?.ok_or(Error::Unauthenticated)?;
+    if !bool::from(found.hash.ct_eq(&hash)) || found.expires_at <= now {
+        return Err(Error::Unauthenticated);
+    }
+    let session = Session { id: found.id, expires_at: found.expires_at };
+    Ok(Caller { id: found.admin_token_id, name: found.name, session: Some(session) })
+}
+
+/// Begins a session; the value is for the cookie.
+async fn begin(app: &App, caller: &Caller) -> Result<(Secret, DateTime<Utc>), Error> {
+    let stamp = app.clock.stamp();
+    let value = secret::fresh(SESSION_PREFIX);
+    let expires_at = stamp.at + SESSION_LIFE;
+    let mut tx = app.db.begin().await?;
+    store::delete_expired(&mut tx, stamp.at).await?;
+    let hash = secret::sha256(value.expose());
+    store::insert_session(&mut tx, stamp, caller.id, (&hash, expires_at)).await?;
+    tx.commit().await?;
+    Ok((value, expires_at))
+}
+
+/// Ends the session of the caller, if there is one.
+async fn end(app: &App, caller: &Caller) -> Result<(), Error> {
+    if let Some(session) = &caller.session {
+        let mut tx = app.db.begin().await?;
+        store::delete_session(&mut tx, session.id).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// A wrong token is not made good by a right cookie.
+fn find_credential<'a>(app: &App, headers: &'a HeaderMap) -> Result<Shown<'a>, Error> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        let text = value.to_str().map_err(|_| Error::Unauthenticated)?;
+        let (scheme, token) = text.split_once(' ').ok_or(Error::Unauthenticated)?;
+        if given.next().is_some() || !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Error::Unauthenticated);
+        }
+        return Ok(Shown::Bearer(token));
+    }
+    let name = cookie_name(app.is_secure);
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|it| it.to_str().ok());
+    let mut found = cookies
+        .flat_map(|it| it.split(';'))
+        .filter_map(|it| it.trim().split_once('='))
+        .filter(|(it, _)| *it == name);
+    let value = found.next().ok_or(Error::Unauthenticated)?.1;
+    // Two of a name: one was planted by a neighbouring site.
+    if found.next().is_some() { Err(Error::Unauthenticated) } else { Ok(Shown::Cookie(value)) }
+}
+
+/// The prefix makes browsers refuse the cookie from anywhere but this very host, over TLS.
+fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { "__Host-ostiary" } else { "ostiary" }
+}
+
+/// Whether a browser says that the request comes from our own pages. One that says nothing has
+/// no cookie of ours to send on behalf of others.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|it: &header::HeaderValue| it.to_str().ok());
+    if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
+        return site == "same-origin";
+    }
+    let Some((origin, host)) = text(header::ORIGIN).zip(text(header::HOST)) else { return false };
+    let authority = origin.split_once("://").map(|it| it.1);
+    authority.is_some_and(|it| it.eq_ignore_ascii_case(host))
+}
+
+/// Whether a browser says that another site made it send this.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|it| it != "same-origin" && it != "none")
+}
+
+/// What signs in at the first start.
+pub(crate) async fn has_admins(tx: &mut Tx) -> Result<bool, db::DbError> {
+    store::has_admins(tx).await
+}

@@ -1,0 +1,88 @@
+//! Tables `admin_tokens` and `sessions`. They belong to the installation, not to a workspace, and
+//! the data plane reads neither.
+
+use chrono::{DateTime, Utc};
+use db::{DbError, Tx, sql};
+use domain::Stamp;
+use uuid::Uuid;
+
+#[derive(sqlx::FromRow)]
+pub(super) struct AdminRow {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) hash: Vec<u8>,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct SessionRow {
+    pub(super) id: Uuid,
+    pub(super) admin_token_id: Uuid,
+    pub(super) name: String,
+    pub(super) hash: Vec<u8>,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+pub(super) async fn has_admins(tx: &mut Tx) -> Result<bool, DbError> {
+    let found: Vec<(Uuid,)> = tx.all(sql("SELECT id FROM admin_tokens LIMIT 1")).await?;
+    Ok(!found.is_empty())
+}
+
+pub(super) async fn insert_admin(
+    tx: &mut Tx,
+    stamp: Stamp,
+    name: &str,
+    hash: &[u8],
+) -> Result<(), DbError> {
+    tx.execute(
+        sql("INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(stamp.id)
+            .bind(name)
+            .bind(hash)
+            .bind(stamp.at),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find_admin(tx: &mut Tx, hash: &[u8]) -> Result<Option<AdminRow>, DbError> {
+    tx.optional(sql("SELECT id, name, hash FROM admin_tokens WHERE hash = $1").bind(hash)).await
+}
+
+pub(super) async fn insert_session(
+    tx: &mut Tx,
+    stamp: Stamp,
+    admin: Uuid,
+    (hash, expires_at): (&[u8], DateTime<Utc>),
+) -> Result<(), DbError> {
+    tx.execute(
+        sql("INSERT INTO sessions (id, admin_token_id, hash, expires_at, created_at)
+             VALUES ($1, $2, $3, $4, $5)")
+        .bind(stamp.id)
+        .bind(admin)
+        .bind(hash)
+        .bind(expires_at)
+        .bind(stamp.at),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find_session(tx: &mut Tx, hash: &[u8]) -> Result<Option<SessionRow>, DbError> {
+    tx.optional(
+        sql("SELECT s.id, s.admin_token_id, t.name, s.hash, s.expires_at
+             FROM sessions s JOIN admin_tokens t ON t.id = s.admin_token_id
+             WHERE s.hash = $1")
+        .bind(hash),
+    )
+    .await
+}
+
+pub(super) async fn delete_session(tx: &mut Tx, session: Uuid) -> Result<(), DbError> {
+    tx.execute(sql("DELETE FROM sessions WHERE id = $1").bind(session)).await?;
+    Ok(())
+}
+
+pub(super) async fn delete_expired(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(sql("DELETE FROM sessions WHERE expires_at <= $1").bind(now)).await?;
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! Rows become what the data plane reads.
+//!
+//! Compiling a policy is the costly part, so a gateway whose rows have not moved is taken over
+//! from the build before. What a policy has decided holds for the teams that a person was in, so
+//! the teams of everyone who acts on a gateway count among its rows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use domain::{
+    App, AppId, Assignment, AssignmentId, Config, Connection, ConnectionId, Durability, Gateway,
+    GatewayId, Identity, IdentityId, Name, Policy, Provisioned, RuleDef, RuleId, Scheme, Server,
+    ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace,
+    WorkspaceId,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::store::{
+    AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, Rows, RuleRow, ServerRow, SwitchRow,
+    WorkspaceRow,
+};
+use crate::assignments::ProvisionText;
+use crate::rules::ActionText;
+use crate::servers::{EraText, TransportText};
+use crate::switches;
+
+/// What a build leaves for the next one.
+#[derive(Default)]
+pub(super) struct Memo(HashMap<Uuid, (Source, Arc<Gateway>)>);
+
+/// Why stored rows do not make a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    #[error("the {table} row {id} does not hold what it should: {why}")]
+    Row { table: &'static str, id: Uuid, why: String },
+    #[error("the grants of gateway `{gateway}` do not compile")]
+    Policy { gateway: Name, source: domain::PolicyError },
+}
+
+/// Builds the configuration of all workspaces.
+pub(super) fn config(rows: Rows, earlier: &Memo) -> Result<(Config, Memo), BuildError> {
+    let mut workspaces = workspaces(&rows)?;
+    let mut memo = Memo::default();
+    let parts = Parts::of(&rows);
+    for row in &rows.gateways {
+        let Some(workspace) = workspaces.get_mut(&row.workspace_id) else { continue };
+        let source = parts.source(row, workspace);
+        let gateway = match earlier.0.get(&row.id) {
+            Some((known, gateway)) if *known == source => Arc::clone(gateway),
+            _ => Arc::new(gateway(&source, workspace)?),
+        };
+        workspace.gateways.insert(gateway.name.clone(), Arc::clone(&gateway));
+        memo.0.insert(row.id, (source, gateway));
+    }
+    let mut tokens = HashMap::new();
+    for row in &rows.tokens {
+        let Some(workspace) = workspaces.get(&row.workspace_id) else { continue };
+        let hash = TokenHash::try_from(row.hash.as_slice())
+            .map_err(|_| broken("tokens", row.id, "the hash is not 32 bytes"))?;
+        let token = Token {
+            id: TokenId(row.id),
+            workspace: workspace.name.clone(),
+            app: AppId(row.app_id),
+            expires_at: row.expires_at,
+        };
+        tokens.insert(hash, token);
+    }
+    let workspaces = workspaces.into_values().map(|it| (it.name.clone(), Arc::new(it))).collect();
+    Ok((Config { workspaces, tokens }, memo))
+}
+
+/// Builds the switches.
+pub(super) fn switches(rows: Vec<SwitchRow>) -> Result<Switches, BuildError> {
+    let mut off = Vec::with_capacity(rows.len());
+    for row in rows {
+        let target = switches::target(&row.kind, row.target_id, &row.tool)
+            .ok_or_else(|| broken("switches", row.target_id, "no such kind"))?;
+        let reason = row.reason.map(String::into_boxed_str);
+        off.push((target, Switch { until: row.until, reason }));
+    }
+    Ok(Switches::new(off))
+}
+
+/// All rows that a gateway is made of. Equal sources make equal gateways.
+#[derive(PartialEq)]
+struct Source {
+    gateway: GatewayRow,
+    teams: BTreeSet<TeamId>,
+    assignments: Vec<AssignmentRow>,
+    servers: Vec<ServerRow>,
+    rules: Vec<RuleRow>,
+    connections: Vec<ConnectionRow>,
+    choices: Vec<ChoiceRow>,
+    people: BTreeMap<UserId, BTreeSet<TeamId>>,
+}
+
+/// Rows by what they belong to.
+struct Parts<'a> {
+    grants: HashMap<Uuid, BTreeSet<TeamId>>,
+    assignments: HashMap<Uuid, Vec<&'a AssignmentRow>>,
+    servers: HashMap<Uuid, &'a ServerRow>,
+    rules: HashMap<Uuid, Vec<&'a RuleRow>>,
+    connections: HashMap<Uuid, Vec<&'a ConnectionRow>>,
+    choices: HashMap<Uuid, Vec<&'a ChoiceRow>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(rows: &'a Rows) -> Self {
+        let mut grants: HashMap<Uuid, BTreeSet<TeamId>> = HashMap::new();
+        for row in &rows.grants {
+            grants.entry(row.gateway_id).or_default().insert(TeamId(row.team_id));
+        }
+        Self {
+            grants,
+            assignments: grouped(&rows.assignments, |it| it.gateway_id),
+            servers: rows.servers.iter().map(|it| (it.id, it)).collect(),
+            rules: grouped(&rows.rules, |it| it.gateway_id),
+            connections: grouped(&rows.connections, |it| it.gateway_id),
+            choices: grouped(&rows.choices, |it| it.connection_id),
+        }
+    }
+
+    fn source(&self, gateway: &GatewayRow, workspace: &Workspace) -> Source {
+        let assignments: Vec<AssignmentRow> = self.of_gateway(&self.assignments, gateway);
+        let connections: Vec<ConnectionRow> = self.of_gateway(&self.connections, gateway);
+        let servers = assignments.iter().filter_map(|it| self.servers.get(&it.server_id));
+        let choices = connections.iter().filter_map(|it| self.choices.get(&it.id)).flatten();
+        let owners = connections.iter().filter_map(|it| workspace.apps.get(&AppId(it.app_id)));
+        let people = connections.iter().map(|it| UserId(it.user_id));
+        let people = people.chain(owners.map(|it| it.owner));
+        let teams = |id: UserId| workspace.users.get(&id).map(|it| it.teams.clone());
+        Source {
+            gateway: gateway.clone(),
+            teams: self.grants.get(&gateway.id).cloned().unwrap_or_default(),
+            servers: servers.map(|it| (*it).clone()).collect(),
+            rules: self.of_gateway(&self.rules, gateway),
+            choices: choices.map(|it| (*it).clone()).collect(),
+            people: people.map(|id| (id, teams(id).unwrap_or_default())).collect(),
+            assignments,
+            connections,
+        }
+    }
+
+    fn of_gateway<T: Clone>(&self, all: &HashMap<Uuid, Vec<&T>>, gateway: &GatewayRow) -> Vec<T> {
+        all.get(&gateway.id).into_iter().flatten().map(|it| (*it).clone()).collect()
+    }
+}
+
+fn grouped<T>(rows: &[T], key: impl Fn(&T) -> Uuid) -> HashMap<Uuid, Vec<&T>> {
+    let mut groups: HashMap<Uuid, Vec<&T>> = HashMap::new();
+    for row in rows {
+        groups.entry(key(row)).or_default().push(row);
+    }
+    groups
+}
+
+/// Workspaces by id, with everything but their gateways.
+fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
+    let mut all = HashMap::new();
+    for row in &rows.workspaces {
+        all.insert(row.id, workspace(row)?);
+    }
+    for row in &rows.users {
+        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
+        let id = UserId(row.id);
+        let user = User { id, name: name("users", row.id, &row.name)?, teams: BTreeSet::new() };
+        workspace.users.insert(id, user);
+    }
+    for row in &rows.members {
+        let users = all.get_mut(&row.workspace_id).map(|it| &mut it.users);
+        if let Some(user) = users.and_then(|it| it.get_mut(&UserId(row.user_id))) {
+            user.teams.insert(TeamId(row.team_id));
+        }
+    }
+    for row in &rows.apps {
+        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
+        let id = AppId(row.id);
+        let app = App { id, name: name("apps", row.id, &row.name)?, owner: UserId(row.owner_id) };
+        workspace.apps.insert(id, app);
+    }
+    for row in &rows.servers {
+        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
+        workspace.servers.insert(ServerId(row.id), Arc::new(server(row)?));
+    }
+    for row in &rows.identities {
+        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
+        let id = IdentityId(row.id);
+        let identity = Identity {
+            id,
+            name: name("identities", row.id, &row.name)?,
+            server: ServerId(row.server_id),
+            owner: row.owner_id.map(UserId),
+            sealed: row.sealed.clone(),
+        };
+        workspace.identities.insert(id, identity);
+    }
+    Ok(all)
+}
+
+fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
+    Ok(Workspace {
+        id: WorkspaceId(row.id),
+        name: name("workspaces", row.id, &row.name)?,
+        durability: match row.durability.as_str() {
+            "written" => Durability::Written,
+            "synced" => Durability::Synced,
+            _ => return Err(broken("workspaces", row.id, "no such durability")),
+        },
+        users: HashMap::new(),
+        apps: HashMap::new(),
+        servers: HashMap::new(),
+        identities: HashMap::new(),
+        gateways: HashMap::new(),
+    })
+}
+
+fn server(row: &ServerRow) -> Result<Server, BuildError> {
+    let transport: TransportText = parsed("servers", row.id, &row.transport)?;
+    let era: EraText = parsed("servers", row.id, &Value::from(row.era.as_str()))?;
+    Ok(Server {
+        id: ServerId(row.id),
+        name: name("servers", row.id, &row.name)?,
+        transport: transport.into(),
+        era: era.into(),
+    })
+}
+
+fn gateway(source: &Source, workspace: &Workspace) -> Result<Gateway, BuildError> {
+    let id = GatewayId(source.gateway.id);
+    let own_name = name("gateways", id.0, &source.gateway.name)?;
+    let mut assignments = Vec::new();
+    for row in &source.assignments {
+        assignments.push(Arc::new(assignment(row, workspace)?));
+    }
+    let provisioned: Vec<Provisioned> = assignments.iter().map(|it| Provisioned::of(it)).collect();
+    let policy = Policy::compile(id, &source.teams, &provisioned)
+        .map_err(|source| BuildError::Policy { gateway: own_name.clone(), source })?;
+    let mut connections = HashMap::new();
+    for row in &source.connections {
+        let chosen = source.choices.iter().filter(|it| it.connection_id == row.id);
+        let connection = Connection {
+            id: ConnectionId(row.id),
+            app: AppId(row.app_id),
+            user: UserId(row.user_id),
+            identities: chosen
+                .map(|it| (ServerId(it.server_id), IdentityId(it.identity_id)))
+                .collect(),
+        };
+        connections.insert(connection.app, connection);
+    }
+    let rules = source.rules.iter().map(rule).collect::<Result<_, _>>()?;
+    let teams = source.teams.clone();
+    Ok(Gateway { id, name: own_name, assignments, teams, connections, rules, policy })
+}
+
+fn assignment(row: &AssignmentRow, workspace: &Workspace) -> Result<Assignment, BuildError> {
+    let server = workspace
+        .servers
+        .get(&ServerId(row.server_id))
+        .ok_or_else(|| broken("assignments", row.id, "no such server"))?;
+    let exposed = |json: &Value| -> Result<_, BuildError> {
+        Ok(parsed::<ProvisionText>("assignments", row.id, json)?.into())
+    };
+    Ok(Assignment {
+        id: AssignmentId(row.id),
+        alias: name("assignments", row.id, &row.alias)?,
+        server: Arc::clone(server),
+        scheme: match (row.scheme.as_str(), row.identity_id) {
+            ("open", None) => Scheme::Open,
+            ("own", None) => Scheme::Own,
+            ("shared", Some(id)) => Scheme::Shared(IdentityId(id)),
+            _ => return Err(broken("assignments", row.id, "scheme and identity do not agree")),
+        },
+        tools: exposed(&row.tools)?,
+        prompts: exposed(&row.prompts)?,
+        resources: exposed(&row.resources)?,
+    })
+}
+
+fn rule(row: &RuleRow) -> Result<RuleDef, BuildError> {
+    let action: ActionText = parsed("rules", row.id, &row.action)?;
+    Ok(RuleDef {
+        id: RuleId(row.id),
+        name: name("rules", row.id, &row.name)?,
+        pattern: row.pattern.clone(),
+        on_request: row.on_request,
+        on_response: row.on_response,
+        tools: row.tools.as_ref().map(|it| parsed("rules", row.id, it)).transpose()?,
+        action: action.into(),
+        observe_only: row.observe_only,
+    })
+}
+
+fn name(table: &'static str, id: Uuid, text: &str) -> Result<Name, BuildError> {
+    text.parse().map_err(|error: domain::InvalidName| broken(table, id, error))
+}
+
+fn parsed<T: DeserializeOwned>(
+    table: &'static str,
+    id: Uuid,
+    json: &Value,
+) -> Result<T, BuildError> {
+    T::deserialize(json).map_err(|error| broken(table, id, error))
+}
+
+fn broken(table: &'static str, id: Uuid, why: impl ToString) -> BuildError {
+    BuildError::Row { table, id, why: why.to_string() }
+}

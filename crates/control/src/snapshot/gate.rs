@@ -1,0 +1,208 @@
+//! The gate: zero-stale without a cache.
+//!
+//! Where this process is the only writer, the published snapshot is the truth and the answer is
+//! immediate. Elsewhere each question joins the next read of the epoch: one read is in flight at
+//! most, and it answers all who asked before it began. A moved epoch means the snapshot is loaded
+//! before anyone is answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::{Db, DbError, Epochs};
+use domain::ports::{Answer, Gate, GateClosed};
+use domain::{Clock, Snapshot};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::error::Elapsed;
+use tokio_util::sync::CancellationToken;
+
+use super::{LoadError, Publisher};
+
+/// The gate of this replica.
+pub(crate) struct StoreGate {
+    publisher: Arc<Publisher>,
+    db: Db,
+    clock: Arc<dyn Clock>,
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+/// A reply that took longer says how things were, not how they are.
+const FRESH: Duration = Duration::from_millis(50);
+
+/// A question waits for the read under way and then for its own: two of these at most.
+const READ_LIMIT: Duration = Duration::from_secs(1);
+
+/// A load that takes longer than this is given up and begun again.
+const LOAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often an answer that went stale on its way is asked for again.
+const TRIES: usize = 4;
+
+type Question = oneshot::Sender<Result<Proved, GateClosed>>;
+
+#[derive(Default)]
+struct Waiting {
+    asked: Vec<Question>,
+    is_closed: bool,
+}
+
+/// What the database said, and when the question was put.
+struct Read {
+    epochs: Epochs,
+    started: Duration,
+}
+
+/// A snapshot that was current at some moment after `as_of`.
+#[derive(Clone)]
+struct Proved {
+    snapshot: Arc<Snapshot>,
+    as_of: Duration,
+}
+
+impl StoreGate {
+    pub(crate) fn new(publisher: Arc<Publisher>, db: Db, clock: Arc<dyn Clock>) -> Self {
+        Self { publisher, db, clock, waiting: Mutex::default(), wake: Notify::new() }
+    }
+
+    /// Answers questions until `stop`, then refuses them.
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.wake.notified() => {}
+            }
+            let asked = self.asked();
+            if !asked.is_empty() {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = self.answer(asked) => {}
+                }
+            }
+        }
+        let mut waiting = self.waiting.lock();
+        waiting.is_closed = true;
+        waiting.asked.clear();
+    }
+
+    /// Loads what is in the database now, whatever has been published.
+    pub(crate) async fn load(&self) -> Result<(), LoadError> {
+        let doubts = self.publisher.doubts();
+        let mut tx = self.db.read().await?;
+        let published = self.publisher.prepare(&mut tx).await?;
+        // Ending a transaction that only read cannot change what it has read.
+        drop(tx.rollback().await);
+        self.publisher.publish(published);
+        self.publisher.settle(doubts);
+        Ok(())
+    }
+
+    /// Nobody is answered but on the word of a fresh read, however long a load has taken.
+    async fn answer(&self, mut asked: Vec<Question>) {
+        loop {
+            let newest = self.publisher.newest();
+            let read = match tokio::time::timeout(READ_LIMIT, self.fresh_read()).await {
+                Ok(Ok(read)) => read,
+                Ok(Err(error)) => return refuse(asked, &error),
+                Err(_) => return refuse(asked, "the epoch could not be read in time"),
+            };
+            if read.epochs.epoch < newest.epochs.epoch {
+                // A fail-over to a copy that was behind (H174).
+                return refuse(asked, "the database is behind what has been seen of it");
+            }
+            let newest = self.publisher.newest();
+            if read.epochs.epoch <= newest.epochs.epoch && !self.publisher.is_in_doubt() {
+                let answer = Proved { snapshot: Arc::clone(&newest.snapshot), as_of: read.started };
+                return tell(asked, &Ok(answer));
+            }
+            match self.load_while_asked(&mut asked).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return refuse(asked, &error),
+                Err(_) => return refuse(asked, "the configuration could not be loaded in time"),
+            }
+        }
+    }
+
+    /// Loads, and meanwhile refuses those who have waited long enough.
+    async fn load_while_asked(
+        &self,
+        asked: &mut Vec<Question>,
+    ) -> Result<Result<(), LoadError>, Elapsed> {
+        let mut loading = std::pin::pin!(tokio::time::timeout(LOAD_LIMIT, self.load()));
+        loop {
+            tokio::select! {
+                loaded = &mut loading => return loaded,
+                () = tokio::time::sleep(READ_LIMIT) => {
+                    let late = std::mem::replace(asked, self.asked());
+                    refuse(late, "the configuration is still loading");
+                }
+            }
+        }
+    }
+
+    async fn fresh_read(&self) -> Result<Read, DbError> {
+        loop {
+            let started = self.clock.elapsed();
+            let epochs = self.db.epoch().await?;
+            if self.is_fresh(started) {
+                return Ok(Read { epochs, started });
+            }
+        }
+    }
+
+    fn is_fresh(&self, as_of: Duration) -> bool {
+        self.clock.elapsed().saturating_sub(as_of) <= FRESH
+    }
+
+    fn asked(&self) -> Vec<Question> {
+        std::mem::take(&mut self.waiting.lock().asked)
+    }
+
+    fn ask(&self) -> Option<oneshot::Receiver<Result<Proved, GateClosed>>> {
+        let (tell, told) = oneshot::channel();
+        let mut waiting = self.waiting.lock();
+        if waiting.is_closed {
+            return None;
+        }
+        waiting.asked.push(tell);
+        drop(waiting);
+        self.wake.notify_one();
+        Some(told)
+    }
+}
+
+fn refuse(asked: Vec<Question>, why: &(impl fmt::Display + ?Sized)) {
+    tracing::warn!(error = %why, calls = asked.len(), "Refused calls at the gate");
+    tell(asked, &Err(GateClosed));
+}
+
+/// Those who no longer listen have gone of their own accord.
+fn tell(asked: Vec<Question>, answer: &Result<Proved, GateClosed>) {
+    for it in asked {
+        drop(it.send(answer.clone()));
+    }
+}
+
+impl Gate for StoreGate {
+    fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.publisher.newest.load().snapshot)
+    }
+
+    fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>> {
+        if self.db.is_exclusive() && !self.publisher.is_in_doubt() {
+            return Box::pin(std::future::ready(Ok(self.latest())));
+        }
+        Box::pin(async move {
+            for _ in 0..TRIES {
+                let told = self.ask().ok_or(GateClosed)?;
+                let proved = told.await.unwrap_or(Err(GateClosed))?;
+                // The answer may have lain for a while until this task was run again.
+                if self.is_fresh(proved.as_of) {
+                    return Ok(proved.snapshot);
+                }
+            }
+            Err(GateClosed)
+        })
+    }
+}

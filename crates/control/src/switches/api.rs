@@ -1,0 +1,186 @@
+//! `/cutoffs` and `/restores`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::resolve::{self, KindText};
+use super::store::Listed;
+use crate::App;
+use crate::api::{Done, Error, InWorkspace, Json, Problem, Touched};
+use crate::change::{Change, Committed};
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_cutoffs, create_cutoff))
+        .routes(routes!(create_restore))
+}
+
+/// Something to turn off at once.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewCutoff {
+    kind: KindText,
+    /// A name or an id; for an assignment `gateway/alias`, for a connection `app/gateway`, for a
+    /// tool `server/tool`.
+    name: String,
+    /// When it turns on again by itself; never where absent.
+    #[schema(minimum = 1, maximum = 31_622_400)]
+    seconds: Option<u64>,
+    /// Shown to whoever is stopped by it.
+    reason: Option<String>,
+}
+
+/// Something to turn on again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewRestore {
+    kind: KindText,
+    name: String,
+}
+
+/// Something that is off.
+#[derive(Serialize, ToSchema)]
+struct CutoffBody {
+    kind: String,
+    id: Uuid,
+    /// As one would name it in a request.
+    name: String,
+    since: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+    reason: Option<String>,
+}
+
+/// All that is off.
+#[derive(Serialize, ToSchema)]
+struct Cutoffs {
+    items: Vec<CutoffBody>,
+}
+
+/// A change that holds everywhere.
+#[derive(Serialize, ToSchema)]
+struct Held {
+    kind: KindText,
+    name: String,
+    until: Option<DateTime<Utc>>,
+    /// How many replicas there are.
+    replicas: usize,
+    /// How many of them have confirmed that nothing more passes.
+    acknowledged: usize,
+    /// Calls and streams that were ended.
+    ended: usize,
+    elapsed_ms: f64,
+}
+
+const LONGEST: u64 = 366 * 24 * 60 * 60;
+const REASON_CHARS: usize = 500;
+
+/// Everything that is off.
+#[utoipa::path(
+    get,
+    path = "/cutoffs",
+    responses((status = 200, body = Cutoffs), (status = "4XX", body = Problem)),
+    tag = "cutoffs",
+)]
+async fn list_cutoffs(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+) -> Result<Json<Cutoffs>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = super::list(&mut tx, workspace.id).await?;
+    let now = app.clock.now();
+    let in_force = found.into_iter().filter(|it| it.until.is_none_or(|until| now < until));
+    Ok(Json(Cutoffs { items: in_force.map(Into::into).collect() }))
+}
+
+/// Turn something off. Returns when no more calls pass, anywhere.
+#[utoipa::path(
+    post,
+    path = "/cutoffs",
+    request_body = NewCutoff,
+    responses((status = 200, body = Held), (status = "4XX", body = Problem)),
+    tag = "cutoffs",
+)]
+async fn create_cutoff(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(new): Json<NewCutoff>,
+) -> Result<Done<Held>, Error> {
+    let limit = new.seconds.map(limit).transpose()?;
+    let reason = new.reason.map(checked).transpose()?;
+    let mut change = Change::begin_switch(&app).await?;
+    let target = resolve::target(&mut change, workspace.id, new.kind, &new.name).await?;
+    let touched = Touched::new(target.noun(), super::columns(&target).0, &new.name);
+    let until = limit.map(|it| change.now() + it);
+    super::turn_off(&mut change, workspace.id, target, until, reason).await?;
+    let committed = change.commit().await?;
+    Ok(Done::other(StatusCode::OK, touched, Held::of(new.kind, new.name, until, committed)))
+}
+
+/// Turn something on again.
+#[utoipa::path(
+    post,
+    path = "/restores",
+    request_body = NewRestore,
+    responses((status = 200, body = Held), (status = "4XX", body = Problem)),
+    tag = "cutoffs",
+)]
+async fn create_restore(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(new): Json<NewRestore>,
+) -> Result<Done<Held>, Error> {
+    let mut change = Change::begin_switch(&app).await?;
+    let target = resolve::target(&mut change, workspace.id, new.kind, &new.name).await?;
+    let touched = Touched::new(target.noun(), super::columns(&target).0, &new.name);
+    super::turn_on(&mut change, workspace.id, &target).await?;
+    let committed = change.commit().await?;
+    Ok(Done::other(StatusCode::OK, touched, Held::of(new.kind, new.name, None, committed)))
+}
+
+fn limit(seconds: u64) -> Result<Duration, Error> {
+    if (1..=LONGEST).contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err(Error::Invalid(format!("`seconds` must be 1 to {LONGEST}")))
+    }
+}
+
+fn checked(reason: String) -> Result<String, Error> {
+    let fits = reason.chars().count() <= REASON_CHARS;
+    if fits && !reason.chars().any(char::is_control) {
+        Ok(reason)
+    } else {
+        Err(Error::Invalid(format!("say the reason in one line of {REASON_CHARS} characters")))
+    }
+}
+
+impl Held {
+    fn of(kind: KindText, name: String, until: Option<DateTime<Utc>>, it: Committed) -> Self {
+        Self {
+            kind,
+            name,
+            until,
+            replicas: 1,
+            acknowledged: usize::from(it.is_acknowledged),
+            ended: it.ended,
+            elapsed_ms: it.elapsed.as_secs_f64() * 1000.0,
+        }
+    }
+}
+
+impl From<Listed> for CutoffBody {
+    fn from(row: Listed) -> Self {
+        let Listed { kind, target_id, name, since, until, reason, .. } = row;
+        let name = name.unwrap_or_else(|| target_id.to_string());
+        Self { kind, id: target_id, name, since, until, reason }
+    }
+}

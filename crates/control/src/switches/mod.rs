@@ -1,0 +1,153 @@
+//! What is off: cut-offs.
+//!
+//! Everything is on unless a row here says otherwise; `enabled` anywhere in the API is a view of
+//! these rows, so setting it and cutting off are one operation. Turning something off returns
+//! when the data plane has confirmed that nothing more passes. A cut-off with a limit ends by
+//! itself: whoever reads the row compares its time with the clock.
+
+mod api;
+mod resolve;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::{
+    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, ServerId, Target, UserId, WorkspaceId,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub(crate) use api::routes;
+
+use crate::api::Error;
+use crate::change::Change;
+
+/// Since when, until when and why something is off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Off {
+    since: DateTime<Utc>,
+    /// When it turns on again by itself.
+    until: Option<DateTime<Utc>>,
+    reason: Option<String>,
+}
+
+/// The columns `off_since`, `off_until` and `off_reason` of a joined row.
+#[derive(sqlx::FromRow)]
+pub(crate) struct OffColumns {
+    off_since: Option<DateTime<Utc>>,
+    off_until: Option<DateTime<Utc>>,
+    off_reason: Option<String>,
+}
+
+impl From<OffColumns> for Option<Off> {
+    fn from(row: OffColumns) -> Self {
+        let OffColumns { off_since, off_until, off_reason } = row;
+        off_since.map(|since| Off { since, until: off_until, reason: off_reason })
+    }
+}
+
+impl Off {
+    /// Whether it is in force at `now`.
+    pub(crate) fn holds(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// Whether it ends by itself.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+/// Turns a target off once the change is committed. Replaces what has turned it off before.
+pub(crate) async fn turn_off(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: Target,
+    until: Option<DateTime<Utc>>,
+    reason: Option<String>,
+) -> Result<Off, Error> {
+    let off = Off { since: change.now(), until, reason };
+    store::insert(change, workspace, &target, &off).await?;
+    change.ends(target);
+    Ok(off)
+}
+
+/// Turns a target on again.
+pub(crate) async fn turn_on(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: &Target,
+) -> Result<(), Error> {
+    store::delete(change, workspace, target).await?;
+    Ok(())
+}
+
+/// What `enabled` in a patch or a file means. What is off already stays off as it is.
+pub(crate) async fn set_enabled(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: Target,
+    enabled: Option<bool>,
+) -> Result<(), Error> {
+    match enabled {
+        None => Ok(()),
+        Some(true) => turn_on(change, workspace, &target).await,
+        Some(false) => {
+            let now = change.now();
+            let known = store::find(change, workspace, &target).await?;
+            if known.is_some_and(|it| it.holds(now) && !it.is_limited()) {
+                return Ok(());
+            }
+            turn_off(change, workspace, target, None, None).await?;
+            Ok(())
+        }
+    }
+}
+
+/// For a target that is about to be deleted: what depends on it ends, and its switches go.
+pub(crate) async fn forget(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: Target,
+) -> Result<(), Error> {
+    store::forget(change, workspace, &target).await?;
+    change.ends(target);
+    Ok(())
+}
+
+/// The target that a row means; `None` where there is no such kind.
+pub(crate) fn target(kind: &str, id: Uuid, tool: &str) -> Option<Target> {
+    Some(match kind {
+        "app" => Target::App(AppId(id)),
+        "assignment" => Target::Assignment(AssignmentId(id)),
+        "connection" => Target::Connection(ConnectionId(id)),
+        "gateway" => Target::Gateway(GatewayId(id)),
+        "identity" => Target::Identity(IdentityId(id)),
+        "server" => Target::Server(ServerId(id)),
+        "tool" => Target::Tool(ServerId(id), tool.into()),
+        "user" => Target::User(UserId(id)),
+        _ => return None,
+    })
+}
+
+/// Everything that is off in a workspace, whether or not its time has passed.
+pub(crate) async fn list(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<store::Listed>, Error> {
+    Ok(store::list(tx, workspace).await?)
+}
+
+/// The columns of a target.
+fn columns(target: &Target) -> (Uuid, &str) {
+    match target {
+        Target::App(id) => (id.0, ""),
+        Target::Assignment(id) => (id.0, ""),
+        Target::Connection(id) => (id.0, ""),
+        Target::Gateway(id) => (id.0, ""),
+        Target::Identity(id) => (id.0, ""),
+        Target::Server(id) => (id.0, ""),
+        Target::Tool(id, tool) => (id.0, tool),
+        Target::User(id) => (id.0, ""),
+    }
+}

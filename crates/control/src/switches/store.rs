@@ -1,0 +1,140 @@
+//! Table `switches`.
+
+use chrono::{DateTime, Utc};
+use db::{DbError, Tx, sql};
+use domain::{Target, WorkspaceId};
+use uuid::Uuid;
+
+use super::{Off, columns};
+use crate::change::Change;
+
+/// A row with the name of its target, which is absent where the target is gone.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Listed {
+    pub(crate) kind: String,
+    pub(crate) target_id: Uuid,
+
+    pub(crate) name: Option<String>,
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) until: Option<DateTime<Utc>>,
+    pub(crate) reason: Option<String>,
+}
+
+pub(super) async fn insert(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: &Target,
+    off: &Off,
+) -> Result<(), DbError> {
+    let (id, tool) = columns(target);
+    change
+        .execute(
+            sql("INSERT INTO switches (workspace_id, kind, target_id, tool, until, reason, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 ON CONFLICT (workspace_id, kind, target_id, tool) DO UPDATE
+                 SET until = excluded.until, reason = excluded.reason,
+                     created_at = excluded.created_at")
+            .bind(workspace.0)
+            .bind(target.noun())
+            .bind(id)
+            .bind(tool)
+            .bind(off.until)
+            .bind(off.reason.clone())
+            .bind(off.since),
+        )
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    target: &Target,
+) -> Result<Option<Off>, DbError> {
+    let (id, tool) = columns(target);
+    let row: Option<Row> = tx
+        .optional(
+            sql("SELECT created_at, until, reason FROM switches
+                 WHERE workspace_id = $1 AND kind = $2 AND target_id = $3 AND tool = $4")
+            .bind(workspace.0)
+            .bind(target.noun())
+            .bind(id)
+            .bind(tool),
+        )
+        .await?;
+    Ok(row.map(|Row { created_at, until, reason }| Off { since: created_at, until, reason }))
+}
+
+pub(super) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: &Target,
+) -> Result<u64, DbError> {
+    let (id, tool) = columns(target);
+    change
+        .execute(
+            sql("DELETE FROM switches
+                 WHERE workspace_id = $1 AND kind = $2 AND target_id = $3 AND tool = $4")
+            .bind(workspace.0)
+            .bind(target.noun())
+            .bind(id)
+            .bind(tool),
+        )
+        .await
+}
+
+/// With the switches of its tools, where it is a server.
+pub(super) async fn forget(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: &Target,
+) -> Result<u64, DbError> {
+    let (id, _) = columns(target);
+    change
+        .execute(
+            sql("DELETE FROM switches WHERE workspace_id = $1 AND target_id = $2")
+                .bind(workspace.0)
+                .bind(id),
+        )
+        .await
+}
+
+/// By kind and name.
+pub(super) async fn list(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Listed>, DbError> {
+    tx.all(
+        sql("SELECT kind, target_id, created_at AS since, until, reason,
+               CASE kind
+                 WHEN 'app' THEN (SELECT name FROM apps t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'assignment' THEN (SELECT g.name || '/' || t.alias
+                   FROM assignments t JOIN gateways g
+                     ON g.workspace_id = t.workspace_id AND g.id = t.gateway_id
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'connection' THEN (SELECT a.name || '/' || g.name
+                   FROM connections t
+                   JOIN apps a ON a.workspace_id = t.workspace_id AND a.id = t.app_id
+                   JOIN gateways g ON g.workspace_id = t.workspace_id AND g.id = t.gateway_id
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'gateway' THEN (SELECT name FROM gateways t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'identity' THEN (SELECT name FROM identities t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'user' THEN (SELECT name FROM users t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'tool' THEN (SELECT name || '/' || s.tool FROM servers t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 ELSE (SELECT name FROM servers t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+               END AS name
+             FROM switches s WHERE workspace_id = $1 ORDER BY kind, name, tool")
+        .bind(workspace.0),
+    )
+    .await
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    created_at: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+    reason: Option<String>,
+}

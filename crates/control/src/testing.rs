@@ -1,0 +1,254 @@
+//! Set-up for the tests of all slices: a control plane on each database, asked as clients ask.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use audit::{Log, Options, Signer};
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use chrono::{DateTime, TimeZone as _, Utc};
+use db::testing::Fresh;
+use domain::ports::{Answer, Traffic};
+use domain::{Clock, Snapshot, Target};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use uuid::Uuid;
+use vault::{MasterKey, Vault};
+
+use crate::{Control, ControlOptions};
+
+/// A control plane with an administrator.
+pub(crate) struct Api {
+    pub(crate) control: Control,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) traffic: Arc<TestTraffic>,
+    pub(crate) log: Log,
+    pub(crate) fresh: Fresh,
+    pub(crate) token: String,
+    router: axum::Router,
+    _log_folder: tempfile::TempDir,
+}
+
+/// What came back.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+/// Counts ids up from one and moves only when it is told to.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    ids: AtomicU64,
+    passed_ms: AtomicU64,
+}
+
+/// Remembers what it was told to stop, and what was in force then.
+#[derive(Default)]
+pub(crate) struct TestTraffic {
+    pub(crate) stopped: Mutex<Vec<Target>>,
+    pub(crate) seen: Mutex<Vec<Arc<Snapshot>>>,
+    gate: OnceLock<Arc<dyn domain::ports::Gate>>,
+}
+
+impl Api {
+    pub(crate) async fn on_each_database() -> Vec<Self> {
+        let mut all = Vec::new();
+        for fresh in db::testing::databases().await {
+            all.push(Self::on(fresh).await);
+        }
+        all
+    }
+
+    pub(crate) async fn on_sqlite() -> Self {
+        Self::on(db::testing::sqlite().await).await
+    }
+
+    pub(crate) async fn on(fresh: Fresh) -> Self {
+        let clock = Arc::<TestClock>::default();
+        let folder = log_folder();
+        let log = Log::open(
+            Options::new(folder.path()),
+            Signer::from_seed("test", &[7; 32]),
+            Arc::<TestClock>::clone(&clock),
+        )
+        .unwrap();
+        let control = Control::open(options(&fresh, &clock, &log)).await.unwrap();
+        let traffic = Arc::<TestTraffic>::default();
+        assert!(traffic.gate.set(control.gate()).is_ok());
+        control.set_traffic(Arc::<TestTraffic>::clone(&traffic));
+        let token = control.first_admin_token().unwrap().expose_text().unwrap().to_owned();
+        let router = control.router();
+        Self { control, clock, traffic, log, fresh, token, router, _log_folder: folder }
+    }
+
+    /// What is in the published configuration now.
+    pub(crate) async fn snapshot(&self) -> Arc<Snapshot> {
+        self.control.gate().current().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.ask(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str) -> Reply {
+        self.ask(Method::PUT, path, None).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    /// Asks as the administrator; paths that do not begin with `/` are in the workspace `default`.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address(path))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Reply { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// Makes something that a test takes for granted.
+    pub(crate) async fn given(&self, path: &str, body: Value) -> Value {
+        let reply = self.post(path, body.clone()).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{path} {body}: {}", reply.text);
+        reply.json()
+    }
+
+    /// Ann, in the team `dev`, owns the app `bot`, which is connected to the gateway `main`,
+    /// which has the server `jira`, with the identity `ann-jira` of her own.
+    pub(crate) async fn given_a_chain(&self) {
+        self.given("users", json!({"name": "ann"})).await;
+        self.given("teams", json!({"name": "dev", "members": ["ann"]})).await;
+        let transport = json!({"type": "http", "url": "https://jira.example/mcp"});
+        self.given("servers", json!({"name": "jira", "transport": transport})).await;
+        let headers = json!({"Authorization": "Bearer hunter2"});
+        let identity =
+            json!({"name": "ann-jira", "server": "jira", "owner": "ann", "headers": headers});
+        self.given("identities", identity).await;
+        self.given("gateways", json!({"name": "main", "teams": ["dev"]})).await;
+        let assignment = json!({"server": "jira", "scheme": "own"});
+        self.given("gateways/main/assignments", assignment).await;
+        let app = json!({"name": "bot", "owner": "ann", "purpose": "triage"});
+        self.given("apps", app).await;
+        let connection = json!({"gateway": "main", "identities": ["ann-jira"]});
+        self.given("apps/bot/connections", connection).await;
+    }
+}
+
+/// What a control plane on a database is made of.
+pub(crate) fn options(fresh: &Fresh, clock: &Arc<TestClock>, log: &Log) -> ControlOptions {
+    ControlOptions {
+        db: fresh.db.clone(),
+        vault: Arc::new(vault()),
+        log: log.clone(),
+        clock: Arc::<TestClock>::clone(clock),
+        allow_loopback: true,
+        is_secure: false,
+    }
+}
+
+/// The same vault each time.
+pub(crate) fn vault() -> Vault {
+    let key = "yLk0fX0eQe3v2jA6mF1nC9uTqWzR4sVbPdGhJ7xK5oY=";
+    Vault::new(MasterKey::from_base64(key).unwrap(), 1)
+}
+
+fn log_folder() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.unwrap()
+}
+
+fn address(path: &str) -> String {
+    if path.starts_with('/') {
+        format!("/api/v1{path}")
+    } else {
+        format!("/api/v1/workspaces/default/{path}")
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {:?}", self.text))
+    }
+
+    /// The status and the problem's code.
+    pub(crate) fn problem(&self) -> (u16, String) {
+        let body = self.json();
+        (self.status.as_u16(), body["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |it| it.to_str().unwrap())
+    }
+}
+
+impl TestClock {
+    pub(crate) fn advance(&self, by: Duration) {
+        let ms = u64::try_from(by.as_millis()).unwrap();
+        self.passed_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    fn passed(&self) -> Duration {
+        Duration::from_millis(self.passed_ms.load(Ordering::SeqCst))
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(2026, 1, 2, 3, 4, 5).unwrap() + self.passed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.passed()
+    }
+
+    fn id(&self) -> Uuid {
+        let n = 1 + self.ids.fetch_add(1, Ordering::SeqCst);
+        Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 + u128::from(n))
+    }
+}
+
+impl audit::Clock for TestClock {
+    fn now_ms(&self) -> i64 {
+        self.now().timestamp_millis()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.passed()
+    }
+}
+
+impl Traffic for TestTraffic {
+    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
+        if let Some(gate) = self.gate.get() {
+            self.seen.lock().push(gate.latest());
+        }
+        let count = targets.len();
+        self.stopped.lock().extend(targets);
+        Box::pin(std::future::ready(count))
+    }
+}

@@ -1,0 +1,92 @@
+//! People.
+
+mod api;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::{Name, Target, UserId, WorkspaceId};
+
+pub(crate) use api::{NewUser, routes};
+
+use crate::api::{Error, Ref, Which};
+use crate::change::Change;
+use crate::switches::{self, Off};
+use api::UserPatch;
+
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) id: UserId,
+    pub(crate) name: Name,
+    pub(crate) teams: Vec<Name>,
+    pub(crate) off: Option<Off>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+pub(crate) async fn list(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    which: Which<'_>,
+) -> Result<Vec<User>, Error> {
+    store::select(tx, workspace, which).await
+}
+
+pub(crate) async fn find(tx: &mut Tx, workspace: WorkspaceId, user: &Ref) -> Result<User, Error> {
+    let found = store::select(tx, workspace, Which::One(user)).await?.pop();
+    found.ok_or_else(|| user.not_found("user"))
+}
+
+pub(crate) async fn create(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    new: NewUser,
+) -> Result<User, Error> {
+    let stamp = change.stamp();
+    let user = User {
+        id: UserId(stamp.id),
+        name: new.name,
+        teams: Vec::new(),
+        off: None,
+        created_at: stamp.at,
+    };
+    store::insert(change, workspace, &user)
+        .await
+        .map_err(|error| Error::saving(error, "user", &user.name))?;
+    Ok(user)
+}
+
+pub(crate) async fn update(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    user: User,
+    patch: UserPatch,
+) -> Result<User, Error> {
+    if let Some(name) = patch.name.filter(|it| *it != user.name) {
+        store::rename(change, workspace, user.id, &name)
+            .await
+            .map_err(|error| Error::saving(error, "user", &name))?;
+    }
+    set_enabled(change, workspace, user.id, patch.enabled).await?;
+    find(change, workspace, &user.id.0.into()).await
+}
+
+pub(crate) async fn set_enabled(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    user: UserId,
+    enabled: Option<bool>,
+) -> Result<(), Error> {
+    switches::set_enabled(change, workspace, Target::User(user), enabled).await
+}
+
+/// Memberships go with the user; what the user owns stands in the way.
+async fn delete(change: &mut Change, workspace: WorkspaceId, user: &User) -> Result<(), Error> {
+    let by = store::uses(change, workspace, user.id).await?;
+    if !by.is_empty() {
+        return Err(Error::InUse { kind: "user", name: user.name.to_string(), by });
+    }
+    switches::forget(change, workspace, Target::User(user.id)).await?;
+    Ok(store::delete(change, workspace, user.id).await?)
+}

@@ -1,0 +1,161 @@
+//! `/workspaces`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::Name;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{DurabilityText, Workspace};
+use crate::App;
+use crate::api::{
+    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Problem, Shown, Touched, Which,
+};
+use crate::change::Change;
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list_workspaces, create_workspace)).routes(routes!(
+        show_workspace,
+        update_workspace,
+        delete_workspace
+    ))
+}
+
+/// A workspace to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewWorkspace {
+    #[schema(value_type = String)]
+    pub(crate) name: Name,
+    #[serde(default)]
+    pub(crate) durability: DurabilityText,
+}
+
+/// What to change of a workspace; what is absent stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorkspacePatch {
+    #[schema(value_type = Option<String>)]
+    pub(crate) name: Option<Name>,
+    pub(crate) durability: Option<DurabilityText>,
+}
+
+/// A tenant.
+#[derive(Serialize, ToSchema)]
+struct WorkspaceBody {
+    id: Uuid,
+    #[schema(value_type = String)]
+    name: Name,
+    durability: DurabilityText,
+    created_at: DateTime<Utc>,
+}
+
+impl WorkspaceBody {
+    fn of(workspace: Workspace) -> Self {
+        let Workspace { id, name, durability, created_at } = workspace;
+        Self { id: id.0, name, durability: durability.into(), created_at }
+    }
+}
+
+/// All workspaces, by name.
+#[utoipa::path(
+    get,
+    path = "/workspaces",
+    params(Paging),
+    responses((status = 200, body = Page<WorkspaceBody>), (status = "4XX", body = Problem)),
+    tag = "workspaces",
+)]
+async fn list_workspaces(
+    State(app): State<Arc<App>>,
+    paging: Paging,
+) -> Result<Json<Page<WorkspaceBody>>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = super::list(&mut tx, Which::Page(&paging)).await?;
+    Ok(Json(paging.answer(found, |it| it.name.to_string(), WorkspaceBody::of)))
+}
+
+/// Make a workspace.
+#[utoipa::path(
+    post,
+    path = "/workspaces",
+    request_body = NewWorkspace,
+    responses((status = 201, body = WorkspaceBody), (status = "4XX", body = Problem)),
+    tag = "workspaces",
+)]
+async fn create_workspace(
+    State(app): State<Arc<App>>,
+    Json(new): Json<NewWorkspace>,
+) -> Result<Done<WorkspaceBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let workspace = super::create(&mut change, new).await?;
+    change.commit().await?;
+    let touched = Touched::new("workspace", workspace.id.0, &workspace.name);
+    Ok(Done::created(touched, WorkspaceBody::of(workspace)))
+}
+
+/// One workspace.
+#[utoipa::path(
+    get,
+    path = "/workspaces/{workspace}",
+    responses((status = 200, body = WorkspaceBody), (status = "4XX", body = Problem)),
+    tag = "workspaces",
+)]
+async fn show_workspace(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+) -> Result<Shown<WorkspaceBody>, Error> {
+    let mut tx = app.db.read().await?;
+    let workspace = super::find(&mut tx, &workspace.reference()).await?;
+    Ok(Shown(WorkspaceBody::of(workspace)))
+}
+
+/// Change a workspace.
+#[utoipa::path(
+    patch,
+    path = "/workspaces/{workspace}",
+    request_body = WorkspacePatch,
+    responses((status = 200, body = WorkspaceBody), (status = "4XX", body = Problem)),
+    tag = "workspaces",
+)]
+async fn update_workspace(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    if_match: IfMatch,
+    Json(patch): Json<WorkspacePatch>,
+) -> Result<Done<WorkspaceBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let workspace = super::find(&mut change, &workspace.reference()).await?;
+    let before = WorkspaceBody::of(workspace.clone());
+    if_match.check(&before)?;
+    let workspace = super::update(&mut change, workspace, patch).await?;
+    change.commit().await?;
+    let touched = Touched::new("workspace", workspace.id.0, &workspace.name);
+    Ok(Done::changed(touched, &before, WorkspaceBody::of(workspace)))
+}
+
+/// Delete an empty workspace.
+#[utoipa::path(
+    delete,
+    path = "/workspaces/{workspace}",
+    responses((status = 204), (status = "4XX", body = Problem)),
+    tag = "workspaces",
+)]
+async fn delete_workspace(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    if_match: IfMatch,
+) -> Result<Done<WorkspaceBody>, Error> {
+    let mut change = Change::begin(&app).await?;
+    let workspace = super::find(&mut change, &workspace.reference()).await?;
+    let before = WorkspaceBody::of(workspace.clone());
+    if_match.check(&before)?;
+    super::delete(&mut change, &workspace).await?;
+    change.commit().await?;
+    let touched = Touched::new("workspace", workspace.id.0, &workspace.name);
+    Ok(Done::deleted(touched, &before))
+}

@@ -1,0 +1,3 @@
+//! The parts of the binary that tests reach without starting it.
+
+pub mod listener;

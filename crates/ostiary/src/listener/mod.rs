@@ -1,0 +1,130 @@
+//! The front door's sockets: from a connection to a request that is what it seems.
+//!
+//! [`bind`] checks the settings and takes the port; [`Bound::serve`] accepts on the caller's
+//! runtime and hands each connection to one of a few threads, in turn. Each of them runs a
+//! runtime of its own and has an [`App`] of its own, so a request never changes threads.
+//!
+//! What a connection passes, in this order:
+//!
+//! 1. `accept`: a cap on connections, and patience when descriptors run out
+//! 2. `tls`: the handshake, with an end
+//! 3. `transport`: writes that stall end; closing waits briefly for what is still under way
+//! 4. `strict` (HTTP/1) or `frames` (HTTP/2): whatever is ambiguous or a flood ends here, before
+//!    the HTTP library sees it
+//! 5. `front`: what is left to refuse in either version, and a panic becomes one failed request
+//!
+//! The peer that an [`App`] is told of is always the socket's. Headers that claim another are
+//! not read here.
+
+mod accept;
+mod connection;
+mod frames;
+mod front;
+mod gauge;
+mod ledger;
+mod refusal;
+mod settings;
+mod strict;
+mod tls;
+mod transport;
+mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::gauge::Gauge;
+pub use self::settings::{Limits, ListenError, Settings, TlsFiles};
+
+/// Any error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What answers requests. Each worker thread makes its own.
+pub trait App: Send + Sync + 'static {
+    /// The body of an answer. Several small pieces are written together without being copied.
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+
+    /// Answers one request from `peer`, which is the other end of the socket.
+    ///
+    /// The future is dropped when the client goes away.
+    fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// A port that has been taken, and nothing accepted yet.
+pub struct Bound {
+    socket: TcpListener,
+    address: SocketAddr,
+    certificate: Option<tls::Certificate>,
+    limits: Arc<Limits>,
+    workers: usize,
+    gauge: Arc<Gauge>,
+}
+
+/// Takes the port. Nothing is accepted before [`Bound::serve`].
+///
+/// # Errors
+/// The settings are unsafe, the port cannot be had, or the certificate cannot be used.
+pub async fn bind(settings: Settings) -> Result<Bound, ListenError> {
+    settings.check()?;
+    let certificate = settings.tls.map(tls::Certificate::load).transpose()?;
+    let at = settings.listen;
+    let socket = TcpListener::bind(at).await.map_err(|source| ListenError::bind(at, source))?;
+    let address = socket.local_addr().map_err(|source| ListenError::bind(at, source))?;
+    Ok(Bound {
+        socket,
+        address,
+        certificate,
+        limits: Arc::new(settings.limits),
+        workers: settings.workers.max(1),
+        gauge: Arc::default(),
+    })
+}
+
+impl Bound {
+    /// The address as taken: with port 0 in the settings, the port that was given.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Counts that outlive `serve`'s taking of this value, for readiness and metrics.
+    pub fn gauge(&self) -> Arc<Gauge> {
+        Arc::clone(&self.gauge)
+    }
+
+    /// Accepts until `stop` is cancelled, then lets what is under way finish, for as long as the
+    /// limits say, and returns.
+    ///
+    /// `make_app` is called once on each worker thread, inside its runtime, with its number.
+    ///
+    /// # Errors
+    /// A worker thread could not be started, or has died.
+    pub async fn serve<A: App>(
+        self,
+        make_app: impl Fn(usize) -> Arc<A> + Send + Sync + 'static,
+        stop: CancellationToken,
+    ) -> Result<(), ListenError> {
+        let shop = worker::Shop {
+            acceptor: self.certificate.as_ref().map(tls::Certificate::acceptor).transpose()?,
+            limits: Arc::clone(&self.limits),
+            stop: stop.child_token(),
+        };
+        let workers = worker::start(self.workers, shop, Arc::new(make_app)).await?;
+        let watched = tls::watch(self.certificate, self.limits.certificate_check);
+        let outcome = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            outcome = accept::run(self.socket, &workers, &self.limits, &self.gauge) => outcome,
+            () = watched => Ok(()),
+        };
+        workers.finish().await.and(outcome)
+    }
+}

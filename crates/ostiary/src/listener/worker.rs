@@ -1,0 +1,160 @@
+//! The threads that answer requests, and how connections reach them.
+//!
+//! A worker's runtime has one thread, its own. A stop closes its connections gracefully; what is
+//! left after the grace is dropped with the runtime, whole tasks at a time.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::App;
+use super::accept::Seat;
+use super::connection::{self, Place};
+use super::settings::{Limits, ListenError};
+
+/// Connections that wait for a busy worker; beyond, the next worker is asked.
+const INBOX: usize = 64;
+
+/// Blocking work that an application has begun is not waited for longer than this.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A connection on its way to its worker.
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) seat: Seat,
+}
+
+/// What all workers are given.
+#[derive(Clone)]
+pub(super) struct Shop {
+    pub(super) acceptor: Option<TlsAcceptor>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) stop: CancellationToken,
+}
+
+/// The running threads.
+pub(super) struct Workers {
+    inboxes: Vec<mpsc::Sender<Arrival>>,
+    next: AtomicUsize,
+    threads: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
+    stop: CancellationToken,
+}
+
+/// Starts `count` threads, and returns when each has its application.
+pub(super) async fn start<A: App>(
+    count: usize,
+    shop: Shop,
+    make_app: Arc<dyn Fn(usize) -> Arc<A> + Send + Sync>,
+) -> Result<Workers, ListenError> {
+    let mut workers = Workers {
+        inboxes: Vec::with_capacity(count),
+        next: AtomicUsize::new(0),
+        threads: Vec::with_capacity(count),
+        stop: shop.stop.clone(),
+    };
+    for number in 0..count {
+        let (inbox, arrivals) = mpsc::channel(INBOX);
+        let (ready, is_ready) = oneshot::channel();
+        let (at_end, ended) = oneshot::channel();
+        let (shop, make_app) = (shop.clone(), Arc::clone(&make_app));
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                let _at_end: oneshot::Sender<()> = at_end;
+                work(arrivals, shop, ready, || make_app(number));
+            })
+            .map_err(ListenError::Thread)?;
+        workers.inboxes.push(inbox);
+        workers.threads.push((thread, ended));
+        is_ready.await.map_err(|_| ListenError::Died)?.map_err(ListenError::Thread)?;
+    }
+    Ok(workers)
+}
+
+impl Workers {
+    /// Gives a connection to the next worker, or to the first after it with room.
+    pub(super) async fn hand(&self, arrival: Arrival) -> Result<(), ListenError> {
+        let count = self.inboxes.len();
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % count;
+        let mut arrival = arrival;
+        for inbox in self.inboxes.iter().cycle().skip(first).take(count) {
+            match inbox.try_send(arrival) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(back)) => arrival = back,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(ListenError::Died),
+            }
+        }
+        let inbox = self.inboxes.get(first).expect("the remainder is below the count");
+        inbox.send(arrival).await.map_err(|_| ListenError::Died)
+    }
+
+    /// Stops the threads, and returns when they have ended.
+    pub(super) async fn finish(mut self) -> Result<(), ListenError> {
+        self.stop.cancel();
+        self.inboxes.clear();
+        let mut outcome = Ok(());
+        for (thread, ended) in self.threads.drain(..) {
+            // Nothing is ever sent: the sender goes with the thread.
+            ended.await.unwrap_or_default();
+            if thread.join().is_err() {
+                outcome = Err(ListenError::Died);
+            }
+        }
+        outcome
+    }
+}
+
+impl Drop for Workers {
+    /// Whoever drops `serve` half way does not leave threads behind.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn work<A: App>(
+    mut arrivals: mpsc::Receiver<Arrival>,
+    shop: Shop,
+    ready: oneshot::Sender<std::io::Result<()>>,
+    make_app: impl FnOnce() -> Arc<A>,
+) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ready.send(Err(error)).unwrap_or_default();
+            return;
+        }
+    };
+    runtime.block_on(async move {
+        let tracker = TaskTracker::new();
+        let grace = shop.limits.grace;
+        let stop = shop.stop.clone();
+        let place = Arc::new(Place::new(make_app(), shop, tracker.clone()));
+        if ready.send(Ok(())).is_err() {
+            return;
+        }
+        let accepting = async {
+            while let Some(arrival) = arrivals.recv().await {
+                tracker.spawn(connection::run(Arc::clone(&place), arrival));
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = accepting => {}
+        }
+        tracker.close();
+        if tokio::time::timeout(grace, tracker.wait()).await.is_err() {
+            tracing::warn!(left = tracker.len(), "closing connections that outlast the grace");
+        }
+    });
+    runtime.shutdown_timeout(LAST_PATIENCE);
+}

@@ -33,6 +33,7 @@ mod syncer;
 mod tail;
 mod tile;
 mod tree;
+mod verify;
 mod watchdog;
 mod writer;
 
@@ -52,3 +53,4 @@ pub use note::{Checkpoint, NoteError, Signer, VerifierKey};
 pub use proof::{Proof, ProofError, ProveError, Proven, verify_proof};
 pub use tail::{Live, Subscription, TailEntry};
 pub use tile::{Source, TreeError};
+pub use verify::{Check, ContentReport, Problem, Report, WorkspaceReport, verify, verify_dir};

@@ -241,8 +241,11 @@ pub(crate) fn hash(text: &str) -> Option<Hash> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
+/// Name and bytes of each signature.
+type Signatures<'a> = Vec<(&'a str, Vec<u8>)>;
+
 /// The text with its last newline, and name and bytes of each signature.
-fn split_note(text: &str) -> Result<(&str, Vec<(&str, Vec<u8>)>), NoteError> {
+fn split_note(text: &str) -> Result<(&str, Signatures<'_>), NoteError> {
     let has_control = text.bytes().any(|byte| byte < 0x20 && byte != b'\n');
     if text.len() > MAX_NOTE || has_control {
         return Err(NoteError::Malformed);

@@ -60,7 +60,6 @@ pub(crate) enum Space {
 /// What a segment's bytes hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contents<'a> {
-    pub(crate) number: u64,
     pub(crate) first_sequence: u64,
     rest: &'a [u8],
     at: usize,
@@ -160,8 +159,11 @@ pub(crate) fn probe(dir: &Path) -> io::Result<()> {
     result
 }
 
+/// Segments with their numbers.
+pub(crate) type Numbered = Vec<(u64, PathBuf)>;
+
 /// The segments of a folder in order, and the files that no start needs.
-pub(crate) fn list(dir: &Path) -> io::Result<(Vec<(u64, PathBuf)>, Vec<PathBuf>)> {
+pub(crate) fn list(dir: &Path) -> io::Result<(Numbered, Vec<PathBuf>)> {
     let (mut segments, mut others) = (Vec::new(), Vec::new());
     for item in std::fs::read_dir(dir)? {
         let path = item?.path();
@@ -202,7 +204,7 @@ pub(crate) fn seal(frames: &mut [u8], mut stamp: impl FnMut(&mut [u8])) {
 
 /// The records of frames that were sealed by this process.
 pub(crate) fn records(frames: &[u8]) -> impl Iterator<Item = (Record<'_>, &[u8])> {
-    let mut contents = Contents { number: 0, first_sequence: 0, rest: frames, at: 0 };
+    let mut contents = Contents { first_sequence: 0, rest: frames, at: 0 };
     std::iter::from_fn(move || match contents.next()? {
         Found::Record(record, entry) => Some((record, entry)),
         Found::Damaged { .. } | Found::Broken { .. } | Found::Torn { .. } => None,
@@ -218,7 +220,6 @@ impl<'a> Contents<'a> {
         let (first, _) = numbers.split_first_chunk::<8>()?;
         let (number, first_sequence) = (u64::from_be_bytes(*number), u64::from_be_bytes(*first));
         (magic == MAGIC && *head == header(number, first_sequence)).then_some(Self {
-            number,
             first_sequence,
             rest,
             at: HEADER,
@@ -309,6 +310,8 @@ pub(crate) fn remove_quietly(path: &Path) {
 pub(crate) const FRAME_HEAD: usize = 12;
 /// Space kept for administrative records.
 const RESERVE_BYTES: u64 = 1024 * 1024;
+/// Files that are used for a moment, or that hold space; what is in them does not count.
+pub(crate) const SCRATCH: [&str; 3] = [RESERVE, PROBE, NEXT];
 const RESERVE: &str = "reserve";
 const PROBE: &str = "probe";
 const NEXT: &str = "next";
@@ -333,7 +336,7 @@ mod tests {
         assert!(others.is_empty());
         let bytes = std::fs::read(&segment.file.path).unwrap();
         let contents = Contents::open(&bytes).unwrap();
-        assert_eq!((contents.number, contents.first_sequence), (3, 7));
+        assert_eq!(contents.first_sequence, 7);
         assert_eq!(sequences(contents), [Ok(7), Ok(8), Ok(9), Ok(10), Ok(11)]);
     }
 
@@ -370,7 +373,7 @@ mod tests {
                 assert!(at < HEADER);
                 continue;
             };
-            assert!(sequences(contents).iter().any(|found| *found == Err("damage")), "byte {at}");
+            assert!(sequences(contents).contains(&Err("damage")), "byte {at}");
         }
         let whole: Vec<usize> = std::iter::once(HEADER)
             .chain(records(&bytes[HEADER..]).scan(HEADER, |at, (_, entry)| {

@@ -202,9 +202,8 @@ impl Sequencer {
     /// Reads a workspace's tree as far as it is known to be on disk.
     fn load(&self, workspace: Uuid) -> Result<Tree, OpenError> {
         let folder = self.dir.join(workspace.to_string());
-        let durable = match self.head(&folder, workspace, DURABLE)? {
-            Ok(head) => head,
-            Err(_) => return Err(OpenError::Damaged { workspace, file: DURABLE }),
+        let Ok(durable) = self.head(&folder, workspace, DURABLE)? else {
+            return Err(OpenError::Damaged { workspace, file: DURABLE });
         };
         let (size, root) = durable.map_or((0, None), |head| (head.size, Some(head.root)));
         let mut tree = Tree::load(folder.clone(), workspace, size)

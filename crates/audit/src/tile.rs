@@ -191,11 +191,6 @@ impl<'a> HashReader<'a> {
         spans.iter().map(|span| self.span(*span)).collect()
     }
 
-    /// The root of the tree of the first `size` entries, which are at most all.
-    pub(crate) fn root(&mut self, size: u64) -> Result<Hash, TreeError> {
-        self.span((0, size))
-    }
-
     fn span(&mut self, span: Span) -> Result<Hash, TreeError> {
         let subtrees: Result<Vec<Hash>, TreeError> =
             merkle::subtrees(span).into_iter().map(|at| self.subtree(at)).collect();

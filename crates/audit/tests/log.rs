@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{
-    Condition, Durability, Entry, Kind, Leaf, Live, Log, LogError, OpenError, Options, ProveError,
-    Receipt, Record, Signer, VerifierKey, verify_consistency, verify_proof,
+    Condition, Durability, Entry, Kind, Leaf, Live, Log, LogError, OpenError, ProveError, Receipt,
+    Record, Signer, VerifierKey, verify_consistency, verify_proof,
 };
 use uuid::Uuid;
 

@@ -147,6 +147,11 @@ impl Control {
         Ok(secret)
     }
 
+    /// Whether a request may see what only administrators may, such as metrics.
+    pub async fn is_admin(&self, headers: &axum::http::HeaderMap) -> bool {
+        session::authenticate(&self.app, &axum::http::Method::GET, headers).await.is_ok()
+    }
+
     /// Refuses calls at the gate from now on, and waits for what is under way.
     pub async fn close(&self) {
         self.app.stop.cancel();

@@ -1,12 +1,19 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::audit::{self, AuditCommand};
+use crate::commands::files::{self, ExportArgs, FileArgs};
+use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
+use crate::commands::token::{self, TokenCommand};
 use crate::dev;
 use crate::failure::Failure;
+use crate::keys::{self, KeysCommand};
+use crate::serve;
 
 /// A self-hosted MCP gateway: who is calling, what is allowed, what flows, and the proof of it.
 #[derive(Parser)]
@@ -18,11 +25,48 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Run the gateway.
+    Serve(ServeArgs),
     /// Put one MCP server behind the full pipeline, for development, on loopback.
     Dev(DevArgs),
+    /// Turn something off at once, everywhere.
+    Cutoff(CutoffArgs),
+    /// Turn something on again.
+    Restore(RestoreArgs),
+    /// What apps present.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Make the workspace as a declarative file says: all of it, or nothing.
+    Apply(FileArgs),
+    /// Show what applying a file would change.
+    Diff(FileArgs),
+    /// Print the workspace as a declarative file.
+    Export(ExportArgs),
+    /// The tamper-evident log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The master key.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Becomes a managed server's command under limits.
     #[command(hide = true)]
     LaunchChild(LaunchArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// The folder for database, log and content; made if missing.
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A configuration file; see the handbook for its keys.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Declarative files to apply before listening.
+    #[arg(long)]
+    pub(crate) apply: Vec<PathBuf>,
 }
 
 #[derive(Args)]
@@ -60,6 +104,15 @@ pub(crate) struct LaunchArgs {
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Dev(args) => dev::run(args),
+        Command::Cutoff(args) => switch::cutoff(&args),
+        Command::Restore(args) => switch::restore(&args),
+        Command::Token(command) => token::run(command),
+        Command::Apply(args) => files::apply(&args),
+        Command::Diff(args) => files::diff(&args),
+        Command::Export(args) => files::export(&args),
+        Command::Audit(command) => audit::run(&command),
+        Command::Keys(command) => keys::run(&command),
+        Command::Serve(args) => serve::run(&args),
         Command::LaunchChild(args) => Err(Failure::other(proxy::wire::launch(&args.rest))),
     }
 }

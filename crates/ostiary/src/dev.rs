@@ -4,19 +4,23 @@ use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use audit::{DataKey, DataKeys, KeyUnavailable};
 use domain::ports::{Answer, Gate, GateClosed, SecretHeaders, Secrets, Unopenable};
 use domain::{
     App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId, Durability,
     Gateway, GatewayId, Identity, Name, Policy, Provision, Provisioned, Scheme, Server, ServerId,
     Snapshot, Switches, TeamId, Transport, User, UserId, Workspace, WorkspaceId,
 };
+use ostiary::listener::Settings;
 use proxy::wire::Guard;
 use proxy::{Ports, Proxy};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
-use crate::accept;
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
+use crate::door::{self, Doors};
 use crate::failure::Failure;
 use crate::plane::{self, Wiring};
 use crate::print;
@@ -49,10 +53,22 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     let mut options = plane::options(hosts, fresh_key()?, tasks.clone());
     options.anonymous = Some((names.workspace.clone(), app));
     let still = Arc::new(Still(snapshot));
-    let ports = Ports { gate: still.clone(), secrets: still, clock, log: log.clone() };
+    let keys = Arc::new(OneKey { id: clock.id(), key: fresh_key()? });
+    let options_of_content = audit::ContentOptions::new(data.path().join("content"));
+    let content = audit::ContentStore::open(options_of_content, keys, clock.clone());
+    let content = Arc::new(content.map_err(Failure::other)?);
+    let ports = Ports {
+        gate: still.clone(),
+        secrets: still,
+        clock,
+        log: log.clone(),
+        content: Some(Arc::clone(&content)),
+    };
     let proxy = Proxy::new(ports, options);
     let wiring = Wiring::new(Guard { allow_loopback: true, allowed: Vec::new() })?;
-    let bound = accept::bind(args.listen).await?;
+    let mut settings = Settings::new(args.listen);
+    settings.workers = 2;
+    let bound = door::bind(settings).await?;
     let address = bound.local_addr();
     print::line(format_args!(
         "http://localhost:{}/mcp/{}/{}/{}",
@@ -61,10 +77,11 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         names.gateway,
         names.server
     ));
-    accept::serve(bound, Arc::clone(&proxy), wiring, None).await;
+    door::serve(bound, Doors { wiring, proxy: Arc::clone(&proxy), pages: None }).await?;
     proxy.close().await;
     tasks.close();
     tasks.wait().await;
+    content.close().map_err(Failure::other)?;
     log.close().map_err(Failure::other)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -150,8 +167,7 @@ fn transport(args: &DevArgs) -> Transport {
 
 fn fresh_key() -> Result<[u8; 32], Failure> {
     let mut key = [0; 32];
-    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())
-        .map_err(Failure::other)?;
+    plane::random(&mut key)?;
     Ok(key)
 }
 
@@ -171,5 +187,21 @@ impl Gate for Still {
 impl Secrets for Still {
     fn open(&self, _: WorkspaceId, _: &Identity) -> Result<SecretHeaders, Unopenable> {
         Err(Unopenable)
+    }
+}
+
+/// The key of a store that is gone when we are.
+struct OneKey {
+    id: Uuid,
+    key: [u8; 32],
+}
+
+impl DataKeys for OneKey {
+    fn current(&self, _: Uuid, _: i32) -> Result<DataKey, KeyUnavailable> {
+        Ok(DataKey { id: self.id, key: Zeroizing::new(self.key) })
+    }
+
+    fn open(&self, key: Uuid) -> Option<DataKey> {
+        (key == self.id).then(|| DataKey { id: self.id, key: Zeroizing::new(self.key) })
     }
 }

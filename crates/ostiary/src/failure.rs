@@ -6,9 +6,17 @@ use std::process::ExitCode;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("{0}")]
+    Authentication(String),
+    #[error("{0}")]
     Configuration(String),
     #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("{0}")]
     Other(String),
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 impl Failure {
@@ -16,6 +24,10 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Other(_) => 1.into(),
+            Self::Authentication(_) => 3.into(),
+            Self::NotFound(_) => 4.into(),
+            Self::Conflict(_) => 5.into(),
+            Self::Unavailable(_) => 69.into(),
             Self::Configuration(_) => 78.into(),
         }
     }
@@ -35,8 +47,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let cause = error.to_string();
+        // Transparent wrappers would say the same thing twice.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
         source = error.source();
     }
     text

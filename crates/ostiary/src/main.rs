@@ -1,12 +1,19 @@
 //! The one binary: configuration, wiring, subcommands.
 
-mod accept;
 mod cli;
 mod clock;
+mod commands;
+mod config;
+mod console;
 mod dev;
+mod door;
 mod failure;
+mod keys;
+mod metrics;
+mod pages;
 mod plane;
 mod print;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -17,6 +24,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli.command,
         Err(error) => return print::usage(&error),
     };
+    print::start_logging();
     match cli::run(command) {
         Ok(code) => code,
         Err(failure) => print::failure(&failure),

@@ -71,3 +71,10 @@ impl Wiring {
         Worker::new(Arc::clone(proxy), wire)
     }
 }
+
+/// Fills a key with random bytes.
+pub(crate) fn random(key: &mut [u8; 32]) -> Result<(), Failure> {
+    let flags = rustix::rand::GetRandomFlags::empty();
+    rustix::rand::getrandom(key.as_mut_slice(), flags).map_err(Failure::other)?;
+    Ok(())
+}

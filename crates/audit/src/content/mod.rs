@@ -39,8 +39,7 @@ use zeroize::Zeroizing;
 use crate::batch::LogError;
 
 pub(crate) use file::{Kind as FileKind, Name};
-pub(crate) use seal::{Walk, walk};
-pub(crate) use store::read;
+pub(crate) use seal::{SealKey, Walk, open, sealed_len, walk};
 pub use store::{ContentDurable, ContentOptions, ContentStore};
 
 /// Gives the keys that content is sealed under. Calls may come from any thread.

@@ -306,12 +306,17 @@ mod tests {
     }
 
     fn key(id: u128) -> SealKey {
-        SealKey::new(&DataKey { id: Uuid::from_u128(id), key: Zeroizing::new([id as u8; 32]) })
+        SealKey::new(&DataKey {
+            id: Uuid::from_u128(id),
+            key: Zeroizing::new([u8::try_from(id).unwrap(); 32]),
+        })
     }
 
     fn sealed(sizes: &[usize]) -> (Vec<Bytes>, ContentRef, Vec<u8>) {
-        let parts: Vec<Bytes> =
-            sizes.iter().map(|size| Bytes::from(vec![*size as u8; *size])).collect();
+        let parts: Vec<Bytes> = sizes
+            .iter()
+            .map(|size| Bytes::from([b'a', b'b', b'c'].repeat(*size)[..*size].to_vec()))
+            .collect();
         let digest = digest(&parts);
         let reference = ContentRef {
             workspace: Uuid::from_u128(3),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use uuid::Uuid;
 
-use super::file::{self, Kind, Name};
+use super::file::{self, Name};
 use super::seal::{self, MAX_CONTENT, SealKey};
 use super::sync::{SyncQueue, Writer};
 use super::{ContentDigest, ContentError, ContentRef, DataKeys, digest};
@@ -364,11 +364,7 @@ impl State {
 }
 
 /// Reads content from the files of a store, which may be in use.
-pub(crate) fn read(
-    dir: &Path,
-    keys: &dyn DataKeys,
-    reference: &ContentRef,
-) -> Result<Vec<u8>, ContentError> {
+fn read(dir: &Path, keys: &dyn DataKeys, reference: &ContentRef) -> Result<Vec<u8>, ContentError> {
     let name =
         Name { workspace: reference.workspace, day: reference.day, number: reference.segment };
     let Some(mut file) = name.open(dir)? else {
@@ -388,14 +384,9 @@ pub(crate) fn read(
 }
 
 /// The day of a time.
-pub(crate) fn day(now_ms: i64) -> i32 {
+fn day(now_ms: i64) -> i32 {
     let days = now_ms.div_euclid(MS_PER_DAY);
     i32::try_from(days).unwrap_or(if days < 0 { i32::MIN } else { i32::MAX })
-}
-
-/// The files of a day that the verifier may meet.
-pub(crate) fn day_files(dir: &Path, workspace: Uuid, day: i32) -> io::Result<Vec<(u32, Kind)>> {
-    file::list(dir, workspace, day)
 }
 
 const MS_PER_DAY: i64 = 86_400_000;

@@ -94,18 +94,37 @@ impl Writer {
         };
         // Nobody relies on what this batch has written: new content begins elsewhere.
         tracing::error!(%error, "content could not be written");
+        let mut begins: HashMap<Name, u64> = HashMap::new();
         for job in jobs {
-            if let Job::Append(queued) = job {
-                state.abandon(name_of(queued));
+            match job {
+                Job::Append(queued) => {
+                    let name = name_of(queued);
+                    state.abandon(name);
+                    begins.entry(name).or_insert(queued.reference.offset);
+                }
+                Job::Complete(name) => self.round.complete.push(*name),
+                Job::Erase(..) => {}
             }
         }
         drop(state);
         self.buffer.clear();
         self.place = None;
+        self.cut_back(&begins);
         self.shared.sync.push(std::mem::take(&mut self.round), false);
         let is_full =
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         batch.fail(if is_full { LogError::Full } else { LogError::Io });
+    }
+
+    /// Removes what a failed batch has written. Where even that fails, the next start does it.
+    fn cut_back(&mut self, begins: &HashMap<Name, u64>) {
+        for (name, begin) in begins {
+            if let Some(file) = self.files.remove(name)
+                && let Err(error) = file.set_len(*begin)
+            {
+                tracing::error!(%error, "the rest of a failed write of content stays");
+            }
+        }
     }
 
     fn job(&mut self, job: &Job) -> io::Result<()> {

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit::{Clock, Entry, Kind, Leaf, Log, OpenError, Options, Signer, VerifierKey};
+use audit::{
+    Clock, DataKey, DataKeys, Entry, KeyUnavailable, Kind, Leaf, Log, OpenError, Options, Signer,
+    VerifierKey,
+};
 use uuid::Uuid;
 
 pub(crate) const ANN: Uuid = Uuid::from_u128(0xa);
@@ -28,6 +31,10 @@ pub(crate) struct RealClock {
 impl World {
     pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(crate) fn dir(&self) -> PathBuf {
@@ -131,5 +138,33 @@ pub(crate) fn quick_options(dir: &Path) -> Options {
         sync_every: Duration::from_millis(10),
         checkpoint_every: Duration::from_millis(5),
         ..Options::new(dir)
+    }
+}
+
+/// Data keys that are derived from their names, or none at all.
+pub(crate) struct Keys {
+    has_keys: bool,
+}
+
+impl Keys {
+    pub(crate) fn new() -> Self {
+        Self { has_keys: true }
+    }
+
+    pub(crate) fn none() -> Self {
+        Self { has_keys: false }
+    }
+}
+
+impl DataKeys for Keys {
+    fn current(&self, workspace: Uuid, day: i32) -> Result<DataKey, KeyUnavailable> {
+        let id = Uuid::from_u128(workspace.as_u128() ^ (u128::from(day.unsigned_abs()) << 64));
+        self.open(id).ok_or(KeyUnavailable)
+    }
+
+    fn open(&self, key: Uuid) -> Option<DataKey> {
+        let mut bytes = [0x5a; 32];
+        bytes[..16].copy_from_slice(key.as_bytes());
+        self.has_keys.then(|| DataKey { id: key, key: bytes.into() })
     }
 }

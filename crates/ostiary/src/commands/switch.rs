@@ -1,0 +1,111 @@
+//! `ostiary cutoff` and `ostiary restore`: off at once, and on again.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::remote::{Content, Remote};
+use super::{converse, duration};
+use crate::failure::Failure;
+use crate::print;
+
+/// What can be turned off.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    App,
+    Assignment,
+    Connection,
+    Gateway,
+    Identity,
+    Server,
+    Tool,
+    User,
+}
+
+#[derive(Args)]
+pub(crate) struct CutoffArgs {
+    kind: Kind,
+    /// Its name; for an assignment `gateway/alias`, a connection `app/gateway`, a tool
+    /// `server/tool`.
+    name: String,
+    /// Turn it on again by itself after, say, 15m, 12h or 30d.
+    #[arg(long = "for", value_parser = duration)]
+    limit: Option<Duration>,
+    /// Shown to whoever is stopped by it.
+    #[arg(long)]
+    reason: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Args)]
+pub(crate) struct RestoreArgs {
+    kind: Kind,
+    /// As for `cutoff`.
+    name: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Returns when nothing more passes anywhere; exit code 7 where not every replica has confirmed.
+pub(crate) fn cutoff(args: &CutoffArgs) -> Result<ExitCode, Failure> {
+    let body = json!({
+        "kind": args.kind.word(),
+        "name": args.name,
+        "seconds": args.limit.map(|it| it.as_secs()),
+        "reason": args.reason,
+    });
+    let held = converse(args.remote.ask(Method::POST, "/cutoffs", Content::Json(body)))?;
+    if args.json {
+        print::line(&held);
+    } else {
+        let number = |key: &str| held.get(key).and_then(Value::as_f64).unwrap_or_default();
+        print::line(format_args!(
+            "{} `{}` is off on {}/{} replicas after {:.1} ms; {} calls and streams were ended",
+            args.kind.word(),
+            args.name,
+            number("acknowledged"),
+            number("replicas"),
+            number("elapsed_ms"),
+            number("ended"),
+        ));
+    }
+    let all = held.get("acknowledged") == held.get("replicas");
+    Ok(if all { ExitCode::SUCCESS } else { 7.into() })
+}
+
+/// Undoes a cut-off.
+pub(crate) fn restore(args: &RestoreArgs) -> Result<ExitCode, Failure> {
+    let body = json!({"kind": args.kind.word(), "name": args.name});
+    let done = converse(args.remote.ask(Method::POST, "/restores", Content::Json(body)))?;
+    if args.json {
+        print::line(&done);
+    } else {
+        print::line(format_args!("{} `{}` is on", args.kind.word(), args.name));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Assignment => "assignment",
+            Self::Connection => "connection",
+            Self::Gateway => "gateway",
+            Self::Identity => "identity",
+            Self::Server => "server",
+            Self::Tool => "tool",
+            Self::User => "user",
+        }
+    }
+}

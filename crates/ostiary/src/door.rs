@@ -1,0 +1,110 @@
+//! Who answers a request: the data plane for `/mcp/…`, the pages for everything else.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use http::{Request, Response, StatusCode};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use ostiary::listener::{App, Bound, Settings};
+use proxy::{Proxy, Worker};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::failure::Failure;
+use crate::plane::Wiring;
+
+/// Makes each worker thread's door.
+pub(crate) struct Doors {
+    pub(crate) wiring: Wiring,
+    pub(crate) proxy: Arc<Proxy>,
+    /// Absent in development mode, which has nothing but the data plane.
+    pub(crate) pages: Option<Router>,
+}
+
+struct Door {
+    worker: Arc<Worker>,
+    pages: Option<Router>,
+    /// Where the pages run: they wait for databases, and the workers must not.
+    runtime: Handle,
+}
+
+impl App for Door {
+    type Body = Either<proxy::Body, axum::body::Body>;
+
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Self::Body> {
+        if request.uri().path().starts_with("/mcp/") {
+            return self.worker.handle(request, peer).await.map(Either::Left);
+        }
+        self.page(request, peer).await.map(Either::Right)
+    }
+}
+
+impl Door {
+    async fn page(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<axum::body::Body> {
+        let Some(pages) = self.pages.clone() else {
+            return status(StatusCode::NOT_FOUND);
+        };
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let answering = self.runtime.spawn(pages.oneshot(request));
+        match answering.await {
+            Ok(Ok(response)) => response,
+            // A page has panicked: it has been logged, and is one failed request.
+            Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+fn status(status: StatusCode) -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Takes the port.
+pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
+    ostiary::listener::bind(settings).await.map_err(Failure::configuration)
+}
+
+/// Serves until the process is told to stop.
+pub(crate) async fn serve(bound: Bound, doors: Doors) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let runtime = Handle::current();
+    let make = move |_| {
+        Arc::new(Door {
+            worker: doors.wiring.worker(&doors.proxy),
+            pages: doors.pages.clone(),
+            runtime: runtime.clone(),
+        })
+    };
+    let serving = bound.serve(make, stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        outcome = &mut serving => return outcome.map_err(Failure::other),
+        told = told_to_stop() => told?,
+    }
+    stop.cancel();
+    serving.await.map_err(Failure::other)
+}
+
+/// Resolves at the first SIGINT or SIGTERM.
+async fn told_to_stop() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("Stopping: requests under way may finish");
+    Ok(())
+}

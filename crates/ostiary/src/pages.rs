@@ -1,0 +1,103 @@
+//! Everything that is served beside the data plane: the admin API, health, metrics, the console.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use control::Control;
+use proxy::{Hosts, Proxy};
+
+use crate::console;
+use crate::metrics;
+use crate::serve::House;
+
+/// What the pages look at.
+#[derive(Clone)]
+pub(crate) struct Pages {
+    pub(crate) control: Arc<Control>,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) log: audit::Log,
+    hosts: Arc<Hosts>,
+}
+
+/// The router of one house.
+pub(crate) fn router(house: &House) -> Router {
+    let pages = Pages {
+        control: Arc::clone(&house.control),
+        proxy: Arc::clone(&house.proxy),
+        log: house.log.clone(),
+        hosts: Arc::new(house.hosts.clone()),
+    };
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::show))
+        .fallback(page)
+        .with_state(pages.clone())
+        .merge(house.control.router())
+        .layer(middleware::from_fn_with_state(pages, guard))
+}
+
+/// Host and origin before anything else, and headers that keep a browser from helping an attacker.
+async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Err(reason) = pages.hosts.admit(&parts) {
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 6] = [
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+             font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'none'",
+        ),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The process runs.
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Calls can be served: the log takes records and the gate tells what holds.
+async fn ready(State(pages): State<Pages>) -> Response {
+    if let audit::Condition::Refusing { reason } = pages.log.health().condition {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("log: {reason}\n")).into_response();
+    }
+    match pages.control.gate().current().await {
+        Ok(_) => "ok\n".into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("gate: {error}\n")).into_response(),
+    }
+}
+
+/// The console: a file of it, or its front page, which finds its own way.
+async fn page(uri: Uri) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    let is_asset = path.starts_with("assets/");
+    let found = console::file(path).or_else(|| (!is_asset).then(|| console::file("index.html"))?);
+    let Some(file) = found else {
+        return (StatusCode::NOT_FOUND, "not found\n").into_response();
+    };
+    let keep = if is_asset { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let headers = [(CONTENT_TYPE, file.media), (CACHE_CONTROL, keep)];
+    (headers, file.bytes).into_response()
+}

@@ -3,8 +3,10 @@
 
 mod wire_peer;
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use proxy::wire::{Fault, WireError, WireLimits};
+use proxy::wire::{Fault, Wait, WireError, WireLimits};
 
 use wire_peer::{Peer, answer, call, fetch, wire};
 
@@ -131,6 +133,19 @@ async fn h028_an_answer_is_read_no_further_than_its_limit() {
         assert!(sent < LIMIT + (24 << 20), "{sent} bytes were taken: {head}");
     }
     assert_eq!(too_large.code(), "response_too_large");
+}
+
+#[tokio::test]
+async fn an_answer_that_keeps_coming_ends_all_the_same() {
+    let peer = Peer::start(|connection| {
+        connection.request();
+        connection.say(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        while connection.say(b"1\r\n.\r\n") {}
+    });
+    let limit = Duration::from_millis(20);
+    let limits = WireLimits { total: limit, ..WireLimits::default() };
+    let outcome = fetch(&wire(limits), &peer.endpoint()).await;
+    assert_eq!(outcome, Err(WireError::Timeout { what: Wait::Answer, limit }));
 }
 
 #[tokio::test]

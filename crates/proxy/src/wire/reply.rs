@@ -181,6 +181,11 @@ impl Reply {
             if self.received > limit {
                 return Err(WireError::TooLarge { what: "response", limit });
             }
+            // The timer is not looked at while pieces keep coming.
+            let limit = self.patience.total;
+            if Instant::now() > after(exchange.begun, limit) {
+                return Err(WireError::Timeout { what: Wait::Answer, limit });
+            }
         }
         if self.body.is_end_stream() {
             self.settle();

@@ -22,6 +22,7 @@ use crate::wire::error::WireError;
 pub(super) struct Process {
     child: Child,
     leader: Pid,
+    is_over: bool,
     _home: TempDir,
 }
 
@@ -44,7 +45,7 @@ pub(super) fn start(handle: &Handle, spec: &StdioSpec) -> Result<(Process, Pipes
     let leader = pid.expect("a child that has not been waited for has a process id");
     let pipes = child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take());
     let ((stdin, stdout), stderr) = pipes.expect("all three streams are pipes");
-    let process = Process { child, leader, _home: home };
+    let process = Process { child, leader, is_over: false, _home: home };
     Ok((process, Pipes { stdin, stdout, stderr }))
 }
 
@@ -101,7 +102,8 @@ impl Process {
         self.signal(Signal::KILL);
         family.kill();
         let ended = futures::future::join(self.child.wait(), family.ended());
-        if timeout(KILL_WAIT, ended).await.is_err() {
+        self.is_over = timeout(KILL_WAIT, ended).await.is_ok();
+        if !self.is_over {
             tracing::warn!(process.id = self.leader.as_raw_pid(), "a killed server does not end");
         }
     }
@@ -116,7 +118,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        // Once all have ended, the group's id may come to mean another one.
+        if !self.is_over {
+            self.signal(Signal::KILL);
+        }
     }
 }
 

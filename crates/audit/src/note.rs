@@ -131,6 +131,13 @@ impl VerifierKey {
         &self.name
     }
 
+    /// The same key for the log of one workspace: what other tools that speak the form of C2SP
+    /// are given.
+    #[must_use]
+    pub fn for_workspace(&self, workspace: Uuid) -> Self {
+        Self { name: log_origin(&self.name, workspace), public: self.public }
+    }
+
     /// The first four bytes of the hash of name, kind and key.
     fn id(&self) -> [u8; 4] {
         let bytes = [self.name.as_bytes(), b"\n", &[ED25519_KIND], &self.public].concat();

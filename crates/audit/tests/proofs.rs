@@ -307,12 +307,9 @@ fn path(leaves: &[Hash], index: usize) -> Vec<Hash> {
     }
     let split = leaves.len().next_power_of_two() / 2;
     let (left, right) = leaves.split_at(split);
-    let (mut path, sibling) = if index < split {
-        (self::path(left, index), right)
-    } else {
-        (self::path(right, index - split), left)
-    };
-    path.push(root_of(sibling));
+    let (mut steps, sibling) =
+        if index < split { (path(left, index), right) } else { (path(right, index - split), left) };
+    steps.push(root_of(sibling));
     path
 }
 

@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -144,6 +146,24 @@ fn refused(error: &io::Error) -> WireError {
 
 /// Enough for a name with both families; more would let a name use up the time limit.
 const MAX_ADDRESSES: usize = 4;
+
+impl Stream {
+    /// Whether the other side has closed it, or has sent something while it was not asked. Looks at
+    /// the socket itself: the runtime learns of a close only when it next waits for events.
+    pub(super) fn is_spent(&self) -> bool {
+        let (tcp, is_plain) = match self {
+            Self::Plain(stream) => (stream, true),
+            // Here bytes may be session tickets.
+            Self::Tls(stream) => (stream.get_ref().0, false),
+        };
+        let mut byte = [0];
+        match recv(tcp, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => true,
+            Ok(_) => is_plain,
+            Err(error) => !matches!(error, Errno::AGAIN | Errno::INTR),
+        }
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(

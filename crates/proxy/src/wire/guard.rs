@@ -45,22 +45,31 @@ pub(super) enum Host {
 /// Why a URL is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
+    /// Longer than any endpoint needs.
     #[error("the URL is longer than {MAX_URL_BYTES} bytes")]
     TooLong,
+    /// Not what RFC 3986 allows, or only some parsers do.
     #[error("the URL holds a character that must be percent-encoded, or is no URL at all")]
     Malformed,
+    /// A fragment is never sent, and hides what follows it.
     #[error("the URL has a fragment (`#`)")]
     Fragment,
+    /// Neither `https` nor `http`, or no absolute URL.
     #[error("the URL must begin with https://")]
     Scheme,
+    /// `http` to anywhere but loopback, or where loopback is not allowed.
     #[error("plain http:// is for loopback in development only; use https://")]
     PlainHttp,
+    /// User information in the authority.
     #[error("the URL holds a user name or password; store the credential as an identity instead")]
     Credentials,
+    /// Zero, too large, empty or oddly written.
     #[error("the URL's port is not a number from 1 to 65535")]
     Port,
+    /// Not a plain DNS name, version 4 address in four decimal parts, or version 6 address.
     #[error("the URL's host is neither a plain name nor a plainly written IP address")]
     Host,
+    /// An address or name that no connection may go to; with the rule.
     #[error("the URL's host is refused: {0}")]
     Blocked(&'static str),
 }

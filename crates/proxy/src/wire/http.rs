@@ -171,7 +171,7 @@ impl Ready {
     pub async fn send(self, request: Outgoing) -> Result<Reply, SendError> {
         let Self { mut live, shared, endpoint, head } = self;
         // The gate between checkout and here may have taken its time.
-        if !live.is_usable() {
+        if !live.is_usable_now() {
             return Err(SendError::Unsent(request));
         }
         let begun = Instant::now();

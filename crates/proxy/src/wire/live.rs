@@ -72,6 +72,13 @@ impl Live {
         self.poll_end(&mut cx).is_pending() && self.sender.is_ready()
     }
 
+    /// As [`Live::is_usable`], at the cost of a system call: for the last moment before a request
+    /// is written, since one that has been written cannot be repeated safely.
+    pub(super) fn is_usable_now(&mut self) -> bool {
+        self.meter.doubt.store(true, Ordering::Relaxed);
+        self.is_usable()
+    }
+
     /// Drives the connection; ready when it has ended.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         self.connection.poll_without_shutdown(cx)
@@ -236,6 +243,8 @@ impl Body for Pieces {
 struct Meter {
     written: AtomicBool,
     interim: AtomicU32,
+    /// Asks for a look at the socket itself when it is read next.
+    doubt: AtomicBool,
 }
 
 impl Meter {
@@ -265,7 +274,12 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        if this.meter.doubt.swap(false, Ordering::Relaxed) && this.stream.is_spent() {
+            // Reads as the end of the stream.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.stream).poll_read(cx, buf)
     }
 }
 

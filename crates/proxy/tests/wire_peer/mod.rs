@@ -160,12 +160,14 @@ pub fn post(body: &'static str) -> Outgoing {
     Outgoing { method: Method::POST, headers: HeaderMap::new(), body }
 }
 
-/// Checks out and sends.
+/// Checks out and sends, as often as a pooled connection turns out to be closed.
 pub async fn call(wire: &HttpWire, endpoint: &Endpoint) -> Result<Reply, WireError> {
-    match wire.checkout(endpoint).await?.send(post("{}")).await {
-        Ok(reply) => Ok(reply),
-        Err(SendError::Failed { error, .. }) => Err(error),
-        Err(SendError::Unsent(_)) => panic!("a checked out connection was closed"),
+    loop {
+        match wire.checkout(endpoint).await?.send(post("{}")).await {
+            Ok(reply) => return Ok(reply),
+            Err(SendError::Failed { error, .. }) => return Err(error),
+            Err(SendError::Unsent(_)) => {}
+        }
     }
 }
 

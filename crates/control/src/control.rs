@@ -4,19 +4,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit::DataKeys;
+use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::Clock;
 use domain::ports::{Gate, Secrets, Traffic};
+use domain::{Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
+use crate::api::{Error, Ref, chain};
 use crate::content_keys::{self, ContentKeys};
+use crate::files::{Applied, Resolve, Scope};
 use crate::identities::VaultSecrets;
+use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
-use crate::{App, api, installation, session};
+use crate::{App, api, files, installation, session, trail, workspaces};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -50,6 +55,9 @@ pub enum ControlError {
     Db(#[from] DbError),
     #[error("the stored configuration cannot be used")]
     Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The text says what is wrong.
+    #[error("{0}")]
+    Refused(String),
     #[error("there is an admin token `{name}` already")]
     Duplicate { name: String },
 }
@@ -152,6 +160,63 @@ impl Control {
         session::authenticate(&self.app, &axum::http::Method::GET, headers).await.is_ok()
     }
 
+    /// Makes things as the text says, in the workspace `default` where it names none: all of it,
+    /// or nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] says what is wrong with the text, and where.
+    pub async fn apply_files(
+        &self,
+        text: &str,
+        secrets: Resolve<'_>,
+    ) -> Result<Vec<Applied>, ControlError> {
+        let actor = Caller::command_line();
+        let act = trail::open(&self.app, &actor, "apply", None).await.map_err(refused)?;
+        let applied = files::apply(&self.app, &default_scope(), text, secrets).await;
+        let status = applied.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
+        act.close(&self.app, status, None);
+        applied.map_err(refused)
+    }
+
+    /// What applying the text would do.
+    ///
+    /// # Errors
+    /// As [`Control::apply_files`].
+    pub async fn diff_files(
+        &self,
+        text: &str,
+        secrets: Resolve<'_>,
+    ) -> Result<Vec<Applied>, ControlError> {
+        files::diff(&self.app, &default_scope(), text, secrets).await.map_err(refused)
+    }
+
+    /// A workspace as text.
+    ///
+    /// # Errors
+    /// [`ControlError::Refused`] where there is no such workspace.
+    pub async fn export_files(&self, workspace: &str) -> Result<String, ControlError> {
+        let reference = Ref::try_from(workspace.to_owned());
+        let reference = reference.map_err(|why| ControlError::Refused(why.into()))?;
+        files::export(&self.app, &reference).await.map_err(refused)
+    }
+
+    /// Destroys the key of what was recorded on a day (days since 1970, UTC), which nobody can
+    /// read from then on; proofs still hold. Tells whether there was a key.
+    ///
+    /// # Errors
+    /// Where the database fails, or the act cannot be recorded.
+    pub async fn erase_content(&self, workspace: Uuid, day: i32) -> Result<bool, ControlError> {
+        let actor = Caller::command_line();
+        let action = format!("erase content of day {day}");
+        let act =
+            trail::open(&self.app, &actor, &action, Some(workspace)).await.map_err(refused)?;
+        let erased = self.keys.erase(&self.app.db, WorkspaceId(workspace), day).await;
+        let status =
+            if erased.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+        act.close(&self.app, status, None);
+        Ok(erased?)
+    }
+
     /// Refuses calls at the gate from now on, and waits for what is under way.
     pub async fn close(&self) {
         self.app.stop.cancel();
@@ -159,5 +224,17 @@ impl Control {
         if tokio::time::timeout(CLOSE_LIMIT, self.app.tasks.wait()).await.is_err() {
             tracing::warn!("Some administrative acts were still under way at the end");
         }
+    }
+}
+
+fn default_scope() -> Scope {
+    let workspace = workspaces::DEFAULT.parse().expect("the default's name is a name");
+    Scope { workspace, is_only: false }
+}
+
+fn refused(error: Error) -> ControlError {
+    match error {
+        Error::Internal(source) => ControlError::Configuration(source),
+        error => ControlError::Refused(chain(&error)),
     }
 }

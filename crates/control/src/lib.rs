@@ -18,6 +18,7 @@ mod change;
 mod connections;
 mod content_keys;
 mod control;
+mod files;
 mod gateways;
 mod identities;
 mod installation;
@@ -48,6 +49,7 @@ use tokio_util::task::TaskTracker;
 use vault::Vault;
 
 pub use control::{Control, ControlError, ControlOptions};
+pub use files::{Applied, Outcome, Resolve, references, schema};
 pub use status::{ServerState, ServerStatus, Status};
 
 use snapshot::Publisher;

@@ -11,7 +11,10 @@ use super::Error;
 use crate::secret::sha256;
 
 /// The present state of one thing.
-pub(crate) struct Shown<T>(pub(crate) T);
+pub(crate) struct Shown<T> {
+    tag: HeaderMap,
+    body: T,
+}
 
 /// What a change has led to. The audit layer reads what was touched from the response.
 pub(crate) struct Done<T> {
@@ -32,6 +35,19 @@ pub(crate) struct Touched {
 
 /// The entity tags that a change may meet, if the caller cares (RFC 9110 section 13.1.1).
 pub(crate) struct IfMatch(Option<String>);
+
+impl<T: Serialize> Shown<T> {
+    pub(crate) fn of(body: T) -> Self {
+        Self { tag: tag(&body), body }
+    }
+
+    /// With what is true of the moment only, and so is no part of the entity tag.
+    pub(crate) fn live(body: T, add: impl FnOnce(&mut T)) -> Self {
+        let mut shown = Self::of(body);
+        add(&mut shown.body);
+        shown
+    }
+}
 
 impl<T: Serialize> Done<T> {
     pub(crate) fn created(touched: Touched, body: T) -> Self {
@@ -84,7 +100,7 @@ fn digest(body: &impl Serialize) -> String {
 
 impl<T: Serialize> IntoResponse for Shown<T> {
     fn into_response(self) -> Response {
-        (tag(&self.0), axum::Json(self.0)).into_response()
+        (self.tag, axum::Json(self.body)).into_response()
     }
 }
 

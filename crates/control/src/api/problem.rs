@@ -18,6 +18,9 @@ pub(crate) enum Error {
     Busy,
     #[error("a request with a session cookie must come from the console's own pages")]
     CrossSite,
+    /// What stands in the way of a file.
+    #[error("{0}")]
+    Conflict(String),
     #[error("{kind} `{name}` already exists")]
     Duplicate { kind: &'static str, name: String },
     #[error("{kind} `{name}` is used by {}", .by.join(", "))]
@@ -83,6 +86,17 @@ impl Error {
         }
     }
 
+    /// Says which document of a file was meant.
+    pub(crate) fn of_document(self, kind: &str, name: &Name) -> Self {
+        let text = format!("{kind} `{name}`: {self}");
+        match self {
+            Self::Busy | Self::Internal(_) | Self::Unrecorded(_) => self,
+            Self::Duplicate { .. } | Self::InUse { .. } => Self::Conflict(text),
+            Self::Malformed(_) => Self::Malformed(text),
+            _ => Self::Invalid(text),
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.kind().0
     }
@@ -91,6 +105,7 @@ impl Error {
         match self {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site", "Cross-site request"),
+            Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "In the way"),
             Self::Duplicate { .. } => (StatusCode::CONFLICT, "duplicate", "Already exists"),
             Self::InUse { .. } => (StatusCode::CONFLICT, "in_use", "In use"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not acceptable"),

@@ -19,8 +19,8 @@ use utoipa_axum::routes;
 
 use super::{Error, Problem, guard};
 use crate::{
-    App, apps, assignments, connections, gateways, identities, records, rules, servers, session,
-    switches, teams, tokens, users, workspaces,
+    App, apps, assignments, connections, files, gateways, identities, records, rules, servers,
+    session, switches, teams, tokens, users, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -86,6 +86,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(apps::routes())
         .merge(assignments::routes())
         .merge(connections::routes())
+        .merge(files::routes())
         .merge(gateways::routes())
         .merge(identities::routes())
         .merge(records::routes())

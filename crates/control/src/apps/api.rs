@@ -146,7 +146,7 @@ async fn show_app(
 ) -> Result<Shown<AppBody>, Error> {
     let mut tx = app.db.read().await?;
     let found = super::find(&mut tx, workspace.id, &path.app).await?;
-    Ok(Shown(AppBody::of(found, app.clock.now())))
+    Ok(Shown::of(AppBody::of(found, app.clock.now())))
 }
 
 /// Change an app, or turn one off or on.

@@ -205,7 +205,7 @@ async fn show_assignment(
     let mut tx = app.db.read().await?;
     let gateway = gateways::find(&mut tx, workspace.id, &path.gateway).await?;
     let assignment = super::find(&mut tx, workspace.id, gateway.id, &path.assignment).await?;
-    Ok(Shown(AssignmentBody::of(assignment, app.clock.now())))
+    Ok(Shown::of(AssignmentBody::of(assignment, app.clock.now())))
 }
 
 /// Change an assignment, or turn one off or on.

@@ -164,7 +164,7 @@ async fn show_connection(
     let mut tx = app.db.read().await?;
     let owner = apps::find(&mut tx, workspace.id, &path.app).await?;
     let connection = super::find(&mut tx, workspace.id, owner.id, &path.connection).await?;
-    Ok(Shown(ConnectionBody::of(connection, app.clock.now())))
+    Ok(Shown::of(ConnectionBody::of(connection, app.clock.now())))
 }
 
 /// Change a connection, or turn one off or on.

@@ -146,7 +146,7 @@ async fn show_gateway(
 ) -> Result<Shown<GatewayBody>, Error> {
     let mut tx = app.db.read().await?;
     let gateway = super::find(&mut tx, workspace.id, &path.gateway).await?;
-    Ok(Shown(GatewayBody::of(gateway, app.clock.now())))
+    Ok(Shown::of(GatewayBody::of(gateway, app.clock.now())))
 }
 
 /// Change a gateway, or turn one off or on.

@@ -158,7 +158,7 @@ async fn show_identity(
 ) -> Result<Shown<IdentityBody>, Error> {
     let mut tx = app.db.read().await?;
     let identity = super::find(&mut tx, workspace.id, &path.identity).await?;
-    Ok(Shown(IdentityBody::of(identity, app.clock.now())))
+    Ok(Shown::of(IdentityBody::of(identity, app.clock.now())))
 }
 
 /// Change an identity, or turn one off or on.

@@ -8,6 +8,7 @@ use axum::http::HeaderName;
 use domain::ports::{SecretHeaders, Secrets, Unopenable};
 use domain::{IdentityId, WorkspaceId};
 use serde::{Deserialize, Deserializer};
+use subtle::ConstantTimeEq as _;
 use vault::{Place, Vault};
 use zeroize::Zeroizing;
 
@@ -81,6 +82,20 @@ impl Headers {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
+    }
+
+    /// One value, by the header's name in any case.
+    pub(crate) fn value(&self, name: &str) -> Option<&SecretText> {
+        self.0.get(&name.to_ascii_lowercase())
+    }
+
+    /// Whether these are the headers, with these values.
+    pub(crate) fn is_same(&self, given: &BTreeMap<String, SecretText>) -> bool {
+        given.len() == self.0.len()
+            && given.iter().all(|(name, value)| {
+                let known = self.value(name).map(|it| it.0.as_bytes());
+                known.is_some_and(|it| it.ct_eq(value.0.as_bytes()).into())
+            })
     }
 
     pub(crate) fn seal(

@@ -177,7 +177,7 @@ async fn show_rule(
     let mut tx = app.db.read().await?;
     let gateway = gateways::find(&mut tx, workspace.id, &path.gateway).await?;
     let rule = super::find(&mut tx, workspace.id, gateway.id, &path.rule).await?;
-    Ok(Shown(RuleBody::of(rule)))
+    Ok(Shown::of(RuleBody::of(rule)))
 }
 
 /// Change a rule.

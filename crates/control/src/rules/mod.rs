@@ -84,6 +84,7 @@ pub(crate) async fn create(
     store::insert(change, workspace, &rule)
         .await
         .map_err(|error| Error::saving(error, "rule", &rule.name))?;
+    check_all(change, workspace, gateway).await?;
     Ok(rule)
 }
 
@@ -105,6 +106,7 @@ pub(crate) async fn update(
     store::update(change, workspace, &rule)
         .await
         .map_err(|error| Error::saving(error, "rule", &rule.name))?;
+    check_all(change, workspace, rule.gateway).await?;
     Ok(rule)
 }
 
@@ -116,31 +118,45 @@ pub(crate) async fn delete(
     Ok(store::delete(change, workspace, rule.id).await?)
 }
 
-/// Compiles it (H132); the reason is in the words of whoever typed it.
+/// More would cost every call of the gateway.
+const MOST_RULES: usize = 1000;
+
 fn check(rule: &Rule) -> Result<(), Error> {
-    if !rule.on_request && !rule.on_response {
-        return Err(Error::Invalid("a rule must look at requests, responses or both".into()));
+    if rule.on_request || rule.on_response {
+        Ok(())
+    } else {
+        Err(Error::Invalid("a rule must look at requests, responses or both".into()))
     }
-    let tools = match &rule.tools {
-        None => ToolScope::All,
-        Some(names) => ToolScope::Named(names.clone()),
-    };
-    let spec = RuleSpec {
-        name: rule.name.to_string(),
-        pattern: rule.pattern.clone(),
-        legs: Legs { request: rule.on_request, response: rule.on_response },
-        tools,
-        action: match rule.action.clone() {
-            RuleAction::Block { message } => Action::Block { message },
-            RuleAction::Hash => Action::Hash,
-            RuleAction::Mask { keep_last } => Action::Mask { keep_last },
-            RuleAction::Redact => Action::Redact,
-            RuleAction::Replace { with } => Action::Replace { with },
-        },
-        observe_only: rule.observe_only,
-    };
-    match Rules::compile(&[spec], [0; 32]) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::Invalid(error.to_string())),
+}
+
+/// Compiles the gateway's rules together, as they will run (H132); the reason is in the words of
+/// whoever typed the pattern.
+async fn check_all(tx: &mut Tx, workspace: WorkspaceId, gateway: GatewayId) -> Result<(), Error> {
+    let rules = store::select(tx, workspace, gateway, Which::All).await?;
+    if MOST_RULES < rules.len() {
+        return Err(Error::Invalid(format!("a gateway has at most {MOST_RULES} rules")));
+    }
+    let specs: Vec<RuleSpec> = rules.into_iter().map(Into::into).collect();
+    let compiling = move || Rules::compile(&specs, [0; 32]).map(drop);
+    let compiled = tokio::task::spawn_blocking(compiling).await.map_err(Error::internal)?;
+    compiled.map_err(|error| Error::Invalid(error.to_string()))
+}
+
+impl From<Rule> for RuleSpec {
+    fn from(rule: Rule) -> Self {
+        Self {
+            name: rule.name.into(),
+            pattern: rule.pattern,
+            legs: Legs { request: rule.on_request, response: rule.on_response },
+            tools: rule.tools.map_or(ToolScope::All, ToolScope::Named),
+            action: match rule.action {
+                RuleAction::Block { message } => Action::Block { message },
+                RuleAction::Hash => Action::Hash,
+                RuleAction::Mask { keep_last } => Action::Mask { keep_last },
+                RuleAction::Redact => Action::Redact,
+                RuleAction::Replace { with } => Action::Replace { with },
+            },
+            observe_only: rule.observe_only,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Name, ServerId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,13 +12,13 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{EraText, Server, TransportText};
-use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
     Which,
 };
 use crate::change::Change;
 use crate::switches::Off;
+use crate::{App, Status};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list_servers, create_server)).routes(routes!(
@@ -63,6 +63,9 @@ struct ServerBody {
     /// Since when, until when and why it is off.
     off: Option<Off>,
     created_at: DateTime<Utc>,
+    /// How it is doing; absent where nobody has asked it for anything yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
 }
 
 impl ServerPatch {
@@ -82,7 +85,13 @@ impl ServerBody {
             enabled: off.is_none(),
             off,
             created_at: server.created_at,
+            status: None,
         }
+    }
+
+    /// Adds what is true of the moment only.
+    fn add_status(&mut self, app: &App) {
+        self.status = app.status.get().and_then(|it| it.status(ServerId(self.id)));
     }
 }
 
@@ -107,7 +116,12 @@ async fn list_servers(
     let mut tx = app.db.read().await?;
     let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| ServerBody::of(it, now))))
+    let body = |it| {
+        let mut body = ServerBody::of(it, now);
+        body.add_status(&app);
+        body
+    };
+    Ok(Json(paging.answer(found, |it| it.name.to_string(), body)))
 }
 
 /// Register an upstream server. Exposes it to nobody.
@@ -144,7 +158,8 @@ async fn show_server(
 ) -> Result<Shown<ServerBody>, Error> {
     let mut tx = app.db.read().await?;
     let server = super::find(&mut tx, workspace.id, &path.server).await?;
-    Ok(Shown(ServerBody::of(server, app.clock.now())))
+    let body = ServerBody::of(server, app.clock.now());
+    Ok(Shown::live(body, |it| it.add_status(&app)))
 }
 
 /// Change a server, or turn one off or on.

@@ -53,6 +53,13 @@ const SESSION_PREFIX: &str = "osts_";
 /// A working day; then the token is asked for again.
 const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 
+impl Caller {
+    /// Whoever can start the program and reach its data may do anything.
+    pub(crate) fn command_line() -> Self {
+        Self { id: Uuid::nil(), name: "command line".into(), session: None }
+    }
+}
+
 /// The one who sent the request.
 pub(crate) async fn authenticate(
     app: &App,

@@ -125,7 +125,7 @@ async fn show_team(
 ) -> Result<Shown<TeamBody>, Error> {
     let mut tx = app.db.read().await?;
     let team = super::find(&mut tx, workspace.id, &path.team).await?;
-    Ok(Shown(TeamBody::of(team)))
+    Ok(Shown::of(TeamBody::of(team)))
 }
 
 /// Change a team.

@@ -108,7 +108,7 @@ async fn show_token(
     let mut tx = app.db.read().await?;
     let owner = apps::find(&mut tx, workspace.id, &path.app).await?;
     let token = super::find(&mut tx, workspace.id, owner.id, &path.token).await?;
-    Ok(Shown(TokenBody::of(token)))
+    Ok(Shown::of(TokenBody::of(token)))
 }
 
 /// Revoke a token.

@@ -139,7 +139,7 @@ async fn show_user(
 ) -> Result<Shown<UserBody>, Error> {
     let mut tx = app.db.read().await?;
     let user = super::find(&mut tx, workspace.id, &path.user).await?;
-    Ok(Shown(UserBody::of(user, app.clock.now())))
+    Ok(Shown::of(UserBody::of(user, app.clock.now())))
 }
 
 /// Change a user, or turn one off or on.

@@ -111,7 +111,7 @@ async fn show_workspace(
 ) -> Result<Shown<WorkspaceBody>, Error> {
     let mut tx = app.db.read().await?;
     let workspace = super::find(&mut tx, &workspace.reference()).await?;
-    Ok(Shown(WorkspaceBody::of(workspace)))
+    Ok(Shown::of(WorkspaceBody::of(workspace)))
 }
 
 /// Change a workspace.

@@ -1,0 +1,116 @@
+//! `/apply`, `/diff` and `/export`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use vault::Secret;
+
+use super::{Applied, Outcome, Scope};
+use crate::App;
+use crate::api::{Done, Error, InWorkspace, Json, Problem, Touched};
+use crate::identities::SecretText;
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(apply_files))
+        .routes(routes!(diff_files))
+        .routes(routes!(export_files))
+}
+
+/// Documents, and the secrets that they refer to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Files {
+    /// YAML or JSON.
+    text: String,
+    /// By reference, such as `env:JIRA_TOKEN`. The gateway itself resolves none.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
+    secrets: BTreeMap<String, SecretText>,
+}
+
+/// What became of each object, or would.
+#[derive(Serialize, ToSchema)]
+struct Report {
+    objects: Vec<Applied>,
+}
+
+/// Make things as the documents say: all of them, or none.
+#[utoipa::path(
+    post,
+    path = "/apply",
+    request_body = Files,
+    responses((status = 200, body = Report), (status = "4XX", body = Problem)),
+    tag = "files",
+)]
+async fn apply_files(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(files): Json<Files>,
+) -> Result<Done<Report>, Error> {
+    let scope = Scope { workspace: workspace.name, is_only: true };
+    let secrets = |name: &str| find(&files.secrets, name);
+    let objects = super::apply(&app, &scope, &files.text, &secrets).await?;
+    let touched = Touched::new("files", workspace.id.0, summary(&objects));
+    Ok(Done::other(StatusCode::OK, touched, Report { objects }))
+}
+
+/// What applying the documents would do.
+#[utoipa::path(
+    post,
+    path = "/diff",
+    request_body = Files,
+    responses((status = 200, body = Report), (status = "4XX", body = Problem)),
+    tag = "files",
+)]
+async fn diff_files(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Json(files): Json<Files>,
+) -> Result<Json<Report>, Error> {
+    let scope = Scope { workspace: workspace.name, is_only: true };
+    let secrets = |name: &str| find(&files.secrets, name);
+    let objects = super::diff(&app, &scope, &files.text, &secrets).await?;
+    Ok(Json(Report { objects }))
+}
+
+/// The workspace as documents. Secrets stand as `vault:`.
+#[utoipa::path(
+    get,
+    path = "/export",
+    responses(
+        (status = 200, description = "YAML", content_type = "application/yaml"),
+        (status = "4XX", body = Problem),
+    ),
+    tag = "files",
+)]
+async fn export_files(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+) -> Result<Response, Error> {
+    let text = super::export(&app, &workspace.reference()).await?;
+    Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response())
+}
+
+fn find(secrets: &BTreeMap<String, SecretText>, name: &str) -> Option<Secret> {
+    secrets.get(name).map(|it| Secret::from(it.expose().to_owned()))
+}
+
+/// What the audit record says: what was made and what was changed.
+pub(super) fn summary(objects: &[Applied]) -> String {
+    let changed = objects.iter().filter(|it| it.outcome != Outcome::Unchanged);
+    let parts: Vec<String> = changed
+        .map(|it| {
+            let deed = if it.outcome == Outcome::Created { "made" } else { "changed" };
+            format!("{deed} {} {}", it.kind, it.name)
+        })
+        .collect();
+    if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
+}

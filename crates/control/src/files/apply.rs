@@ -1,0 +1,276 @@
+//! From documents to what they ask for.
+//!
+//! Each object is looked up by its name, made where it is missing, and changed where it differs.
+//! What differs is decided here, so that applying the same text again touches nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{Name, WorkspaceId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::document::{Document, IdentityFile, ServerFile, TeamFile, UserFile, WorkspaceFile};
+use super::member;
+use super::reference::Resolve;
+use crate::api::{Error, Ref};
+use crate::change::Change;
+use crate::identities::{Headers, IdentityPatch, NewIdentity};
+use crate::row::to_json;
+use crate::servers::{EraText, NewServer, ServerPatch, TransportText};
+use crate::switches::Off;
+use crate::teams::{NewTeam, TeamPatch};
+use crate::users::NewUser;
+use crate::workspaces::{DurabilityText, NewWorkspace, WorkspacePatch};
+use crate::{identities, servers, teams, users, workspaces};
+
+/// What became of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Applied {
+    pub kind: &'static str,
+    pub name: String,
+    pub workspace: String,
+    pub outcome: Outcome,
+    /// The members that differed.
+    pub members: Vec<&'static str>,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Created,
+    Changed,
+    Unchanged,
+}
+
+/// The members in which an object differed from its document; `None` where there was no object.
+pub(super) type Differed = Option<Vec<&'static str>>;
+
+/// Applies documents in the order given.
+pub(super) async fn all(
+    change: &mut Change,
+    documents: Vec<(Name, Document)>,
+    secrets: Resolve<'_>,
+) -> Result<Vec<Applied>, Error> {
+    let mut ids: BTreeMap<Name, WorkspaceId> = BTreeMap::new();
+    let mut applied = Vec::new();
+    for (workspace, document) in documents {
+        let (kind, name) = (document.kind(), document.name().clone());
+        let done = one(change, &mut ids, &workspace, document, secrets).await;
+        let differed = done.map_err(|error| error.of_document(kind, &name))?;
+        let (outcome, members) = match differed {
+            None => (Outcome::Created, Vec::new()),
+            Some(members) if members.is_empty() => (Outcome::Unchanged, members),
+            Some(members) => (Outcome::Changed, members),
+        };
+        let (name, workspace) = (name.to_string(), workspace.to_string());
+        applied.push(Applied { kind, name, workspace, outcome, members });
+    }
+    Ok(applied)
+}
+
+async fn one(
+    change: &mut Change,
+    ids: &mut BTreeMap<Name, WorkspaceId>,
+    workspace: &Name,
+    document: Document,
+    secrets: Resolve<'_>,
+) -> Result<Differed, Error> {
+    if let Document::Workspace(file) = document {
+        return apply_workspace(change, file).await;
+    }
+    let id = match ids.get(workspace) {
+        Some(id) => *id,
+        None => {
+            let found = workspaces::find(change, &workspace.into()).await;
+            let id = found.map_err(Error::in_body)?.id;
+            ids.insert(workspace.clone(), id);
+            id
+        }
+    };
+    match document {
+        Document::Workspace(_) => Ok(None),
+        Document::User(file) => apply_user(change, id, file).await,
+        Document::Team(file) => apply_team(change, id, file).await,
+        Document::Server(file) => apply_server(change, id, file).await,
+        Document::Identity(file) => apply_identity(change, id, file, secrets).await,
+        Document::Gateway(file) => member::apply_gateway(change, id, file).await,
+        Document::App(file) => member::apply_app(change, id, file).await,
+    }
+}
+
+/// Nothing found is no error here.
+pub(super) fn if_found<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether `enabled` is asked to be other than it is.
+pub(super) fn switches(change: &Change, off: Option<&Off>, wanted: Option<bool>) -> bool {
+    let now = change.now();
+    // What is off for a while only is not off as a file means it.
+    let is_off = off.is_some_and(|it| it.holds(now));
+    let is_off_for_good = is_off && off.is_some_and(|it| !it.is_limited());
+    match wanted {
+        None => false,
+        Some(true) => is_off,
+        Some(false) => !is_off_for_good,
+    }
+}
+
+/// Whether two text forms say the same.
+pub(super) fn differ<T: Serialize>(one: &T, other: &T) -> bool {
+    to_json(one) != to_json(other)
+}
+
+pub(super) fn refs<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<Ref> {
+    names.into_iter().map(Ref::from).collect()
+}
+
+async fn apply_workspace(change: &mut Change, file: WorkspaceFile) -> Result<Differed, Error> {
+    let WorkspaceFile { name, durability } = file;
+    let Some(found) = if_found(workspaces::find(change, &(&name).into()).await)? else {
+        let new = NewWorkspace { name, durability: durability.unwrap_or_default() };
+        workspaces::create(change, new).await?;
+        return Ok(None);
+    };
+    let mut members = Vec::new();
+    if durability.is_some_and(|it| differ(&it, &DurabilityText::from(found.durability))) {
+        members.push("durability");
+        let patch = WorkspacePatch { durability, ..WorkspacePatch::default() };
+        workspaces::update(change, found, patch).await?;
+    }
+    Ok(Some(members))
+}
+
+async fn apply_user(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    file: UserFile,
+) -> Result<Differed, Error> {
+    let UserFile { name, enabled } = file;
+    let Some(found) = if_found(users::find(change, workspace, &(&name).into()).await)? else {
+        let user = users::create(change, workspace, NewUser { name }).await?;
+        let wanted = enabled.filter(|it| !it);
+        users::set_enabled(change, workspace, user.id, wanted).await?;
+        return Ok(None);
+    };
+    let mut members = Vec::new();
+    if switches(change, found.off.as_ref(), enabled) {
+        members.push("enabled");
+        users::set_enabled(change, workspace, found.id, enabled).await?;
+    }
+    Ok(Some(members))
+}
+
+async fn apply_team(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    file: TeamFile,
+) -> Result<Differed, Error> {
+    let TeamFile { name, members: wanted } = file;
+    let Some(found) = if_found(teams::find(change, workspace, &(&name).into()).await)? else {
+        let new = NewTeam { name, members: refs(wanted.iter().flatten()) };
+        teams::create(change, workspace, new).await?;
+        return Ok(None);
+    };
+    let mut members = Vec::new();
+    let known: BTreeSet<Name> = found.members.iter().cloned().collect();
+    if let Some(wanted) = wanted.filter(|it| *it != known) {
+        members.push("members");
+        let patch = TeamPatch { members: Some(refs(&wanted)), ..TeamPatch::default() };
+        teams::update(change, workspace, found, patch).await?;
+    }
+    Ok(Some(members))
+}
+
+async fn apply_server(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    file: ServerFile,
+) -> Result<Differed, Error> {
+    let ServerFile { name, transport, era, enabled } = file;
+    let Some(found) = if_found(servers::find(change, workspace, &(&name).into()).await)? else {
+        let new = NewServer { name, transport, era };
+        let server = servers::create(change, workspace, new).await?;
+        let patch = ServerPatch { enabled: enabled.filter(|it| !it), ..ServerPatch::default() };
+        servers::update(change, workspace, server, patch).await?;
+        return Ok(None);
+    };
+    let mut members = Vec::new();
+    let mut patch = ServerPatch::default();
+    if differ(&transport, &TransportText::from(found.transport.clone())) {
+        members.push("transport");
+        patch.transport = Some(transport);
+    }
+    if differ(&era, &EraText::from(found.era)) {
+        members.push("era");
+        patch.era = Some(era);
+    }
+    if switches(change, found.off.as_ref(), enabled) {
+        members.push("enabled");
+        patch.enabled = enabled;
+    }
+    if !members.is_empty() {
+        servers::update(change, workspace, found, patch).await?;
+    }
+    Ok(Some(members))
+}
+
+async fn apply_identity(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    file: IdentityFile,
+    secrets: Resolve<'_>,
+) -> Result<Differed, Error> {
+    let IdentityFile { name, server, owner, headers, enabled } = file;
+    let found = if_found(identities::find(change, workspace, &(&name).into()).await)?;
+    // What another key has sealed cannot be kept, only replaced.
+    let stored = found
+        .as_ref()
+        .and_then(|it| Headers::open(&change.app().vault, workspace, it.id, &it.sealed).ok());
+    let mut wanted = BTreeMap::new();
+    for (header, reference) in headers {
+        let value = match reference.resolve(secrets)? {
+            Some(value) => value,
+            None => {
+                let kept = stored.as_ref().and_then(|it| it.value(&header)).cloned();
+                kept.ok_or_else(|| {
+                    Error::Invalid(format!("nothing is stored for the header `{header}`"))
+                })?
+            }
+        };
+        wanted.insert(header, value);
+    }
+    let Some(found) = found else {
+        let (server, owner) = (Ref::from(&server), owner.as_ref().map(Ref::from));
+        let new = NewIdentity { name, server, owner, headers: wanted };
+        let identity = identities::create(change, workspace, new).await?;
+        let enabled = enabled.filter(|it| !it);
+        let patch = IdentityPatch { enabled, ..IdentityPatch::default() };
+        identities::update(change, workspace, identity, patch).await?;
+        return Ok(None);
+    };
+    if found.server.name != server || found.owner.as_ref().map(|it| &it.name) != owner.as_ref() {
+        return Err(Error::Invalid(
+            "an identity is for one server and one owner; delete it and make another".into(),
+        ));
+    }
+    let mut members = Vec::new();
+    let mut patch = IdentityPatch::default();
+    if stored.is_none_or(|it| !it.is_same(&wanted)) {
+        members.push("headers");
+        patch.headers = Some(wanted);
+    }
+    if switches(change, found.off.as_ref(), enabled) {
+        members.push("enabled");
+        patch.enabled = enabled;
+    }
+    if !members.is_empty() {
+        identities::update(change, workspace, found, patch).await?;
+    }
+    Ok(Some(members))
+}

@@ -1,0 +1,317 @@
+//! The kinds of documents, and how they are told from each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use domain::Name;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::reference::Reference;
+use super::{Scope, emit, yaml};
+use crate::api::Error;
+use crate::assignments::{ProvisionText, SchemeText};
+use crate::rules::ActionText;
+use crate::servers::{EraText, TransportText};
+use crate::workspaces::DurabilityText;
+
+/// How an object shall be. In the order in which they are applied: what is referred to first.
+#[derive(Clone, Debug)]
+pub(super) enum Document {
+    Workspace(WorkspaceFile),
+    User(UserFile),
+    Team(TeamFile),
+    Server(ServerFile),
+    Identity(IdentityFile),
+    Gateway(GatewayFile),
+    App(AppFile),
+}
+
+/// A tenant.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WorkspaceFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) durability: Option<DurabilityText>,
+}
+
+/// A person.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+/// A group of people.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TeamFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    /// All of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(super) members: Option<BTreeSet<Name>>,
+}
+
+/// An upstream MCP server.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    pub(super) transport: TransportText,
+    #[serde(default)]
+    pub(super) era: EraText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+/// A credential for one server.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdentityFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    #[schema(value_type = String)]
+    pub(super) server: Name,
+    /// Whose it is; absent for one that is shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) owner: Option<Name>,
+    /// Header names, and where their values are: `env:NAME` or `file:PATH`, perhaps after a word
+    /// as in `Bearer env:NAME`, or `vault:` for what is stored already.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(super) headers: BTreeMap<String, Reference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+/// One governed URL, with its teams, servers and rules.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GatewayFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    /// All teams that may use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(super) teams: Option<BTreeSet<Name>>,
+    /// All servers on it, in the order in which their tools are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) assignments: Option<Vec<AssignmentFile>>,
+    /// All of its rules, in the order in which they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rules: Option<Vec<RuleFile>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+/// A server on a gateway.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssignmentFile {
+    #[schema(value_type = String)]
+    pub(super) server: Name,
+    /// The server's name where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) alias: Option<Name>,
+    #[serde(default)]
+    pub(super) scheme: SchemeText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) identity: Option<Name>,
+    #[serde(default)]
+    pub(super) tools: ProvisionText,
+    #[serde(default)]
+    pub(super) prompts: ProvisionText,
+    #[serde(default)]
+    pub(super) resources: ProvisionText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+/// A content rule of a gateway.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    pub(super) pattern: String,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) on_request: bool,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) on_response: bool,
+    /// The tools it is limited to; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tools: Option<BTreeSet<String>>,
+    pub(super) action: ActionText,
+    #[serde(default)]
+    pub(super) observe_only: bool,
+}
+
+/// A client that calls: a headless agent.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    #[schema(value_type = String)]
+    pub(super) owner: Name,
+    pub(super) purpose: String,
+    /// All gateways that it is connected to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gateways: Option<Vec<ConnectionFile>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+/// A gateway that an app is connected to.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectionFile {
+    #[schema(value_type = String)]
+    pub(super) gateway: Name,
+    /// All credentials that it uses there.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub(super) identities: BTreeSet<Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enabled: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The documents of a text, each with its workspace, in the order in which to apply them.
+pub(super) fn parse(text: &str, scope: &Scope) -> Result<Vec<(Name, Document)>, Error> {
+    let values = yaml::parse(text).map_err(|error| Error::Malformed(error.to_string()))?;
+    let mut above = scope.workspace.clone();
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for (i, value) in values.into_iter().enumerate() {
+        let (workspace, document) =
+            one(value).map_err(|why| Error::Malformed(format!("document {}: {why}", i + 1)))?;
+        let workspace = match &document {
+            Document::Workspace(it) => {
+                above = it.name.clone();
+                it.name.clone()
+            }
+            _ => workspace.unwrap_or_else(|| above.clone()),
+        };
+        let (kind, name) = (document.kind(), document.name().clone());
+        if scope.is_only && workspace != scope.workspace {
+            return Err(Error::Invalid(format!(
+                "{kind} `{name}` is of workspace `{workspace}`, not of `{}`",
+                scope.workspace
+            )));
+        }
+        if !seen.insert((workspace.clone(), kind, name.clone())) {
+            return Err(Error::Malformed(format!("{kind} `{name}` stands twice")));
+        }
+        all.push((workspace, document));
+    }
+    all.sort_by_key(|(_, document)| document.rank());
+    Ok(all)
+}
+
+fn one(value: Value) -> Result<(Option<Name>, Document), String> {
+    let Value::Object(mut members) = value else {
+        return Err("a document has members, `kind` and `name` first".into());
+    };
+    let kind = match members.shift_remove("kind") {
+        Some(Value::String(kind)) => kind,
+        _ => return Err("say the `kind`".into()),
+    };
+    let name = members.get("name").and_then(Value::as_str).unwrap_or_default();
+    let what = format!("{kind} `{name}`");
+    let workspace = match members.shift_remove("workspace") {
+        None => None,
+        Some(_) if kind == "Workspace" => return Err(format!("{what}: it is no part of another")),
+        Some(value) => Some(read(value).map_err(|why| format!("{what}: workspace: {why}"))?),
+    };
+    let members = Value::Object(members);
+    let document = match kind.as_str() {
+        "Workspace" => read(members).map(Document::Workspace),
+        "User" => read(members).map(Document::User),
+        "Team" => read(members).map(Document::Team),
+        "Server" => read(members).map(Document::Server),
+        "Identity" => read(members).map(Document::Identity),
+        "Gateway" => read(members).map(Document::Gateway),
+        "App" => read(members).map(Document::App),
+        _ => return Err(format!("there is no kind `{kind}`")),
+    };
+    document.map(|it| (workspace, it)).map_err(|why| format!("{what}: {why}"))
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+impl Document {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Workspace(_) => "Workspace",
+            Self::User(_) => "User",
+            Self::Team(_) => "Team",
+            Self::Server(_) => "Server",
+            Self::Identity(_) => "Identity",
+            Self::Gateway(_) => "Gateway",
+            Self::App(_) => "App",
+        }
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        match self {
+            Self::Workspace(it) => &it.name,
+            Self::User(it) => &it.name,
+            Self::Team(it) => &it.name,
+            Self::Server(it) => &it.name,
+            Self::Identity(it) => &it.name,
+            Self::Gateway(it) => &it.name,
+            Self::App(it) => &it.name,
+        }
+    }
+
+    /// What is referred to comes before what refers to it.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Workspace(_) => 0,
+            Self::User(_) => 1,
+            Self::Team(_) => 2,
+            Self::Server(_) => 3,
+            Self::Identity(_) => 4,
+            Self::Gateway(_) => 5,
+            Self::App(_) => 6,
+        }
+    }
+
+    /// As YAML, `kind` and `name` first.
+    pub(super) fn to_text(&self) -> String {
+        let members = match self {
+            Self::Workspace(it) => serde_json::to_value(it),
+            Self::User(it) => serde_json::to_value(it),
+            Self::Team(it) => serde_json::to_value(it),
+            Self::Server(it) => serde_json::to_value(it),
+            Self::Identity(it) => serde_json::to_value(it),
+            Self::Gateway(it) => serde_json::to_value(it),
+            Self::App(it) => serde_json::to_value(it),
+        };
+        let mut document = Map::new();
+        document.insert("kind".into(), self.kind().into());
+        if let Ok(Value::Object(members)) = members {
+            document.extend(members);
+        }
+        emit::document(&Value::Object(document))
+    }
+}

@@ -1,0 +1,121 @@
+//! From what is stored to documents, complete and in a fixed order.
+
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::WorkspaceId;
+
+use super::document::{
+    AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, ServerFile,
+    TeamFile, UserFile, WorkspaceFile,
+};
+use super::{member, reference};
+use crate::api::{Error, Ref, Which};
+use crate::apps::App;
+use crate::gateways::Gateway;
+use crate::switches::Off;
+use crate::{
+    apps, assignments, connections, gateways, identities, rules, servers, teams, users, workspaces,
+};
+
+/// Everything in a workspace, kind by kind, each by name.
+pub(super) async fn all(
+    tx: &mut Tx,
+    workspace: &Ref,
+    now: DateTime<Utc>,
+) -> Result<Vec<Document>, Error> {
+    let workspace = workspaces::find(tx, workspace).await?;
+    let id = workspace.id;
+    let mut all = vec![Document::Workspace(WorkspaceFile {
+        name: workspace.name,
+        durability: Some(workspace.durability.into()),
+    })];
+    for it in users::list(tx, id, Which::All).await? {
+        let enabled = enabled(it.off, now);
+        all.push(Document::User(UserFile { name: it.name, enabled }));
+    }
+    for it in teams::list(tx, id, Which::All).await? {
+        let members = Some(it.members.into_iter().collect());
+        all.push(Document::Team(TeamFile { name: it.name, members }));
+    }
+    for it in servers::list(tx, id, Which::All).await? {
+        all.push(Document::Server(ServerFile {
+            name: it.name,
+            transport: it.transport.into(),
+            era: it.era.into(),
+            enabled: enabled(it.off, now),
+        }));
+    }
+    for it in identities::list(tx, id, Which::All).await? {
+        let headers = it.headers.into_iter().map(|name| (name, reference::stored()));
+        all.push(Document::Identity(IdentityFile {
+            name: it.name,
+            server: it.server.name,
+            owner: it.owner.map(|it| it.name),
+            headers: headers.collect(),
+            enabled: enabled(it.off, now),
+        }));
+    }
+    for it in gateways::list(tx, id, Which::All).await? {
+        all.push(Document::Gateway(gateway(tx, id, it, now).await?));
+    }
+    for it in apps::list(tx, id, Which::All).await? {
+        all.push(Document::App(app(tx, id, it, now).await?));
+    }
+    Ok(all)
+}
+
+async fn gateway(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    it: Gateway,
+    now: DateTime<Utc>,
+) -> Result<GatewayFile, Error> {
+    let mut assigned = assignments::list(tx, workspace, it.id, Which::All).await?;
+    assigned.sort_by_key(|it| (it.position, it.id));
+    let assigned = assigned.into_iter().map(|it| AssignmentFile {
+        alias: Some(it.alias).filter(|alias| *alias != it.server.name),
+        server: it.server.name,
+        scheme: it.scheme,
+        identity: it.identity.map(|it| it.name),
+        tools: it.tools.into(),
+        prompts: it.prompts.into(),
+        resources: it.resources.into(),
+        enabled: enabled(it.off, now),
+    });
+    let mut ruled = rules::list(tx, workspace, it.id, Which::All).await?;
+    ruled.sort_by_key(|it| (it.position, it.id));
+    Ok(GatewayFile {
+        name: it.name,
+        teams: Some(it.teams.into_iter().collect()),
+        assignments: Some(assigned.collect()),
+        rules: Some(ruled.iter().map(member::rule_file).collect()),
+        enabled: enabled(it.off, now),
+    })
+}
+
+async fn app(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    it: App,
+    now: DateTime<Utc>,
+) -> Result<AppFile, Error> {
+    let connected = connections::list(tx, workspace, Some(it.id), Which::All).await?;
+    let connected = connected.into_iter().map(|it| ConnectionFile {
+        identities: member::chosen(&it),
+        gateway: it.gateway.name,
+        enabled: enabled(it.off, now),
+    });
+    Ok(AppFile {
+        name: it.name,
+        owner: it.owner.name,
+        purpose: it.purpose,
+        gateways: Some(connected.collect()),
+        enabled: enabled(it.off, now),
+    })
+}
+
+/// A file says `enabled: false` of what is off for good, and nothing of all else: what is off for
+/// a while will be on again by itself.
+fn enabled(off: Option<Off>, now: DateTime<Utc>) -> Option<bool> {
+    off.filter(|it| it.holds(now) && !it.is_limited()).map(|_| false)
+}

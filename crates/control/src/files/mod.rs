@@ -1,0 +1,94 @@
+//! Configuration as files: documents that say how things shall be.
+//!
+//! A text holds one document for each object, `kind` and `name` first. Applying it makes what is
+//! missing and changes what differs, all in one change or not at all; applying it again changes
+//! nothing. What a document leaves out stays as it is: a file never turns on again what was cut
+//! off, unless it says `enabled: true`. Nothing is deleted but what belongs to an object whose
+//! list no longer has it.
+//!
+//! Objects belong to the workspace that they name, or else to the `Workspace` document above
+//! them, or else to the one that the caller means. Secrets stand in no file: see [`reference`].
+
+mod api;
+mod apply;
+mod document;
+mod emit;
+mod export;
+mod member;
+mod reference;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::sync::Arc;
+
+use domain::Name;
+
+pub(crate) use api::routes;
+pub use apply::{Applied, Outcome};
+pub use reference::Resolve;
+pub use schema::schema;
+
+use crate::App;
+use crate::api::Error;
+use crate::change::Change;
+use document::Document;
+
+/// Where documents go that name no workspace, and whether they may name another.
+pub(crate) struct Scope {
+    pub(crate) workspace: Name,
+    pub(crate) is_only: bool,
+}
+
+/// Makes things as the text says.
+pub(crate) async fn apply(
+    app: &Arc<App>,
+    scope: &Scope,
+    text: &str,
+    secrets: Resolve<'_>,
+) -> Result<Vec<Applied>, Error> {
+    let documents = document::parse(text, scope)?;
+    let mut change = Change::begin(app).await?;
+    let applied = apply::all(&mut change, documents, secrets).await?;
+    if applied.iter().all(|it| it.outcome == Outcome::Unchanged) {
+        change.rollback().await?;
+    } else {
+        change.commit().await?;
+    }
+    Ok(applied)
+}
+
+/// What applying the text would do. Does it, to be sure, and undoes it.
+pub(crate) async fn diff(
+    app: &Arc<App>,
+    scope: &Scope,
+    text: &str,
+    secrets: Resolve<'_>,
+) -> Result<Vec<Applied>, Error> {
+    let documents = document::parse(text, scope)?;
+    let mut change = Change::begin(app).await?;
+    let mut applied = apply::all(&mut change, documents, secrets).await?;
+    change.rollback().await?;
+    applied.retain(|it| it.outcome != Outcome::Unchanged);
+    Ok(applied)
+}
+
+/// A workspace as text, the same bytes for the same configuration.
+pub(crate) async fn export(app: &Arc<App>, workspace: &crate::api::Ref) -> Result<String, Error> {
+    let mut tx = app.db.read().await?;
+    let documents = export::all(&mut tx, workspace, app.clock.now()).await?;
+    let texts: Vec<String> = documents.iter().map(Document::to_text).collect();
+    Ok(texts.join("---\n"))
+}
+
+/// The references to secrets that a text holds, each once: what whoever applies it must resolve.
+///
+/// # Errors
+/// Where the text is not what it should be; the message says where.
+pub fn references(text: &str) -> Result<Vec<String>, String> {
+    let workspace = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
+    let scope = Scope { workspace, is_only: false };
+    let documents = document::parse(text, &scope).map_err(|error| error.to_string())?;
+    Ok(reference::all(&documents))
+}

@@ -1,5 +1,8 @@
 //! What the log promises to those who append, through its front door.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -248,6 +251,49 @@ fn a_log_that_would_contradict_its_checkpoint_is_not_opened() {
     ));
 }
 
+/// What the kernel had not yet written is gone or garbage: every file since the last note of what
+/// is on disk, but for the segments, which were synced.
+#[test]
+fn after_a_loss_of_power_the_tree_is_made_again_as_it_was_published() {
+    let world = World::new();
+    let append = |log: &Log, numbers: std::ops::Range<u64>| {
+        for n in numbers.clone() {
+            let durability =
+                if n + 1 == numbers.end { Durability::Synced } else { Durability::Written };
+            log.append_blocking(note(ANN, n), durability).unwrap();
+        }
+        world.wait_for(log, ANN, numbers.end);
+    };
+    let log = world.open();
+    append(&log, 0..300);
+    log.close().unwrap();
+    let on_disk = files(&world.dir());
+
+    let log = world.open();
+    append(&log, 300..700);
+    append(&log, 700..710);
+    let published = log.checkpoint(ANN).unwrap();
+    let lost = World::new();
+    for (n, (path, bytes)) in files(&world.dir()).into_iter().enumerate() {
+        let is_safe = on_disk.get(&path) == Some(&bytes) || path.starts_with("segment");
+        let target = lost.dir().join(&path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        match n % 3 {
+            _ if is_safe => std::fs::write(target, &bytes).unwrap(),
+            0 => std::fs::write(target, vec![0; bytes.len()]).unwrap(),
+            1 => std::fs::write(target, &bytes[..bytes.len() / 2]).unwrap(),
+            _ => {}
+        }
+    }
+    let again = lost.open();
+    assert_eq!(again.checkpoint(ANN).unwrap(), published);
+    assert_eq!(lost.numbers(&again, ANN), (0..710).collect::<Vec<_>>());
+    append_one(&again, 710);
+    again.close().unwrap();
+    let report = audit::verify_dir(&lost.dir(), &lost.keys()).unwrap();
+    assert_eq!((report.problems.len(), report.workspaces[0].size), (0, 711));
+}
+
 #[test]
 fn the_queue_is_bounded() {
     let world = World::new();
@@ -272,4 +318,26 @@ fn the_verifier_key_is_the_one_that_checks() {
     log.append_blocking(Entry { workspace: ANN, kind: Kind::System, leaf }, Durability::Synced)
         .unwrap();
     assert!(log.health().records_written == 1 && log.health().last_sync < Duration::from_secs(2));
+}
+
+fn append_one(log: &Log, number: u64) {
+    log.append_blocking(note(ANN, number), Durability::Synced).unwrap();
+}
+
+/// The files below a folder, by their path below it.
+fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for item in std::fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let below = path.strip_prefix(root).unwrap().to_owned();
+                found.insert(below, std::fs::read(path).unwrap());
+            }
+        }
+    }
+    found
 }

@@ -1,0 +1,360 @@
+//! Crashes and failing disks, with real system calls: this program runs itself under `strace`, which
+//! kills it, or lets a call fail or hang, at a chosen one.
+//!
+//! Whatever happens: what was acknowledged is recorded, the log opens again, and it verifies, before
+//! that and after.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use audit::{Clock, Condition, Durability, Entry, Kind, Leaf, Log, LogError, Options, verify_dir};
+use std::sync::Arc;
+
+mod world;
+use world::{ANN, BOB, RealClock, World, note, numbers, quick_options, signer};
+
+/// Runs as a test of its own, and as the child of the others.
+#[test]
+fn a_workload_is_recorded_as_acknowledged() {
+    match std::env::var_os(DIR) {
+        Some(dir) => {
+            let acks = std::env::var_os(ACKS).map(|path| UnixStream::connect(path).unwrap());
+            workload(Path::new(&dir), acks.unwrap());
+        }
+        None => {
+            let run = Run::new().child(&[]);
+            assert!(run.status_ok, "{}", run.output);
+            assert_eq!(run.acks, (0..APPENDS).collect());
+            run.check();
+        }
+    }
+}
+
+#[test]
+fn h148_a_kill_at_any_call_loses_nothing_that_was_acknowledged() {
+    // Each thread counts for itself, so the same number is another moment in each of them.
+    let points: Vec<(&str, u32)> = [
+        ("pwrite64", vec![1, 2, 3, 5, 9, 14, 20, 27]),
+        ("write", vec![1, 2, 3, 4, 5, 6, 8, 11, 15, 20, 26, 33, 41]),
+        ("rename", vec![1, 2, 3, 4, 5, 6, 8, 11, 15, 20, 26, 33, 41]),
+        ("fdatasync", vec![1, 2, 4, 7, 11]),
+        ("fsync", vec![1, 2, 3]),
+        ("syncfs", vec![1, 2, 3, 4, 5, 6, 7, 8]),
+        ("unlink", vec![1, 2, 3, 4, 6]),
+        ("fallocate", vec![1, 2]),
+        ("mkdir", vec![1, 2, 3, 4, 5, 6, 7]),
+    ]
+    .into_iter()
+    .flat_map(|(call, counts)| counts.into_iter().map(move |count| (call, count)))
+    .collect();
+    let killed = in_parallel(points, |(call, count)| {
+        let run = Run::new().strace(&format!("{call}:signal=KILL:when={count}"));
+        run.check();
+        u32::from(!run.status_ok)
+    });
+    // A point that no thread reaches is no test; most must be.
+    assert!(killed.iter().sum::<u32>() >= 40, "{killed:?}");
+}
+
+#[test]
+fn h148_a_kill_during_recovery_loses_nothing_either() {
+    let points: Vec<(&str, u32)> =
+        [("rename", 5), ("write", 5), ("syncfs", 4), ("unlink", 3), ("mkdir", 1)]
+            .into_iter()
+            .flat_map(|(call, most)| (1..=most).map(move |count| (call, count)))
+            .collect();
+    in_parallel(points, |(call, count)| {
+        let mut run = Run::new().strace("pwrite64:signal=KILL:when=14");
+        run = run.strace(&format!("{call}:signal=KILL:when={count}"));
+        run.is_repeated = true;
+        run.check();
+    });
+}
+
+#[test]
+fn h149_a_failed_sync_or_write_is_made_good_elsewhere() {
+    let faults = [
+        "fdatasync:error=EIO:when=1",
+        "fdatasync:error=EIO:when=3",
+        "fdatasync:error=EIO:when=2+2",
+        "pwrite64:error=EIO:when=4",
+        "pwrite64:error=EIO:when=4..5",
+        "syncfs:error=EIO:when=3",
+        "syncfs:error=EIO:when=2..4",
+        "rename:error=EIO:when=5..7",
+    ];
+    in_parallel(faults.to_vec(), |fault| {
+        let run = Run::new().strace(fault);
+        // A start may be refused by the failing call; then what was acknowledged still holds.
+        assert!(run.status_ok || run.output.contains("could not open"), "{fault}: {}", run.output);
+        run.check();
+    });
+}
+
+#[test]
+fn h148_a_disk_that_is_full_for_a_moment_refuses_and_recovers() {
+    in_parallel(vec!["pwrite64:error=ENOSPC:when=6", "pwrite64:error=ENOSPC:when=6..8"], |fault| {
+        let run = Run::new().strace(fault);
+        assert!(run.status_ok, "{fault}: {}", run.output);
+        assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
+        assert!(run.errors.contains("Full"), "{fault}: {}", run.errors);
+        run.check();
+    });
+}
+
+#[test]
+fn h150_a_disk_that_hangs_ends_waits_at_the_deadline_and_recovers() {
+    in_parallel(
+        vec!["fdatasync:delay_enter=700000:when=3", "pwrite64:delay_enter=700000:when=8"],
+        |fault| {
+            let run = Run::new().strace(fault);
+            assert!(run.status_ok, "{fault}: {}", run.output);
+            assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
+            assert!(run.errors.contains("Deadline"), "{fault}: {}", run.errors);
+            assert!(run.longest < Duration::from_millis(500), "{fault}: {:?}", run.longest);
+            run.check();
+        },
+    );
+}
+
+/// On a real file system without space. The mount is seen by the child only.
+#[test]
+fn h148_a_full_disk_refuses_calls_records_cutoffs_and_recovers() {
+    if let Some(dir) = std::env::var_os(FULL_DIR) {
+        return fill_and_recover(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let script = "mount -t tmpfs -o size=8m tmpfs \"$1\" && shift && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args([if is_root { "-m" } else { "-rm" }, "sh", "-c", script, "sh"])
+        .arg(dir.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "h148_a_full_disk_refuses_calls_records_cutoffs_and_recovers"])
+        .env(FULL_DIR, dir.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+/// Two lives of a log; each record is tried until it is acknowledged.
+fn workload(dir: &Path, mut acks: UnixStream) {
+    let clock = RealClock::new();
+    for life in 0..2 {
+        let log = Log::open(tight_options(dir), signer(), Arc::new(RealClock::new()))
+            .unwrap_or_else(|error| panic!("could not open: {error:?}"));
+        for n in life * APPENDS / 2..(life + 1) * APPENDS / 2 {
+            let durability = if n % 4 == 3 { Durability::Synced } else { Durability::Written };
+            let began = clock.monotonic();
+            loop {
+                let asked = clock.monotonic();
+                assert!(asked - began < Duration::from_secs(5), "record {n} is never taken");
+                let workspace = if n % 3 == 0 { BOB } else { ANN };
+                let result = log.append_blocking(note(workspace, n), durability);
+                let took = (clock.monotonic() - asked).as_millis();
+                let line = match result {
+                    Ok(_) => format!("ack {n} {took}\n"),
+                    Err(error) => format!("err {error:?} {took}\n"),
+                };
+                // In one call, so that a kill leaves no half of it.
+                acks.write_all(line.as_bytes()).unwrap();
+                if result.is_ok() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+        log.close().unwrap();
+    }
+}
+
+fn fill_and_recover(dir: &Path) {
+    let log_dir = dir.join("log");
+    let log = Log::open(quick_options(&log_dir), signer(), Arc::new(RealClock::new())).unwrap();
+    let call = |n| log.append_blocking(note(ANN, n), Durability::Written);
+    let cutoff = |n: u64| {
+        let leaf = Leaf::new(Kind::Admin).str("event", "cutoff").u64("number", n).finish();
+        let entry = Entry { workspace: ANN, kind: Kind::Admin, leaf };
+        log.append_blocking(entry, Durability::Synced)
+    };
+    let mut acknowledged: BTreeSet<u64> = (0..10).collect();
+    (0..10).for_each(|n| assert!(call(n).is_ok()));
+
+    let filler = dir.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    while file.write_all(&[1]).is_ok() {}
+    // What is left of the last page is not ours to count; then comes the refusal, at once.
+    let refused = (10..500).find(|n| match call(*n) {
+        Ok(_) => !acknowledged.insert(*n),
+        Err(error) => {
+            assert_eq!(error, LogError::Full);
+            true
+        }
+    });
+    let refused = refused.unwrap();
+    assert_eq!(log.health().condition, Condition::Refusing { reason: LogError::Full });
+    assert_eq!(call(refused), Err(LogError::Full));
+    for n in 1_000..1_100 {
+        cutoff(n).unwrap();
+        acknowledged.insert(n);
+    }
+
+    drop(file);
+    std::fs::remove_file(filler).unwrap();
+    let clock = RealClock::new();
+    while call(2_000).is_err() {
+        assert!(clock.monotonic() < Duration::from_secs(5), "no recovery");
+        std::thread::yield_now();
+    }
+    acknowledged.insert(2_000);
+    assert_eq!(log.health().condition, Condition::Ok);
+    log.close().unwrap();
+    assert_eq!(verify_dir(&log_dir, &signer().verifier_keys()).unwrap().problems, []);
+    let log = Log::open(quick_options(&log_dir), signer(), Arc::new(RealClock::new())).unwrap();
+    let recorded: BTreeSet<u64> = numbers(&log, ANN).into_iter().collect();
+    assert_eq!(recorded, acknowledged, "nothing that was refused is there either");
+}
+
+/// Small segments and a short deadline, so that little work meets every path.
+fn tight_options(dir: &Path) -> Options {
+    Options {
+        segment_bytes: 2_000,
+        deadline: Duration::from_millis(250),
+        sync_every: Duration::from_millis(3),
+        ..quick_options(dir)
+    }
+}
+
+/// A child and what it has left.
+struct Run {
+    world: World,
+    status_ok: bool,
+    output: String,
+    acks: BTreeSet<u64>,
+    errors: String,
+    longest: Duration,
+    /// The workload was begun again, so that numbers may be recorded twice.
+    is_repeated: bool,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self {
+            world: World::new(),
+            status_ok: false,
+            output: String::new(),
+            acks: BTreeSet::new(),
+            errors: String::new(),
+            longest: Duration::ZERO,
+            is_repeated: false,
+        }
+    }
+
+    fn strace(self, inject: &str) -> Self {
+        let call = inject.split(':').next().unwrap();
+        let trace = format!("trace={call}");
+        let inject = format!("inject={inject}");
+        let args = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+        self.child(&args.map(OsString::from))
+    }
+
+    /// Runs the workload, under `tracer` if any, until it ends one way or the other.
+    fn child(mut self, tracer: &[OsString]) -> Self {
+        let socket = self.world.root().join("acks");
+        drop(std::fs::remove_file(&socket));
+        let listener = UnixListener::bind(&socket).unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            listener.accept().unwrap().0.read_to_string(&mut text).unwrap();
+            text
+        });
+        let exe = std::env::current_exe().unwrap().into_os_string();
+        let mut words = tracer.iter().cloned().chain([exe]);
+        let output = Command::new(words.next().unwrap())
+            .args(words)
+            .args(["--exact", "a_workload_is_recorded_as_acknowledged", "--test-threads=1"])
+            .env(DIR, self.world.dir())
+            .env(ACKS, &socket)
+            .output()
+            .expect("strace is needed for this test: apt-get install strace");
+        // Ends the reader if the child never came that far.
+        drop(UnixStream::connect(&socket));
+        for line in reader.join().unwrap().lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["ack", n, _] => drop(self.acks.insert(n.parse().unwrap())),
+                ["err", error, _] => self.errors.push_str(error),
+                _ => panic!("{line}"),
+            }
+            let took = Duration::from_millis(words[2].parse().unwrap());
+            self.longest = self.longest.max(took);
+        }
+        self.status_ok = output.status.success();
+        self.output = text(&output);
+        self
+    }
+
+    /// Before the next start, after it, and after its end the log verifies, and holds what was
+    /// acknowledged.
+    fn check(&self) {
+        let dir = self.world.dir();
+        if !dir.exists() {
+            return assert_eq!(self.acks, BTreeSet::new());
+        }
+        let verify = |when: &str| {
+            let report = verify_dir(&dir, &self.world.keys()).unwrap();
+            assert_eq!(report.problems, [], "{when}\n{}\n{:?}", self.output, tree(&dir));
+        };
+        verify("after the crash");
+        let log = self.world.open();
+        verify("after the start");
+        let mut recorded = numbers(&log, ANN);
+        recorded.extend(numbers(&log, BOB));
+        let unique: BTreeSet<u64> = recorded.iter().copied().collect();
+        if self.errors.is_empty() && !self.is_repeated {
+            assert_eq!(unique.len(), recorded.len(), "recorded twice: {recorded:?}");
+        }
+        let lost: Vec<_> = self.acks.difference(&unique).collect();
+        assert!(lost.is_empty(), "lost {lost:?}\n{}", self.output);
+        assert_eq!(log.recovery().missing, 0);
+        log.append_blocking(note(ANN, 1_000_000), Durability::Synced).unwrap();
+        log.close().unwrap();
+        verify("after the end");
+    }
+}
+
+/// On two threads: the machine is shared.
+fn in_parallel<T: Send + Clone, R: Send>(items: Vec<T>, run: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let (front, back) = items.split_at(items.len() / 2);
+    std::thread::scope(|scope| {
+        let half = |items: &[T]| {
+            let items = items.to_vec();
+            let run = &run;
+            scope.spawn(move || items.into_iter().map(run).collect::<Vec<R>>())
+        };
+        let halves = [half(front), half(back)];
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    })
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n")
+}
+
+/// All files, to understand a failure.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let items = std::fs::read_dir(dir).unwrap().map(|item| item.unwrap().path());
+    items.flat_map(|path| if path.is_dir() { tree(&path) } else { vec![path] }).collect()
+}
+
+const APPENDS: u64 = 40;
+const DIR: &str = "AUDIT_FAULT_DIR";
+const ACKS: &str = "AUDIT_FAULT_ACKS";
+const FULL_DIR: &str = "AUDIT_FAULT_FULL_DIR";

@@ -222,7 +222,9 @@ impl Listening {
         let mut headers = HeaderMap::new();
         headers.insert(MCP_METHOD, HeaderValue::from_static(method));
         let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
-        let exchange = link.post(worker, &pass, &Channel::Modern(hello), letter).await.ok()?;
+        let posted = link.post(worker, &pass, &Channel::Modern(hello), letter).await;
+        let mut exchange = posted.ok()?;
+        exchange.be_patient();
         pass.flight.land();
         Some(Source { exchange, pass })
     }

@@ -1,6 +1,8 @@
 //! What comes back for one message: any number of messages, the answer last.
 
-use bytes::Bytes;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use mcp::headers::MCP_SESSION_ID;
@@ -25,8 +27,8 @@ pub(crate) struct HttpExchange {
 }
 
 enum HttpBody {
-    /// One message, not yet read.
-    Single(Reply),
+    /// One message, as far as it has been read.
+    Single { reply: Reply, first: Bytes, rest: BytesMut },
     Events {
         reply: Reply,
         decoder: Box<sse::Decoder>,
@@ -47,7 +49,7 @@ impl Exchange {
             let decoder = Box::new(sse::Decoder::new(LARGEST_ANSWER));
             HttpBody::Events { reply, decoder }
         } else {
-            HttpBody::Single(reply)
+            HttpBody::Single { reply, first: Bytes::new(), rest: BytesMut::new() }
         };
         Self::Http(Box::new(HttpExchange { status, session, body }))
     }
@@ -68,6 +70,17 @@ impl Exchange {
         }
     }
 
+    /// For streams on which nothing may come for as long as they are open.
+    pub(crate) fn be_patient(&mut self) {
+        const FOR_EVER: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+        if let Self::Http(it) = self
+            && let HttpBody::Events { reply, .. } = &mut it.body
+        {
+            reply.be_patient(FOR_EVER, FOR_EVER);
+        }
+    }
+
     /// The next message's text. Cancel-safe: what has been read is kept.
     pub(crate) async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         match self {
@@ -82,17 +95,29 @@ impl HttpExchange {
     async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         match &mut self.body {
             HttpBody::Over => None,
-            HttpBody::Single(_) => {
-                let HttpBody::Single(reply) = std::mem::replace(&mut self.body, HttpBody::Over)
-                else {
-                    return None;
-                };
-                match reply.collect(LARGEST_ANSWER).await {
-                    Ok(body) if body.is_empty() => None,
-                    Ok(body) => Some(Ok(body)),
-                    Err(error) => Some(Err(error.into())),
+            HttpBody::Single { reply, first, rest } => loop {
+                match reply.next().await {
+                    Some(Ok(bytes)) if first.is_empty() && rest.is_empty() => *first = bytes,
+                    Some(Ok(bytes)) => {
+                        if rest.is_empty() {
+                            let announced = reply.content_length().unwrap_or_default();
+                            rest.reserve(announced.min(LARGEST_ANSWER));
+                            rest.extend_from_slice(first);
+                        }
+                        rest.extend_from_slice(&bytes);
+                    }
+                    Some(Err(error)) => return Some(Err(error.into())),
+                    None => {
+                        let whole = if rest.is_empty() {
+                            std::mem::take(first)
+                        } else {
+                            std::mem::take(rest).freeze()
+                        };
+                        self.body = HttpBody::Over;
+                        return (!whole.is_empty()).then_some(Ok(whole));
+                    }
                 }
-            }
+            },
             HttpBody::Events { reply, decoder } => loop {
                 match decoder.next_event() {
                     Ok(Some(event)) if event.is_message() => return Some(Ok(event.data)),

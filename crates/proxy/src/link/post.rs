@@ -178,7 +178,8 @@ impl Link {
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
         let outgoing = Outgoing { method: Method::GET, headers, body: Vec::new() };
-        let opened = self.request(worker, pass, outgoing).await.ok()?;
+        let mut opened = self.request(worker, pass, outgoing).await.ok()?;
+        opened.be_patient();
         opened.status().is_success().then_some(opened)
     }
 }

@@ -65,24 +65,30 @@ impl Head {
         bytes: &mut [u8],
         bounds: &Bounds,
     ) -> Result<Option<Complete>, Violation> {
+        // A TLS greeting on a plain port has no line ends to wait for.
+        if bytes.first().is_some_and(|byte| !is_name_byte(*byte)) {
+            return Err(Violation::RequestLine);
+        }
         loop {
             let rest = bytes.get(self.searched..).unwrap_or_default();
             let Some(found) = memchr(b'\n', rest) else {
                 self.searched = bytes.len();
-                self.check_part(bytes, bounds)?;
+                let part = bytes.get(self.line..).unwrap_or_default();
+                self.check_size(part, bytes.len(), bounds)?;
                 return Ok(None);
             };
             let line = self.line..self.searched + found;
             (self.line, self.searched) = (line.end + 1, line.end + 1);
-            if self.line > bounds.head_bytes {
-                return Err(Violation::HeadTooLarge);
-            }
             let text = bytes.get(line.clone()).unwrap_or_default();
+            self.check_size(text, self.line, bounds)?;
             let Some(text) = text.strip_suffix(b"\r") else {
                 return Err(Violation::BareLineEnd);
             };
+            if text.len() > bounds.line_bytes {
+                return Err(self.too_long());
+            }
             if !self.has_request_line {
-                self.request_line(text, bounds)?;
+                self.request_line(text)?;
             } else if text.is_empty() {
                 return self.complete(bytes).map(Some);
             } else if let Some(name) = self.header(text, line.start, bounds)? {
@@ -91,30 +97,20 @@ impl Head {
         }
     }
 
-    /// Whether a line without its end may still become one.
-    fn check_part(&self, bytes: &[u8], bounds: &Bounds) -> Result<(), Violation> {
-        let part = bytes.get(self.line..).unwrap_or_default();
-        if part.len() > bounds.line_bytes {
+    /// Checks a line that may lack its end, in a head of so many bytes until now.
+    fn check_size(&self, line: &[u8], head: usize, bounds: &Bounds) -> Result<(), Violation> {
+        // The CR of its end may be there already.
+        if line.len() > bounds.line_bytes + 1 {
             return Err(self.too_long());
         }
-        if bytes.len() > bounds.head_bytes {
-            return Err(Violation::HeadTooLarge);
-        }
-        // A TLS greeting on a plain port has no line ends to wait for.
-        if !self.has_request_line && part.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
-            return Err(Violation::RequestLine);
-        }
-        Ok(())
+        if head > bounds.head_bytes { Err(Violation::HeadTooLarge) } else { Ok(()) }
     }
 
     fn too_long(&self) -> Violation {
         if self.has_request_line { Violation::LineTooLong } else { Violation::TargetTooLong }
     }
 
-    fn request_line(&mut self, line: &[u8], bounds: &Bounds) -> Result<(), Violation> {
-        if line.len() > bounds.line_bytes {
-            return Err(self.too_long());
-        }
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Violation> {
         self.has_request_line = true;
         let mut parts = line.split(|byte| *byte == b' ');
         let (Some(method), Some(target), Some(version), None) =
@@ -155,9 +151,6 @@ impl Head {
         self.count += 1;
         if self.count > bounds.lines {
             return Err(Violation::TooManyHeaders);
-        }
-        if line.len() > bounds.line_bytes {
-            return Err(Violation::LineTooLong);
         }
         let (name, value) = split_header(line)?;
         let value_at = at + name.len() + 1;

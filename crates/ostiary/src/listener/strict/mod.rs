@@ -15,6 +15,8 @@
 mod chunks;
 mod framing;
 mod head;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

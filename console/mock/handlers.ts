@@ -1,0 +1,135 @@
+/** The admin API of an invented installation, as MSW handlers. */
+import { http, HttpResponse } from 'msw';
+
+import type { Schemas } from '../src/api/client.ts';
+import type { paths } from '../src/api/schema.ts';
+import { append } from './traffic.ts';
+import { TOKEN, type World } from './world.ts';
+
+/** A path of the API, in MSW's form. */
+function at(path: keyof paths): string {
+  return `*${path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
+}
+
+/** Answers with a body of the API's type. */
+function ok<T extends object>(body: T, status = 200) {
+  return new HttpResponse(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/json' },
+  });
+}
+
+export function problem(status: number, code: string, detail: string) {
+  const body: Schemas['Problem'] = {
+    type: `urn:ostiary:problem:${code}`,
+    title: code,
+    status,
+    detail,
+    code,
+  };
+  return new HttpResponse(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/problem+json', 'x-request-id': 'req-7f3a' },
+  });
+}
+
+const W = '/api/v1/workspaces/{workspace}';
+
+export function handlers(world: World) {
+  const named = <T extends { name: string }>(kind: string, items: T[], name: unknown) => {
+    const found = items.find((it) => it.name === name);
+    return found ? ok(found) : problem(404, 'not_found', `there is no ${kind} \`${String(name)}\``);
+  };
+  return [
+    http.get(at('/api/v1/session'), () => ok({ name: 'first' })),
+    http.delete(at('/api/v1/session'), () => new HttpResponse(null, { status: 204 })),
+    http.get(at('/api/v1/workspaces'), () => ok({ items: world.workspaces })),
+    http.get(at(`${W}/servers`), ({ params }) => ok({ items: inside(params, world.servers) })),
+    http.get(at(`${W}/servers/{server}`), ({ params }) =>
+      named('server', world.servers, params['server']),
+    ),
+    http.get(at(`${W}/gateways`), ({ params }) => ok({ items: inside(params, world.gateways) })),
+    http.get(at(`${W}/gateways/{gateway}`), ({ params }) =>
+      named('gateway', world.gateways, params['gateway']),
+    ),
+    http.get(at(`${W}/gateways/{gateway}/assignments`), ({ params }) =>
+      ok({ items: world.assignments.filter((it) => it.gateway === params['gateway']) }),
+    ),
+    http.get(at(`${W}/gateways/{gateway}/rules`), () => ok({ items: world.rules })),
+    http.get(at(`${W}/connections`), ({ params }) =>
+      ok({ items: inside(params, world.connections) }),
+    ),
+    http.post(at(`${W}/cutoffs`), async ({ request }) =>
+      turn(world, (await request.json()) as Schemas['NewCutoff'], false),
+    ),
+    http.post(at(`${W}/restores`), async ({ request }) =>
+      turn(world, (await request.json()) as Schemas['NewRestore'], true),
+    ),
+    http.get(at(`${W}/records`), ({ request }) => {
+      const limit = Number(new URL(request.url).searchParams.get('limit') ?? 50);
+      return ok({ items: world.records.slice(-limit).toReversed() });
+    }),
+    http.get(at(`${W}/records/stream`), ({ request }) => follow(world, request.signal)),
+    http.get(at(`${W}/records/{index}/proof`), () => new HttpResponse('c2sp.org/tlog-proof@v1\n')),
+  ];
+}
+
+/** The one route that needs no cookie. */
+export const signIn = http.post(at('/api/v1/session'), async ({ request }) => {
+  const { token } = (await request.json()) as Schemas['SignIn'];
+  return token.startsWith(TOKEN)
+    ? ok({ name: 'first' }, 201)
+    : problem(401, 'unauthenticated', 'sign in first');
+});
+
+/** The second workspace is empty. */
+function inside<T>(params: Record<string, unknown>, items: T[]): T[] {
+  return params['workspace'] === 'partners' ? [] : items;
+}
+
+function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {
+  const all = { server: world.servers, gateway: world.gateways };
+  const items = body.kind === 'server' || body.kind === 'gateway' ? all[body.kind] : [];
+  const found = items.find((it) => it.name === body.name);
+  if (!found) return problem(404, 'not_found', `there is no ${body.kind} \`${body.name}\``);
+  const now = Date.now();
+  const until = body.seconds ? new Date(now + body.seconds * 1000).toISOString() : null;
+  found.enabled = isOn;
+  found.off = isOn
+    ? null
+    : { since: new Date(now).toISOString(), until, reason: body.reason ?? null };
+  append(world, 'admin', {
+    action: isOn ? 'POST /restores' : 'POST /cutoffs',
+    actor: 'first',
+    object: body.kind,
+    object_name: body.name,
+  });
+  const held: Schemas['Held'] = {
+    kind: body.kind,
+    name: body.name,
+    until,
+    replicas: 1,
+    acknowledged: 1,
+    ended: isOn ? 0 : 4,
+    elapsed_ms: 3.24,
+  };
+  return ok(held);
+}
+
+function follow(world: World, signal: AbortSignal) {
+  const encoder = new TextEncoder();
+  let tell: ((event: string, data: string) => void) | undefined;
+  const stop = () => {
+    if (tell) world.followers.delete(tell);
+  };
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      tell = (event, data) =>
+        controller.enqueue(encoder.encode(`event: ${event}\ndata: ${data}\n\n`));
+      world.followers.add(tell);
+      signal.addEventListener('abort', stop);
+    },
+    cancel: stop,
+  });
+  return new HttpResponse(body, { headers: { 'content-type': 'text/event-stream' } });
+}

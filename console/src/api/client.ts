@@ -1,0 +1,78 @@
+/**
+ * The one way to the admin API: typed by its own description, and nothing else is asked.
+ *
+ * Every wait ends: a request that is not answered in time fails like one that is refused. Whoever
+ * calls gets the answer or a `Failure`.
+ */
+import createClient from 'openapi-fetch';
+
+import { Failure } from './failure';
+import type { components, paths } from './schema';
+
+export type Schemas = components['schemas'];
+
+/** Longer than the slowest cut-off, which waits up to 10 s for the data plane. */
+const LIMIT_MS = 15_000;
+
+export const api = createClient<paths>({
+  baseUrl: globalThis.location.origin,
+  credentials: 'same-origin',
+  // Looked up at each call, so that tests may put another one in its place.
+  fetch: send,
+});
+
+/** The answer's body, or a `Failure`. */
+export async function take<T>(
+  answer: Promise<{ data?: T; error?: unknown; response: Response }>,
+): Promise<T> {
+  const settled = await answer.catch((error: unknown) => {
+    throw Failure.unanswered(error);
+  });
+  if (!settled.response.ok) throw Failure.refused(settled.response, settled.error);
+  // An answer without a body is typed as `undefined`.
+  return settled.data as T;
+}
+
+interface Page<T> {
+  items: T[];
+  next_cursor?: string | null;
+}
+
+/** All items of a list, and whether the list goes on beyond what is fetched. */
+export interface Everything<T> {
+  items: T[];
+  isCut: boolean;
+}
+
+/** Enough for search and sorting to be truthful; beyond it the page says that it is not all. */
+const MOST_PAGES = 10;
+
+/** Fetches page after page. */
+export async function everyPage<T>(
+  page: (query: { limit: number; cursor?: string }) => Promise<Page<T>>,
+): Promise<Everything<T>> {
+  const items: T[] = [];
+  let query: { limit: number; cursor?: string } = { limit: 200 };
+  for (let count = 0; count < MOST_PAGES; count += 1) {
+    const answer = await page(query);
+    items.push(...answer.items);
+    if (!answer.next_cursor) return { items, isCut: false };
+    query = { limit: 200, cursor: answer.next_cursor };
+  }
+  return { items, isCut: true };
+}
+
+/** A stream goes on for as long as it is wanted: of it, only the beginning is limited. */
+async function send(request: Request): Promise<Response> {
+  if (request.headers.get('accept') !== 'text/event-stream') {
+    const signal = AbortSignal.any([request.signal, AbortSignal.timeout(LIMIT_MS)]);
+    return fetch(request, { signal });
+  }
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new DOMException('late', 'TimeoutError')), LIMIT_MS);
+  try {
+    return await fetch(request, { signal: AbortSignal.any([request.signal, late.signal]) });
+  } finally {
+    clearTimeout(timer);
+  }
+}

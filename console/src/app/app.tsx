@@ -1,0 +1,36 @@
+import { MantineProvider } from '@mantine/core';
+import { QueryClientProvider } from '@tanstack/react-query';
+import { RouterProvider } from '@tanstack/react-router';
+import { StrictMode } from 'react';
+
+import { makeCache } from './cache';
+import { makeRouter } from './router';
+import { localPath } from './search';
+import { schemes, theme } from './theme';
+
+/** The whole console. */
+export function makeApp() {
+  const queries = makeCache(() => {
+    queries.clear();
+    const next = localPath(router.state.location.href);
+    void router.navigate({ to: '/sign-in', search: { next } });
+  });
+  const router = makeRouter(queries);
+  const app = (
+    <StrictMode>
+      <MantineProvider
+        theme={theme}
+        defaultColorScheme="auto"
+        colorSchemeManager={schemes}
+        // Both would be inline style elements; the style sheets have what they would say.
+        withCssVariables={false}
+        withGlobalClasses={false}
+      >
+        <QueryClientProvider client={queries}>
+          <RouterProvider router={router} />
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>
+  );
+  return { app, queries, router };
+}

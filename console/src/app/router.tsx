@@ -1,0 +1,174 @@
+/**
+ * Every address of the console. What is seen stands in the URL, so that it can be linked to:
+ * addresses use the words of the API, and search parameters hold filters, sorting and what is open.
+ */
+import type { QueryClient } from '@tanstack/react-query';
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router';
+
+import { Failure } from '@/api/failure';
+import {
+  assignmentsQuery,
+  connectionsQuery,
+  gatewayQuery,
+  gatewaysQuery,
+  rulesQuery,
+} from '@/features/gateways/queries';
+import { serverQuery, serversQuery } from '@/features/servers/queries';
+import { sessionQuery } from '@/features/session/queries';
+import { workspacesQuery } from '@/features/workspaces/queries';
+import { NotFound, Pending, Wrong } from './fallbacks';
+import { localPath, readListSearch, type RecordSearch, text } from './search';
+import { Shell } from './shell';
+
+const root = createRootRouteWithContext<{ queries: QueryClient }>()({
+  component: Outlet,
+});
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: (search): { next?: string | undefined } => ({
+    next: localPath(search['next']),
+  }),
+  component: lazyRouteComponent(() => import('@/features/session/sign-in-page'), 'SignInPage'),
+});
+
+/** Everything that needs someone to be signed in. */
+const app = createRoute({
+  getParentRoute: () => root,
+  id: 'app',
+  beforeLoad: async ({ context, location }) => {
+    try {
+      await context.queries.ensureQueryData(sessionQuery);
+    } catch (error) {
+      if (!(error instanceof Failure) || error.code !== 'unauthenticated') throw error;
+      throw redirect({ to: '/sign-in', search: { next: localPath(location.href) } });
+    }
+  },
+});
+
+const home = createRoute({
+  getParentRoute: () => app,
+  path: '/',
+  loader: async ({ context }) => {
+    const { items } = await context.queries.ensureQueryData(workspacesQuery);
+    const first = items.find((it) => it.name === 'default') ?? items[0];
+    const workspace = first?.name ?? 'default';
+    throw redirect({ to: '/workspaces/$workspace/servers', params: { workspace } });
+  },
+});
+
+const workspace = createRoute({
+  getParentRoute: () => app,
+  path: '/workspaces/$workspace',
+  component: Shell,
+});
+
+const workspaceHome = createRoute({
+  getParentRoute: () => workspace,
+  path: '/',
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: '/workspaces/$workspace/servers', params });
+  },
+});
+
+const servers = createRoute({
+  getParentRoute: () => workspace,
+  path: '/servers',
+  validateSearch: readListSearch,
+  loader: ({ context, params }) => context.queries.ensureQueryData(serversQuery(params.workspace)),
+  component: lazyRouteComponent(() => import('@/features/servers/servers-page'), 'ServersPage'),
+});
+
+const server = createRoute({
+  getParentRoute: () => servers,
+  path: '/$server',
+  loader: ({ context, params }) =>
+    context.queries.ensureQueryData(serverQuery(params.workspace, params.server)),
+  component: lazyRouteComponent(() => import('@/features/servers/server-panel'), 'ServerPanel'),
+});
+
+const gateways = createRoute({
+  getParentRoute: () => workspace,
+  path: '/gateways',
+});
+
+const gatewayList = createRoute({
+  getParentRoute: () => gateways,
+  path: '/',
+  validateSearch: readListSearch,
+  loader: ({ context, params }) =>
+    Promise.all([
+      context.queries.ensureQueryData(gatewaysQuery(params.workspace)),
+      context.queries.ensureQueryData(connectionsQuery(params.workspace)),
+    ]),
+  component: lazyRouteComponent(() => import('@/features/gateways/gateways-page'), 'GatewaysPage'),
+});
+
+const gateway = createRoute({
+  getParentRoute: () => gateways,
+  path: '/$gateway',
+  loader: ({ context, params: { workspace, gateway } }) =>
+    Promise.all([
+      context.queries.ensureQueryData(gatewayQuery(workspace, gateway)),
+      context.queries.ensureQueryData(assignmentsQuery(workspace, gateway)),
+      context.queries.ensureQueryData(rulesQuery(workspace, gateway)),
+      context.queries.ensureQueryData(connectionsQuery(workspace)),
+    ]),
+  component: lazyRouteComponent(() => import('@/features/gateways/gateway-page'), 'GatewayPage'),
+});
+
+const records = createRoute({
+  getParentRoute: () => workspace,
+  path: '/records',
+  validateSearch: (search): RecordSearch => ({
+    app: text(search['app']),
+    end: text(search['end']),
+    gateway: text(search['gateway']),
+    q: text(search['q']),
+    record: text(search['record']),
+    server: text(search['server']),
+  }),
+  component: lazyRouteComponent(() => import('@/features/records/records-page'), 'RecordsPage'),
+});
+
+const routeTree = root.addChildren([
+  signIn,
+  app.addChildren([
+    home,
+    workspace.addChildren([
+      workspaceHome,
+      servers.addChildren([server]),
+      gateways.addChildren([gatewayList, gateway]),
+      records,
+    ]),
+  ]),
+]);
+
+export function makeRouter(queries: QueryClient) {
+  return createRouter({
+    routeTree,
+    context: { queries },
+    defaultPreload: 'intent',
+    // The query cache knows how fresh things are.
+    defaultPreloadStaleTime: 0,
+    defaultPendingComponent: Pending,
+    defaultPendingMs: 200,
+    defaultErrorComponent: Wrong,
+    defaultNotFoundComponent: NotFound,
+    scrollRestoration: false,
+  });
+}
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof makeRouter>;
+  }
+}

@@ -1,0 +1,39 @@
+/** Search parameters are foreign input: each is read as what it must be, or is absent. */
+
+/** Of a list: what is searched for, and the sorting as `name` or `-name`. */
+export interface ListSearch {
+  q?: string | undefined;
+  sort?: string | undefined;
+}
+
+/** Of the tail: its filter, and the row that is open. */
+export interface RecordSearch {
+  app?: string | undefined;
+  end?: string | undefined;
+  gateway?: string | undefined;
+  q?: string | undefined;
+  record?: string | undefined;
+  server?: string | undefined;
+}
+
+/** Longer is no filter that a person has set. */
+const MOST_CHARS = 500;
+
+export function readListSearch(search: Record<string, unknown>): ListSearch {
+  return { q: text(search['q']), sort: text(search['sort']) };
+}
+
+export function text(value: unknown): string | undefined {
+  const read = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
+  if (typeof read !== 'string' || read === '' || read.length > MOST_CHARS) return undefined;
+  return read;
+}
+
+/** A path of this console. Anything that could lead elsewhere is dropped (open redirects). */
+export function localPath(value: unknown): string | undefined {
+  const path = text(value);
+  if (!path?.startsWith('/') || /^\/[/\\]/.test(path)) return undefined;
+  const url = new URL(path, globalThis.location.origin);
+  const isOurs = url.origin === globalThis.location.origin && url.pathname !== '/sign-in';
+  return isOurs ? url.pathname + url.search : undefined;
+}

@@ -1,0 +1,66 @@
+/** The frame around every page of a workspace: where one is, and where one can go. */
+import { ActionIcon, Modal } from '@mantine/core';
+import { Outlet, useParams, useRouterState } from '@tanstack/react-router';
+import { useCallback, useRef, useState } from 'react';
+
+import { Mark, MenuIcon } from '@/ui/icons';
+import { Toasts } from '@/ui/toast';
+import { ShortcutsDialog, useShortcuts } from './keyboard';
+import { Navigation } from './navigation';
+import classes from './shell.module.css';
+
+export function Shell() {
+  const { workspace } = useParams({ from: '/app/workspaces/$workspace' });
+  const [isHelping, setHelping] = useState(false);
+  const [openedAt, setOpenedAt] = useState<string | null>(null);
+  const path = useRouterState({ select: (state) => state.location.pathname });
+  const main = useRef<HTMLElement>(null);
+  const help = useCallback(() => setHelping(true), []);
+  useShortcuts(workspace, help);
+  return (
+    <div className={classes.shell}>
+      <a
+        href="#main"
+        className={classes.skip}
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
+        Skip to content
+      </a>
+      <div className={classes.bar}>
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          size="lg"
+          aria-label="Open navigation"
+          onClick={() => setOpenedAt(path)}
+        >
+          <MenuIcon />
+        </ActionIcon>
+        <Mark size={20} />
+        <strong>{workspace}</strong>
+      </div>
+      <div className={classes.side}>
+        <Navigation workspace={workspace} onHelp={help} />
+      </div>
+      {/* Closes by itself when one has gone somewhere. */}
+      <Modal
+        opened={openedAt === path}
+        onClose={() => setOpenedAt(null)}
+        fullScreen
+        title="Navigation"
+        closeButtonProps={{ 'aria-label': 'Close navigation' }}
+        transitionProps={{ duration: 0 }}
+      >
+        <Navigation workspace={workspace} onHelp={help} />
+      </Modal>
+      <main id="main" ref={main} tabIndex={-1} className={classes.main}>
+        <Outlet />
+      </main>
+      {isHelping && <ShortcutsDialog onClose={() => setHelping(false)} />}
+      <Toasts />
+    </div>
+  );
+}

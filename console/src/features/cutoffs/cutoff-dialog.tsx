@@ -1,0 +1,94 @@
+import { Button, Group, Modal, NativeSelect, TextInput } from '@mantine/core';
+import { useForm } from '@mantine/form';
+
+import { Code } from '@/ui/code';
+import classes from './cutoff-dialog.module.css';
+import { asCommand, type Cutoff, cutoffBody, type Target, type Turn } from './queries';
+
+interface Props {
+  target: Target;
+  isOn: boolean;
+  reach?: string | undefined;
+  isPending: boolean;
+  onConfirm: (turn: Turn) => void;
+  onClose: () => void;
+}
+
+/** Says what will happen, and the command and the request that do the same, before it is done. */
+export function CutoffDialog({ target, isOn, reach, isPending, onConfirm, onClose }: Props) {
+  const form = useForm({
+    initialValues: { reason: '', limit: '' },
+    validate: {
+      reason: (reason) =>
+        reason.length > REASON_CHARS ? `At most ${REASON_CHARS} characters` : null,
+    },
+  });
+  const turn: Turn = isOn ? toCutoff(form.values) : null;
+  const verb = isOn ? 'Turn off' : 'Turn on';
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={`${verb} ${target.kind} ${target.name}?`}
+      closeButtonProps={{ 'aria-label': 'Cancel' }}
+      transitionProps={{ duration: 0 }}
+    >
+      <form className={classes.form} onSubmit={form.onSubmit(() => onConfirm(turn))}>
+        <p>{isOn ? STOPS[target.kind] : 'Calls through it are allowed again, as configured.'}</p>
+        {isOn && reach && <p className={classes.reach}>{reach}</p>}
+        {isOn && (
+          <>
+            <TextInput
+              label="Reason"
+              description="Shown to whoever is stopped by it"
+              data-autofocus
+              {...form.getInputProps('reason')}
+            />
+            <NativeSelect label="For" data={LIMITS} {...form.getInputProps('limit')} />
+          </>
+        )}
+        <details className={classes.same}>
+          <summary>The same as a command or a request</summary>
+          <Code text={asCommand(target, turn)} what="command" />
+          <Code text={asRequest(target, turn)} what="request" />
+        </details>
+        <Group justify="flex-end" gap={8}>
+          <Button variant="default" onClick={onClose} disabled={isPending}>
+            Cancel
+          </Button>
+          <Button type="submit" color={isOn ? 'red' : 'indigo'} loading={isPending}>
+            {verb} {target.name}
+          </Button>
+        </Group>
+      </form>
+    </Modal>
+  );
+}
+
+/** As the API limits it. */
+const REASON_CHARS = 500;
+
+const LIMITS = [
+  { value: '', label: 'Until it is turned on again' },
+  { value: '900', label: '15 minutes' },
+  { value: '3600', label: '1 hour' },
+  { value: '28800', label: '8 hours' },
+  { value: '86400', label: '24 hours' },
+];
+
+const STOPS: Partial<Record<Target['kind'], string>> = {
+  gateway:
+    'All its calls and streams end now, for everyone, and new ones are refused. Nothing is deleted.',
+  server:
+    'All calls and streams to it end now, on every gateway, and new ones are refused. Nothing is deleted.',
+};
+
+function toCutoff({ reason, limit }: { reason: string; limit: string }): Cutoff {
+  return { reason: reason.trim(), ...(limit === '' ? {} : { seconds: Number(limit) }) };
+}
+
+function asRequest(target: Target, turn: Turn): string {
+  const [path, body] =
+    turn === null ? ['restores', target] : (['cutoffs', cutoffBody(target, turn)] as const);
+  return `POST /api/v1/workspaces/…/${path}\n${JSON.stringify(body)}`;
+}

@@ -1,0 +1,67 @@
+/** Turning things off and on: the one thing that this console changes. */
+import { useMutation, useQueryClient } from '@tanstack/react-query';
+
+import { api, type Schemas, take } from '@/api/client';
+
+export type Held = Schemas['Held'];
+export type Kind = Schemas['KindText'];
+export type Off = Schemas['Off'];
+
+/** Something that can be turned off, as the API names it. */
+export interface Target {
+  kind: Kind;
+  name: string;
+}
+
+export interface Cutoff {
+  reason: string;
+  /** Until it is turned on again where absent. */
+  seconds?: number;
+}
+
+/** `null` turns it on again. */
+export type Turn = Cutoff | null;
+
+/** The answer comes when the change holds on every replica, or says that it does not. */
+export function useTurn(workspace: string, target: Target) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (turn: Turn) => {
+      const params = { path: { workspace } };
+      if (turn === null) {
+        return take(
+          api.POST('/api/v1/workspaces/{workspace}/restores', { params, body: { ...target } }),
+        );
+      }
+      const body = cutoffBody(target, turn);
+      return take(api.POST('/api/v1/workspaces/{workspace}/cutoffs', { params, body }));
+    },
+    onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace] }),
+  });
+}
+
+export function cutoffBody(target: Target, { reason, seconds }: Cutoff): Schemas['NewCutoff'] {
+  return {
+    ...target,
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(reason === '' ? {} : { reason }),
+  };
+}
+
+/** The same as a command, to be shown before it is done. */
+export function asCommand({ kind, name }: Target, turn: Turn): string {
+  if (turn === null) return `ostiary restore ${kind} ${quote(name)}`;
+  const limit = turn.seconds === undefined ? '' : ` --for ${duration(turn.seconds)}`;
+  const reason = turn.reason === '' ? '' : ` --reason ${quote(turn.reason)}`;
+  return `ostiary cutoff ${kind} ${quote(name)}${limit}${reason}`;
+}
+
+/** For a POSIX shell. */
+function quote(text: string): string {
+  return /^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+function duration(seconds: number): string {
+  if (seconds % 3600 === 0) return `${seconds / 3600}h`;
+  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
+}

@@ -1,0 +1,100 @@
+import { useSuspenseQuery } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
+
+import { type Column, DataTable } from '@/ui/data-table';
+import { Section } from '@/ui/page';
+import { Pill } from '@/ui/pill';
+import { Visible } from '@/ui/visible';
+import classes from './gateway-page.module.css';
+import { type Assignment, assignmentsQuery, type Provision } from './queries';
+
+interface Props {
+  workspace: string;
+  gateway: string;
+}
+
+/** The servers on a gateway: under which alias, with whose credential, exposing what. */
+export function AssignmentTable({ workspace, gateway }: Props) {
+  const { data } = useSuspenseQuery(assignmentsQuery(workspace, gateway));
+  const rows = data.items.toSorted((a, b) => a.position - b.position);
+  return (
+    <Section title="Servers" note="in the order in which their tools are listed">
+      <DataTable
+        label="Servers on this gateway"
+        columns={COLUMNS}
+        rows={rows}
+        rowId={(it) => it.id}
+        empty="No server is assigned, so this gateway offers nothing."
+      />
+    </Section>
+  );
+}
+
+const COLUMNS: Column<Assignment>[] = [
+  { id: 'alias', header: 'Alias', accessorFn: (it) => it.alias },
+  {
+    id: 'server',
+    header: 'Server',
+    cell: ({ row: { original: it } }) => (
+      <Link
+        from="/workspaces/$workspace/gateways/$gateway"
+        to="/workspaces/$workspace/servers/$server"
+        params={(old) => ({ workspace: old.workspace ?? '', server: it.server })}
+      >
+        {it.server}
+      </Link>
+    ),
+  },
+  {
+    id: 'scheme',
+    header: 'Credential',
+    cell: ({ row: { original: it } }) =>
+      it.scheme === 'shared' ? `shared: ${it.identity ?? ''}` : SCHEMES[it.scheme],
+  },
+  {
+    id: 'tools',
+    header: 'Tools',
+    cell: ({ row: { original: it } }) => <Provisioned provision={it.tools} />,
+    meta: { hide: 'narrow' },
+  },
+  {
+    id: 'prompts',
+    header: 'Prompts',
+    cell: ({ row: { original: it } }) => <Provisioned provision={it.prompts} />,
+    meta: { hide: 'medium' },
+  },
+  {
+    id: 'resources',
+    header: 'Resources',
+    cell: ({ row: { original: it } }) => <Provisioned provision={it.resources} />,
+    meta: { hide: 'medium' },
+  },
+  {
+    id: 'state',
+    header: 'State',
+    cell: ({ row: { original: it } }) => (
+      <Pill tone={it.enabled ? 'good' : 'bad'}>{it.enabled ? 'On' : 'Off'}</Pill>
+    ),
+  },
+];
+
+const SCHEMES = { open: 'none', own: 'each user’s own' };
+
+function Provisioned({ provision }: { provision: Provision }) {
+  switch (provision.expose) {
+    case 'all':
+      return 'all';
+    case 'nothing':
+      return <span className={classes.dim}>none</span>;
+    case 'named':
+      return (
+        <span className={classes.names}>
+          {provision.names.map((name) => (
+            <code key={name}>
+              <Visible text={name} />
+            </code>
+          ))}
+        </span>
+      );
+  }
+}

@@ -1,0 +1,83 @@
+import { queryOptions } from '@tanstack/react-query';
+
+import { api, everyPage, type Schemas, take } from '@/api/client';
+
+export type Assignment = Schemas['AssignmentBody'];
+export type Connection = Schemas['ConnectionBody'];
+export type Gateway = Schemas['GatewayBody'];
+export type Provision = Schemas['ProvisionText'];
+export type Rule = Schemas['RuleBody'];
+
+export function gatewaysQuery(workspace: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'gateways'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/gateways', {
+            params: { path: { workspace }, query },
+            signal,
+          }),
+        ),
+      ),
+  });
+}
+
+export function gatewayQuery(workspace: string, gateway: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'gateways', gateway],
+    queryFn: ({ signal }) =>
+      take(
+        api.GET('/api/v1/workspaces/{workspace}/gateways/{gateway}', {
+          params: { path: { workspace, gateway } },
+          signal,
+        }),
+      ),
+  });
+}
+
+export function assignmentsQuery(workspace: string, gateway: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'gateways', gateway, 'assignments'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/gateways/{gateway}/assignments', {
+            params: { path: { workspace, gateway }, query },
+            signal,
+          }),
+        ),
+      ),
+  });
+}
+
+export function rulesQuery(workspace: string, gateway: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'gateways', gateway, 'rules'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/gateways/{gateway}/rules', {
+            params: { path: { workspace, gateway }, query },
+            signal,
+          }),
+        ),
+      ),
+  });
+}
+
+/** Of all gateways: who is connected to what. */
+export function connectionsQuery(workspace: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'connections'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/connections', {
+            params: { path: { workspace }, query },
+            signal,
+          }),
+        ),
+      ),
+  });
+}

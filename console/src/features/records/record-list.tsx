@@ -1,0 +1,131 @@
+/**
+ * The rows of the tail, of which only those in sight exist in the page.
+ *
+ * While following, the newest row is in sight. Scrolling up ends that, and then nothing moves under
+ * the reader's eyes, not even when the oldest rows leave.
+ */
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { type RefObject, useLayoutEffect, useRef } from 'react';
+
+import { useFace } from '@/ui/time';
+import type { Row } from './entry';
+import classes from './record-list.module.css';
+import { RecordRow } from './record-row';
+
+interface Props {
+  rows: readonly Row[];
+  openKey: string | undefined;
+  isFollowing: boolean;
+  onFollow: (isFollowing: boolean) => void;
+}
+
+/** In pixels, and the same in the style sheet. All rows are of one height. */
+const ROW_HEIGHT = 30;
+
+export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const face = useFace();
+  const virtual = useVirtualizer({
+    count: rows.length,
+    getScrollElement: () => box.current,
+    estimateSize: () => ROW_HEIGHT,
+    getItemKey: (place) => rows[place]?.key ?? place,
+    overscan: 12,
+    // Tests have no layout; browsers measure at once.
+    initialRect: { width: 800, height: 600 },
+  });
+  useAnchor(box, rows, isFollowing);
+  const isDragging = useRef(false);
+  return (
+    <div
+      ref={box}
+      className={classes.box}
+      role="region"
+      aria-label="Records, newest at the bottom"
+      // The region scrolls, so it can be reached by keyboard.
+      tabIndex={0}
+      onWheel={(event) => {
+        if (event.deltaY < 0) onFollow(false);
+      }}
+      onKeyDown={(event) => {
+        if (['ArrowUp', 'PageUp', 'Home'].includes(event.key)) onFollow(false);
+        if (event.key === 'End') onFollow(true);
+      }}
+      onTouchMove={() => onFollow(false)}
+      onPointerDown={() => {
+        isDragging.current = true;
+      }}
+      onPointerUp={() => {
+        isDragging.current = false;
+      }}
+      onScroll={(event) => {
+        const isEnd = isAtEnd(event.currentTarget);
+        if (isEnd && !isFollowing) onFollow(true);
+        // By the scroll bar.
+        if (!isEnd && isFollowing && isDragging.current) onFollow(false);
+      }}
+    >
+      <div role="table" aria-label="Records" aria-rowcount={rows.length + 1}>
+        <Head />
+        <div role="rowgroup" className={classes.rows} style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((item) => {
+            const row = rows[item.index];
+            if (!row) return null;
+            return (
+              <div
+                key={item.key}
+                role="row"
+                aria-rowindex={item.index + 2}
+                className={classes.row}
+                data-type={row.type}
+                data-open={row.key === openKey || undefined}
+                style={{ transform: `translateY(${item.start}px)` }}
+              >
+                <RecordRow row={row} time={face(row.at)} />
+              </div>
+            );
+          })}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Head() {
+  return (
+    <div role="row" aria-rowindex={1} className={classes.head}>
+      {['Time', 'App', 'Gateway', 'Server', 'What', 'End', 'Took'].map((name) => (
+        <span key={name} role="columnheader" data-column={name.toLowerCase()}>
+          {name}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+/** Keeps the end in sight while following, and the rows in place while not. */
+function useAnchor(
+  box: RefObject<HTMLDivElement | null>,
+  rows: readonly Row[],
+  isFollowing: boolean,
+) {
+  const before = useRef(rows);
+  useLayoutEffect(() => {
+    const earlier = before.current;
+    before.current = rows;
+    const element = box.current;
+    if (!element) return;
+    if (isFollowing) {
+      element.scrollTop = element.scrollHeight;
+      return;
+    }
+    // What left above is taken off, so that the rest stays where it is.
+    const first = rows[0]?.key;
+    const left = first === undefined ? 0 : earlier.findIndex((row) => row.key === first);
+    if (left > 0) element.scrollTop -= left * ROW_HEIGHT;
+  }, [box, rows, isFollowing]);
+}
+
+function isAtEnd(element: HTMLElement): boolean {
+  return element.scrollHeight - element.scrollTop - element.clientHeight < ROW_HEIGHT / 2;
+}

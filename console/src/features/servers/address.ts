@@ -1,0 +1,22 @@
+import type { Server } from './queries';
+
+/** Where or how a server is reached, on one line. */
+export function addressOf({ transport }: Server): string {
+  if (transport.type === 'http') return transport.url;
+  return [transport.command, ...(transport.args ?? [])].map(quoted).join(' ');
+}
+
+export function transportWord({ transport }: Server): string {
+  return transport.type === 'http' ? 'HTTP' : 'stdio';
+}
+
+export const ERA_WORDS: Record<Server['era'], string> = {
+  auto: 'detected',
+  modern: 'modern (2026-07-28)',
+  legacy: 'legacy (up to 2025-11-25)',
+};
+
+/** So that it shows where one argument ends. */
+function quoted(word: string): string {
+  return word === '' || /\s/.test(word) ? JSON.stringify(word) : word;
+}

@@ -1,0 +1,6 @@
+import { createRoot } from 'react-dom/client';
+
+import { makeApp } from './app/app';
+
+const root = document.querySelector('#root');
+if (root) createRoot(root).render(makeApp().app);

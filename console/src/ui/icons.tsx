@@ -1,0 +1,62 @@
+/** Line icons on a grid of 16, drawn for this console. Decoration only: names stand beside them. */
+function icon(path: string) {
+  return function Icon({ size = 16 }: { size?: number }) {
+    return (
+      <svg
+        width={size}
+        height={size}
+        viewBox="0 0 16 16"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="1.5"
+        strokeLinecap="round"
+        strokeLinejoin="round"
+        aria-hidden="true"
+        focusable="false"
+      >
+        <path d={path} />
+      </svg>
+    );
+  };
+}
+
+export const ArrowDownIcon = icon('M8 3v10M4 9l4 4 4-4');
+export const BackIcon = icon('M10 3 5 8l5 5');
+export const CheckIcon = icon('m3 8.5 3.2 3.2L13 5');
+export const ChevronIcon = icon('m5 6.5 3 3 3-3');
+export const CloseIcon = icon('m4 4 8 8M12 4l-8 8');
+export const CopyIcon = icon('M6 5.5h7v8H6zM10 5.5v-3H3v8h3');
+export const DownloadIcon = icon('M8 2.5v7M5 7l3 3 3-3M3 13.5h10');
+export const GatewayIcon = icon('M3 13.5v-6a5 5 0 0 1 10 0v6M1.5 13.5h13M8 8v2.5');
+export const KeyboardIcon = icon('M1.5 4.5h13v7h-13zM4 7h.01M6.5 7h.01M9 7h.01M11.5 7h.01M5 9.5h6');
+export const MenuIcon = icon('M2.5 4.5h11M2.5 8h11M2.5 11.5h11');
+export const MoonIcon = icon('M13 9.6A5.5 5.5 0 0 1 6.4 3a5.5 5.5 0 1 0 6.6 6.6Z');
+export const PauseIcon = icon('M5.5 3.5v9M10.5 3.5v9');
+export const PlayIcon = icon('M5 3.2v9.6l7.5-4.8z');
+export const RecordsIcon = icon('M2.5 3.5h11M2.5 8h11M2.5 12.5h7');
+export const SearchIcon = icon('M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9ZM10.3 10.3l3.2 3.2');
+export const ServerIcon = icon('M2.5 2.5h11v4.5h-11zM2.5 9h11v4.5h-11zM5 4.8h.01M5 11.3h.01');
+export const SignOutIcon = icon('M6.5 2.5h-4v11h4M6.5 8h7M11 5.5 13.5 8 11 10.5');
+export const SunIcon = icon(
+  'M8 10.8a2.8 2.8 0 1 0 0-5.6 2.8 2.8 0 0 0 0 5.6ZM8 1.5v1M8 13.5v1M1.5 8h1M13.5 8h1M3.4 3.4l.7.7M11.9 11.9l.7.7M3.4 12.6l.7-.7M11.9 4.1l.7-.7',
+);
+export const ScreenIcon = icon('M1.5 3h13v8h-13zM5.5 13.5h5');
+export const WarningIcon = icon('M8 2.2 14.5 13.5h-13zM8 6.5v3.2M8 11.6h.01');
+
+/** The mark: a door with its keyhole. */
+export function Mark({ size = 22 }: { size?: number }) {
+  return (
+    <svg width={size} height={size} viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+      <rect width="32" height="32" rx="7" fill="var(--o-accent-fill)" />
+      <path
+        d="M9.5 26V13.5a6.5 6.5 0 0 1 13 0V26"
+        fill="none"
+        stroke="#fff"
+        strokeWidth="2.4"
+        strokeLinecap="round"
+      />
+      <circle cx="16" cy="17" r="2.3" fill="#fff" />
+      <path d="M16 18.4V23" stroke="#fff" strokeWidth="2.4" strokeLinecap="round" />
+    </svg>
+  );
+}

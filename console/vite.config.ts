@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+
+import { mockApi } from './mock/plugin.ts';
+
+const csp = readFileSync(new URL('content-security-policy.txt', import.meta.url), 'utf8').trim();
+
+// `--mode mock` serves an invented gateway under /api; otherwise a real one is asked.
+export default defineConfig(({ mode }) => ({
+  plugins: [react(), mode === 'mock' && mockApi()],
+  resolve: { alias: { '@': fileURLToPath(new URL('src', import.meta.url)) } },
+  build: {
+    target: 'es2023',
+    // A data URL would need a wider content security policy.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    manifest: true,
+    rolldownOptions: {
+      output: {
+        // What changes with every release apart from what does not.
+        codeSplitting: {
+          groups: [
+            { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
+            { name: 'mantine', test: /node_modules\/(@mantine|@floating-ui|clsx)/ },
+            { name: 'tanstack', test: /node_modules\/@tanstack\/(?!react-virtual|virtual-core)/ },
+          ],
+        },
+      },
+    },
+  },
+  server: { proxy: { '/api': process.env['OSTIARY_URL'] ?? 'http://127.0.0.1:8080' } },
+  // As the binary serves it.
+  preview: { headers: { 'Content-Security-Policy': csp, 'X-Content-Type-Options': 'nosniff' } },
+  test: {
+    environment: 'jsdom',
+    include: ['src/**/*.test.{ts,tsx}'],
+    setupFiles: ['mock/vitest.ts'],
+    css: false,
+    restoreMocks: true,
+  },
+}));

@@ -1,0 +1,218 @@
+//! What is measured, and the figures as they come.
+//!
+//! A trial is done with every contender in turn before the next one begins, and all of them again in
+//! the next round: what a machine does beside us hits all of them alike.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::contender::Contender;
+use crate::cores::Plan;
+use crate::load::{self, Deed, Outcome, Span};
+use crate::payload::{LARGE, MEDIUM, SMALL};
+use crate::report;
+
+/// One way to put load on a contender.
+pub(crate) struct Trial {
+    pub(crate) key: &'static str,
+    deed: Deed,
+    shape: Shape,
+    /// Goes where many tools are.
+    is_wide: bool,
+}
+
+enum Shape {
+    /// So many connections, each as busy as it can be.
+    Closed(usize),
+    /// So many calls a second.
+    Open(u32),
+}
+
+const fn closed(key: &'static str, deed: Deed, connections: usize) -> Trial {
+    let is_wide = matches!(deed, Deed::List);
+    Trial { key, deed, shape: Shape::Closed(connections), is_wide }
+}
+
+/// One call after the other.
+pub(crate) const ALONE: Trial = closed("alone", Deed::Call(SMALL), 1);
+/// As many small calls as go through.
+pub(crate) const SMALL_CALLS: Trial = closed("small", Deed::Call(SMALL), 64);
+pub(crate) const MEDIUM_CALLS: Trial = closed("medium", Deed::Call(MEDIUM), 64);
+pub(crate) const LARGE_CALLS: Trial = closed("large", Deed::Call(LARGE), 16);
+pub(crate) const LISTS: Trial = closed("lists", Deed::List, 16);
+pub(crate) const ARRIVALS: Trial = closed("arrivals", Deed::Arrive, 64);
+pub(crate) const STEADY: Trial =
+    Trial { key: "steady", deed: Deed::Call(SMALL), shape: Shape::Open(5000), is_wide: false };
+
+/// Of the first table.
+pub(crate) const TRIALS: &[Trial] =
+    &[ALONE, SMALL_CALLS, MEDIUM_CALLS, LARGE_CALLS, STEADY, LISTS, ARRIVALS];
+
+/// Of the table about TLS.
+pub(crate) const TLS_TRIALS: &[Trial] = &[ALONE, SMALL_CALLS];
+
+/// How long each trial lasts, and how often it is repeated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pains {
+    pub(crate) rounds: usize,
+    pub(crate) time: Duration,
+    /// Start-ups of the gateway.
+    pub(crate) starts: usize,
+    /// Idle streams, where the limit of open files allows them.
+    pub(crate) streams: usize,
+}
+
+impl Pains {
+    pub(crate) const QUICK: Self =
+        Self { rounds: 1, time: Duration::from_millis(400), starts: 3, streams: 1000 };
+
+    pub(crate) const FULL: Self =
+        Self { rounds: 5, time: Duration::from_millis(1500), starts: 10, streams: 10_000 };
+}
+
+/// What a value says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// Deeds in a second.
+    PerSecond,
+    /// Microseconds.
+    P50,
+    /// Microseconds.
+    P99,
+    /// CPU seconds for 100 000 deeds of what stands in between.
+    Cpu,
+    /// MiB held while nothing happens.
+    IdleMib,
+    /// Milliseconds from the start of the process to the answer of the first call.
+    FirstCallMs,
+    /// KiB that one idle stream holds.
+    StreamKib,
+}
+
+impl Metric {
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::PerSecond => "per_second",
+            Self::P50 => "p50_us",
+            Self::P99 => "p99_us",
+            Self::Cpu => "cpu_seconds_per_100k",
+            Self::IdleMib => "idle_mib",
+            Self::FirstCallMs => "first_call_ms",
+            Self::StreamKib => "stream_kib",
+        }
+    }
+}
+
+/// One value of one contender in one round.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) trial: &'static str,
+    pub(crate) contender: &'static str,
+    pub(crate) metric: Metric,
+    pub(crate) value: f64,
+}
+
+/// A trial that a contender did not pass; it is not tried again.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) trial: &'static str,
+    pub(crate) contender: &'static str,
+    pub(crate) why: String,
+}
+
+/// All that was measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl Figures {
+    /// The values of all rounds, in their order.
+    pub(crate) fn of(&self, contender: &str, trial: &str, metric: Metric) -> Vec<f64> {
+        let is_asked =
+            |s: &&Sample| s.contender == contender && s.trial == trial && s.metric == metric;
+        self.samples.iter().filter(is_asked).map(|sample| sample.value).collect()
+    }
+
+    pub(crate) fn has_failed(&self, contender: &str, trial: &str) -> bool {
+        self.failures.iter().any(|one| one.contender == contender && one.trial == trial)
+    }
+
+    pub(crate) fn note(
+        &mut self,
+        contender: &'static str,
+        trial: &'static str,
+        metric: Metric,
+        value: f64,
+    ) {
+        self.samples.push(Sample { trial, contender, metric, value });
+    }
+
+    pub(crate) fn fail(
+        &mut self,
+        contender: &'static str,
+        trial: &'static str,
+        error: &anyhow::Error,
+    ) {
+        self.failures.push(Failure { trial, contender, why: format!("{error:#}") });
+    }
+
+    /// Does the trials with the contenders, round by round.
+    pub(crate) fn measure(
+        &mut self,
+        trials: &[Trial],
+        contenders: &[Contender],
+        plan: &Plan,
+        pains: Pains,
+    ) {
+        for round in 1..=pains.rounds {
+            for trial in trials {
+                report::progress(&format!("round {round} of {}: {}", pains.rounds, trial.key));
+                for contender in contenders {
+                    if self.has_failed(contender.name, trial.key) {
+                        continue;
+                    }
+                    if let Err(error) = self.one(trial, contender, plan, pains) {
+                        self.fail(contender.name, trial.key, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn one(
+        &mut self,
+        trial: &Trial,
+        contender: &Contender,
+        plan: &Plan,
+        pains: Pains,
+    ) -> Result<()> {
+        let cpu = || contender.process.as_ref().map(|process| process.cpu_seconds()).transpose();
+        let before = cpu()?;
+        let outcome = trial.run(contender, plan, pains.time)?;
+        let after = cpu()?;
+        let mut note = |metric, value| self.note(contender.name, trial.key, metric, value);
+        note(Metric::PerSecond, outcome.per_second());
+        note(Metric::P50, outcome.quantile(0.5));
+        note(Metric::P99, outcome.quantile(0.99));
+        if let (Some(before), Some(after)) = (before, after) {
+            note(Metric::Cpu, (after - before) / outcome.done_in_all as f64 * 100_000.0);
+        }
+        Ok(())
+    }
+}
+
+impl Trial {
+    fn run(&self, contender: &Contender, plan: &Plan, time: Duration) -> Result<Outcome> {
+        let target = if self.is_wide { &contender.wide } else { &contender.narrow };
+        let span = Span { warm_up: time / 5, time };
+        match self.shape {
+            Shape::Closed(connections) => {
+                load::closed(target, self.deed, connections, span, &plan.load)
+            }
+            Shape::Open(rate) => load::open(target, self.deed, rate, span, &plan.load),
+        }
+    }
+}

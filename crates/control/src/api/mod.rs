@@ -7,6 +7,8 @@ mod page;
 mod problem;
 mod reference;
 mod surface;
+#[cfg(test)]
+mod tests;
 
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +19,10 @@ pub(crate) use guard::InWorkspace;
 pub(crate) use page::{Page, Paging, Which};
 pub(crate) use problem::{Error, Problem, chain};
 pub(crate) use reference::Ref;
-pub(crate) use surface::{openapi, router};
+pub(crate) use surface::router;
+
+#[cfg(test)]
+use surface::openapi;
 
 /// A JSON body; one that does not parse is answered in our error form.
 #[derive(FromRequest)]

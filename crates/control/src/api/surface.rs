@@ -44,7 +44,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// The document at `/api/v1/openapi.json`.
-pub(crate) fn openapi() -> OpenApi {
+pub(super) fn openapi() -> OpenApi {
     let (_, mut document) = private_routes().split_for_parts();
     let (_, public) = public_routes().split_for_parts();
     for item in document.paths.paths.values_mut() {

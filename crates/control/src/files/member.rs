@@ -184,7 +184,7 @@ async fn apply_rules(
                     observe_only: Some(file.observe_only),
                     position: Some(position),
                 };
-                rules::update(change, workspace, found, patch).await?;
+                rules::alter(change, workspace, found, patch).await?;
             }
             None => {
                 differed = true;
@@ -198,13 +198,16 @@ async fn apply_rules(
                     observe_only: file.observe_only,
                     position: Some(position),
                 };
-                rules::create(change, workspace, gateway, new).await?;
+                rules::add(change, workspace, gateway, new).await?;
             }
         }
     }
     for left in known {
         differed = true;
         rules::delete(change, workspace, &left).await?;
+    }
+    if differed {
+        rules::check_all(change, workspace, gateway).await?;
     }
     Ok(differed)
 }

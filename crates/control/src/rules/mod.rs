@@ -56,7 +56,32 @@ pub(crate) async fn find(
     found.ok_or_else(|| rule.not_found("rule"))
 }
 
+/// Adds a rule and tries the gateway's rules together.
 pub(crate) async fn create(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: GatewayId,
+    new: NewRule,
+) -> Result<Rule, Error> {
+    let rule = add(change, workspace, gateway, new).await?;
+    check_all(change, workspace, gateway).await?;
+    Ok(rule)
+}
+
+/// Changes a rule and tries the gateway's rules together.
+pub(crate) async fn update(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    rule: Rule,
+    patch: RulePatch,
+) -> Result<Rule, Error> {
+    let rule = alter(change, workspace, rule, patch).await?;
+    check_all(change, workspace, rule.gateway).await?;
+    Ok(rule)
+}
+
+/// Adds a rule. [`check_all`] must follow in the same change.
+pub(crate) async fn add(
     change: &mut Change,
     workspace: WorkspaceId,
     gateway: GatewayId,
@@ -84,11 +109,11 @@ pub(crate) async fn create(
     store::insert(change, workspace, &rule)
         .await
         .map_err(|error| Error::saving(error, "rule", &rule.name))?;
-    check_all(change, workspace, gateway).await?;
     Ok(rule)
 }
 
-pub(crate) async fn update(
+/// Changes a rule. [`check_all`] must follow in the same change.
+pub(crate) async fn alter(
     change: &mut Change,
     workspace: WorkspaceId,
     mut rule: Rule,
@@ -106,7 +131,6 @@ pub(crate) async fn update(
     store::update(change, workspace, &rule)
         .await
         .map_err(|error| Error::saving(error, "rule", &rule.name))?;
-    check_all(change, workspace, rule.gateway).await?;
     Ok(rule)
 }
 
@@ -131,7 +155,11 @@ fn check(rule: &Rule) -> Result<(), Error> {
 
 /// Compiles the gateway's rules together, as they will run (H132); the reason is in the words of
 /// whoever typed the pattern.
-async fn check_all(tx: &mut Tx, workspace: WorkspaceId, gateway: GatewayId) -> Result<(), Error> {
+pub(crate) async fn check_all(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    gateway: GatewayId,
+) -> Result<(), Error> {
     let rules = store::select(tx, workspace, gateway, Which::All).await?;
     if MOST_RULES < rules.len() {
         return Err(Error::Invalid(format!("a gateway has at most {MOST_RULES} rules")));

@@ -10,6 +10,8 @@
 mod build;
 mod gate;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

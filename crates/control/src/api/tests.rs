@@ -1,0 +1,500 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use serde_json::{Value, json};
+use utoipa::openapi::path::Operation;
+
+use super::openapi;
+use crate::testing::Api;
+
+/// Every route, and who may call it. A route without a row here fails the build, not the
+/// customer.
+const GUARDS: &[(&str, &str, &str)] = &[
+    ("get", "/openapi.json", "public"),
+    ("delete", "/session", "admin"),
+    ("get", "/session", "admin"),
+    ("post", "/session", "public"),
+    ("get", "/workspaces", "admin"),
+    ("post", "/workspaces", "admin"),
+    ("delete", "/workspaces/{workspace}", "admin"),
+    ("get", "/workspaces/{workspace}", "admin"),
+    ("patch", "/workspaces/{workspace}", "admin"),
+    ("post", "/workspaces/{workspace}/apply", "admin"),
+    ("get", "/workspaces/{workspace}/apps", "admin"),
+    ("post", "/workspaces/{workspace}/apps", "admin"),
+    ("delete", "/workspaces/{workspace}/apps/{app}", "admin"),
+    ("get", "/workspaces/{workspace}/apps/{app}", "admin"),
+    ("patch", "/workspaces/{workspace}/apps/{app}", "admin"),
+    ("get", "/workspaces/{workspace}/apps/{app}/connections", "admin"),
+    ("post", "/workspaces/{workspace}/apps/{app}/connections", "admin"),
+    ("delete", "/workspaces/{workspace}/apps/{app}/connections/{connection}", "admin"),
+    ("get", "/workspaces/{workspace}/apps/{app}/connections/{connection}", "admin"),
+    ("patch", "/workspaces/{workspace}/apps/{app}/connections/{connection}", "admin"),
+    ("get", "/workspaces/{workspace}/apps/{app}/tokens", "admin"),
+    ("post", "/workspaces/{workspace}/apps/{app}/tokens", "admin"),
+    ("delete", "/workspaces/{workspace}/apps/{app}/tokens/{token}", "admin"),
+    ("get", "/workspaces/{workspace}/apps/{app}/tokens/{token}", "admin"),
+    ("get", "/workspaces/{workspace}/connections", "admin"),
+    ("get", "/workspaces/{workspace}/cutoffs", "admin"),
+    ("post", "/workspaces/{workspace}/cutoffs", "admin"),
+    ("post", "/workspaces/{workspace}/diff", "admin"),
+    ("get", "/workspaces/{workspace}/export", "admin"),
+    ("get", "/workspaces/{workspace}/gateways", "admin"),
+    ("post", "/workspaces/{workspace}/gateways", "admin"),
+    ("delete", "/workspaces/{workspace}/gateways/{gateway}", "admin"),
+    ("get", "/workspaces/{workspace}/gateways/{gateway}", "admin"),
+    ("patch", "/workspaces/{workspace}/gateways/{gateway}", "admin"),
+    ("get", "/workspaces/{workspace}/gateways/{gateway}/assignments", "admin"),
+    ("post", "/workspaces/{workspace}/gateways/{gateway}/assignments", "admin"),
+    ("delete", "/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}", "admin"),
+    ("get", "/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}", "admin"),
+    ("patch", "/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}", "admin"),
+    ("get", "/workspaces/{workspace}/gateways/{gateway}/rules", "admin"),
+    ("post", "/workspaces/{workspace}/gateways/{gateway}/rules", "admin"),
+    ("delete", "/workspaces/{workspace}/gateways/{gateway}/rules/{rule}", "admin"),
+    ("get", "/workspaces/{workspace}/gateways/{gateway}/rules/{rule}", "admin"),
+    ("patch", "/workspaces/{workspace}/gateways/{gateway}/rules/{rule}", "admin"),
+    ("delete", "/workspaces/{workspace}/gateways/{gateway}/teams/{team}", "admin"),
+    ("put", "/workspaces/{workspace}/gateways/{gateway}/teams/{team}", "admin"),
+    ("get", "/workspaces/{workspace}/identities", "admin"),
+    ("post", "/workspaces/{workspace}/identities", "admin"),
+    ("delete", "/workspaces/{workspace}/identities/{identity}", "admin"),
+    ("get", "/workspaces/{workspace}/identities/{identity}", "admin"),
+    ("patch", "/workspaces/{workspace}/identities/{identity}", "admin"),
+    ("get", "/workspaces/{workspace}/records", "admin"),
+    ("get", "/workspaces/{workspace}/records/stream", "admin"),
+    ("get", "/workspaces/{workspace}/records/{index}/proof", "admin"),
+    ("post", "/workspaces/{workspace}/restores", "admin"),
+    ("get", "/workspaces/{workspace}/servers", "admin"),
+    ("post", "/workspaces/{workspace}/servers", "admin"),
+    ("delete", "/workspaces/{workspace}/servers/{server}", "admin"),
+    ("get", "/workspaces/{workspace}/servers/{server}", "admin"),
+    ("patch", "/workspaces/{workspace}/servers/{server}", "admin"),
+    ("get", "/workspaces/{workspace}/teams", "admin"),
+    ("post", "/workspaces/{workspace}/teams", "admin"),
+    ("delete", "/workspaces/{workspace}/teams/{team}", "admin"),
+    ("get", "/workspaces/{workspace}/teams/{team}", "admin"),
+    ("patch", "/workspaces/{workspace}/teams/{team}", "admin"),
+    ("delete", "/workspaces/{workspace}/teams/{team}/members/{user}", "admin"),
+    ("put", "/workspaces/{workspace}/teams/{team}/members/{user}", "admin"),
+    ("get", "/workspaces/{workspace}/users", "admin"),
+    ("post", "/workspaces/{workspace}/users", "admin"),
+    ("delete", "/workspaces/{workspace}/users/{user}", "admin"),
+    ("get", "/workspaces/{workspace}/users/{user}", "admin"),
+    ("patch", "/workspaces/{workspace}/users/{user}", "admin"),
+];
+
+#[test]
+fn every_route_states_who_may_call_it() {
+    let mut known: BTreeMap<(String, String), bool> = BTreeMap::new();
+    for route in routes() {
+        let is_public = route.operation.security.is_none();
+        known.insert((route.method.as_str().to_lowercase(), route.path), is_public);
+    }
+    for (method, path, guard) in GUARDS {
+        let found = known.remove(&((*method).to_owned(), format!("/api/v1{path}")));
+        assert_eq!(found, Some(*guard == "public"), "{method} {path}");
+    }
+    assert_eq!(known, BTreeMap::new(), "routes without a row");
+}
+
+#[tokio::test]
+async fn h159_without_a_right_credential_there_is_nothing_to_see() {
+    let api = Api::on_sqlite().await;
+    let wrong = [
+        None,
+        Some("Bearer wrong".to_owned()),
+        Some(format!("Basic {}", api.token)),
+        Some(format!("Bearer {}x", api.token)),
+        Some(api.token.clone()),
+        Some("Bearer ".to_owned()),
+    ];
+    for route in routes().into_iter().filter(|it| it.operation.security.is_some()) {
+        for workspace in ["default", "nowhere"] {
+            for credential in &wrong {
+                let path = route.path.replace("{workspace}", workspace);
+                let mut request = Request::builder().method(route.method.clone()).uri(&path);
+                if let Some(credential) = credential {
+                    request = request.header(header::AUTHORIZATION, credential);
+                }
+                let reply = api.send(request.body(Body::empty()).unwrap()).await;
+                let expected = (401, "unauthenticated".to_owned());
+                assert_eq!(reply.problem(), expected, "{} {path} {credential:?}", route.method);
+                assert_eq!(reply.header("www-authenticate"), "Bearer");
+            }
+        }
+    }
+}
+
+/// Names and ids of one tenant mean nothing in another.
+#[tokio::test]
+async fn h159_nothing_of_another_workspace_can_be_reached() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
+        api.given("gateways/main/rules", rule).await;
+        api.given("/workspaces", json!({"name": "other"})).await;
+        let mut reached = 0;
+        for route in routes().into_iter().filter(|it| it.names_things()) {
+            let (here, there) = (route.address("default"), route.address("other"));
+            let body = route.operation.request_body.is_some().then(|| json!({}));
+            let reply = api.ask(route.method.clone(), &there, body.clone()).await;
+            let is_new = route.method == Method::POST;
+            let expected = if is_new { [404, 400] } else { [404, 404] };
+            let status = reply.status.as_u16();
+            assert!(expected.contains(&status), "{} {there}: {}", route.method, reply.text);
+            if route.method == Method::GET {
+                assert_eq!(api.get(&here).await.status, 200, "{here}");
+                reached += 1;
+            }
+        }
+        assert_eq!(reached, 14);
+        for path in ["users", "teams", "servers", "identities", "gateways", "apps", "connections"] {
+            let reply = api.get(&format!("/workspaces/other/{path}")).await;
+            assert_eq!(reply.json(), json!({"items": []}), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn references_into_another_workspace_are_refused() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("/workspaces", json!({"name": "other"})).await;
+        let id = |reply: Value| reply["id"].as_str().unwrap().to_owned();
+        let ann = id(api.get("users/ann").await.json());
+        let jira = id(api.get("servers/jira").await.json());
+        let dev = id(api.get("teams/dev").await.json());
+        let cases = [
+            ("teams", json!({"name": "t", "members": [ann]})),
+            ("apps", json!({"name": "a", "owner": ann, "purpose": "x"})),
+            ("identities", json!({"name": "i", "server": jira, "headers": {"x-a": "b"}})),
+            ("gateways", json!({"name": "g", "teams": [dev]})),
+        ];
+        for (path, body) in cases {
+            let reply = api.post(&format!("/workspaces/other/{path}"), body).await;
+            assert_eq!(reply.problem(), (422, "invalid".into()), "{path}: {}", reply.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn h161_members_that_nobody_asked_for_are_refused() {
+    let api = Api::on_sqlite().await;
+    api.given_a_chain().await;
+    let mut tried = 0;
+    for route in routes().into_iter().filter(|it| it.operation.request_body.is_some()) {
+        if route.path.ends_with("/session") {
+            continue;
+        }
+        let path = route.address("default");
+        for member in ["workspace_id", "id", "created_at", "role", "nmae"] {
+            let reply = api.ask(route.method.clone(), &path, Some(json!({ member: "x" }))).await;
+            assert_eq!(reply.status, 400, "{} {path}: {}", route.method, reply.text);
+            assert!(reply.text.contains(&format!("unknown field `{member}`")), "{}", reply.text);
+        }
+        tried += 1;
+    }
+    assert!(20 < tried, "{tried}");
+}
+
+#[tokio::test]
+async fn h167_limits_that_make_no_sense_are_refused() {
+    let api = Api::on_sqlite().await;
+    api.given_a_chain().await;
+    let mut tried = 0;
+    for route in routes().into_iter().filter(Route::is_paged) {
+        let path = route.address("default");
+        for query in [
+            "limit=0",
+            "limit=-1",
+            "limit=201",
+            "limit=1000000000",
+            "limit=99999999999999999999",
+            "limit=x",
+            "limit=",
+            "cursor=!",
+            "offset=1",
+            "limit=1&limit=2",
+        ] {
+            let reply = api.get(&format!("{path}?{query}")).await;
+            assert_eq!(reply.problem(), (400, "malformed".into()), "{path}?{query}");
+        }
+        assert_eq!(api.get(&format!("{path}?limit=200")).await.status, 200, "{path}");
+        tried += 1;
+    }
+    assert_eq!(tried, 13);
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_repeat() {
+    for api in Api::on_each_database().await {
+        for name in ["e", "a", "c", "b", "d"] {
+            api.given("users", json!({ "name": name })).await;
+        }
+        let mut seen = Vec::new();
+        let mut path = "users?limit=2".to_owned();
+        loop {
+            let page = api.get(&path).await.json();
+            for item in page["items"].as_array().unwrap() {
+                seen.push(item["name"].as_str().unwrap().to_owned());
+            }
+            // What comes and goes meanwhile moves nothing.
+            api.given("users", json!({"name": format!("aa{}", seen.len())})).await;
+            match page["next_cursor"].as_str() {
+                Some(cursor) => path = format!("users?limit=2&cursor={cursor}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ["a", "b", "c", "d", "e"]);
+    }
+}
+
+#[tokio::test]
+async fn h166_a_change_of_what_has_changed_meanwhile_is_refused() {
+    for api in Api::on_each_database().await {
+        api.given("users", json!({"name": "ann"})).await;
+        let seen = api.get("users/ann").await.header("etag").to_owned();
+        assert_eq!(api.patch("users/ann", json!({"enabled": false})).await.status, 200);
+        for method in [Method::PATCH, Method::DELETE] {
+            let stale = conditional(&api, method.clone(), &seen).await;
+            assert_eq!(stale, (412, "mismatch".to_owned()), "{method}");
+        }
+        let now = api.get("users/ann").await.header("etag").to_owned();
+        assert_ne!(now, seen);
+        let fresh = conditional(&api, Method::PATCH, &format!("\"x\", {now}")).await;
+        assert_eq!(fresh.0, 200);
+        assert_eq!(conditional(&api, Method::DELETE, "*").await.0, 204);
+    }
+}
+
+#[tokio::test]
+async fn malformed_requests_are_answered_with_problem_documents() {
+    let api = Api::on_sqlite().await;
+    let cases = [
+        (Method::POST, "users", "application/json", "{", 400, "malformed"),
+        (Method::POST, "users", "application/json", "[]", 400, "malformed"),
+        (Method::POST, "users", "application/json", "{\"name\":\"Ann\"}", 400, "malformed"),
+        (Method::POST, "users", "text/plain", "{}", 415, "media_type"),
+        (Method::PUT, "users", "application/json", "{}", 405, "method_not_allowed"),
+        (Method::GET, "nothing", "application/json", "", 404, "not_found"),
+        (Method::GET, "users/Not A Name", "application/json", "", 404, "not_found"),
+        (Method::GET, "users/bob", "application/json", "", 404, "not_found"),
+    ];
+    for (method, path, media, body, status, code) in cases {
+        let reply = raw(&api, method.clone(), path, media, body.to_owned()).await;
+        assert_eq!(reply.problem(), (status, code.to_owned()), "{method} {path} {body}");
+        assert_eq!(reply.header("content-type"), "application/problem+json");
+        assert_eq!(reply.header("cache-control"), "no-store");
+        let members: Vec<String> = reply.json().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(members, ["type", "title", "status", "detail", "code"]);
+    }
+    let large = format!("{{\"name\":\"{}\"}}", "a".repeat(1 << 20));
+    let reply = raw(&api, Method::POST, "users", "application/json", large).await;
+    assert_eq!(reply.problem(), (413, "too_large".to_owned()));
+}
+
+/// Whatever is asked, no answer shows what was entrusted to us.
+#[tokio::test]
+async fn h160_no_answer_holds_a_credential() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let created = api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        let token = created["secret"].as_str().unwrap().to_owned();
+        assert_eq!(api.patch("identities/ann-jira", json!({"name": "ann-jira"})).await.status, 200);
+        let duplicate = json!({"name": "ann-jira", "server": "jira",
+                               "headers": {"authorization": "Bearer hunter2"}});
+        let mut answers = vec![api.post("identities", duplicate).await.text];
+        let bad = json!({"name": "b", "server": "jira", "headers": {"x-a": "hunter2\n"}});
+        answers.push(api.post("identities", bad).await.text);
+        let bad = json!({"name": "b", "server": "jira", "headers": ["hunter2"]});
+        answers.push(api.post("identities", bad).await.text);
+        for route in routes().into_iter().filter(|it| it.method == Method::GET) {
+            if route.path.ends_with("/stream") {
+                continue;
+            }
+            answers.push(api.get(&route.address("default")).await.text);
+        }
+        for answer in answers {
+            for secret in ["hunter2", &token, &api.token] {
+                assert!(!answer.contains(secret), "{answer}");
+            }
+        }
+        let reply = api.get("identities/ann-jira").await.json();
+        assert_eq!(reply["headers"], json!(["authorization"]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_not_deleted_and_its_users_are_named() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let cases = [
+            ("users/ann", "user `ann` is used by app `bot`, identity `ann-jira`"),
+            ("teams/dev", "team `dev` is used by gateway `main`"),
+            (
+                "servers/jira",
+                "server `jira` is used by assignment `main/jira`, identity `ann-jira`",
+            ),
+            ("identities/ann-jira", "identity `ann-jira` is used by connection `bot/main`"),
+            ("gateways/main", "gateway `main` is used by connection `bot/main`"),
+        ];
+        for (path, expected) in cases {
+            let reply = api.delete(path).await;
+            assert_eq!(reply.problem(), (409, "in_use".into()), "{path}");
+            assert_eq!(reply.json()["detail"], expected);
+        }
+        let reply = api.delete("/workspaces/default").await;
+        assert_eq!(reply.problem(), (409, "in_use".into()));
+        // From the far end it all goes.
+        let order = [
+            "apps/bot",
+            "gateways/main",
+            "identities/ann-jira",
+            "servers/jira",
+            "teams/dev",
+            "users/ann",
+            "/workspaces/default",
+        ];
+        for path in order {
+            let reply = api.delete(path).await;
+            assert_eq!(reply.status, 204, "{path}: {}", reply.text);
+        }
+        assert!(api.snapshot().await.config.workspaces.is_empty());
+    }
+}
+
+/// The document that clients are made from is the one that is served.
+#[test]
+fn the_committed_openapi_document_is_fresh() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../api/openapi.json");
+    let mut now = serde_json::to_string_pretty(&openapi()).unwrap();
+    now.push('\n');
+    #[expect(clippy::disallowed_methods, reason = "blessing is asked for in no other way")]
+    let bless = std::env::var("OSTIARY_BLESS").is_ok_and(|it| it == "1");
+    if bless {
+        std::fs::write(path, &now).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == now, "run with OSTIARY_BLESS=1 to write api/openapi.json anew");
+}
+
+#[tokio::test]
+async fn the_document_is_served_to_anyone() {
+    let api = Api::on_sqlite().await;
+    let request = Request::get("/api/v1/openapi.json").body(Body::empty()).unwrap();
+    let reply = api.send(request).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.json()["info"]["title"], "Ostiary admin API");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_stop_a_change_half_way() {
+    for api in Api::on_each_database().await {
+        let asking = api.post("users", json!({"name": "ann"}));
+        // Polled a few times, then dropped.
+        let mut asking = Box::pin(asking);
+        for _ in 0..3 {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(asking);
+        let api = Arc::new(api);
+        api.control.close().await;
+        let epochs = api.fresh.db.epoch().await.unwrap();
+        let latest = api.control.gate().latest();
+        assert_eq!(i64::try_from(latest.epoch), Ok(epochs.epoch), "published what is stored");
+    }
+}
+
+struct Route {
+    method: Method,
+    path: String,
+    operation: Operation,
+}
+
+impl Route {
+    /// Whether it is about things that a workspace has, by name.
+    fn names_things(&self) -> bool {
+        let rest = self.path.strip_prefix("/api/v1/workspaces/{workspace}").unwrap_or_default();
+        rest.contains('{') && !rest.contains("{index}")
+    }
+
+    /// With the names of what [`Api::given_a_chain`] makes, as [`Api::ask`] takes it.
+    fn address(&self, workspace: &str) -> String {
+        let names = [
+            ("{workspace}", workspace),
+            ("{app}", "bot"),
+            ("{assignment}", "jira"),
+            ("{connection}", "main"),
+            ("{gateway}", "main"),
+            ("{identity}", "ann-jira"),
+            ("{index}", "0"),
+            ("{rule}", "mail"),
+            ("{server}", "jira"),
+            ("{team}", "dev"),
+            ("{token}", "ci"),
+            ("{user}", "ann"),
+        ];
+        let path = self.path.strip_prefix("/api/v1").unwrap().to_owned();
+        names.iter().fold(path, |path, (parameter, name)| path.replace(parameter, name))
+    }
+
+    fn is_paged(&self) -> bool {
+        let text = serde_json::to_string(&self.operation.parameters).unwrap();
+        text.contains("\"limit\"")
+    }
+}
+
+fn routes() -> Vec<Route> {
+    let mut all = Vec::new();
+    for (path, item) in openapi().paths.paths {
+        let operations = [
+            (Method::GET, item.get),
+            (Method::POST, item.post),
+            (Method::PUT, item.put),
+            (Method::PATCH, item.patch),
+            (Method::DELETE, item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                all.push(Route { method, path: path.clone(), operation });
+            }
+        }
+    }
+    all
+}
+
+async fn conditional(api: &Api, method: Method, tag: &str) -> (u16, String) {
+    let body = if method == Method::PATCH { "{}" } else { "" };
+    let request = Request::builder()
+        .method(method)
+        .uri("/api/v1/workspaces/default/users/ann")
+        .header(header::AUTHORIZATION, format!("Bearer {}", api.token))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::IF_MATCH, tag)
+        .body(Body::from(body))
+        .unwrap();
+    let reply = api.send(request).await;
+    if reply.status.is_success() { (reply.status.as_u16(), String::new()) } else { reply.problem() }
+}
+
+async fn raw(
+    api: &Api,
+    method: Method,
+    path: &str,
+    media: &str,
+    body: String,
+) -> crate::testing::Reply {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/workspaces/default/{}", path.replace(' ', "%20")))
+        .header(header::AUTHORIZATION, format!("Bearer {}", api.token))
+        .header(header::CONTENT_TYPE, media)
+        .body(Body::from(body))
+        .unwrap();
+    api.send(request).await
+}

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,6 +13,7 @@ use crate::commands::token::{self, TokenCommand};
 use crate::dev;
 use crate::failure::Failure;
 use crate::keys::{self, KeysCommand};
+use crate::print;
 use crate::serve;
 
 /// A self-hosted MCP gateway: who is calling, what is allowed, what flows, and the proof of it.
@@ -42,6 +43,10 @@ pub(crate) enum Command {
     Diff(FileArgs),
     /// Print the workspace as a declarative file.
     Export(ExportArgs),
+    /// Print the JSON schema of declarative files.
+    Schema,
+    /// Make another admin token for a gateway that does not run.
+    AdminToken(AdminTokenArgs),
     /// The tamper-evident log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -67,6 +72,15 @@ pub(crate) struct ServeArgs {
     /// Declarative files to apply before listening.
     #[arg(long)]
     pub(crate) apply: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct AdminTokenArgs {
+    /// The gateway's data folder.
+    #[arg(long)]
+    data: PathBuf,
+    /// The token's name, which its acts are recorded under.
+    name: String,
 }
 
 #[derive(Args)]
@@ -100,6 +114,13 @@ pub(crate) struct LaunchArgs {
     rest: Vec<String>,
 }
 
+impl ServeArgs {
+    /// Defaults for a data folder.
+    pub(crate) fn only(data: &Path) -> Self {
+        Self { data: data.to_owned(), listen: None, config: None, apply: Vec::new() }
+    }
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
@@ -110,6 +131,11 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Apply(args) => files::apply(&args),
         Command::Diff(args) => files::diff(&args),
         Command::Export(args) => files::export(&args),
+        Command::Schema => {
+            print::line(control::schema());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::AdminToken(args) => token::mint_admin(&args.data, &args.name),
         Command::Audit(command) => audit::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Serve(args) => serve::run(&args),

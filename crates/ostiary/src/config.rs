@@ -15,7 +15,6 @@ pub(crate) struct Config {
     pub(crate) database: String,
     pub(crate) key: MasterKey,
     pub(crate) listen: SocketAddr,
-    pub(crate) metrics_listen: Option<SocketAddr>,
     /// Host names under which clients reach us, beside loopback ones.
     pub(crate) hosts: Vec<String>,
     pub(crate) tls: Option<Tls>,
@@ -39,7 +38,6 @@ pub(crate) struct Tls {
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
-    metrics_listen: Option<SocketAddr>,
     #[serde(default)]
     hosts: Vec<String>,
     tls: Option<Tls>,
@@ -103,7 +101,6 @@ impl Config {
             key: master_key()?,
             data: args.data.clone(),
             listen: args.listen.or(file.listen).unwrap_or_else(default_listen),
-            metrics_listen: file.metrics_listen,
             hosts: file.hosts,
             tls: file.tls,
             behind_tls_proxy: file.behind_tls_proxy,
@@ -112,6 +109,13 @@ impl Config {
             allowed_networks: file.allowed_networks,
             largest_request_bytes,
         })
+    }
+}
+
+impl Config {
+    /// The configuration of a command that works on a data folder while no gateway runs.
+    pub(crate) fn for_data(data: &Path) -> Result<Self, ConfigError> {
+        Self::load(&ServeArgs::only(data))
     }
 }
 

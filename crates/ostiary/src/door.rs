@@ -48,7 +48,11 @@ impl App for Door {
 }
 
 impl Door {
-    async fn page(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<axum::body::Body> {
+    async fn page(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<axum::body::Body> {
         let Some(pages) = self.pages.clone() else {
             return status(StatusCode::NOT_FOUND);
         };

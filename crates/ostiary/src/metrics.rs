@@ -50,7 +50,9 @@ fn counter(text: &mut String, name: &str, help: &str, samples: &[Sample<'_>]) {
     head(text, name, "counter", help);
     for (label, value) in samples {
         match label {
-            Some((key, label)) => line(text, format_args!("{name}_total{{{key}=\"{label}\"}} {value}")),
+            Some((key, label)) => {
+                line(text, format_args!("{name}_total{{{key}=\"{label}\"}} {value}"))
+            }
             None => line(text, format_args!("{name}_total {value}")),
         }
     }

@@ -27,11 +27,6 @@ pub(crate) fn line(text: impl Display) {
     std::io::stdout().flush().ok();
 }
 
-/// A word beside the result.
-pub(crate) fn aside(text: impl Display) {
-    eprintln!("{text}");
-}
-
 /// Why a command did not work.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     eprintln!("ostiary: {failure}");

@@ -11,11 +11,14 @@ use domain::ServerId;
 use ostiary::listener::{Settings, TlsFiles};
 use proxy::wire::Guard;
 use proxy::{Ports, Proxy};
+use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 use vault::{Place, Vault};
 
 use crate::cli::ServeArgs;
 use crate::clock::SystemClock;
+use crate::commands::audit::KEY_FILE;
+use crate::commands::files;
 use crate::config::Config;
 use crate::door::{self, Doors};
 use crate::failure::Failure;
@@ -34,7 +37,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     runtime.block_on(serve(config, &args.apply))
 }
 
-async fn serve(config: Config, files: &[PathBuf]) -> Result<ExitCode, Failure> {
+async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
     if config.allow_loopback_upstreams {
         tracing::warn!(
             "OSTIARY_ALLOW_LOOPBACK_UPSTREAMS is set: plain-HTTP loopback servers are let through"
@@ -44,8 +47,8 @@ async fn serve(config: Config, files: &[PathBuf]) -> Result<ExitCode, Failure> {
     let bound = door::bind(settings(&config)).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let house = House::open(config).await?;
-    for file in files {
-        house.apply(file).await?;
+    for file in apply {
+        house.files(&files::read(file)?, false).await?;
     }
     let doors = Doors {
         wiring: house.wiring.clone(),
@@ -109,8 +112,7 @@ impl House {
         let content = Arc::new(content.map_err(Failure::configuration)?);
         let tasks = TaskTracker::new();
         let hosts = plane::hosts(config.listen, &config.hosts, secure);
-        let mut options =
-            plane::options(hosts.clone(), vault.derive("rule hashes"), tasks.clone());
+        let mut options = plane::options(hosts.clone(), vault.derive("rule hashes"), tasks.clone());
         options.largest_request = config.largest_request_bytes;
         let ports = Ports {
             gate: control.gate(),
@@ -129,12 +131,18 @@ impl House {
         Ok(Self { control, proxy, log, hosts, content, wiring, tasks })
     }
 
-    async fn apply(&self, file: &Path) -> Result<(), Failure> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::Configuration(format!("cannot read `{}`: {error}", file.display()))
-        })?;
-        drop(text);
-        Err(Failure::Other("apply".to_owned()))
+    /// Applies a text, or says what applying it would do.
+    pub(crate) async fn files(&self, text: &str, dry: bool) -> Result<Value, Failure> {
+        let objects = if dry {
+            self.control.diff_files(text, &files::resolve).await
+        } else {
+            self.control.apply_files(text, &files::resolve).await
+        };
+        Ok(json!({"objects": objects.map_err(Failure::configuration)?}))
+    }
+
+    pub(crate) async fn export(&self, workspace: &str) -> Result<String, Failure> {
+        self.control.export_files(workspace).await.map_err(Failure::other)
     }
 
     pub(crate) async fn close(self) -> Result<(), Failure> {
@@ -168,7 +176,13 @@ fn signer(data: &Path, vault: &Vault) -> Result<audit::Signer, Failure> {
         }
         Err(error) => return Err(Failure::configuration(error)),
     }
-    Ok(audit::Signer::from_seed("ostiary", &seed))
+    let signer = audit::Signer::from_seed("ostiary", &seed);
+    let public = data.join(KEY_FILE);
+    if !public.exists() {
+        write_new(&public, format!("{}\n", signer.verifier_key()).as_bytes())
+            .map_err(Failure::configuration)?;
+    }
+    Ok(signer)
 }
 
 /// The folder, for us alone: it holds the log and the sealed secrets.
@@ -184,9 +198,15 @@ fn make_private(data: &Path) -> std::io::Result<()> {
 /// Whole or not at all.
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
 
     let draft = path.with_extension("draft");
-    let mut file = std::fs::File::create(&draft)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&draft, path)?;

@@ -11,9 +11,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 
 /// Runs a command's conversation.
-pub(crate) fn converse<T>(
-    talk: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+pub(crate) fn converse<T>(talk: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::other)?.block_on(talk)
 }

@@ -31,10 +31,14 @@ pub(crate) struct Remote {
 pub(crate) enum Content {
     Json(Value),
     Nothing,
-    Text(String),
 }
 
 impl Remote {
+    /// The name of the workspace that is meant.
+    pub(crate) fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
     /// Sends a request about the workspace.
     pub(crate) async fn send(
         &self,
@@ -42,17 +46,19 @@ impl Remote {
         path: &str,
         content: Content,
     ) -> Result<String, Failure> {
-        let url = format!("{}/api/v1/workspaces/{}{path}", self.url.trim_end_matches('/'), self.workspace);
+        let url = format!(
+            "{}/api/v1/workspaces/{}{path}",
+            self.url.trim_end_matches('/'),
+            self.workspace
+        );
         let token = self.secret()?;
-        let request = client()?
-            .request(method, url)
-            .header(AUTHORIZATION, format!("Bearer {token}"));
+        let request =
+            client()?.request(method, url).header(AUTHORIZATION, format!("Bearer {token}"));
         let request = match content {
             Content::Json(value) => {
                 request.header(CONTENT_TYPE, "application/json").body(value.to_string())
             }
             Content::Nothing => request,
-            Content::Text(text) => request.header(CONTENT_TYPE, "application/yaml").body(text),
         };
         let response = request.send().await.map_err(|error| {
             Failure::Unavailable(format!("the gateway at {} does not answer: {error}", self.url))

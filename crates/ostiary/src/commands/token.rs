@@ -1,5 +1,6 @@
 //! `ostiary token`: what apps present.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -7,9 +8,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::remote::{Content, Remote};
-use super::{converse, duration};
+use super::{converse, duration, files};
 use crate::failure::Failure;
 use crate::print;
+use crate::serve::House;
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
@@ -60,5 +62,14 @@ pub(crate) fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
             }
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a new admin token, alone on standard output.
+pub(crate) fn mint_admin(data: &Path, name: &str) -> Result<ExitCode, Failure> {
+    let secret = files::offline(data, async |house: &House| {
+        house.control.mint_admin_token(name).await.map_err(Failure::other)
+    })?;
+    print::line(secret.expose_text().unwrap_or_default());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,8 @@
 # What people and machines call. Each target is one script; see its head for what it does.
-.PHONY: build conformance fmt lint test tools
+.PHONY: run build conformance fmt lint test tools
+
+run: ## A gateway with a sample workspace, on loopback
+	@scripts/run.sh
 
 build: ## The release binary, with the console in it
 	scripts/build.sh --release

@@ -22,7 +22,7 @@ visit('index.html', first);
 
 let bad = 0;
 let total = 0;
-for (const file of [...first].toSorted()) {
+for (const file of [...first].toSorted((a, b) => a.localeCompare(b))) {
   total += size(file);
   console.log(`${kib(size(file))}  ${file}`);
 }

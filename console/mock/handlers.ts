@@ -12,7 +12,7 @@ function at(path: keyof paths): string {
 }
 
 /** Answers with a body of the API's type. */
-function ok<T extends object>(body: T, status = 200) {
+function ok(body: object, status = 200) {
   return new HttpResponse(JSON.stringify(body), {
     status,
     headers: { 'content-type': 'application/json' },
@@ -36,10 +36,6 @@ export function problem(status: number, code: string, detail: string) {
 const W = '/api/v1/workspaces/{workspace}';
 
 export function handlers(world: World) {
-  const named = <T extends { name: string }>(kind: string, items: T[], name: unknown) => {
-    const found = items.find((it) => it.name === name);
-    return found ? ok(found) : problem(404, 'not_found', `there is no ${kind} \`${String(name)}\``);
-  };
   return [
     http.get(at('/api/v1/session'), () => ok({ name: 'first' })),
     http.delete(at('/api/v1/session'), () => new HttpResponse(null, { status: 204 })),
@@ -85,6 +81,11 @@ export const signIn = http.post(at('/api/v1/session'), async ({ request }) => {
 /** The second workspace is empty. */
 function inside<T>(params: Record<string, unknown>, items: T[]): T[] {
   return params['workspace'] === 'partners' ? [] : items;
+}
+
+function named(kind: string, items: { name: string }[], name: unknown) {
+  const found = items.find((it) => it.name === name);
+  return found ? ok(found) : problem(404, 'not_found', `there is no ${kind} \`${String(name)}\``);
 }
 
 function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {

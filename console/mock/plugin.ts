@@ -22,9 +22,7 @@ export function mockApi(): Plugin {
   const worlds = new Map<string, World>();
   const middleware: Connect.NextHandleFunction = (request, response, next) => {
     if (!request.url?.startsWith('/api/')) return next();
-    answer(worlds, request)
-      .then((given) => send(given, response))
-      .catch(next);
+    void serve(worlds, request, response);
   };
   return {
     name: 'mock-api',
@@ -33,8 +31,23 @@ export function mockApi(): Plugin {
   };
 }
 
-async function answer(worlds: Map<string, World>, incoming: IncomingMessage): Promise<Response> {
-  const request = await read(incoming);
+async function serve(worlds: Map<string, World>, request: IncomingMessage, to: ServerResponse) {
+  try {
+    const stop = new AbortController();
+    to.once('close', () => stop.abort());
+    send(await answer(worlds, request, stop.signal), to);
+  } catch (error) {
+    // The mock is at fault; whoever develops shall see it.
+    to.writeHead(500).end(String(error));
+  }
+}
+
+async function answer(
+  worlds: Map<string, World>,
+  incoming: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Response> {
+  const request = await read(incoming, signal);
   if (request.method === 'POST' && request.url.endsWith('/api/v1/session')) {
     const { token } = (await request.clone().json()) as { token: string };
     const response = (await getResponse([signIn], request)) ?? nowhere();
@@ -79,19 +92,17 @@ function populate(kind: string): World {
   return world;
 }
 
-async function read(incoming: IncomingMessage): Promise<Request> {
+async function read(incoming: IncomingMessage, signal: AbortSignal): Promise<Request> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(chunk as Buffer);
   const url = new URL(incoming.url ?? '/', `http://${incoming.headers.host ?? 'localhost'}`);
   const body = chunks.length > 0 ? Buffer.concat(chunks) : null;
-  const stop = new AbortController();
-  incoming.socket.once('close', () => stop.abort());
   const type = incoming.headers['content-type'];
   return new Request(url, {
     method: incoming.method ?? 'GET',
     headers: type ? { 'content-type': type } : {},
     body,
-    signal: stop.signal,
+    signal,
   });
 }
 

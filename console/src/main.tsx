@@ -1,3 +1,6 @@
+// First, so that the styles of our own components come after those that they refine.
+import './app/theme';
+
 import { createRoot } from 'react-dom/client';
 
 import { makeApp } from './app/app';

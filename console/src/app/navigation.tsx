@@ -122,7 +122,7 @@ function Settings({ onHelp }: { onHelp: () => void }) {
         onChange={(value) => writePreference('times', value)}
         transitionDuration={0}
         data={[
-          { value: 'local', label: ZONE },
+          { value: 'local', label: 'Local time' },
           { value: 'utc', label: 'UTC' },
         ]}
       />
@@ -148,7 +148,9 @@ function Settings({ onHelp }: { onHelp: () => void }) {
           })
         }
       >
-        <span className={classes.name}>Sign out{session ? ` ${session.name}` : ''}</span>
+        <span className={classes.name} title={session?.name}>
+          Sign out
+        </span>
       </Button>
     </div>
   );
@@ -162,9 +164,3 @@ function Choice({ icon, name }: { icon: React.ReactNode; name: string }) {
     </span>
   );
 }
-
-/** The zone of this browser, as short as it goes. */
-const ZONE =
-  new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' })
-    .formatToParts()
-    .find((it) => it.type === 'timeZoneName')?.value ?? 'Local';

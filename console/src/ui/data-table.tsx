@@ -23,11 +23,13 @@ interface Meta {
   isNumber?: boolean;
 }
 
+const META: Meta = {};
+
 export const features = tableFeatures({
   rowSortingFeature,
   sortedRowModel: createSortedRowModel(),
   sortFns: { alphanumeric: sortFn_alphanumeric, basic: sortFn_basic, text: sortFn_text },
-  columnMeta: {} as Meta,
+  columnMeta: META,
 });
 
 /** A column of a table of `T`. */

@@ -39,7 +39,7 @@ export function useFace(): (at: number) => string {
 export function relative(then: number, now: number): string {
   const seconds = Math.round((now - then) / 1000);
   const size = Math.abs(seconds);
-  if (size < 5) return 'now';
+  if (size < 5) return 'just now';
   const [count, unit] =
     size < 60
       ? [seconds, 's']
@@ -54,7 +54,7 @@ export function relative(then: number, now: number): string {
 export function exactly(at: string, utc: boolean): string {
   const time = new Date(at);
   if (Number.isNaN(time.getTime())) return at;
-  return (utc ? EXACT_UTC : EXACT_LOCAL).format(time);
+  return (utc ? EXACT_UTC : EXACT_LOCAL).format(time).replace(',', '.');
 }
 
 const FACE = {

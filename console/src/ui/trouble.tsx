@@ -5,6 +5,7 @@ import { Failure } from '@/api/failure';
 import { Copy } from './copy';
 import { WarningIcon } from './icons';
 import classes from './trouble.module.css';
+import { useExact } from './time';
 import { Visible } from './visible';
 
 interface Props {
@@ -46,6 +47,14 @@ export function Trouble({ what, error, retry }: Props) {
       </div>
     </div>
   );
+}
+
+/** Says that what is shown is old, where refreshing it has failed. `since` is in milliseconds. */
+export function Stale({ error, since }: { error: unknown; since: number }) {
+  const exact = useExact();
+  if (!error) return null;
+  const then = exact(new Date(since).toISOString());
+  return <Trouble what={`This is what was known at ${then}; refreshing it failed`} error={error} />;
 }
 
 const UNEXPECTED = 'This is a fault of the console. Reload the page; nothing was changed by it.';

@@ -47,7 +47,7 @@ export function CutoffSwitch({ workspace, target, isOn, off, reach }: Props) {
         />
         {off && (
           <span className={classes.since}>
-            since <Ago at={off.since} />
+            turned off <Ago at={off.since} />
             {off.until && (
               <>
                 , until <Exact at={off.until} />

@@ -56,6 +56,7 @@ const COLUMNS: Column<Rule>[] = [
         {it.observe_only ? 'Only observes' : 'Acts'}
       </Pill>
     ),
+    meta: { hide: 'narrow' },
   },
 ];
 

@@ -6,7 +6,7 @@ export function NoRecords({ workspace }: { workspace: string }) {
   return (
     <Empty
       title="No records yet"
-      command={`claude mcp add --transport http ostiary ${url} \\\n  --header "Authorization: Bearer $(ostiary token create APP)"`}
+      command={`claude mcp add --transport http ostiary ${url} \\\n  --header "Authorization: Bearer $(ostiary token create --app APP)"`}
     >
       A record is the proof of one call or one administrative act. Connect a client to a gateway,
       and its calls appear here as they happen.

@@ -138,7 +138,6 @@ function Facets({ view, filter, onChange }: FacetsProps) {
   return FACETS.map(([name, all]) => (
     <NativeSelect
       key={name}
-      w={132}
       aria-label={`Filter by ${name}`}
       data-active={filter[name] !== undefined || undefined}
       className={classes.facet}

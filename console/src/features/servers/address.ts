@@ -11,7 +11,7 @@ export function transportWord({ transport }: Server): string {
 }
 
 export const ERA_WORDS: Record<Server['era'], string> = {
-  auto: 'detected',
+  auto: 'auto',
   modern: 'modern (2026-07-28)',
   legacy: 'legacy (up to 2025-11-25)',
 };

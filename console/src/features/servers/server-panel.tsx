@@ -7,6 +7,7 @@ import { Code } from '@/ui/code';
 import { Section } from '@/ui/page';
 import { Facts, Panel } from '@/ui/panel';
 import { Exact } from '@/ui/time';
+import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { addressOf, ERA_WORDS, transportWord } from './address';
 import { type Server, serverQuery } from './queries';
@@ -17,11 +18,12 @@ export function ServerPanel() {
   const params = useParams({ from: '/app/workspaces/$workspace/servers/$server' });
   const { workspace, server: name } = params;
   const navigate = useNavigate({ from: '/workspaces/$workspace/servers/$server' });
-  const { data: server } = useSuspenseQuery(serverQuery(workspace, name));
+  const { data: server, error, dataUpdatedAt } = useSuspenseQuery(serverQuery(workspace, name));
   const close = () =>
     void navigate({ to: '/workspaces/$workspace/servers', params, search: (old) => old });
   return (
     <Panel key={server.id} title={server.name} label={`Server ${server.name}`} onClose={close}>
+      <Stale error={error} since={dataUpdatedAt} />
       <CutoffSwitch
         workspace={workspace}
         target={{ kind: 'server', name: server.name }}

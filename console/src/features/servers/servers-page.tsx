@@ -8,6 +8,7 @@ import { Page } from '@/ui/page';
 import rowLink from '@/ui/row-link.module.css';
 import { SearchField } from '@/ui/search-field';
 import { Split } from '@/ui/split';
+import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { addressOf, ERA_WORDS, transportWord } from './address';
 import { type Server, serversQuery } from './queries';
@@ -22,7 +23,7 @@ export function ServersPage() {
   const { server: open } = useParams({ strict: false });
   const { q, sort } = useSearch({ from: HERE });
   const navigate = useNavigate({ from: '/workspaces/$workspace/servers' });
-  const { data } = useSuspenseQuery(serversQuery(workspace));
+  const { data, error, dataUpdatedAt } = useSuspenseQuery(serversQuery(workspace));
   const rows = useMemo(() => data.items.filter((it) => matches(it, q ?? '')), [data, q]);
 
   if (data.items.length === 0) {
@@ -53,6 +54,7 @@ export function ServersPage() {
         />
       }
     >
+      <Stale error={error} since={dataUpdatedAt} />
       <DataTable
         label="Servers"
         columns={COLUMNS}

@@ -48,6 +48,8 @@ export function SignInPage() {
           placeholder="osta_…"
           autoComplete="off"
           spellCheck={false}
+          // The one thing to do on this page.
+          // oxlint-disable-next-line jsx-a11y/no-autofocus
           autoFocus
           visibilityToggleButtonProps={{ 'aria-label': 'Show or hide the token' }}
           {...form.getInputProps('token')}
@@ -59,9 +61,9 @@ export function SignInPage() {
         <div className={classes.help}>
           <p>
             The token was printed once, when this gateway started for the first time. To make
-            another, on its machine:
+            another, stop it and run:
           </p>
-          <Code text="ostiary admin-token" what="command" />
+          <Code text="ostiary admin-token --data DIR NAME" what="command" />
         </div>
       </form>
     </main>

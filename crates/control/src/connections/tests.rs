@@ -1,1 +1,75 @@
+use serde_json::json;
 
+use crate::testing::Api;
+
+#[tokio::test]
+async fn a_connection_is_found_by_its_gateway_by_its_id_and_among_all() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let shown = api.get("apps/bot/connections/main").await.json();
+        assert_eq!(shown["app"], "bot");
+        assert_eq!(shown["gateway"], "main");
+        assert_eq!(shown["user"], "ann");
+        assert_eq!(shown["identities"], json!({"jira": "ann-jira"}));
+        let by_id = format!("apps/bot/connections/{}", shown["id"].as_str().unwrap());
+        assert_eq!(api.get(&by_id).await.json(), shown);
+
+        let app = json!({"name": "aide", "owner": "ann", "purpose": "x"});
+        api.given("apps", app).await;
+        api.given("gateways", json!({"name": "lab"})).await;
+        for (app, gateway) in [("aide", "main"), ("aide", "lab"), ("bot", "lab")] {
+            api.given(&format!("apps/{app}/connections"), json!({ "gateway": gateway })).await;
+        }
+        let mut seen = Vec::new();
+        let mut path = "connections?limit=3".to_owned();
+        loop {
+            let page = api.get(&path).await.json();
+            for it in page["items"].as_array().unwrap() {
+                let (app, gateway) = (it["app"].as_str().unwrap(), it["gateway"].as_str().unwrap());
+                seen.push(format!("{app}/{gateway}"));
+            }
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("connections?limit=3&cursor={cursor}");
+        }
+        assert_eq!(seen, ["aide/lab", "aide/main", "bot/lab", "bot/main"]);
+        let other = format!("apps/aide/connections/{}", shown["id"].as_str().unwrap());
+        assert_eq!(api.get(&other).await.status, 404, "of another app");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_chosen() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("users", json!({"name": "bob"})).await;
+        let transport = json!({"type": "http", "url": "https://wiki.example"});
+        api.given("servers", json!({"name": "wiki", "transport": transport})).await;
+        let identities = [
+            json!({"name": "bobs", "server": "jira", "owner": "bob", "headers": {"x-a": "b"}}),
+            json!({"name": "wikis", "server": "wiki", "headers": {"x-a": "b"}}),
+            json!({"name": "all", "server": "jira", "headers": {"x-a": "b"}}),
+        ];
+        for body in identities {
+            api.given("identities", body).await;
+        }
+        let cases = [
+            (json!(["bobs"]), "identity `bobs` does not belong to `ann`"),
+            (
+                json!(["wikis"]),
+                "identity `wikis` is for server `wiki`, which is not on gateway `main`",
+            ),
+            (json!(["ann-jira", "all"]), "choose one identity for server `jira`"),
+            (json!(["nope"]), "there is no identity `nope`"),
+        ];
+        let path = "apps/bot/connections/main";
+        for (chosen, detail) in cases {
+            let reply = api.patch(path, json!({ "identities": chosen })).await;
+            assert_eq!(reply.problem(), (422, "invalid".into()), "{chosen}");
+            assert_eq!(reply.json()["detail"], detail);
+        }
+        let reply = api.patch(path, json!({"identities": ["all"]})).await.json();
+        assert_eq!(reply["identities"], json!({"jira": "all"}));
+        let twice = api.post("apps/bot/connections", json!({"gateway": "main"})).await;
+        assert_eq!(twice.problem(), (409, "duplicate".into()));
+    }
+}

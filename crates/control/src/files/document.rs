@@ -229,9 +229,8 @@ fn one(value: Value) -> Result<(Option<Name>, Document), String> {
     let Value::Object(mut members) = value else {
         return Err("a document has members, `kind` and `name` first".into());
     };
-    let kind = match members.shift_remove("kind") {
-        Some(Value::String(kind)) => kind,
-        _ => return Err("say the `kind`".into()),
+    let Some(Value::String(kind)) = members.shift_remove("kind") else {
+        return Err("say the `kind`".into());
     };
     let name = members.get("name").and_then(Value::as_str).unwrap_or_default();
     let what = format!("{kind} `{name}`");

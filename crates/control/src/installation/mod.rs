@@ -2,6 +2,8 @@
 //! together, a workspace, and someone who may administer.
 
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

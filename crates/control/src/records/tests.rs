@@ -1,1 +1,135 @@
+use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::{Request, header};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use crate::testing::Api;
+
+#[tokio::test]
+async fn every_act_is_recorded_before_and_after_it_is_done() {
+    let api = Api::on_sqlite().await;
+    api.given("users", json!({"name": "ann"})).await;
+    assert_eq!(api.patch("users/ann", json!({"name": "anna"})).await.status, 200);
+    assert_eq!(api.post("users", json!({"name": "anna"})).await.status, 409);
+    assert_eq!(api.get("users/anna").await.status, 200);
+    api.control.close().await;
+
+    let records = api.get("records").await.json();
+    let records: Vec<&Value> = records["items"].as_array().unwrap().iter().rev().collect();
+    let lines: Vec<String> = records
+        .iter()
+        .map(|it| {
+            assert_eq!(it["kind"], "admin");
+            let it = &it["record"];
+            assert_eq!(it["actor"], "first");
+            format!("{} {} {} {}", it["phase"], it["action"], it["status"], it["object_name"])
+                .replace('"', "")
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "begun POST /workspaces/{workspace}/users null null",
+            "ended POST /workspaces/{workspace}/users 201 ann",
+            "begun PATCH /workspaces/{workspace}/users/{user} null null",
+            "ended PATCH /workspaces/{workspace}/users/{user} 200 anna",
+            "begun POST /workspaces/{workspace}/users null null",
+            "ended POST /workspaces/{workspace}/users 409 null",
+        ]
+    );
+    let record = |i: usize| &records[i]["record"];
+    assert_eq!(record(0)["act"], record(1)["act"]);
+    assert_ne!(record(1)["act"], record(2)["act"]);
+    assert_eq!(record(1)["before"], json!(null));
+    assert_eq!(record(1)["after"], record(3)["before"], "the digest of what was there");
+    assert_ne!(record(3)["before"], record(3)["after"]);
+}
+
+#[tokio::test]
+async fn nothing_is_done_that_cannot_be_recorded() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.log.clone().close().unwrap();
+        let reply = api.post("users", json!({"name": "bob"})).await;
+        assert_eq!(reply.problem(), (503, "unrecorded".into()));
+        let cut = json!({"kind": "app", "name": "bot"});
+        assert_eq!(api.post("cutoffs", cut).await.problem().0, 503);
+        assert_eq!(api.get("users/bob").await.status, 404);
+        assert_eq!(api.get("cutoffs").await.json(), json!({"items": []}));
+    }
+}
+
+#[tokio::test]
+async fn records_are_read_back_a_page_at_a_time_and_proved() {
+    let api = Api::on_sqlite().await;
+    for i in 0..5 {
+        api.given("users", json!({"name": format!("u{i}")})).await;
+    }
+    api.control.close().await;
+    // The sequencer gives places a moment after the records are written.
+    api.log.clone().close().unwrap();
+
+    let mut seen = Vec::new();
+    let mut path = "records?limit=3".to_owned();
+    loop {
+        let page = api.get(&path).await.json();
+        for it in page["items"].as_array().unwrap() {
+            seen.push(it["index"].as_u64().unwrap());
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("records?limit=3&cursor={cursor}");
+    }
+    assert_eq!(seen, (0..10).rev().collect::<Vec<_>>());
+
+    let proof = api.get("records/4/proof").await;
+    assert_eq!(proof.status, 200, "{}", proof.text);
+    assert_eq!(
+        proof.header("content-disposition"),
+        "attachment; filename=\"default-4.tlog-proof\""
+    );
+    let key: audit::VerifierKey = api.log.verifier_key().parse().unwrap();
+    let proven = audit::verify_proof(&proof.text, &[key]).unwrap();
+    assert_eq!(proven.index, 4);
+    assert_eq!(api.get("records/10/proof").await.problem(), (404, "not_found".into()));
+    assert_eq!(api.get("records/x/proof").await.problem(), (404, "not_found".into()));
+}
+
+#[tokio::test]
+async fn the_stream_shows_what_happens_in_this_workspace_only() {
+    let api = Api::on_sqlite().await;
+    api.given("/workspaces", json!({"name": "other"})).await;
+    let request = Request::get("/api/v1/workspaces/default/records/stream")
+        .header(header::AUTHORIZATION, format!("Bearer {}", api.token))
+        .body(Body::empty())
+        .unwrap();
+    let response = api.control.router().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut body = response.into_body();
+
+    api.given("/workspaces/other/users", json!({"name": "eve"})).await;
+    api.given("users", json!({"name": "ann"})).await;
+    let mut text = String::new();
+    while text.matches("\n\n").count() < 2 {
+        let frame = body.frame().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+    }
+    assert_eq!(text.matches("event: record").count(), 2, "{text}");
+    let data = text.lines().filter_map(|it| it.strip_prefix("data: "));
+    let phases: Vec<String> = data
+        .map(|it| {
+            let record: Value = serde_json::from_str(it).unwrap();
+            record["record"]["phase"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(phases, ["begun", "ended"]);
+
+    // Stopping ends it.
+    let api = Arc::new(api);
+    api.control.close().await;
+    while let Some(frame) = body.frame().await {
+        frame.unwrap();
+    }
+}

@@ -1,1 +1,167 @@
+use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use serde_json::json;
+
+use super::{ADMIN_PREFIX, SESSION_LIFE};
+use crate::testing::{Api, Reply};
+
+#[tokio::test]
+async fn a_token_is_traded_for_a_cookie_that_dies_by_itself() {
+    for api in Api::on_each_database().await {
+        assert!(api.token.starts_with(ADMIN_PREFIX));
+        let (reply, cookie) = sign_in(&api).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        assert_eq!(reply.json(), json!({"name": "first", "expires_at": "2026-01-02T15:04:05Z"}));
+        let set = reply.header("set-cookie");
+        assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Strict; Max-Age=43200"), "{set}");
+
+        assert_eq!(with_cookie(&api, Method::GET, "session", &cookie, &[]).await.status, 200);
+        api.clock.advance(SESSION_LIFE - Duration::from_secs(1));
+        assert_eq!(with_cookie(&api, Method::GET, "session", &cookie, &[]).await.status, 200);
+        api.clock.advance(Duration::from_secs(1));
+        let late = with_cookie(&api, Method::GET, "session", &cookie, &[]).await;
+        assert_eq!(late.problem(), (401, "unauthenticated".into()));
+    }
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_at_once() {
+    for api in Api::on_each_database().await {
+        let (_, cookie) = sign_in(&api).await;
+        let own = [("sec-fetch-site", "same-origin")];
+        let reply = with_cookie(&api, Method::DELETE, "session", &cookie, &own).await;
+        assert_eq!(reply.status, 204);
+        assert!(reply.header("set-cookie").contains("Max-Age=0"));
+        assert_eq!(with_cookie(&api, Method::GET, "session", &cookie, &[]).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_changes_nothing_on_behalf_of_another_site() {
+    let cases: &[(&[(&str, &str)], u16)] = &[
+        (&[("sec-fetch-site", "same-origin")], 200),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("sec-fetch-site", "cross-site")], 403),
+        (&[("sec-fetch-site", "none")], 403),
+        (&[("origin", "http://ostiary.example:8080"), ("host", "ostiary.example:8080")], 200),
+        (&[("origin", "http://evil.example"), ("host", "ostiary.example:8080")], 403),
+        (&[("origin", "null"), ("host", "ostiary.example:8080")], 403),
+        (&[("origin", "http://ostiary.example:8080")], 403),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "http://a"), ("host", "a")], 403),
+        (&[], 403),
+    ];
+    let api = Api::on_sqlite().await;
+    api.given("users", json!({"name": "ann"})).await;
+    api.given("teams", json!({"name": "dev"})).await;
+    let (_, cookie) = sign_in(&api).await;
+    let path = "workspaces/default/teams/dev/members/ann";
+    for (headers, status) in cases {
+        let reply = with_cookie(&api, Method::PUT, path, &cookie, headers).await;
+        assert_eq!(reply.status.as_u16(), *status, "{headers:?}: {}", reply.text);
+    }
+    // Reading is harmless: the answer is for our own pages only.
+    let read = with_cookie(&api, Method::GET, "workspaces", &cookie, &[]).await;
+    assert_eq!(read.status, 200);
+}
+
+#[tokio::test]
+async fn credentials_that_are_none() {
+    let api = Api::on_sqlite().await;
+    let (_, cookie) = sign_in(&api).await;
+    let value = cookie.split_once('=').unwrap().1.to_owned();
+    let cases = [
+        format!("ostiary={value}x"),
+        format!("ostiary={}", api.token),
+        format!("__Host-ostiary={value}"),
+        format!("ostiary={value}; ostiary={value}"),
+        format!("ostiary=planted; ostiary={value}"),
+        "ostiary=".to_owned(),
+        "ostiary".to_owned(),
+    ];
+    for cookie in cases {
+        let reply = with_cookie(&api, Method::GET, "session", &cookie, &[]).await;
+        assert_eq!(reply.status, 401, "{cookie}");
+    }
+    let others = format!("theme=dark; {cookie}; x=y");
+    assert_eq!(with_cookie(&api, Method::GET, "session", &others, &[]).await.status, 200);
+
+    // A wrong token is not made good by a right cookie, nor is a cookie a token.
+    let wrong = [("authorization", "Bearer wrong")];
+    assert_eq!(with_cookie(&api, Method::GET, "session", &cookie, &wrong).await.status, 401);
+    let bearer = format!("Bearer {value}");
+    let as_token = [("authorization", bearer.as_str())];
+    assert_eq!(with_cookie(&api, Method::GET, "session", "", &as_token).await.status, 401);
+}
+
+#[tokio::test]
+async fn signing_in_is_refused_without_the_token() {
+    let api = Api::on_sqlite().await;
+    api.given_a_chain().await;
+    let app_token = api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+    let cases = [
+        (json!({"token": ""}), 401),
+        (json!({"token": format!("{} ", api.token)}), 401),
+        (json!({"token": app_token["secret"]}), 401),
+        (json!({"token": null}), 400),
+        (json!({}), 400),
+        (json!({"token": api.token, "admin": true}), 400),
+    ];
+    for (body, status) in cases {
+        let reply = post_session(&api, &body.to_string(), &[]).await;
+        assert_eq!(reply.status, status, "{body}");
+        assert_eq!(reply.header("set-cookie"), "");
+    }
+    let body = json!({"token": api.token}).to_string();
+    let foreign = post_session(&api, &body, &[("sec-fetch-site", "cross-site")]).await;
+    assert_eq!(foreign.problem(), (403, "cross_site".into()));
+    // Nothing of what strangers send is in the log.
+    let records = api.log.tail(crate::trail::INSTALLATION, 100);
+    assert!(records.is_empty(), "{records:?}");
+}
+
+#[tokio::test]
+async fn more_admin_tokens_can_be_minted() {
+    for api in Api::on_each_database().await {
+        let second = api.control.mint_admin_token("ci").await.unwrap();
+        let again = api.control.mint_admin_token("ci").await.unwrap_err();
+        assert_eq!(again.to_string(), "there is an admin token `ci` already");
+        let bearer = format!("Bearer {}", second.expose_text().unwrap());
+        let reply =
+            with_cookie(&api, Method::GET, "session", "", &[("authorization", &bearer)]).await;
+        assert_eq!(reply.json(), json!({"name": "ci", "expires_at": null}));
+    }
+}
+
+async fn sign_in(api: &Api) -> (Reply, String) {
+    let reply = post_session(api, &json!({"token": api.token}).to_string(), &[]).await;
+    let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
+    (reply, cookie)
+}
+
+async fn post_session(api: &Api, body: &str, headers: &[(&str, &str)]) -> Reply {
+    let mut request =
+        Request::post("/api/v1/session").header(header::CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    api.send(request.body(Body::from(body.to_owned())).unwrap()).await
+}
+
+async fn with_cookie(
+    api: &Api,
+    method: Method,
+    path: &str,
+    cookie: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/{path}"))
+        .header(header::COOKIE, cookie);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    api.send(request.body(Body::empty()).unwrap()).await
+}

@@ -1,1 +1,168 @@
+use std::time::Duration;
 
+use domain::Target;
+use serde_json::json;
+
+use crate::testing::Api;
+
+#[tokio::test]
+async fn a_cut_off_holds_before_it_is_answered() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let kinds = [
+            ("app", "bot"),
+            ("assignment", "main/jira"),
+            ("connection", "bot/main"),
+            ("gateway", "main"),
+            ("identity", "ann-jira"),
+            ("server", "jira"),
+            ("tool", "jira/search/all"),
+            ("user", "ann"),
+        ];
+        for (kind, name) in kinds {
+            let cut = json!({"kind": kind, "name": name, "reason": "incident 7"});
+            let reply = api.post("cutoffs", cut).await;
+            assert_eq!(reply.status, 200, "{kind}: {}", reply.text);
+            let body = reply.json();
+            assert_eq!(body["replicas"], 1);
+            assert_eq!(body["acknowledged"], 1);
+            assert_eq!(body["ended"], 1);
+
+            // When traffic was told to stop, nothing new could start any more.
+            let target = api.traffic.stopped.lock().pop().unwrap();
+            let seen = api.traffic.seen.lock().pop().unwrap();
+            assert_eq!(target.noun(), kind);
+            let now = domain::Clock::now(&*api.clock);
+            let switch = seen.switches.find(&target, now).unwrap();
+            assert_eq!(switch.reason.as_deref(), Some("incident 7"));
+
+            let reply = api.post("restores", json!({"kind": kind, "name": name})).await;
+            assert_eq!(reply.status, 200, "{kind}: {}", reply.text);
+            assert_eq!(api.snapshot().await.switches.iter().count(), 0);
+            assert!(api.traffic.stopped.lock().is_empty(), "nothing to stop");
+        }
+    }
+}
+
+#[tokio::test]
+async fn enabled_is_a_view_of_the_switches() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let paths = [
+            "apps/bot",
+            "gateways/main/assignments/jira",
+            "apps/bot/connections/main",
+            "gateways/main",
+            "identities/ann-jira",
+            "servers/jira",
+            "users/ann",
+        ];
+        for path in paths {
+            let off = api.patch(path, json!({"enabled": false})).await.json();
+            assert_eq!(off["enabled"], false, "{path}");
+            assert_eq!(off["off"]["since"], "2026-01-02T03:04:05Z");
+            assert_eq!(api.traffic.stopped.lock().drain(..).count(), 1, "{path}");
+            assert_eq!(api.get(path).await.json(), off);
+            // Off already: nothing to do, and nothing more to stop.
+            assert_eq!(api.patch(path, json!({"enabled": false})).await.status, 200);
+            assert_eq!(api.traffic.stopped.lock().len(), 0, "{path}");
+        }
+        let listed = api.get("cutoffs").await.json();
+        let names: Vec<String> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| format!("{} {}", it["kind"].as_str().unwrap(), it["name"].as_str().unwrap()))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "app bot",
+                "assignment main/jira",
+                "connection bot/main",
+                "gateway main",
+                "identity ann-jira",
+                "server jira",
+                "user ann"
+            ]
+        );
+        for path in paths {
+            let on = api.patch(path, json!({"enabled": true})).await.json();
+            assert_eq!((&on["enabled"], &on["off"]), (&json!(true), &json!(null)), "{path}");
+        }
+        assert_eq!(api.get("cutoffs").await.json(), json!({"items": []}));
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_with_a_limit_ends_by_itself() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let cut = json!({"kind": "server", "name": "jira", "seconds": 60});
+        let until = api.post("cutoffs", cut).await.json()["until"].clone();
+        assert_eq!(until, "2026-01-02T03:05:05Z");
+        assert_eq!(api.get("servers/jira").await.json()["off"]["until"], until);
+        api.clock.advance(Duration::from_secs(60));
+        assert_eq!(api.get("servers/jira").await.json()["enabled"], true);
+        assert_eq!(api.get("cutoffs").await.json(), json!({"items": []}));
+        let target = api.snapshot().await.switches.iter().next().unwrap().0.clone();
+        let now = domain::Clock::now(&*api.clock);
+        assert!(api.snapshot().await.switches.find(&target, now).is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_limited_cut_off_becomes_lasting_when_asked_for() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let cut = json!({"kind": "server", "name": "jira", "seconds": 60});
+        assert_eq!(api.post("cutoffs", cut).await.status, 200);
+        let off = api.patch("servers/jira", json!({"enabled": false})).await.json();
+        assert_eq!(off["off"]["until"], json!(null));
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_ends_too_and_its_switches_go() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let tool = json!({"kind": "tool", "name": "jira/search"});
+        assert_eq!(api.post("cutoffs", tool).await.status, 200);
+        api.traffic.stopped.lock().clear();
+        assert_eq!(api.delete("apps/bot").await.status, 204);
+        let nouns: Vec<&str> = api.traffic.stopped.lock().iter().map(Target::noun).collect();
+        assert_eq!(nouns, ["connection", "app"]);
+        for path in ["gateways/main", "identities/ann-jira", "servers/jira"] {
+            assert_eq!(api.delete(path).await.status, 204, "{path}");
+        }
+        assert_eq!(api.snapshot().await.switches.iter().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn refusals() {
+    let cases = [
+        (json!({"kind": "server", "name": "nope"}), 404, "not_found"),
+        (json!({"kind": "server", "name": "Not A Name"}), 400, "malformed"),
+        (json!({"kind": "team", "name": "dev"}), 400, "malformed"),
+        (json!({"kind": "tool", "name": "jira"}), 400, "malformed"),
+        (json!({"kind": "tool", "name": "jira/"}), 400, "malformed"),
+        (json!({"kind": "tool", "name": "nope/search"}), 404, "not_found"),
+        (json!({"kind": "assignment", "name": "main"}), 400, "malformed"),
+        (json!({"kind": "assignment", "name": "main/nope"}), 404, "not_found"),
+        (json!({"kind": "connection", "name": "bot/nope"}), 404, "not_found"),
+        (json!({"kind": "app", "name": "bot", "seconds": 0}), 422, "invalid"),
+        (json!({"kind": "app", "name": "bot", "seconds": 99999999999u64}), 422, "invalid"),
+        (json!({"kind": "app", "name": "bot", "seconds": -1}), 400, "malformed"),
+        (json!({"kind": "app", "name": "bot", "reason": "a\nb"}), 422, "invalid"),
+        (json!({"kind": "app", "name": "bot", "reason": "a".repeat(501)}), 422, "invalid"),
+    ];
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        for (body, status, code) in &cases {
+            let reply = api.post("cutoffs", body.clone()).await;
+            assert_eq!(reply.problem(), (*status, (*code).to_owned()), "{body}");
+        }
+        assert!(api.traffic.stopped.lock().is_empty());
+    }
+}

@@ -1,1 +1,46 @@
+use domain::Target;
+use serde_json::json;
 
+use crate::testing::Api;
+
+#[tokio::test]
+async fn members_come_and_go() {
+    for api in Api::on_each_database().await {
+        for name in ["ann", "bob", "eve"] {
+            api.given("users", json!({ "name": name })).await;
+        }
+        let team = api.given("teams", json!({"name": "dev", "members": ["bob", "ann"]})).await;
+        assert_eq!(team["members"], json!(["ann", "bob"]));
+        for _ in 0..2 {
+            let reply = api.put("teams/dev/members/eve").await;
+            assert_eq!(reply.json()["members"], json!(["ann", "bob", "eve"]));
+        }
+        let reply = api.delete("teams/dev/members/bob").await;
+        assert_eq!(reply.json()["members"], json!(["ann", "eve"]));
+        let reply = api.patch("teams/dev", json!({"members": ["bob"]})).await;
+        assert_eq!(reply.json()["members"], json!(["bob"]));
+        assert_eq!(api.get("users/bob").await.json()["teams"], json!(["dev"]));
+        assert_eq!(api.put("teams/dev/members/nobody").await.status, 404);
+        let reply = api.patch("teams/dev", json!({"members": ["nobody"]})).await;
+        assert_eq!(reply.problem(), (422, "invalid".into()));
+        assert_eq!(api.delete("users/bob").await.status, 204, "memberships go with the user");
+        assert_eq!(api.get("teams/dev").await.json()["members"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_the_team_that_entitled_them_is_cut_off_at_once() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("teams", json!({"name": "ops", "members": ["ann"]})).await;
+        api.traffic.stopped.lock().clear();
+        // Another team still entitles.
+        assert_eq!(api.put("gateways/main/teams/ops").await.status, 200);
+        assert_eq!(api.delete("teams/dev/members/ann").await.status, 200);
+        assert_eq!(api.traffic.stopped.lock().len(), 0);
+        // The last one does.
+        assert_eq!(api.patch("teams/ops", json!({"members": []})).await.status, 200);
+        let stopped = std::mem::take(&mut *api.traffic.stopped.lock());
+        assert!(matches!(stopped[..], [Target::Connection(_)]), "{stopped:?}");
+    }
+}

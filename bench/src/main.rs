@@ -15,6 +15,7 @@ mod cores;
 mod floor;
 mod gateway;
 mod load;
+mod machine;
 mod measure;
 mod payload;
 mod process;
@@ -45,6 +46,9 @@ struct Cli {
     /// Where the figures are written as JSON; by default target/bench/latest.json.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Measures only this; may be given several times.
+    #[arg(long)]
+    trial: Vec<String>,
     #[command(subcommand)]
     role: Option<Role>,
 }

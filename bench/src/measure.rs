@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::contender::Contender;
 use crate::cores::Plan;
@@ -35,22 +35,32 @@ const fn closed(key: &'static str, deed: Deed, connections: usize) -> Trial {
 }
 
 /// One call after the other.
-pub(crate) const ALONE: Trial = closed("alone", Deed::Call(SMALL), 1);
+pub(crate) static ALONE: Trial = closed("alone", Deed::Call(SMALL), 1);
 /// As many small calls as go through.
-pub(crate) const SMALL_CALLS: Trial = closed("small", Deed::Call(SMALL), 64);
-pub(crate) const MEDIUM_CALLS: Trial = closed("medium", Deed::Call(MEDIUM), 64);
-pub(crate) const LARGE_CALLS: Trial = closed("large", Deed::Call(LARGE), 16);
-pub(crate) const LISTS: Trial = closed("lists", Deed::List, 16);
-pub(crate) const ARRIVALS: Trial = closed("arrivals", Deed::Arrive, 64);
-pub(crate) const STEADY: Trial =
+pub(crate) static SMALL_CALLS: Trial = closed("small", Deed::Call(SMALL), 64);
+pub(crate) static MEDIUM_CALLS: Trial = closed("medium", Deed::Call(MEDIUM), 64);
+pub(crate) static LARGE_CALLS: Trial = closed("large", Deed::Call(LARGE), 16);
+pub(crate) static LISTS: Trial = closed("lists", Deed::List, 16);
+pub(crate) static ARRIVALS: Trial = closed("arrivals", Deed::Arrive, 64);
+pub(crate) static STEADY: Trial =
     Trial { key: "steady", deed: Deed::Call(SMALL), shape: Shape::Open(5000), is_wide: false };
 
 /// Of the first table.
-pub(crate) const TRIALS: &[Trial] =
-    &[ALONE, SMALL_CALLS, MEDIUM_CALLS, LARGE_CALLS, STEADY, LISTS, ARRIVALS];
+static TRIALS: &[&Trial] =
+    &[&ALONE, &SMALL_CALLS, &MEDIUM_CALLS, &LARGE_CALLS, &STEADY, &LISTS, &ARRIVALS];
 
 /// Of the table about TLS.
-pub(crate) const TLS_TRIALS: &[Trial] = &[ALONE, SMALL_CALLS];
+pub(crate) static TLS_TRIALS: &[&Trial] = &[&ALONE, &SMALL_CALLS];
+
+/// The trials of these keys; all of them where none is named.
+pub(crate) fn chosen(keys: &[String]) -> Result<Vec<&'static Trial>> {
+    let known: Vec<_> = TRIALS.iter().map(|trial| trial.key).collect();
+    if let Some(key) = keys.iter().find(|key| !known.contains(&key.as_str())) {
+        bail!("there is no trial `{key}`, but {}", known.join(", "));
+    }
+    let is_chosen = |key| keys.is_empty() || keys.iter().any(|chosen| chosen == key);
+    Ok(TRIALS.iter().copied().filter(|trial| is_chosen(trial.key)).collect())
+}
 
 /// How long each trial lasts, and how often it is repeated.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +172,7 @@ impl Figures {
     /// Does the trials with the contenders, round by round.
     pub(crate) fn measure(
         &mut self,
-        trials: &[Trial],
+        trials: &[&Trial],
         contenders: &[Contender],
         plan: &Plan,
         pains: Pains,

@@ -3,11 +3,13 @@
 //! The only place that prints. What belongs to the result goes to standard output, the rest to
 //! standard error.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::cores::Plan;
+use crate::contender::Contender;
+use crate::machine::Machine;
 use crate::measure::{
-    ALONE, ARRIVALS, Figures, LARGE_CALLS, LISTS, MEDIUM_CALLS, Metric, SMALL_CALLS, STEADY,
+    ALONE, ARRIVALS, Failure, Figures, LARGE_CALLS, LISTS, MEDIUM_CALLS, Metric, SMALL_CALLS,
+    STEADY,
 };
 
 /// One line of a table.
@@ -106,7 +108,7 @@ impl Row {
     fn cell(&self, figures: &Figures, contender: &str) -> String {
         match self.value(figures, contender) {
             _ if figures.has_failed(contender, self.trial) => "failed".to_owned(),
-            None => "–".to_owned(),
+            None => NOTHING.to_owned(),
             Some(value) => number(value),
         }
     }
@@ -120,74 +122,98 @@ impl Row {
     }
 }
 
-/// A table with a column for each contender.
-pub(crate) fn table(rows: &[Row], figures: &Figures, contenders: &[&str]) -> String {
-    let mut head = vec![String::new()];
-    head.extend(contenders.iter().map(|contender| (*contender).to_owned()));
-    head.push("goal".to_owned());
-    let mut lines = vec![head];
-    for row in rows {
-        let mut line = vec![row.title.to_owned()];
-        line.extend(contenders.iter().map(|contender| row.cell(figures, contender)));
-        line.push(row.goal());
-        lines.push(line);
+/// Figures with a column for each contender.
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    rows: &'static [Row],
+    contenders: Vec<&'static str>,
+    pub(crate) figures: Figures,
+    /// What its reader has to know; printed below it.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Table {
+    pub(crate) fn new(
+        name: &'static str,
+        rows: &'static [Row],
+        figures: Figures,
+        contenders: &[Contender],
+    ) -> Self {
+        let contenders = contenders.iter().map(|contender| contender.name).collect();
+        let told = |f: &Failure| format!("{} failed in `{}`: {}", f.contender, f.trial, f.why);
+        let notes = figures.failures.iter().map(told).collect();
+        Self { name, rows, contenders, figures, notes }
     }
-    let columns = contenders.len() + 2;
+
+    pub(crate) fn with(mut self, notes: Vec<String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
+    /// Rows that were not measured at all are left out.
+    pub(crate) fn text(&self) -> String {
+        let mut head = vec![String::new()];
+        head.extend(self.contenders.iter().map(|contender| (*contender).to_owned()));
+        head.push("goal".to_owned());
+        let mut lines = vec![head];
+        for row in self.rows {
+            let mut line = vec![row.title.to_owned()];
+            line.extend(self.contenders.iter().map(|name| row.cell(&self.figures, name)));
+            if line.iter().skip(1).any(|cell| cell != NOTHING) {
+                line.push(row.goal());
+                lines.push(line);
+            }
+        }
+        aligned(&lines)
+    }
+
+    fn as_json(&self) -> Value {
+        let mut rows = Vec::new();
+        for row in self.rows {
+            let mut values = Map::new();
+            for name in &self.contenders {
+                values.insert((*name).to_owned(), json!(row.value(&self.figures, name)));
+            }
+            let (trial, metric) = (row.trial, row.metric.key());
+            rows.push(json!({
+                "title": row.title.trim(), "trial": trial, "metric": metric,
+                "values": values, "goal": row.goal(),
+            }));
+        }
+        let samples = self.figures.samples.iter().map(|s| {
+            let metric = s.metric.key();
+            json!({"contender": s.contender, "trial": s.trial, "metric": metric, "value": s.value})
+        });
+        let samples: Vec<_> = samples.collect();
+        json!({"name": self.name, "rows": rows, "samples": samples, "notes": self.notes})
+    }
+}
+
+/// Everything, each value of each round included.
+pub(crate) fn as_json(machine: &Machine, tables: &[Table]) -> Value {
+    let tables: Vec<_> = tables.iter().map(Table::as_json).collect();
+    json!({"machine": machine.as_json(), "tables": tables})
+}
+
+/// In columns: words stand left, numbers right.
+fn aligned(lines: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<_> = (0..columns).map(width).collect();
+    let widths: Vec<_> = (0..lines.first().map_or(0, Vec::len)).map(width).collect();
     let mut text = String::new();
-    for line in &lines {
-        for (cell, (column, width)) in line.iter().zip(widths.iter().enumerate()) {
-            // Words stand left, numbers right.
-            let padded =
-                if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
-            text.push_str(&padded);
+    for line in lines {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            text.push_str(&match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("  {cell:>width$}"),
+            });
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
     text
-}
-
-/// Everything, each value of each round included.
-pub(crate) fn as_json(plan: &Plan, figures: &[(&str, &[Row], &Figures, Vec<&str>)]) -> Value {
-    let tables: serde_json::Map<_, _> = figures
-        .iter()
-        .map(|(name, rows, figures, contenders)| {
-            let rows: Vec<_> = rows
-                .iter()
-                .map(|row| {
-                    let values: serde_json::Map<_, _> = contenders
-                        .iter()
-                        .map(|name| ((*name).to_owned(), json!(row.value(figures, name))))
-                        .collect();
-                    json!({"title": row.title.trim(), "values": values, "goal": row.goal()})
-                })
-                .collect();
-            let samples: Vec<_> = figures
-                .samples
-                .iter()
-                .map(|s| {
-                    json!({"contender": s.contender, "trial": s.trial,
-                           "metric": s.metric.key(), "value": s.value})
-                })
-                .collect();
-            let failures: Vec<_> = figures
-                .failures
-                .iter()
-                .map(|f| json!({"contender": f.contender, "trial": f.trial, "why": f.why}))
-                .collect();
-            let table = json!({"rows": rows, "samples": samples, "failures": failures});
-            ((*name).to_owned(), table)
-        })
-        .collect();
-    json!({
-        "cores": {"measured": plan.measured, "load": plan.load, "note": plan.note},
-        "tables": tables,
-    })
 }
 
 #[expect(clippy::print_stdout, reason = "the result, and what our processes say when ready")]
@@ -238,6 +264,9 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 const DIRECT: &str = "direct";
 
+/// Stands where there is no value.
+const NOTHING: &str = "–";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,17 +294,20 @@ mod tests {
             figures.note("direct", ALONE.key, Metric::P50, direct);
             figures.note("floor", ALONE.key, Metric::P50, floor);
         }
-        figures.fail("ostiary", ALONE.key, &anyhow::anyhow!("no"));
-        let rows = [
-            row("p50", ALONE.key, Metric::P50, Shown::Itself),
-            row("added", ALONE.key, Metric::P50, Shown::Added).at_most(80.0),
-            row("share", ALONE.key, Metric::P50, Shown::Share).at_least(0.5),
+        figures.fail("gateway", STEADY.key, &anyhow::anyhow!("no"));
+        static ROWS: [Row; 4] = [
+            row("p50", "alone", Metric::P50, Shown::Itself),
+            row("added", "alone", Metric::P50, Shown::Added).at_most(80.0),
+            row("share", "alone", Metric::P50, Shown::Share).at_least(0.5),
+            row("not measured", "alone", Metric::P99, Shown::Itself),
         ];
-        let text = table(&rows, &figures, &["direct", "floor", "ostiary"]);
-        let expected = "       direct  floor  ostiary    goal\n\
-                        p50      20.0   45.0   failed\n\
-                        added       –   25.0   failed  ≤ 80.0\n\
-                        share       –   3.00   failed  ≥ 0.50\n";
-        assert_eq!(text, expected);
+        let mut table = Table::new("it", &ROWS, figures, &[]);
+        table.contenders = vec!["direct", "floor", "gateway"];
+        assert_eq!(table.notes, ["gateway failed in `steady`: no"]);
+        let expected = "       direct  floor  gateway    goal\n\
+                        p50      20.0   45.0        –\n\
+                        added       –   25.0        –  ≤ 80.0\n\
+                        share       –   3.00        –  ≥ 0.50\n";
+        assert_eq!(table.text(), expected);
     }
 }

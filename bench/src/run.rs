@@ -13,65 +13,113 @@ use crate::contender::{self, Contender};
 use crate::cores::Plan;
 use crate::gateway::{Gateway, Setup};
 use crate::load::Streams;
-use crate::measure::{Figures, Metric, Pains, TLS_TRIALS, TRIALS};
-use crate::report::{self, NEW_FOLDER, PROCESS, ROWS, Row, STREAMS, TLS_ROWS};
+use crate::machine::Machine;
+use crate::measure::{self, Figures, Metric, Pains, TLS_TRIALS, Trial};
+use crate::process::Process;
+use crate::report::{self, NEW_FOLDER, PROCESS, ROWS, STREAMS, TLS_ROWS, Table};
 
 /// Measures, prints and writes. Says whether everything measured answered as it should.
 pub(crate) fn run(cli: &Cli) -> Result<bool> {
+    let trials = measure::chosen(&cli.trial)?;
+    let binary = gateway_binary(cli)?;
     let plan = Plan::of_this_machine()?;
-    let pains = if cli.quick { Pains::QUICK } else { Pains::FULL };
+    let machine = Machine::look(&plan);
     let files = raise_open_files()?;
     let home = Path::new("target/bench");
     std::fs::create_dir_all(home).context("creating target/bench")?;
     // On the disk of the checkout, because a folder for temporary files may be in memory, where
     // syncing costs nothing.
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(home)?;
-    let folder = folder.path();
-
-    let binary = gateway_binary(cli)?;
-    let upstream = contender::upstream(&plan.load, folder)?;
-    let setup = |name, durability, certificate| Setup {
-        name,
-        binary: binary.as_deref().unwrap_or(Path::new("ostiary")),
-        durability,
-        certificate,
-        upstream: &upstream.url,
-        folder: folder.join(name),
-        cores: &plan.measured,
-        load_cores: &plan.load,
+    let run = Run {
+        pains: if cli.quick { Pains::QUICK } else { Pains::FULL },
+        upstream: contender::upstream(&plan.load, folder.path())?,
+        folder: folder.path(),
+        binary: binary.as_deref(),
+        plan: &plan,
     };
-    let direct = contender::direct(&upstream)?;
-    let certificate = Certificate::make(folder)?;
-    let mut over_tls = vec![
-        contender::direct(&upstream)?,
-        contender::floor(&direct, Some(&certificate), &plan.measured, folder)?,
-    ];
-    let floor = contender::floor(&direct, None, &plan.measured, folder)?;
-    let mut contenders = vec![direct, floor];
-    let mut figures = Figures::default();
-    let mut tls_figures = Figures::default();
-    if binary.is_some() {
-        let written = setup("ostiary-written", "written", None);
-        contenders.push(start_ups(&mut figures, written, pains)?);
-        let synced = setup("ostiary-synced", "synced", None);
-        contenders.push(Gateway::set_up(synced)?.0.into_contender()?);
-        let tls = setup("ostiary-written-tls", "written", Some(&certificate));
-        over_tls.push(Gateway::set_up(tls)?.0.into_contender()?);
+    let is_whole = cli.trial.is_empty();
+    let mut tables = vec![run.plain(&trials, is_whole, files)?];
+    if is_whole {
+        tables.push(run.over_tls()?);
     }
-    figures.measure(TRIALS, &contenders, &plan, pains);
-    let notes = streams(&mut figures, &contenders, &plan, streams_allowed(files, pains));
-    tls_figures.measure(TLS_TRIALS, &over_tls, &plan, pains);
-
-    let names = |contenders: &[Contender]| contenders.iter().map(|it| it.name).collect::<Vec<_>>();
-    let tables: [(&str, &[Row], &Figures, Vec<&str>); 2] = [
-        ("plain", ROWS, &figures, names(&contenders)),
-        ("tls", TLS_ROWS, &tls_figures, names(&over_tls)),
-    ];
-    print(&plan, &tables, &notes);
-    let path = cli.json.clone().unwrap_or_else(|| PathBuf::from("target/bench/latest.json"));
-    let json = serde_json::to_string_pretty(&report::as_json(&plan, &tables))?;
+    print(&machine, &tables);
+    let path = cli.json.clone().unwrap_or_else(|| home.join("latest.json"));
+    let json = serde_json::to_string_pretty(&report::as_json(&machine, &tables))?;
     std::fs::write(&path, json).with_context(|| format!("writing {}", path.display()))?;
-    Ok(tables.iter().all(|(_, _, figures, _)| figures.failures.is_empty()))
+    Ok(tables.iter().all(|table| table.figures.failures.is_empty()))
+}
+
+/// What all parts of a run share.
+struct Run<'a> {
+    pains: Pains,
+    upstream: Process,
+    folder: &'a Path,
+    /// The gateway; none where it is left out.
+    binary: Option<&'a Path>,
+    plan: &'a Plan,
+}
+
+impl Run<'_> {
+    /// Everything but TLS.
+    fn plain(&self, trials: &[&Trial], is_whole: bool, files: u64) -> Result<Table> {
+        let mut figures = Figures::default();
+        let direct = contender::direct(&self.upstream)?;
+        let floor = contender::floor(&direct, None, &self.plan.measured, self.folder)?;
+        let mut contenders = vec![direct, floor];
+        if let Some(binary) = self.binary {
+            let written = self.setup(binary, "ostiary-written", "written", None);
+            let synced = self.setup(binary, "ostiary-synced", "synced", None);
+            contenders.push(if is_whole {
+                start_ups(&mut figures, written, self.pains)?
+            } else {
+                Gateway::set_up(written)?.0.into_contender()?
+            });
+            contenders.push(Gateway::set_up(synced)?.0.into_contender()?);
+        }
+        figures.measure(trials, &contenders, self.plan, self.pains);
+        let mut notes = Vec::new();
+        if is_whole {
+            let (count, note) = streams_allowed(files, self.pains);
+            notes.push(note);
+            streams(&mut figures, &contenders, self.plan, count);
+        }
+        Ok(Table::new("plain", ROWS, figures, &contenders).with(notes))
+    }
+
+    /// The same behind a listener that speaks TLS; direct access goes without.
+    fn over_tls(&self) -> Result<Table> {
+        let certificate = Certificate::make(self.folder)?;
+        let direct = contender::direct(&self.upstream)?;
+        let cores = &self.plan.measured;
+        let floor = contender::floor(&direct, Some(&certificate), cores, self.folder)?;
+        let mut contenders = vec![direct, floor];
+        if let Some(binary) = self.binary {
+            let setup = self.setup(binary, "ostiary-tls", "written", Some(&certificate));
+            contenders.push(Gateway::set_up(setup)?.0.into_contender()?);
+        }
+        let mut figures = Figures::default();
+        figures.measure(TLS_TRIALS, &contenders, self.plan, self.pains);
+        Ok(Table::new("behind a TLS listener", TLS_ROWS, figures, &contenders))
+    }
+
+    fn setup<'a>(
+        &'a self,
+        binary: &'a Path,
+        name: &'static str,
+        durability: &'a str,
+        certificate: Option<&'a Certificate>,
+    ) -> Setup<'a> {
+        Setup {
+            name,
+            binary,
+            durability,
+            certificate,
+            upstream: &self.upstream.url,
+            folder: self.folder.join(name),
+            cores: &self.plan.measured,
+            load_cores: &self.plan.load,
+        }
+    }
 }
 
 /// The gateway that is to be measured; none where it is left out.
@@ -105,29 +153,20 @@ fn start_ups(figures: &mut Figures, setup: Setup<'_>, pains: Pains) -> Result<Co
     gateway.into_contender()
 }
 
-fn print(plan: &Plan, tables: &[(&str, &[Row], &Figures, Vec<&str>)], notes: &[String]) {
-    let (measured, load) = (&plan.measured, &plan.load);
-    report::say(&format!("measured on cores {measured:?}, load and upstream on {load:?}"));
-    for note in plan.note.iter().chain(notes) {
-        report::say(note);
+fn print(machine: &Machine, tables: &[Table]) {
+    for note in machine.notes() {
+        report::say(&note);
     }
-    for (name, rows, figures, contenders) in tables {
-        report::say(&format!("\n{name}"));
-        report::say(&report::table(rows, figures, contenders));
-        for failure in &figures.failures {
-            let (contender, trial) = (failure.contender, failure.trial);
-            report::say(&format!("{contender} failed in `{trial}`: {}", failure.why));
+    for table in tables {
+        report::say(&format!("\n{}\n{}", table.name, table.text()));
+        for note in &table.notes {
+            report::say(note);
         }
     }
 }
 
 /// What an idle stream holds of whoever stands in between.
-fn streams(
-    figures: &mut Figures,
-    contenders: &[Contender],
-    plan: &Plan,
-    (count, note): (usize, Option<String>),
-) -> Vec<String> {
+fn streams(figures: &mut Figures, contenders: &[Contender], plan: &Plan, count: usize) {
     for contender in contenders {
         let Some(process) = &contender.process else { continue };
         report::progress(&format!("{count} idle streams: {}", contender.name));
@@ -143,18 +182,17 @@ fn streams(
             Err(error) => figures.fail(contender.name, STREAMS, &error),
         }
     }
-    vec![note.unwrap_or_else(|| format!("idle streams: {count}"))]
 }
 
 /// Streams that the limit of open files leaves room for. Whoever stands in between has two for each.
-fn streams_allowed(files: u64, pains: Pains) -> (usize, Option<String>) {
+fn streams_allowed(files: u64, pains: Pains) -> (usize, String) {
     let room = usize::try_from(files.saturating_sub(SPARE_FILES) / 2).unwrap_or(usize::MAX);
     if room >= pains.streams {
-        return (pains.streams, None);
+        return (pains.streams, format!("idle streams: {}", pains.streams));
     }
     let note =
         format!("idle streams: {room} and not {}, as {files} files may be open", pains.streams);
-    (room, Some(note))
+    (room, note)
 }
 
 /// As many open files as may be, for us and for what we start. Returns how many.

@@ -144,7 +144,8 @@ async fn serve_http2<A: App>(place: &Place<A>, transport: Transport, peer: Socke
         .serve_connection(TokioIo::new(Frames::new(transport)), service);
     let mut connection = pin!(connection);
     // The library waits for the first frames without an end of its own.
-    let mut quiet = pin!(quiet(&ledger, limits.header_timeout, limits.idle_timeout));
+    let mut quiet =
+        pin!(quiet(&ledger, limits.header_timeout.min(limits.idle_timeout), limits.idle_timeout));
     tokio::select! {
         biased;
         outcome = connection.as_mut() => return ended(peer, outcome),

@@ -13,6 +13,8 @@
 //! refusal (see `ledger`). Nothing after it is read.
 
 mod chunks;
+#[cfg(test)]
+mod differential;
 mod framing;
 mod head;
 #[cfg(test)]

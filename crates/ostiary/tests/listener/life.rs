@@ -1,0 +1,159 @@
+//! How long things may take, and how they end.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ostiary::listener::{ListenError, Settings, bind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::door::{self, answer, eventually, hear};
+
+const SOON: Duration = Duration::from_millis(150);
+
+#[tokio::test]
+async fn plain_http_beyond_loopback_is_refused_unless_a_proxy_ends_tls() {
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80", "[::ffff:10.0.0.1]:80"] {
+        let refusal = bind(Settings::new(listen.parse().unwrap())).await.err().unwrap();
+        assert!(matches!(refusal, ListenError::PlainBeyondLoopback { .. }), "{refusal}");
+    }
+    let mut settings = Settings::new("0.0.0.0:0".parse().unwrap());
+    settings.behind_tls_proxy = true;
+    bind(settings).await.unwrap();
+    bind(Settings::new("127.0.0.2:0".parse().unwrap())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let first = bind(Settings::new(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let second = bind(Settings::new(first.local_addr())).await.err().unwrap();
+    let expected = format!("{} is in use by another program", first.local_addr());
+    assert_eq!(second.to_string(), expected);
+}
+
+#[tokio::test]
+async fn h023_heads_that_trickle_are_closed_and_others_served() {
+    let door = door::open(|settings| settings.limits.header_timeout = SOON).await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = door.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost").await.unwrap();
+        slow.push(stream);
+    }
+    let mut silent = door.connect().await;
+    let heard = door.talk("GET /1 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(heard.ends_with("GET /1 0"), "{heard}");
+    for stream in &mut slow {
+        assert!(hear(stream).await.starts_with("HTTP/1.1 408 "));
+    }
+    assert_eq!(hear(&mut silent).await, "");
+    assert_eq!(door.targets(), ["/1"]);
+    door.end().await;
+}
+
+#[tokio::test]
+async fn h023_a_head_that_trickles_after_a_request_is_closed_too() {
+    let door = door::open(|settings| settings.limits.header_timeout = SOON).await;
+    let mut stream = door.connect().await;
+    stream.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /2").await.unwrap();
+    assert!(answer(&mut stream).await.ends_with("GET /1 0"));
+    assert!(hear(&mut stream).await.starts_with("HTTP/1.1 408 "));
+    door.end().await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_a_long_call_is_not() {
+    let door = door::open(|settings| settings.limits.idle_timeout = SOON).await;
+    let mut idle = door.connect().await;
+    idle.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(answer(&mut idle).await.ends_with("GET /1 0"));
+    let mut long = door.connect().await;
+    long.write_all(b"POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await.unwrap();
+    assert_eq!(hear(&mut idle).await, "");
+    // Longer than it took the first, which proves that it is not the length that counts.
+    for _ in 0..2 {
+        hear(&mut door.connect().await).await;
+    }
+    long.write_all(b".").await.unwrap();
+    assert!(answer(&mut long).await.ends_with("POST /2 1"));
+    door.end().await;
+}
+
+#[tokio::test]
+async fn who_reads_nothing_is_given_up() {
+    let door = door::open(|settings| settings.limits.write_timeout = SOON).await;
+    let mut stream = door.connect().await;
+    stream.write_all(b"GET /big HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    eventually("the application has answered", || door.targets() == ["/big"]).await;
+    eventually("the connection is gone", || door.gauge.connections() == 0).await;
+    door.end().await;
+}
+
+#[tokio::test]
+async fn a_panic_is_one_failed_request() {
+    let door = door::open(|settings| settings.workers = 1).await;
+    let mut stream = door.connect().await;
+    stream.write_all(b"GET /panic HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 500 "));
+    stream.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(answer(&mut stream).await.ends_with("GET /1 0"));
+    door.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_call() {
+    let door = door::open(|_| {}).await;
+    let mut stream = door.connect().await;
+    stream.write_all(b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 1).await;
+    drop(stream);
+    eventually("the call is dropped", || door.log.dropped.load(Ordering::Relaxed) == 1).await;
+    door.end().await;
+}
+
+#[tokio::test]
+async fn above_the_cap_connections_wait_their_turn() {
+    let door = door::open(|settings| settings.limits.max_connections = 2).await;
+    let (first, second) = (door.connect().await, door.connect().await);
+    eventually("both are inside", || door.gauge.connections() == 2).await;
+    let mut third = door.connect().await;
+    third.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let early = tokio::time::timeout(SOON, third.read_u8()).await;
+    assert!(early.is_err(), "the third waits");
+    drop(first);
+    assert!(answer(&mut third).await.ends_with("GET /1 0"));
+    drop(second);
+    door.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_calls_finish_and_takes_no_more() {
+    let door = door::open(|_| {}).await;
+    let mut busy = door.connect().await;
+    busy.write_all(b"POST /1 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await.unwrap();
+    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 1).await;
+    let mut idle = door.connect().await;
+    idle.write_all(b"GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(answer(&mut idle).await.ends_with("GET /2 0"));
+
+    door.stop();
+    assert_eq!(hear(&mut idle).await, "");
+    busy.write_all(b".").await.unwrap();
+    let heard = hear(&mut busy).await;
+    assert!(heard.ends_with("POST /1 1"), "{heard}");
+    let address = door.address;
+    door.end().await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let door = door::open(|settings| settings.limits.grace = SOON).await;
+    let mut stream = door.connect().await;
+    stream.write_all(b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 1).await;
+    let log = std::sync::Arc::clone(&door.log);
+    door.end().await;
+    assert_eq!(log.dropped.load(Ordering::Relaxed), 1);
+    assert_eq!(hear(&mut stream).await, "");
+}

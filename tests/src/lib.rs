@@ -1,1 +1,24 @@
-//! .
+//! What whole-system scenarios are told with.
+//!
+//! - [`Gateway`] is the real binary, started for one test.
+//! - [`Client`] speaks to it as a client of either era, [`raw`] as whoever writes any bytes.
+//! - [`Upstream`] is the server behind it. What arrives there is answered by the test itself, or by
+//!   a script that the test has given it, and kept in a ledger.
+//! - [`Record`]s are what the gateway has written into its log.
+//!
+//! Nothing sleeps: whoever waits, waits for something, and no longer than [`wait::PATIENCE`].
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+pub mod client;
+pub mod gateway;
+pub mod peers;
+pub mod raw;
+pub mod records;
+pub mod text;
+pub mod upstream;
+pub mod wait;
+
+pub use client::{Answer, Client, Era, Post, Streamed};
+pub use gateway::Gateway;
+pub use records::Record;
+pub use upstream::{Arrived, Plan, Upstream};

@@ -1,0 +1,132 @@
+//! The binary under test.
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::peers::{from_environment, inside};
+use crate::records::{self, Record};
+use crate::wait::{eventually, within};
+
+/// A running gateway. Ends with this value, and leaves nothing behind.
+pub struct Gateway {
+    /// Where clients find it: host, port and path.
+    pub url: String,
+    pub address: SocketAddr,
+    /// The path of the URL.
+    pub path: String,
+    process: Child,
+    home: TempDir,
+}
+
+impl Gateway {
+    /// `ostiary dev` in front of a server with that URL.
+    pub async fn dev(upstream: &str) -> Self {
+        Self::dev_with(&["--upstream", upstream]).await
+    }
+
+    /// The same, speaking one era to the server: `auto`, `modern` or `legacy`.
+    pub async fn dev_in_era(upstream: &str, era: &str) -> Self {
+        Self::dev_with(&["--upstream", upstream, "--era", era]).await
+    }
+
+    /// `ostiary dev` in front of a command that speaks on its standard streams.
+    pub async fn dev_command<T: AsRef<OsStr>>(command: &[T]) -> Self {
+        let mut args = vec![OsStr::new("--")];
+        args.extend(command.iter().map(AsRef::as_ref));
+        Self::dev_with(&args).await
+    }
+
+    async fn dev_with<T: AsRef<OsStr>>(args: &[T]) -> Self {
+        let home = TempDir::with_prefix("ostiary-test-").unwrap();
+        let mut command = Command::new(binary());
+        command.args(["dev", "--listen", "127.0.0.1:0"]).args(args);
+        // What it makes is inside and goes with the test.
+        command.env("TMPDIR", home.path()).env("RUST_BACKTRACE", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.stderr(std::fs::File::create(home.path().join(WORDS)).unwrap());
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = within("the gateway's first line", lines.next_line()).await.unwrap();
+        let words = || std::fs::read_to_string(home.path().join(WORDS)).unwrap_or_default();
+        let url = line.unwrap_or_else(|| panic!("the gateway ended at once: {}", words()));
+        let (place, path) = url.strip_prefix("http://").and_then(|it| it.split_once('/')).unwrap();
+        let port = place.rsplit_once(':').unwrap().1.parse().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self { path: format!("/{path}"), url, address, process, home }
+    }
+
+    /// The value of `Host` that names it.
+    pub fn host(&self) -> String {
+        format!("localhost:{}", self.address.port())
+    }
+
+    /// Everything that it has recorded so far, oldest first.
+    pub fn records(&self) -> Vec<Record> {
+        let listed = std::fs::read_dir(self.home.path()).unwrap();
+        let data = listed.map(|it| it.unwrap().path());
+        let is_data = |it: &PathBuf| {
+            it.file_name().and_then(OsStr::to_str).is_some_and(|it| it.starts_with("ostiary-dev-"))
+        };
+        data.filter(is_data).flat_map(|it| records::read(&it.join("log"))).collect()
+    }
+
+    /// What it has recorded after the first `known` records.
+    pub fn records_since(&self, known: usize) -> Vec<Record> {
+        self.records().split_off(known)
+    }
+
+    /// Waits until a record after the first `known` ones has this end.
+    pub async fn has_recorded(&self, known: usize, end: &str) -> Record {
+        let look = || self.records_since(known).into_iter().find(|it| it.end() == end);
+        eventually(&format!("a record that ends `{end}`"), look).await
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let id = self.process.id().unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).unwrap();
+        let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        kilobytes << 10
+    }
+
+    /// The ids of the processes that it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let id = self.process.id().unwrap();
+        let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+        let children = threads
+            .filter_map(|it| std::fs::read_to_string(it.unwrap().path().join("children")).ok());
+        let children: Vec<String> = children.collect();
+        children.iter().flat_map(|it| it.split_whitespace()).map(|it| it.parse().unwrap()).collect()
+    }
+
+    /// What it has written to its standard error.
+    pub fn words(&self) -> String {
+        std::fs::read_to_string(self.home.path().join(WORDS)).unwrap_or_default()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let words = self.words();
+            eprintln!("the gateway said: {}", words.trim());
+            for record in self.records() {
+                eprintln!("recorded: {} {}", record.kind, record.leaf);
+            }
+        }
+    }
+}
+
+/// The file that its standard error goes to.
+const WORDS: &str = "stderr";
+
+fn binary() -> PathBuf {
+    inside(from_environment("OSTIARY_BIN"))
+}

@@ -1,0 +1,154 @@
+//! How an upstream introduces itself, and what it does without being told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{Arrived, Shared, Upstream};
+
+/// A server before it is started.
+#[derive(Clone)]
+pub struct Plan {
+    modern: bool,
+    legacy: bool,
+    sessions: bool,
+    tools: String,
+    prompts: String,
+    resources: String,
+    capabilities: String,
+    scripts: HashMap<String, Script>,
+}
+
+type Script = Arc<dyn Fn(Arrived) -> BoxFuture<'static, ()> + Send + Sync>;
+
+impl Upstream {
+    /// A server of 2026-07-28 alone.
+    pub fn modern() -> Plan {
+        Plan::speaking(true, false)
+    }
+
+    /// A server of the revisions before, with sessions.
+    pub fn legacy() -> Plan {
+        Plan::speaking(false, true)
+    }
+
+    /// A server of both.
+    pub fn of_both_eras() -> Plan {
+        Plan::speaking(true, true)
+    }
+}
+
+impl Plan {
+    fn speaking(modern: bool, legacy: bool) -> Self {
+        Self {
+            modern,
+            legacy,
+            sessions: true,
+            tools: r#"[{"name":"echo","inputSchema":{"type":"object"}}]"#.to_owned(),
+            prompts: r#"[{"name":"hello"}]"#.to_owned(),
+            resources: r#"[{"uri":"test://one","name":"one"}]"#.to_owned(),
+            capabilities: r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{},"completions":{}}"#.to_owned(),
+            scripts: HashMap::new(),
+        }
+    }
+
+    /// Gives no session ids.
+    #[must_use]
+    pub fn without_sessions(mut self) -> Self {
+        self.sessions = false;
+        self
+    }
+
+    /// Its tools: a JSON array.
+    #[must_use]
+    pub fn with_tools(mut self, tools: &str) -> Self {
+        tools.clone_into(&mut self.tools);
+        self
+    }
+
+    /// What is done with each message of a method, and with each `GET` and `DELETE`.
+    #[must_use]
+    pub fn on<F>(
+        mut self,
+        method: &str,
+        script: impl Fn(Arrived) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let script: Script = Arc::new(move |arrived| Box::pin(script(arrived)));
+        self.scripts.insert(method.to_owned(), script);
+        self
+    }
+
+    /// Answers every tool call with its own arguments, as they are written.
+    #[must_use]
+    pub fn echoing(self) -> Self {
+        self.on("tools/call", |call| async move {
+            let arguments = call.raw(&["params", "arguments"]);
+            call.result(&format!(r#"{{"content":[],"structuredContent":{arguments}}}"#));
+        })
+    }
+
+    pub async fn start(self) -> Upstream {
+        Upstream::start(self).await
+    }
+}
+
+/// Does what the plan says, or hands the message to the test.
+pub(super) async fn dispatch(shared: Arc<Shared>, arrived: Arrived) {
+    let plan = &shared.plan;
+    if let Some(script) = plan.scripts.get(&arrived.method) {
+        return script(arrived).await;
+    }
+    match arrived.method.as_str() {
+        "server/discover" if plan.modern => arrived.result(&plan.discovered()),
+        "initialize" if plan.legacy => initialize(&shared, arrived),
+        "server/discover" | "initialize" => arrived.refuse(400),
+        "notifications/initialized" => arrived.accept(),
+        "tools/list" => arrived.result(&plan.listed("tools", &plan.tools)),
+        "prompts/list" => arrived.result(&plan.listed("prompts", &plan.prompts)),
+        "resources/list" => arrived.result(&plan.listed("resources", &plan.resources)),
+        "resources/templates/list" => arrived.result(&plan.listed("resourceTemplates", "[]")),
+        "GET" => arrived.refuse(405),
+        "DELETE" => arrived.accept(),
+        _ => shared.arrivals.send(arrived).await.unwrap_or_default(),
+    }
+}
+
+pub(super) fn is_acquaintance(method: &str) -> bool {
+    matches!(method, "server/discover" | "initialize" | "notifications/initialized")
+        || method.ends_with("/list")
+}
+
+fn initialize(shared: &Shared, arrived: Arrived) {
+    let asked: Value = serde_json::from_str(&arrived.body).unwrap();
+    let capabilities = &shared.plan.capabilities;
+    let result = format!(
+        r#"{{"protocolVersion":{},"capabilities":{capabilities},"serverInfo":{INFO}}}"#,
+        asked["params"]["protocolVersion"]
+    );
+    let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
+    let session = shared.plan.sessions.then(|| format!("session-{number}"));
+    arrived.result_with_session(&result, session);
+}
+
+impl Plan {
+    fn discovered(&self) -> String {
+        let capabilities = &self.capabilities;
+        format!(
+            r#"{{{HINTS},"supportedVersions":["2026-07-28"],"capabilities":{capabilities},"_meta":{{"io.modelcontextprotocol/serverInfo":{INFO}}}}}"#
+        )
+    }
+
+    fn listed(&self, member: &str, items: &str) -> String {
+        let hints = if self.modern { format!("{HINTS},") } else { String::new() };
+        format!(r#"{{{hints}{}:{items}}}"#, json!(member))
+    }
+}
+
+const HINTS: &str = r#""resultType":"complete","ttlMs":60000,"cacheScope":"private""#;
+const INFO: &str = r#"{"name":"a test's server","version":"1"}"#;

@@ -1,0 +1,8 @@
+//! Whole-system scenarios: the real binary, clients of both eras, and a server that the test plays.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+mod browser;
+mod headers;
+mod json;
+mod scene;
+mod text;

@@ -46,8 +46,12 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     let snapshot = Arc::new(snapshot(&args, &names, app, clock.as_ref())?);
     let data = tempfile::Builder::new().prefix("ostiary-dev-").tempdir().map_err(Failure::other)?;
     let signer = audit::Signer::from_seed("ostiary.dev", &fresh_key()?);
-    let log = audit::Log::open(audit::Options::new(data.path().join("log")), signer, clock.clone())
-        .map_err(Failure::other)?;
+    let log = audit::Log::open(
+        audit::Options::new(data.path().join("log")),
+        signer,
+        Arc::<SystemClock>::clone(&clock),
+    )
+    .map_err(Failure::other)?;
     let tasks = TaskTracker::new();
     let hosts = plane::hosts(args.listen, &[], false);
     let mut options = plane::options(hosts, fresh_key()?, tasks.clone());
@@ -55,10 +59,11 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     let still = Arc::new(Still(snapshot));
     let keys = Arc::new(OneKey { id: clock.id(), key: fresh_key()? });
     let options_of_content = audit::ContentOptions::new(data.path().join("content"));
-    let content = audit::ContentStore::open(options_of_content, keys, clock.clone());
+    let content =
+        audit::ContentStore::open(options_of_content, keys, Arc::<SystemClock>::clone(&clock));
     let content = Arc::new(content.map_err(Failure::other)?);
     let ports = Ports {
-        gate: still.clone(),
+        gate: Arc::<Still>::clone(&still),
         secrets: still,
         clock,
         log: log.clone(),

@@ -94,13 +94,14 @@ impl House {
         let vault = Arc::new(Vault::new(config.key, 1));
         let signer = signer(&config.data, &vault)?;
         let log = audit::Options::new(config.data.join("log"));
-        let log = audit::Log::open(log, signer, clock.clone()).map_err(Failure::configuration)?;
+        let log = audit::Log::open(log, signer, Arc::<SystemClock>::clone(&clock))
+            .map_err(Failure::configuration)?;
         let secure = config.tls.is_some() || config.behind_tls_proxy;
         let control = Control::open(ControlOptions {
             db,
             vault: Arc::clone(&vault),
             log: log.clone(),
-            clock: clock.clone(),
+            clock: Arc::<SystemClock>::clone(&clock),
             allow_loopback: config.allow_loopback_upstreams,
             is_secure: secure,
         });
@@ -108,7 +109,11 @@ impl House {
         let mut content = audit::ContentOptions::new(config.data.join("content"));
         // Room for many large results at once: what does not fit is refused.
         content.queue_bytes = 256 << 20;
-        let content = audit::ContentStore::open(content, control.data_keys(), clock.clone());
+        let content = audit::ContentStore::open(
+            content,
+            control.data_keys(),
+            Arc::<SystemClock>::clone(&clock),
+        );
         let content = Arc::new(content.map_err(Failure::configuration)?);
         let tasks = TaskTracker::new();
         let hosts = plane::hosts(config.listen, &config.hosts, secure);

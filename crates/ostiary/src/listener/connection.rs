@@ -54,8 +54,11 @@ impl<A: App> Place<A> {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(None)
-            .max_buf_size(shop.limits.max_head_bytes.max(8 << 10))
-            .max_headers(shop.limits.max_headers);
+            .max_buf_size(shop.limits.max_head_bytes.max(8 << 10));
+        // Up to here the library makes room on the stack, and `strict` counts in any case.
+        if shop.limits.max_headers > 100 {
+            http1.max_headers(shop.limits.max_headers);
+        }
         let Shop { acceptor, limits, stop } = shop;
         Self { app, limits, acceptor, stop, tracker, http1 }
     }

@@ -260,3 +260,103 @@ fn length(head: &[u8; FRAME_HEAD_BYTES]) -> usize {
     let [a, b, c, ..] = *head;
     usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::*;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// Frames pass unchanged, however they are cut, up to the first that is too much.
+        #[test]
+        fn what_passes_is_whole_frames(
+            frames in prop::collection::vec((0u8..12, any::<bool>(), 0usize..40), 0..60),
+            too_much in any::<bool>(),
+            cuts in prop::collection::vec(1usize..50, 1..20),
+            room in 1usize..64,
+        ) {
+            let mut sent = vec![b'!'; PREFACE_BYTES];
+            for (kind, is_flagged, length) in frames {
+                push(&mut sent, kind, u8::from(is_flagged), length);
+            }
+            let mut expected = sent.clone();
+            if too_much {
+                for count in 0..=2 * MAX_RESETS {
+                    push(&mut sent, 3, 0, 4);
+                    if count < MAX_RESETS {
+                        push(&mut expected, 3, 0, 4);
+                    }
+                }
+            }
+            let passed = read(&sent, &cuts, room);
+            if too_much {
+                // Some of the allowance may have been used up before.
+                let frames = passed.strip_suffix(&BREACH[..]).unwrap();
+                prop_assert!(expected.starts_with(frames));
+                let missing = expected.len() - frames.len();
+                prop_assert_eq!(missing % (FRAME_HEAD_BYTES + 4), 0);
+            } else {
+                prop_assert_eq!(passed, expected);
+            }
+        }
+    }
+
+    fn push(bytes: &mut Vec<u8>, kind: u8, flags: u8, length: usize) {
+        bytes.extend_from_slice(&[0, 0, u8::try_from(length).unwrap(), kind, flags, 0, 0, 0, 1]);
+        bytes.extend(std::iter::repeat_n(7, length));
+    }
+
+    /// All that can be read, in reads of at most so many bytes.
+    fn read(sent: &[u8], cuts: &[usize], room: usize) -> Vec<u8> {
+        let mut pieces = VecDeque::new();
+        let mut rest = sent;
+        for cut in cuts.iter().cycle() {
+            let (piece, after) = rest.split_at((*cut).min(rest.len()));
+            if piece.is_empty() {
+                break;
+            }
+            pieces.push_back(piece.to_vec());
+            rest = after;
+        }
+        let mut frames = Frames::new(Pieces(pieces));
+        let mut passed = Vec::new();
+        let reading = async {
+            let mut buf = vec![0; room];
+            // After a breach nothing more comes, and no end either.
+            while !(frames.is_breached && frames.first.is_empty()) {
+                match frames.read(&mut buf).await.unwrap() {
+                    0 => break,
+                    some => passed.extend_from_slice(&buf[..some]),
+                }
+            }
+        };
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(reading);
+        passed
+    }
+
+    struct Pieces(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let pieces = &mut self.get_mut().0;
+            if let Some(mut piece) = pieces.pop_front() {
+                let rest = piece.split_off(piece.len().min(buf.remaining()));
+                buf.put_slice(&piece);
+                if !rest.is_empty() {
+                    pieces.push_front(rest);
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+}

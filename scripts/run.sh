@@ -9,6 +9,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 data=$root/data
+binary=${CARGO_TARGET_DIR:-target}/release/ostiary
 port=${OSTIARY_PORT:-8080}
 everything_port=$((port + 1))
 pids=()
@@ -24,7 +25,7 @@ main() {
     PORT=$everything_port .tools/bin/server-everything streamableHttp >"$data/everything.log" 2>&1 &
     pids+=($!)
     export OSTIARY_MASTER_KEY_FILE=$data/master.key OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1
-    OSTIARY_LOG=${OSTIARY_LOG:-warn} target/release/ostiary serve --data "$data/ostiary" \
+    OSTIARY_LOG=${OSTIARY_LOG:-warn} "$binary" serve --data "$data/ostiary" \
         --listen "127.0.0.1:$port" --apply "$data/workspace.yaml" >"$data/ostiary.out" 2>"$data/ostiary.log" &
     pids+=($!)
     wait_until_ready
@@ -38,7 +39,7 @@ prepare() {
     chmod 700 "$data"
     [ -f "$data/sample/hello.txt" ] || echo "Hello from the sample folder." >"$data/sample/hello.txt"
     if [ ! -f "$data/master.key" ]; then
-        (umask 077 && target/release/ostiary keys generate >"$data/master.key")
+        (umask 077 && "$binary" keys generate >"$data/master.key")
     fi
     sed -e "s|@EVERYTHING_PORT@|$everything_port|" -e "s|@FILES_COMMAND@|$root/.tools/bin/server-filesystem|" \
         -e "s|@FILES_FOLDER@|$data/sample|" samples/workspace.yaml >"$data/workspace.yaml"
@@ -61,7 +62,7 @@ remember_admin() {
     if [ -n "$shown" ]; then (umask 077 && echo "$shown" >"$data/admin.token"); fi
     export OSTIARY_URL=http://127.0.0.1:$port OSTIARY_TOKEN_FILE=$data/admin.token
     if [ ! -f "$data/app.token" ]; then
-        (umask 077 && target/release/ostiary token create --app demo --name "run" >"$data/app.token")
+        (umask 077 && "$binary" token create --app demo --name "run" >"$data/app.token")
     fi
 }
 
@@ -88,8 +89,8 @@ Or add it to Claude Code:
 Stop a server at once, and start it again:
 
   export OSTIARY_URL=$OSTIARY_URL OSTIARY_TOKEN_FILE=$OSTIARY_TOKEN_FILE
-  target/release/ostiary cutoff server files --reason "a drill"
-  target/release/ostiary restore server files
+  $binary cutoff server files --reason "a drill"
+  $binary restore server files
 
 Ctrl-C stops everything; a second run keeps the data.
 TEXT

@@ -20,6 +20,8 @@ pub(crate) struct Trial {
     shape: Shape,
     /// Goes where many tools are.
     is_wide: bool,
+    /// Part of the time that it gets.
+    share: f64,
 }
 
 enum Shape {
@@ -31,7 +33,9 @@ enum Shape {
 
 const fn closed(key: &'static str, deed: Deed, connections: usize) -> Trial {
     let is_wide = matches!(deed, Deed::List);
-    Trial { key, deed, shape: Shape::Closed(connections), is_wide }
+    // Each large result stays on the disk for as long as the run lasts.
+    let share = if matches!(deed, Deed::Call(LARGE)) { 0.5 } else { 1.0 };
+    Trial { key, deed, shape: Shape::Closed(connections), is_wide, share }
 }
 
 /// One call after the other.
@@ -43,7 +47,7 @@ pub(crate) static LARGE_CALLS: Trial = closed("large", Deed::Call(LARGE), 16);
 pub(crate) static LISTS: Trial = closed("lists", Deed::List, 16);
 pub(crate) static ARRIVALS: Trial = closed("arrivals", Deed::Arrive, 64);
 pub(crate) static STEADY: Trial =
-    Trial { key: "steady", deed: Deed::Call(SMALL), shape: Shape::Open(5000), is_wide: false };
+    Trial { key: "steady", shape: Shape::Open(5000), ..closed("", Deed::Call(SMALL), 1) };
 
 /// Of the first table.
 static TRIALS: &[&Trial] =
@@ -52,14 +56,36 @@ static TRIALS: &[&Trial] =
 /// Of the table about TLS.
 pub(crate) static TLS_TRIALS: &[&Trial] = &[&ALONE, &SMALL_CALLS];
 
-/// The trials of these keys; all of them where none is named.
-pub(crate) fn chosen(keys: &[String]) -> Result<Vec<&'static Trial>> {
-    let known: Vec<_> = TRIALS.iter().map(|trial| trial.key).collect();
-    if let Some(key) = keys.iter().find(|key| !known.contains(&key.as_str())) {
-        bail!("there is no trial `{key}`, but {}", known.join(", "));
+/// A trial of no load, but of the process itself.
+pub(crate) const PROCESS: &str = "process";
+/// The same with a new data folder.
+pub(crate) const NEW_FOLDER: &str = "new-folder";
+/// Streams that are open and silent.
+pub(crate) const STREAMS: &str = "streams";
+/// The table about TLS.
+pub(crate) const TLS: &str = "tls";
+
+/// Which trials are asked for: those named, or all where none is.
+pub(crate) struct Asked(Vec<String>);
+
+impl Asked {
+    pub(crate) fn new(keys: &[String]) -> Result<Self> {
+        let mut known: Vec<_> = TRIALS.iter().map(|trial| trial.key).collect();
+        known.extend([PROCESS, STREAMS, TLS]);
+        if let Some(key) = keys.iter().find(|key| !known.contains(&key.as_str())) {
+            bail!("there is no trial `{key}`, but {}", known.join(", "));
+        }
+        Ok(Self(keys.to_vec()))
     }
-    let is_chosen = |key| keys.is_empty() || keys.iter().any(|chosen| chosen == key);
-    Ok(TRIALS.iter().copied().filter(|trial| is_chosen(trial.key)).collect())
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|asked| asked == key)
+    }
+
+    /// Of the first table.
+    pub(crate) fn trials(&self) -> Vec<&'static Trial> {
+        TRIALS.iter().copied().filter(|trial| self.has(trial.key)).collect()
+    }
 }
 
 /// How long each trial lasts, and how often it is repeated.
@@ -217,6 +243,7 @@ impl Figures {
 impl Trial {
     fn run(&self, contender: &Contender, plan: &Plan, time: Duration) -> Result<Outcome> {
         let target = if self.is_wide { &contender.wide } else { &contender.narrow };
+        let time = time.mul_f64(self.share);
         let span = Span { warm_up: time / 5, time };
         match self.shape {
             Shape::Closed(connections) => {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::contender::Contender;
 use crate::machine::Machine;
 use crate::measure::{
-    ALONE, ARRIVALS, Failure, Figures, LARGE_CALLS, LISTS, MEDIUM_CALLS, Metric, SMALL_CALLS,
-    STEADY,
+    ALONE, ARRIVALS, Failure, Figures, LARGE_CALLS, LISTS, MEDIUM_CALLS, Metric, NEW_FOLDER,
+    PROCESS, SMALL_CALLS, STEADY, STREAMS,
 };
 
 /// One line of a table.
@@ -36,13 +36,6 @@ enum Goal {
     AtMost(f64),
     AtLeast(f64),
 }
-
-/// A trial of no load, but of the process itself.
-pub(crate) const PROCESS: &str = "process";
-/// The same with a new data folder.
-pub(crate) const NEW_FOLDER: &str = "new-folder";
-/// Streams that are open and silent.
-pub(crate) const STREAMS: &str = "streams";
 
 pub(crate) const ROWS: &[Row] = &[
     row("one connection, p50, µs", ALONE.key, Metric::P50, Shown::Itself),

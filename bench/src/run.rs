@@ -14,13 +14,15 @@ use crate::cores::Plan;
 use crate::gateway::{Gateway, Setup};
 use crate::load::Streams;
 use crate::machine::Machine;
-use crate::measure::{self, Figures, Metric, Pains, TLS_TRIALS, Trial};
+use crate::measure::{
+    Asked, Figures, Metric, NEW_FOLDER, PROCESS, Pains, STREAMS, TLS, TLS_TRIALS,
+};
 use crate::process::Process;
-use crate::report::{self, NEW_FOLDER, PROCESS, ROWS, STREAMS, TLS_ROWS, Table};
+use crate::report::{self, ROWS, TLS_ROWS, Table};
 
 /// Measures, prints and writes. Says whether everything measured answered as it should.
 pub(crate) fn run(cli: &Cli) -> Result<bool> {
-    let trials = measure::chosen(&cli.trial)?;
+    let asked = Asked::new(&cli.trial)?;
     let binary = gateway_binary(cli)?;
     let plan = Plan::of_this_machine()?;
     let machine = Machine::look(&plan);
@@ -37,9 +39,8 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
         binary: binary.as_deref(),
         plan: &plan,
     };
-    let is_whole = cli.trial.is_empty();
-    let mut tables = vec![run.plain(&trials, is_whole, files)?];
-    if is_whole {
+    let mut tables = vec![run.plain(&asked, files)?];
+    if asked.has(TLS) {
         tables.push(run.over_tls()?);
     }
     print(&machine, &tables);
@@ -61,7 +62,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Everything but TLS.
-    fn plain(&self, trials: &[&Trial], is_whole: bool, files: u64) -> Result<Table> {
+    fn plain(&self, asked: &Asked, files: u64) -> Result<Table> {
         let mut figures = Figures::default();
         let direct = contender::direct(&self.upstream)?;
         let floor = contender::floor(&direct, None, &self.plan.measured, self.folder)?;
@@ -69,16 +70,16 @@ impl Run<'_> {
         if let Some(binary) = self.binary {
             let written = self.setup(binary, "ostiary-written", "written", None);
             let synced = self.setup(binary, "ostiary-synced", "synced", None);
-            contenders.push(if is_whole {
+            contenders.push(if asked.has(PROCESS) {
                 start_ups(&mut figures, written, self.pains)?
             } else {
                 Gateway::set_up(written)?.0.into_contender()?
             });
             contenders.push(Gateway::set_up(synced)?.0.into_contender()?);
         }
-        figures.measure(trials, &contenders, self.plan, self.pains);
+        figures.measure(&asked.trials(), &contenders, self.plan, self.pains);
         let mut notes = Vec::new();
-        if is_whole {
+        if asked.has(STREAMS) {
             let (count, note) = streams_allowed(files, self.pains);
             notes.push(note);
             streams(&mut figures, &contenders, self.plan, count);
@@ -197,11 +198,20 @@ fn streams_allowed(files: u64, pains: Pains) -> (usize, String) {
 
 /// As many open files as may be, for us and for what we start. Returns how many.
 fn raise_open_files() -> Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-        .context("raising the limit of open files")?;
-    Ok(limit.maximum.unwrap_or(u64::MAX))
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).max(WANTED_FILES);
+    let set =
+        |most| setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: Some(most) });
+    // Only who may administer the machine can go beyond the limit that was given.
+    if set(most).is_ok() {
+        return Ok(most);
+    }
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(WANTED_FILES);
+    set(most).context("raising the limit of open files")?;
+    Ok(most)
 }
+
+/// For the streams of a full run.
+const WANTED_FILES: u64 = 32_768;
 
 const SETTLED: Duration = Duration::from_secs(1);
 

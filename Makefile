@@ -1,5 +1,5 @@
 # What people and machines call. Each target is one script; see its head for what it does.
-.PHONY: run build conformance fmt lint test tools
+.PHONY: run bench build conformance fmt lint test tools
 
 run: ## A gateway with a sample workspace, on loopback
 	@scripts/run.sh
@@ -21,3 +21,7 @@ lint: ## What the compiler and clippy have to say, as in `make test`
 
 tools: ## Installs what the tests need into .tools
 	@scripts/tools.sh test
+
+bench: ## What the gateway costs, against direct access and a bare proxy, in one run
+	cargo build --release -p ostiary -p bench
+	target/release/bench

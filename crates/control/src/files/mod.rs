@@ -7,7 +7,8 @@
 //! list no longer has it.
 //!
 //! Objects belong to the workspace that they name, or else to the `Workspace` document above
-//! them, or else to the one that the caller means. Secrets stand in no file: see [`reference`].
+//! them, or else to the one that the caller means. Secrets stand in no file: see
+//! [`mod@reference`].
 
 mod api;
 mod apply;

@@ -320,3 +320,54 @@ async fn a_restart_finds_what_was_there() {
         assert_eq!(after.config.workspaces.len(), before.config.workspaces.len());
     }
 }
+
+/// The promise of a cut-off, under way: whoever asks after it has been answered sees it, on any
+/// replica, however the threads interleave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_question_asked_after_a_cut_off_was_answered_is_told_otherwise() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+    const OFF: u64 = 1;
+
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let mut gates = vec![api.control.gate()];
+        let mut stops = Vec::new();
+        if !api.fresh.db.is_exclusive() {
+            let (other, stop) = replica(&api.fresh.url).await;
+            gates.push(other);
+            stops.push(stop);
+        }
+        // Odd while off: set after the answer, moved on before the next request.
+        let phase = Arc::new(AtomicU64::new(0));
+        let done = Arc::new(AtomicBool::new(false));
+        let tasks = tokio_util::task::TaskTracker::new();
+        let mut askers = Vec::new();
+        for gate in gates.iter().cycle().take(8) {
+            let (gate, phase, done) = (Arc::clone(gate), Arc::clone(&phase), Arc::clone(&done));
+            askers.push(tasks.spawn(async move {
+                while !done.load(SeqCst) {
+                    let before = phase.load(SeqCst);
+                    let snapshot = gate.current().await.unwrap();
+                    let is_off = snapshot.switches.iter().count() == 1;
+                    if before % 2 == OFF && phase.load(SeqCst) == before {
+                        assert!(is_off, "phase {before}");
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }));
+        }
+        let target = json!({"kind": "server", "name": "jira"});
+        for _ in 0..40 {
+            assert_eq!(api.post("cutoffs", target.clone()).await.status, 200);
+            phase.fetch_add(1, SeqCst);
+            tokio::task::yield_now().await;
+            phase.fetch_add(1, SeqCst);
+            assert_eq!(api.post("restores", target.clone()).await.status, 200);
+        }
+        done.store(true, SeqCst);
+        for asker in askers {
+            asker.await.unwrap();
+        }
+    }
+}

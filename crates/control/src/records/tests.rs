@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use audit::{Durability, Entry, Kind, Leaf};
 use axum::body::Body;
 use axum::http::{Request, header};
 use http_body_util::BodyExt as _;
@@ -132,4 +133,26 @@ async fn the_stream_shows_what_happens_in_this_workspace_only() {
     while let Some(frame) = body.frame().await {
         frame.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_reader_who_is_too_slow_is_told_how_much_was_missed() {
+    let api = Api::on_sqlite().await;
+    let workspace = api.snapshot().await.config.workspaces["default"].id.0;
+    let request = Request::get("/api/v1/workspaces/default/records/stream")
+        .header(header::AUTHORIZATION, format!("Bearer {}", api.token))
+        .body(Body::empty())
+        .unwrap();
+    let response = api.control.router().oneshot(request).await.unwrap();
+    let mut last = None;
+    for _ in 0..5_000 {
+        let leaf = Leaf::new(Kind::System).finish();
+        let entry = Entry { workspace, kind: Kind::System, leaf };
+        last = Some(api.log.append(entry, Durability::Written));
+    }
+    last.unwrap().await.unwrap();
+    let frame = response.into_body().frame().await.unwrap().unwrap();
+    let text = std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+    let missed = text.strip_prefix("event: missed\ndata: ").expect(text).trim();
+    assert_eq!(missed.parse(), Ok(5_000 - 4_096));
 }

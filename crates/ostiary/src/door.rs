@@ -73,8 +73,16 @@ fn status(status: StatusCode) -> Response<axum::body::Body> {
     response
 }
 
-/// Takes the port.
+/// Takes the port, with as many open files as the system lets us have: each client and each of its
+/// calls needs one.
 pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        tracing::warn!(%error, "The limit of open files stays as it is");
+    }
     ostiary::listener::bind(settings).await.map_err(Failure::configuration)
 }
 

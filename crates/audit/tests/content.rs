@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{ContentError, ContentOptions, ContentRef, ContentStore, Durability, LogError};
+use audit::{
+    Check, ContentError, ContentOptions, ContentRef, ContentStore, Durability, LogError, verify,
+};
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -168,6 +170,8 @@ fn what_a_crash_left_open_is_cut_and_completed() {
             store.append(ANN, Uuid::nil(), &[Bytes::from("x")], Durability::Written).unwrap();
         durable.wait().unwrap();
         assert_eq!(store.read(&next).unwrap(), b"x");
+        let check = Check { content: Some(&crashed.dir()), ..Check::default() };
+        assert_eq!(verify(&check).unwrap().problems, [], "cut at {cut}");
         if whole > 0 {
             assert_eq!(next.segment, 2, "nothing is appended to what a crash left");
         }

@@ -97,6 +97,31 @@ fn h149_a_failed_sync_or_write_is_made_good_elsewhere() {
     });
 }
 
+/// The kernel forgets what it could not write: the failed segment may hold nothing of it later.
+#[test]
+fn h149_what_a_failed_sync_may_have_lost_stands_elsewhere() {
+    let mut run = Run::new();
+    run.is_roomy = true;
+    let log = run.world.root().join("trace");
+    let run = run.child(&[
+        "strace".into(),
+        "-fqqyo".into(),
+        log.clone().into(),
+        "-etrace=fdatasync,pwrite64".into(),
+        "-einject=fdatasync:error=EIO:when=1".into(),
+        "-einject=pwrite64:signal=KILL:when=18".into(),
+    ]);
+    assert!(!run.status_ok && run.acks.len() > 5, "{}", run.output);
+    let trace = std::fs::read_to_string(log).unwrap();
+    let failed: Vec<_> = trace.lines().filter(|line| line.contains("EIO")).collect();
+    let path = failed[0].split(['<', '>']).nth(1).unwrap();
+    let syncs = trace.lines().filter(|line| line.contains("fdatasync(") && line.contains(path));
+    assert_eq!(syncs.count(), 1, "never asked again: {trace}");
+    let header = 28;
+    std::fs::File::options().write(true).open(path).unwrap().set_len(header).unwrap();
+    run.check();
+}
+
 #[test]
 fn h148_a_disk_that_is_full_for_a_moment_refuses_and_recovers() {
     in_parallel(vec!["pwrite64:error=ENOSPC:when=6", "pwrite64:error=ENOSPC:when=6..8"], |fault| {
@@ -190,17 +215,22 @@ fn fill_and_recover(dir: &Path) {
     let mut file = std::fs::File::create(&filler).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
     while file.write_all(&[1]).is_ok() {}
-    // What is left of the last page is not ours to count; then comes the refusal, at once.
-    let refused = (10..500).find(|n| match call(*n) {
-        Ok(_) => !acknowledged.insert(*n),
-        Err(error) => {
-            assert_eq!(error, LogError::Full);
-            true
+    // Many at once, of which the last page takes some: those are there, and not one more.
+    let appends: Vec<_> =
+        (10..500).map(|n| (n, log.append(note(ANN, n), Durability::Written))).collect();
+    for (n, append) in appends {
+        match append.wait() {
+            Ok(_) => drop(acknowledged.insert(n)),
+            Err(error) => assert_eq!(error, LogError::Full),
         }
-    });
-    let refused = refused.unwrap();
+    }
+    assert!(acknowledged.len() < 400);
     assert_eq!(log.health().condition, Condition::Refusing { reason: LogError::Full });
-    assert_eq!(call(refused), Err(LogError::Full));
+    assert_eq!(call(500), Err(LogError::Full));
+    let report = verify_dir(&log_dir, &signer().verifier_keys()).unwrap();
+    assert_eq!(report.problems, []);
+    let held = report.workspaces[0].size + report.workspaces[0].unsequenced;
+    assert_eq!(held, acknowledged.len() as u64);
     for n in 1_000..1_100 {
         cutoff(n).unwrap();
         acknowledged.insert(n);
@@ -224,8 +254,9 @@ fn fill_and_recover(dir: &Path) {
 
 /// Small segments and a short deadline, so that little work meets every path.
 fn tight_options(dir: &Path) -> Options {
+    let segment_bytes = std::env::var_os(SEGMENT).and_then(|it| it.to_str()?.parse().ok());
     Options {
-        segment_bytes: 2_000,
+        segment_bytes: segment_bytes.unwrap_or(2_000),
         deadline: Duration::from_millis(250),
         sync_every: Duration::from_millis(3),
         ..quick_options(dir)
@@ -242,6 +273,8 @@ struct Run {
     longest: Duration,
     /// The workload was begun again, so that numbers may be recorded twice.
     is_repeated: bool,
+    /// Segments large enough for the whole workload.
+    is_roomy: bool,
 }
 
 impl Run {
@@ -254,6 +287,7 @@ impl Run {
             errors: String::new(),
             longest: Duration::ZERO,
             is_repeated: false,
+            is_roomy: false,
         }
     }
 
@@ -282,6 +316,7 @@ impl Run {
             .args(["--exact", "a_workload_is_recorded_as_acknowledged", "--test-threads=1"])
             .env(DIR, self.world.dir())
             .env(ACKS, &socket)
+            .env(SEGMENT, if self.is_roomy { "1000000" } else { "2000" })
             .output()
             .expect("strace is needed for this test: apt-get install strace");
         // Ends the reader if the child never came that far.
@@ -357,4 +392,5 @@ fn tree(dir: &Path) -> Vec<PathBuf> {
 const APPENDS: u64 = 40;
 const DIR: &str = "AUDIT_FAULT_DIR";
 const ACKS: &str = "AUDIT_FAULT_ACKS";
+const SEGMENT: &str = "AUDIT_FAULT_SEGMENT";
 const FULL_DIR: &str = "AUDIT_FAULT_FULL_DIR";

@@ -242,13 +242,50 @@ fn a_log_that_would_contradict_its_checkpoint_is_not_opened() {
     let log = world.open();
     log.append_blocking(note(ANN, 1), Durability::Written).unwrap();
     log.close().unwrap();
-    // A checkpoint over what is no longer there.
-    let head = world.signer().sign(ANN, 5, [9; 32]);
-    std::fs::write(world.dir().join(ANN.to_string()).join("checkpoint"), head.text).unwrap();
-    assert!(matches!(
-        world.try_open(world.signer()),
-        Err(OpenError::Contradiction { workspace: ANN })
-    ));
+    let checkpoint = world.dir().join(ANN.to_string()).join("checkpoint");
+    let own = std::fs::read(&checkpoint).unwrap();
+    // Over another record, and over records that are no longer there.
+    for (size, root) in [(1, [9; 32]), (5, [9; 32])] {
+        std::fs::write(&checkpoint, world.signer().sign(ANN, size, root).text).unwrap();
+        let refused = world.try_open(world.signer());
+        assert!(matches!(refused, Err(OpenError::Contradiction { workspace: ANN })), "{size}");
+    }
+    std::fs::write(&checkpoint, own).unwrap();
+    world.open().close().unwrap();
+}
+
+#[test]
+fn no_checkpoint_speaks_of_what_is_not_on_disk() {
+    let world = World::new();
+    let mut options = world.options();
+    options.sync_every = Duration::from_secs(60);
+    options.checkpoint_every = Duration::from_millis(1);
+    let log = world.open_with(options);
+    for n in 0..500 {
+        log.append_blocking(note(ANN, n), Durability::Written).unwrap();
+    }
+    assert_eq!(log.checkpoint(ANN), None);
+    log.append_blocking(note(ANN, 500), Durability::Synced).unwrap();
+    world.wait_for(&log, ANN, 501);
+}
+
+#[test]
+fn what_the_sequencer_cannot_keep_in_memory_it_reads_back() {
+    let world = World::new();
+    let mut options = world.options();
+    options.queue_bytes = 8_000;
+    options.segment_bytes = 30_000;
+    options.checkpoint_every = Duration::from_millis(150);
+    let log = world.open_with(options);
+    for n in 0..400 {
+        let durability = if n % 5 == 0 { Durability::Synced } else { Durability::Written };
+        log.append_blocking(note(ANN, n), durability).unwrap();
+    }
+    world.wait_for(&log, ANN, 400);
+    assert_eq!(world.numbers(&log, ANN), (0..400).collect::<Vec<_>>());
+    log.close().unwrap();
+    let report = audit::verify_dir(&world.dir(), &world.keys()).unwrap();
+    assert_eq!((report.problems.len(), report.workspaces[0].size), (0, 400));
 }
 
 /// What the kernel had not yet written is gone or garbage: every file since the last note of what

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use audit::{
-    Check, ContentOptions, ContentStore, Durability, Entry, Kind, Leaf, Log, Problem, Report,
-    Signer, verify, verify_dir,
+    Check, ContentOptions, ContentStore, Durability, Entry, Kind, Leaf, Log, Problem, Record,
+    Report, Signer, verify, verify_dir,
 };
 use bytes::Bytes;
 use uuid::Uuid;
@@ -203,6 +203,55 @@ fn h153_two_checkpoints_of_one_size_are_a_fork() {
     assert!(fork(None, &[foreign])[0].what.contains("not signed by a known key"));
     let gone = signer.sign(Uuid::from_u128(99), 3, [9; 32]).text;
     assert_eq!(fork(Some(&dir), &[gone]).len(), 1);
+}
+
+/// The signature is right and all hashes fit, so only the records themselves tell.
+#[test]
+fn a_signed_tree_of_wrong_records_is_no_sound_log() {
+    let record = |workspace, sequence, time_ms| Record {
+        workspace,
+        kind: Kind::System,
+        clock_suspect: false,
+        time_ms,
+        sequence,
+        leaf: b"{}",
+    };
+    let first = record(ANN, 5, 1_000);
+    let cases = [
+        (record(ANN, 6, 1_000), None),
+        (record(ANN, 5, 1_000), Some(1)),
+        (record(ANN, 4, 1_000), Some(1)),
+        (record(ANN, 6, 999), Some(1)),
+        (record(BOB, 6, 1_000), Some(1)),
+    ];
+    for (second, expected) in cases {
+        let world = World::new();
+        let folder = world.dir().join(ANN.to_string());
+        let (mut bundle, mut hashes) = (vec![], vec![]);
+        for record in [first, second] {
+            let mut entry = vec![];
+            record.write(&mut entry);
+            bundle.extend(u16::try_from(entry.len()).unwrap().to_be_bytes());
+            bundle.extend(&entry);
+            hashes.push(audit::leaf_hash(&entry));
+        }
+        let head = world.signer().sign(ANN, 2, audit::root_of(&hashes));
+        for (name, bytes) in [
+            ("tile/entries/000.p/2", bundle.as_slice()),
+            ("tile/0/000.p/2", hashes.as_flattened()),
+            ("checkpoint", head.text.as_bytes()),
+        ] {
+            fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+            fs::write(folder.join(name), bytes).unwrap();
+        }
+        let report = verify_dir(&world.dir(), &world.keys()).unwrap();
+        assert_eq!(first_index(&report), expected, "{second:?} {report:?}");
+
+        // The same log under another name.
+        fs::rename(&folder, world.dir().join(BOB.to_string())).unwrap();
+        let report = verify_dir(&world.dir(), &world.keys()).unwrap();
+        assert!(report.problems[0].what.contains("belongs to another log"), "{report:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use uuid::Uuid;
@@ -90,8 +90,11 @@ fn verify_file(
     (keys, count): (Option<&dyn DataKeys>, &mut ContentReport),
     report: &mut Report,
 ) -> io::Result<()> {
-    let path = if kind == FileKind::Open { name.open_path(dir) } else { name.path(dir) };
-    let bytes = fs::read(&path)?;
+    let path = name.path(dir);
+    // Under whichever name: a store in use may complete it meanwhile.
+    let Some(mut file) = name.open(dir)? else { return Ok(()) };
+    let mut bytes = vec![];
+    file.read_to_end(&mut bytes)?;
     for reference in references {
         match verify_one(&bytes, &reference.content, keys) {
             Ok(()) => count.sound += 1,

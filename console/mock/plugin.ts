@@ -3,7 +3,8 @@
  *
  * Whoever signs in gets an installation of their own, so tests do not meet. What follows the token
  * says which one: `osta_demo` has a past and some traffic, `osta_demo-still` no traffic,
- * `osta_demo-empty` nothing at all, `osta_demo-flood` more than anyone can read.
+ * `osta_demo-empty` nothing at all, `osta_demo-flood` more than anyone can read, `osta_demo-hostile`
+ * what attackers would like to be shown.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -13,7 +14,7 @@ import { getResponse } from 'msw';
 import type { Connect, Plugin } from 'vite';
 
 import { handlers, problem, signIn } from './handlers.ts';
-import { addHistory, append, call } from './traffic.ts';
+import { addHistory, addHostility, append, call } from './traffic.ts';
 import { makeEmptyWorld, makeWorld, TOKEN, type World } from './world.ts';
 
 const COOKIE = 'ostiary';
@@ -72,7 +73,8 @@ function populate(kind: string): World {
   if (kind === '-empty') return makeEmptyWorld();
   const world = makeWorld();
   addHistory(world, 60);
-  if (kind === '-still') return world;
+  if (kind === '-hostile') addHostility(world);
+  if (kind === '-still' || kind === '-hostile') return world;
   let number = 1_000;
   const timer = setInterval(
     () => {

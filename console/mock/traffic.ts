@@ -83,6 +83,24 @@ export function addHistory(world: World, calls: number): void {
   }
 }
 
+/** What servers and clients may say that would rather not be seen, or be more than text. */
+export function addHostility(world: World): void {
+  const [first] = world.servers;
+  if (first) first.status = { state: 'failing', detail: '<img src=x onerror=alert(1)>', tools: 1 };
+  const leaf = JSON.parse('{"__proto__": {"polluted": true}, "constructor": "x"}') as Leaf;
+  append(world, 'intent', {
+    ...leaf,
+    call: id(990_001),
+    app_name: '<b>bold</b>',
+    gateway: 'engineering',
+    server: 'files',
+    method: 'tools/call',
+    name: '<script>alert(1)</script>',
+    user_agent: '<svg onload=alert(1)>',
+    unseen: 'a\u200Bb\u202Ec\u{E0068}\u{E0069}d\u001B[31me\r\nf\uFE0Fg\u00A0h',
+  });
+}
+
 const CALLS: [[string, string, string, string], ...[string, string, string, string][]] = [
   ['claude-ann', 'engineering', 'github', 'search_issues'],
   ['claude-ann', 'engineering', 'jira', 'get_issue'],

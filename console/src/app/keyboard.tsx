@@ -49,11 +49,16 @@ export function useShortcuts(workspace: string, onHelp: () => void) {
   }, [isOn, navigate, workspace, onHelp]);
 }
 
-export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
+interface DialogProps {
+  opened: boolean;
+  onClose: () => void;
+}
+
+export function ShortcutsDialog({ opened, onClose }: DialogProps) {
   const isOn = usePreference('shortcuts') === 'on';
   return (
     <Modal
-      opened
+      opened={opened}
       onClose={onClose}
       title="Keyboard shortcuts"
       closeButtonProps={{ 'aria-label': 'Close' }}

@@ -22,6 +22,7 @@ import {
   ServerIcon,
   SignOutIcon,
   SunIcon,
+  WorkspaceIcon,
 } from '@/ui/icons';
 import { showTrouble } from '@/ui/toast';
 import { PLACES } from './keyboard';
@@ -67,8 +68,8 @@ function WorkspaceSwitcher({ workspace }: { workspace: string }) {
     <Menu position="bottom-start" width="target" transitionProps={{ duration: 0 }}>
       <Menu.Target>
         <UnstyledButton className={classes.workspace} aria-label={`Workspace ${workspace}: switch`}>
-          <span className={classes.initial} aria-hidden="true">
-            {workspace.charAt(0).toUpperCase()}
+          <span className={classes.mark}>
+            <WorkspaceIcon size={13} />
           </span>
           <span className={classes.name}>{workspace}</span>
           <ChevronIcon size={14} />

@@ -29,7 +29,7 @@ export function Shell() {
       >
         Skip to content
       </a>
-      <div className={classes.bar}>
+      <section className={classes.bar} aria-label="Navigation bar">
         <ActionIcon
           variant="subtle"
           color="gray"
@@ -41,10 +41,10 @@ export function Shell() {
         </ActionIcon>
         <Mark size={20} />
         <strong>{workspace}</strong>
-      </div>
-      <div className={classes.side}>
+      </section>
+      <section className={classes.side} aria-label="Navigation and settings">
         <Navigation workspace={workspace} onHelp={help} />
-      </div>
+      </section>
       {/* Closes by itself when one has gone somewhere. */}
       <Modal
         opened={openedAt === path}
@@ -59,7 +59,7 @@ export function Shell() {
       <main id="main" ref={main} tabIndex={-1} className={classes.main}>
         <Outlet />
       </main>
-      {isHelping && <ShortcutsDialog onClose={() => setHelping(false)} />}
+      <ShortcutsDialog opened={isHelping} onClose={() => setHelping(false)} />
       <Toasts />
     </div>
   );

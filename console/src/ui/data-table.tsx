@@ -18,8 +18,8 @@ import classes from './data-table.module.css';
 import { ChevronIcon } from './icons';
 
 interface Meta {
-  /** On windows narrower than this the column goes: the same is in the detail. */
-  hide?: 'narrow' | 'medium';
+  /** Where there is no more room than this the column goes: the same is in the detail. */
+  hide?: 'narrow' | 'medium' | 'wide';
   isNumber?: boolean;
 }
 

@@ -43,6 +43,8 @@ export const SunIcon = icon(
 export const ScreenIcon = icon('M1.5 3h13v8h-13zM5.5 13.5h5');
 export const WarningIcon = icon('M8 2.2 14.5 13.5h-13zM8 6.5v3.2M8 11.6h.01');
 
+export const WorkspaceIcon = icon('M8 2 14 5 8 8 2 5zM2 8l6 3 6-3M2 11l6 3 6-3');
+
 /** The mark: a door with its keyhole. */
 export function Mark({ size = 22 }: { size?: number }) {
   return (

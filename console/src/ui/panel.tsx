@@ -3,6 +3,7 @@
  * the panel covers it. It takes the focus when it opens and gives it back when it closes.
  */
 import { ActionIcon } from '@mantine/core';
+import { useMediaQuery } from '@mantine/hooks';
 import { type ReactNode, useEffect, useRef } from 'react';
 
 import { CloseIcon } from './icons';
@@ -18,6 +19,9 @@ interface Props {
 
 export function Panel({ title, label, onClose, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
+  // Where the panel covers the list, its title is that of the page.
+  const isAlone = useMediaQuery('(max-width: 1000px)', false, { getInitialValueInEffect: false });
+  const Title = isAlone ? 'h1' : 'h2';
   useEffect(() => {
     const before = document.activeElement;
     heading.current?.focus({ preventScroll: true });
@@ -34,9 +38,9 @@ export function Panel({ title, label, onClose, children }: Props) {
       }}
     >
       <header className={classes.head}>
-        <h2 tabIndex={-1} ref={heading} className={classes.title}>
+        <Title tabIndex={-1} ref={heading} className={classes.title}>
           {title}
-        </h2>
+        </Title>
         <ActionIcon variant="subtle" color="gray" aria-label="Close" onClick={onClose}>
           <CloseIcon />
         </ActionIcon>

@@ -14,8 +14,24 @@ interface Props {
   onClose: () => void;
 }
 
+/** Asks before a thing is turned off or on. Gives the focus back when it closes. */
+export function CutoffDialog({ opened, ...props }: Props & { opened: boolean }) {
+  const { target, isOn, onClose } = props;
+  return (
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title={`${isOn ? 'Turn off' : 'Turn on'} ${target.kind} ${target.name}?`}
+      closeButtonProps={{ 'aria-label': 'Cancel' }}
+      transitionProps={{ duration: 0 }}
+    >
+      <Question {...props} />
+    </Modal>
+  );
+}
+
 /** Says what will happen, and the command and the request that do the same, before it is done. */
-export function CutoffDialog({ target, isOn, reach, isPending, onConfirm, onClose }: Props) {
+function Question({ target, isOn, reach, isPending, onConfirm, onClose }: Props) {
   const form = useForm({
     initialValues: { reason: '', limit: '' },
     validate: {
@@ -24,44 +40,37 @@ export function CutoffDialog({ target, isOn, reach, isPending, onConfirm, onClos
     },
   });
   const turn: Turn = isOn ? toCutoff(form.values) : null;
-  const verb = isOn ? 'Turn off' : 'Turn on';
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={`${verb} ${target.kind} ${target.name}?`}
-      closeButtonProps={{ 'aria-label': 'Cancel' }}
-      transitionProps={{ duration: 0 }}
-    >
-      <form className={classes.form} onSubmit={form.onSubmit(() => onConfirm(turn))}>
-        <p>{isOn ? STOPS[target.kind] : 'Calls through it are allowed again, as configured.'}</p>
-        {isOn && reach && <p className={classes.reach}>{reach}</p>}
-        {isOn && (
-          <>
-            <TextInput
-              label="Reason"
-              description="Shown to whoever is stopped by it"
-              data-autofocus
-              {...form.getInputProps('reason')}
-            />
-            <NativeSelect label="For" data={LIMITS} {...form.getInputProps('limit')} />
-          </>
-        )}
-        <details className={classes.same}>
-          <summary>The same as a command or a request</summary>
+    <form className={classes.form} onSubmit={form.onSubmit(() => onConfirm(turn))}>
+      <p>{isOn ? STOPS[target.kind] : 'Calls through it are allowed again, as configured.'}</p>
+      {isOn && reach && <p className={classes.reach}>{reach}</p>}
+      {isOn && (
+        <>
+          <TextInput
+            label="Reason"
+            description="Shown to whoever is stopped by it"
+            data-autofocus
+            {...form.getInputProps('reason')}
+          />
+          <NativeSelect label="For" data={LIMITS} {...form.getInputProps('limit')} />
+        </>
+      )}
+      <details className={classes.same}>
+        <summary>The same as a command or a request</summary>
+        <div className={classes.both}>
           <Code text={asCommand(target, turn)} what="command" />
           <Code text={asRequest(target, turn)} what="request" />
-        </details>
-        <Group justify="flex-end" gap={8}>
-          <Button variant="default" onClick={onClose} disabled={isPending}>
-            Cancel
-          </Button>
-          <Button type="submit" color={isOn ? 'red' : 'indigo'} loading={isPending}>
-            {verb} {target.name}
-          </Button>
-        </Group>
-      </form>
-    </Modal>
+        </div>
+      </details>
+      <Group justify="flex-end" gap={8}>
+        <Button variant="default" onClick={onClose} disabled={isPending}>
+          Cancel
+        </Button>
+        <Button type="submit" color={isOn ? 'red' : 'indigo'} loading={isPending}>
+          {isOn ? 'Turn off' : 'Turn on'} {target.name}
+        </Button>
+      </Group>
+    </form>
   );
 }
 

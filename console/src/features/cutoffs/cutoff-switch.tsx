@@ -67,16 +67,15 @@ export function CutoffSwitch({ workspace, target, isOn, off, reach }: Props) {
           <WarningIcon size={14} /> It is not known whether the change was made.
         </p>
       )}
-      {isAsking && (
-        <CutoffDialog
-          target={target}
-          isOn={isOn}
-          reach={reach}
-          isPending={turn.isPending}
-          onConfirm={confirm}
-          onClose={() => setAsking(false)}
-        />
-      )}
+      <CutoffDialog
+        opened={isAsking}
+        target={target}
+        isOn={isOn}
+        reach={reach}
+        isPending={turn.isPending}
+        onConfirm={confirm}
+        onClose={() => setAsking(false)}
+      />
     </div>
   );
 }

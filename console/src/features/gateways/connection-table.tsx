@@ -29,7 +29,7 @@ const COLUMNS: Column<Connection>[] = [
       Object.entries(it.identities)
         .map(([server, identity]) => `${server}: ${identity}`)
         .join(', ') || 'none',
-    meta: { hide: 'narrow' },
+    meta: { hide: 'medium' },
   },
   {
     id: 'created',

@@ -114,7 +114,7 @@ const COLUMNS: Column<Row>[] = [
     id: 'teams',
     header: 'Teams',
     accessorFn: (it) => it.gateway.teams.join(', ') || 'none',
-    meta: { hide: 'narrow' },
+    meta: { hide: 'medium' },
   },
   {
     id: 'created',

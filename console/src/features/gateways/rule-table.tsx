@@ -41,12 +41,12 @@ const COLUMNS: Column<Rule>[] = [
     ),
   },
   { id: 'action', header: 'Action', cell: ({ row: { original: it } }) => actionOf(it) },
-  { id: 'legs', header: 'Looks at', accessorFn: legsOf, meta: { hide: 'narrow' } },
+  { id: 'legs', header: 'Looks at', accessorFn: legsOf, meta: { hide: 'medium' } },
   {
     id: 'tools',
     header: 'Tools',
     cell: ({ row: { original: it } }) => <Visible text={it.tools?.join(', ') ?? 'all'} />,
-    meta: { hide: 'medium' },
+    meta: { hide: 'wide' },
   },
   {
     id: 'mode',

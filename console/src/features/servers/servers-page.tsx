@@ -128,19 +128,19 @@ const COLUMNS: Column<Server>[] = [
     header: 'Tools',
     accessorFn: (it) => it.status?.tools ?? -1,
     cell: ({ row: { original: it } }) => it.status?.tools ?? '–',
-    meta: { isNumber: true },
+    meta: { isNumber: true, hide: 'narrow' },
   },
   {
     id: 'transport',
     header: 'Transport',
     accessorFn: transportWord,
-    meta: { hide: 'narrow' },
+    meta: { hide: 'medium' },
   },
   {
     id: 'era',
     header: 'Era',
     accessorFn: (it) => ERA_WORDS[it.era],
-    meta: { hide: 'medium' },
+    meta: { hide: 'wide' },
   },
 ];
 

@@ -52,6 +52,7 @@ export function SignInPage() {
           // oxlint-disable-next-line jsx-a11y/no-autofocus
           autoFocus
           visibilityToggleButtonProps={{ 'aria-label': 'Show or hide the token' }}
+          aria-invalid={form.errors['token'] ? true : undefined}
           {...form.getInputProps('token')}
         />
         {signIn.error && !isWrong && <Trouble what="Signing in failed" error={signIn.error} />}

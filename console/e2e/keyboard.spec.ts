@@ -1,0 +1,79 @@
+import { expect, open, test } from './story.ts';
+
+test('g and a letter goes places, / searches, j and k walk', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await page.keyboard.press('g');
+  await page.keyboard.press('g');
+  await expect(page.getByRole('heading', { name: 'Gateways' })).toBeFocused();
+  await page.keyboard.press('g');
+  await page.keyboard.press('r');
+  await expect(page).toHaveURL('/workspaces/default/records');
+  await page.keyboard.press('g');
+  await page.keyboard.press('s');
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeFocused();
+  await page.keyboard.press('j');
+  await expect(page.getByRole('link', { name: 'calendar' })).toBeFocused();
+  await page.keyboard.press('j');
+  await page.keyboard.press('k');
+  await expect(page.getByRole('link', { name: 'calendar' })).toBeFocused();
+  await page.keyboard.press('/');
+  await expect(page.getByLabel('Search servers')).toBeFocused();
+  // Letters are letters while typing.
+  await page.keyboard.type('gg');
+  await expect(page.getByLabel('Search servers')).toHaveValue('gg');
+  await expect(page).toHaveURL(/servers\?q=gg/);
+});
+
+test('shortcuts can be switched off, and stay off', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await page.keyboard.press('?');
+  await page.getByRole('switch', { name: 'Shortcuts with single keys' }).press('Space');
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+  await page.reload();
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await page.keyboard.press('g');
+  await page.keyboard.press('r');
+  await page.keyboard.press('/');
+  await expect(page).toHaveURL('/workspaces/default/servers');
+  await expect(page.getByLabel('Search servers')).not.toBeFocused();
+});
+
+test('the first tab stop leads past the navigation', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await page.reload();
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeInViewport();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('main')).toBeFocused();
+});
+
+test('a server is cut off without a mouse', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await expect(page.getByRole('link', { name: 'payroll' })).toBeVisible();
+  await page.keyboard.press('/');
+  await page.keyboard.type('payroll');
+  await expect(page.getByRole('link', { name: 'jira' })).toHaveCount(0);
+  await page.keyboard.press('Tab');
+  while (!(await page.getByRole('link', { name: 'payroll' }).evaluate(isFocused))) {
+    await page.keyboard.press('Tab');
+  }
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { name: 'payroll' })).toBeFocused();
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('switch', { name: 'Server payroll is on' })).toBeFocused();
+  await page.keyboard.press('Space');
+  await expect(page.getByLabel('Reason')).toBeFocused();
+  await page.keyboard.type('drill');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('Held by 1/1 replicas')).toBeVisible();
+  await expect(page.getByRole('switch', { name: 'Server payroll is off' })).toBeFocused();
+});
+
+function isFocused(element: Element): boolean {
+  return element === document.activeElement;
+}

@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process';
+
+import { defineConfig } from '@playwright/test';
+
+// Workers read this file again and must find the port that the first reading has chosen.
+process.env['E2E_PORT'] ??= String(20_000 + Math.floor(Math.random() * 10_000));
+const url = `http://127.0.0.1:${process.env['E2E_PORT']}`;
+
+export default defineConfig({
+  testDir: 'e2e',
+  outputDir: 'test-results',
+  fullyParallel: true,
+  forbidOnly: true,
+  workers: 2,
+  timeout: 30_000,
+  expect: { timeout: 7_000 },
+  reporter: 'list',
+  use: {
+    baseURL: url,
+    trace: 'retain-on-failure',
+    locale: 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    launchOptions: {
+      executablePath: chromium(),
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    },
+  },
+  // What `npm run build` has made, with an invented gateway behind it.
+  webServer: {
+    command: `node node_modules/vite/bin/vite.js preview --mode mock --host 127.0.0.1 --strictPort --port ${process.env['E2E_PORT']}`,
+    url,
+    stderr: 'pipe',
+  },
+});
+
+/** The system's; none is downloaded. */
+function chromium(): string {
+  const given = process.env['CHROMIUM'];
+  if (given) return given;
+  const find = 'command -v chromium || command -v chromium-browser || command -v google-chrome';
+  return execFileSync('sh', ['-c', find], { encoding: 'utf8' }).trim();
+}

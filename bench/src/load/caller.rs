@@ -113,6 +113,7 @@ impl Caller {
 /// Our number, our nonce, and all of the content.
 fn is_result_of(answer: &Answer<'_>, number: u64, payload: &Payload) -> Result<()> {
     is_answer(answer, number)?;
+    ensure!(payload.is_in(answer.body), "content was changed or lost: {}", shown(answer.body));
     let head = answer.body.get(..answer.body.len().min(HEAD)).unwrap_or_default();
     let nonce = format!("\"n-{number}\"");
     ensure!(
@@ -120,7 +121,6 @@ fn is_result_of(answer: &Answer<'_>, number: u64, payload: &Payload) -> Result<(
         "the answer of another call: {}",
         shown(answer.body)
     );
-    ensure!(payload.is_in(answer.body), "content was changed or lost: {}", shown(answer.body));
     Ok(())
 }
 

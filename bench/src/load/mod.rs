@@ -14,6 +14,8 @@ mod message;
 mod pace;
 mod streams;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -22,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use hdrhistogram::Histogram;
+use tokio::sync::Barrier;
 use tokio::task::{JoinSet, LocalSet};
 
 pub(crate) use caller::Deed;
@@ -72,11 +75,11 @@ pub(crate) fn closed(
     cores: &[usize],
 ) -> Result<Outcome> {
     let threads = cores.len().clamp(1, connections.min(MOST_THREADS));
-    let begin = clock::now() + SETTLE;
+    let all_connected = Barrier::new(threads);
     let shares = (0..threads).map(|thread| Share {
         connections: (connections + thread) / threads,
         first_number: FIRST_NUMBER * (thread as u64 + 1),
-        begin,
+        all_connected: &all_connected,
         span,
     });
     std::thread::scope(|scope| {
@@ -151,33 +154,35 @@ pub(crate) fn post(target: &Target, body: &str, cores: &[usize]) -> Result<Strin
 }
 
 /// What one thread does of a closed loop.
-struct Share {
+struct Share<'a> {
     connections: usize,
     first_number: u64,
-    begin: Instant,
+    all_connected: &'a Barrier,
     span: Span,
 }
 
-impl Share {
+impl Share<'_> {
     async fn run(self, target: &Target, deed: Deed) -> Result<Outcome> {
-        let counted_from = self.begin + self.span.warm_up;
+        let connecting = (0..self.connections).map(|_| Caller::new(target, deed));
+        let connected = futures::future::try_join_all(connecting).await;
+        // Also where ours failed, so that the other threads do not wait for us.
+        self.all_connected.wait().await;
+        let counted_from = clock::now() + self.span.warm_up;
         let end = counted_from + self.span.time;
         let tally = Rc::new(Tally::new()?);
         let number = Rc::new(Cell::new(self.first_number));
         let mut callers = JoinSet::new();
-        for _ in 0..self.connections {
-            let mut caller = Caller::new(target, deed).await?;
+        for mut caller in connected? {
             let (tally, number) = (Rc::clone(&tally), Rc::clone(&number));
             callers.spawn_local(async move {
-                loop {
+                let mut began = clock::now();
+                while began < end {
                     number.set(number.get() + 1);
-                    let began = clock::now();
-                    if began >= end {
-                        return anyhow::Ok(());
-                    }
                     caller.once(number.get()).await?;
                     tally.count(began >= counted_from, began)?;
+                    began = clock::now();
                 }
+                anyhow::Ok(())
             });
         }
         while let Some(caller) = callers.join_next().await {
@@ -228,9 +233,6 @@ fn on_cores<T>(cores: &[usize], run: impl Future<Output = Result<T>>) -> Result<
         ended.context("no answer came for a long time")?
     })
 }
-
-/// Between the start of the threads and that of the run, so that all have their connections.
-const SETTLE: Duration = Duration::from_millis(50);
 
 /// The numbers of each thread begin with a digit of their own.
 const MOST_THREADS: usize = 8;

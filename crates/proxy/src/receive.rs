@@ -33,6 +33,14 @@ pub(crate) struct Path {
 }
 
 impl Hosts {
+    /// [`Hosts::check`] for what is served beside the data plane; the text says what is wrong.
+    ///
+    /// # Errors
+    /// Where host or origin are not ours.
+    pub fn admit(&self, parts: &Parts) -> Result<(), String> {
+        self.check(parts).map_err(|refusal| refusal.to_string())
+    }
+
     /// Host and origin, on every request, loopback included: a browser on this machine can be made
     /// to send anything to a loopback address (DNS rebinding).
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Refusal> {

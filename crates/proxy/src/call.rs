@@ -113,7 +113,7 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
 async fn send(recorded: Recorded) -> Response<Body> {
     match forward::forward(recorded).await {
         Ok(sent) => release::release(sent).await,
-        Err((recorded, refusal)) => release::refuse(recorded, &refusal).await,
+        Err(response) => response,
     }
 }
 

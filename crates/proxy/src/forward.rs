@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
@@ -15,38 +15,96 @@ use mcp::meta;
 use mcp::revision::{self, Era};
 use mcp::splice::{Splice, Spliced};
 
+use crate::answer;
 use crate::authorize::Pass;
+use crate::body::Body;
+use crate::cancel::{self, Ear, Way};
 use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
+use crate::release;
 use crate::serve::Worker;
-use crate::session::{Running, Session};
+use crate::session::Session;
 
-/// A call whose request has left, or may have.
+/// A call whose answer has begun to come.
 pub(crate) struct Sent {
     // Declared before what keeps the call in flight: a connection must be gone before its flight.
     pub(crate) exchange: Exchange,
-    pub(crate) channel: Channel,
-    pub(crate) link: Arc<Link>,
-    pub(crate) id: u64,
-    pub(crate) running: Option<Running>,
+    pub(crate) way: Way,
+    pub(crate) ear: Ear,
     pub(crate) recorded: Recorded,
 }
 
-/// Sends a recorded call.
-pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, (Recorded, Refusal)> {
-    match attempt(&recorded).await {
-        Ok((link, channel, id, exchange)) => {
-            let running = enlist(&recorded, &channel, id);
-            Ok(Sent { exchange, channel, link, id, running, recorded })
+/// A recorded call until an answer begins to come. Dropped before that, it was given up by its
+/// client.
+struct Leaving {
+    way: Option<Way>,
+    ear: Ear,
+    recorded: Option<Recorded>,
+}
+
+/// How a call has left.
+enum Left {
+    Answered(Exchange),
+    Refused(Refusal),
+    /// A cut-off has ended it.
+    CutOff,
+    /// The client has cancelled it, in these words.
+    Cancelled(Message),
+}
+
+/// Sends a recorded call. What comes back instead of an answer has been recorded.
+pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Response<Body>> {
+    let asked = &recorded.permitted().asked;
+    let ear = Ear::of(asked.session.as_ref(), asked.id());
+    let mut leaving = Leaving { way: None, ear, recorded: Some(recorded) };
+    let left = leaving.go().await;
+    let (way, recorded) = (leaving.way.take(), leaving.recorded.take());
+    let recorded = recorded.expect("only its end takes the call from a leaving one");
+    match left {
+        Left::Answered(exchange) => {
+            let way = way.expect("what is answered has left");
+            let ear = std::mem::replace(&mut leaving.ear, Ear::of(None, b""));
+            Ok(Sent { exchange, way, ear, recorded })
         }
-        Err(refusal) => Err((recorded, refusal)),
+        Left::Refused(refusal) => Err(release::refuse(recorded, &refusal).await),
+        Left::CutOff => {
+            let refusal = release::why_cut_off(&recorded.permitted().pass).await;
+            Err(release::refuse(recorded, &refusal).await)
+        }
+        Left::Cancelled(word) => {
+            cancel::give_up(&recorded, way.as_ref(), Some(&word)).await;
+            Err(answer::events(Body::empty()))
+        }
     }
 }
 
-type Attempt = (Arc<Link>, Channel, u64, Exchange);
+impl Leaving {
+    async fn go(&mut self) -> Left {
+        let recorded = self.recorded.as_ref().expect("only its end takes the call");
+        let flight = Arc::clone(&recorded.permitted().pass.flight);
+        tokio::select! {
+            biased;
+            () = flight.ended() => Left::CutOff,
+            word = self.ear.cancelled() => Left::Cancelled(word),
+            sent = attempt(recorded, &mut self.way) => match sent {
+                Ok(exchange) => Left::Answered(exchange),
+                Err(refusal) => Left::Refused(refusal),
+            },
+        }
+    }
+}
 
-async fn attempt(recorded: &Recorded) -> Result<Attempt, Refusal> {
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let Some(recorded) = self.recorded.take() else { return };
+        let way = self.way.take();
+        let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
+        tasks.spawn(async move { cancel::give_up(&recorded, way.as_ref(), None).await });
+    }
+}
+
+async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange, Refusal> {
     let permitted = recorded.permitted();
     let worker = &permitted.asked.worker;
     let assignment = permitted.pass.offered.as_ref().map(|it| &it.assignment);
@@ -60,13 +118,15 @@ async fn attempt(recorded: &Recorded) -> Result<Attempt, Refusal> {
         let channel = channel(recorded, &link, assignment.id).await?;
         let id = link.next_id();
         let letter = letter(recorded, &channel, id)?;
-        let exchange = link.post(worker, &permitted.pass, &channel, letter).await?;
-        let Channel::Legacy(session) = &channel else { return Ok((link, channel, id, exchange)) };
+        let taken = way.insert(Way { link: Arc::clone(&link), channel, id });
+        let exchange = link.post(worker, &permitted.pass, &taken.channel, letter).await?;
+        let Channel::Legacy(session) = &taken.channel else { return Ok(exchange) };
         // A server that has forgotten a session has not taken the call: once more, in a new one.
         if exchange.status() != StatusCode::NOT_FOUND || session.id.is_none() {
-            return Ok((link, channel, id, exchange));
+            return Ok(exchange);
         }
         session.lost.store(true, Ordering::Relaxed);
+        *way = None;
         if std::mem::replace(&mut fresh, true) {
             return Err(link.refuse(UpstreamError::SessionLost));
         }
@@ -208,19 +268,4 @@ fn headers(recorded: &Recorded, splice: &Splice) -> Result<HeaderMap, Refusal> {
         );
     }
     Ok(headers)
-}
-
-/// Notes a legacy call, so that the client can cancel it by its own id.
-fn enlist(recorded: &Recorded, channel: &Channel, id: u64) -> Option<Running> {
-    let asked = &recorded.permitted().asked;
-    let (Some(session), Channel::Legacy(upstream)) = (&asked.session, channel) else {
-        return None;
-    };
-    let running = Running {
-        upstream: Arc::<UpstreamSession>::clone(upstream),
-        id,
-        cancel: Default::default(),
-    };
-    session.begin(Bytes::copy_from_slice(asked.id()), running.clone());
-    Some(running)
 }

@@ -143,10 +143,13 @@ async fn unknown(asked: Asked) -> Response<Body> {
 
 async fn notification(asked: Asked) -> Response<Body> {
     let told = match asked.message.method() {
-        "notifications/cancelled" => cancel(&asked).await,
+        "notifications/cancelled" => {
+            cancel(&asked);
+            Ok(())
+        }
         "notifications/roots/list_changed" => {
             let body = asked.message.body().clone();
-            broadcast(&asked, None, |_| body.clone()).await
+            broadcast(&asked, |_| body.clone()).await
         }
         // `initialized` concerns us alone; what else there is belongs to calls that we do not know.
         _ => Ok(()),
@@ -157,19 +160,12 @@ async fn notification(asked: Asked) -> Response<Body> {
     answer::accepted()
 }
 
-/// The client gives up a call: the upstream that works on it is told, under its own id for it.
-async fn cancel(asked: &Asked) -> Result<(), Refusal> {
-    let (Some(session), Some(id)) =
-        (&asked.session, asked.message.params().and_then(|it| it.get("requestId")))
-    else {
-        return Ok(());
-    };
-    let Some(running) = session.finish(id.bytes()) else { return Ok(()) };
-    running.cancel.cancel();
-    let mut splice = Splice::new(asked.message.body().clone());
-    splice.replace_value(id, running.id.to_string());
-    let body = splice.finish().into_bytes();
-    broadcast(asked, Some(&running.upstream), |_| body.clone()).await
+/// The client gives up a call, which then tells the upstream.
+fn cancel(asked: &Asked) {
+    let id = asked.message.params().and_then(|it| it.get("requestId"));
+    if let (Some(session), Some(id)) = (&asked.session, id) {
+        session.cancel(id.bytes(), asked.message.clone());
+    }
 }
 
 async fn set_level(asked: &Asked) -> Result<(), Refusal> {
@@ -185,7 +181,7 @@ async fn set_level(asked: &Asked) -> Result<(), Refusal> {
     }
     open_only(asked).await?;
     let params = format!(r#"{{"level":{}}}"#, String::from_utf8_lossy(&level));
-    broadcast(asked, None, |link| {
+    broadcast(asked, |link| {
         let id = link.next_id().to_string();
         errors::request_body(id.as_bytes(), "logging/setLevel", Some(params.as_bytes()))
     })
@@ -204,19 +200,12 @@ async fn open_only(asked: &Asked) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Sends a message to one session with an upstream, or to all that the client's session has.
-async fn broadcast(
-    asked: &Asked,
-    to: Option<&Arc<UpstreamSession>>,
-    body: impl Fn(&Link) -> Bytes,
-) -> Result<(), Refusal> {
+/// Sends a message to all upstreams that the client's session has sessions with.
+async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), Refusal> {
     let Some(session) = &asked.session else { return Ok(()) };
     let open: Vec<_> =
         session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
     for (assignment, upstream) in open {
-        if to.is_some_and(|it| !Arc::ptr_eq(it, &upstream)) {
-            continue;
-        }
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = asked.place.assignments().iter().find(own) else { continue };
         let link = asked.worker.proxy.links.to(&asked.worker, &assignment.server)?;

@@ -22,6 +22,7 @@ mod answer;
 mod authorize;
 mod body;
 mod call;
+mod cancel;
 mod catalog;
 mod content;
 mod flight;

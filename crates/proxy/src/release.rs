@@ -14,13 +14,16 @@ use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::json::{Limits, Raw};
 use mcp::meta;
+use mcp::methods;
 use mcp::names;
 use mcp::revision::Era;
 use mcp::splice::Splice;
 use mcp::sse;
 
 use crate::answer;
+use crate::authorize::Pass;
 use crate::body::{Body, Outlet};
+use crate::cancel;
 use crate::content;
 use crate::forward::Sent;
 use crate::link::{Channel, Letter};
@@ -43,8 +46,8 @@ enum Step {
     Broken(UpstreamError),
     /// A cut-off has ended the call.
     CutOff,
-    /// The client has cancelled it.
-    Cancelled,
+    /// The client has cancelled it, in these words.
+    Cancelled(Message),
     /// Nothing for a while.
     Quiet,
 }
@@ -65,8 +68,8 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
         }
         Step::Broken(error) => turn.fail(error).await,
         Step::CutOff => turn.cut_off().await,
-        Step::Cancelled => {
-            turn.cancelled().await;
+        Step::Cancelled(word) => {
+            turn.give_up(&word).await;
             answer::events(Body::empty())
         }
         first @ (Step::News(_) | Step::Quiet) => {
@@ -85,6 +88,14 @@ pub(crate) async fn refuse(recorded: Recorded, refusal: &Refusal) -> Response<Bo
     }
 }
 
+/// Which switch has ended a call.
+pub(crate) async fn why_cut_off(pass: &Pass) -> Refusal {
+    match pass.clear().await {
+        Err(refusal) => refusal,
+        Ok(_) => Refusal::NoGateway,
+    }
+}
+
 impl Turn {
     fn sent(&self) -> &Sent {
         self.sent.as_ref().expect("a turn has its call until it is settled")
@@ -99,18 +110,11 @@ impl Turn {
         if options.silence <= silent {
             return Step::Broken(UpstreamError::Timeout(options.silence));
         }
-        let cancelled = sent.running.as_ref().map(|it| it.cancel.clone());
-        let cancelled = async {
-            match &cancelled {
-                Some(token) => token.cancelled().await,
-                None => std::future::pending().await,
-            }
-        };
         let next = tokio::select! {
             biased;
             () = flight.ended() => return Step::CutOff,
             next = sent.exchange.next() => next,
-            () = cancelled => return Step::Cancelled,
+            word = sent.ear.cancelled() => return Step::Cancelled(word),
             () = tokio::time::sleep(HEARTBEAT) => return Step::Quiet,
         };
         let status = sent.exchange.status();
@@ -134,7 +138,7 @@ impl Turn {
             }
             Err(error) => return Step::Broken(UpstreamError::Malformed(error.to_string())),
         };
-        let ours = message.id().and_then(Raw::u64) == Some(sent.id);
+        let ours = message.id().and_then(Raw::u64) == Some(sent.way.id);
         match message.kind() {
             MessageKind::Response if ours => Step::Answer(message),
             // An error that could not read our id has none.
@@ -164,17 +168,17 @@ impl Turn {
                     return;
                 }
                 Step::Broken(error) => {
-                    let refusal = self.sent().link.refuse(error);
+                    let refusal = self.sent().way.link.refuse(error);
                     self.end_stream(&refusal, &outlet).await;
                     return;
                 }
                 Step::CutOff => {
-                    let refusal = self.why_cut_off().await;
+                    let refusal = why_cut_off(&self.sent().recorded.permitted().pass).await;
                     self.end_stream(&refusal, &outlet).await;
                     return;
                 }
-                Step::Cancelled => {
-                    self.cancelled().await;
+                Step::Cancelled(word) => {
+                    self.give_up(&word).await;
                     return;
                 }
             };
@@ -212,11 +216,14 @@ impl Turn {
         let sent = self.sent();
         let permitted = sent.recorded.permitted();
         let asked = &permitted.asked;
+        if asked.era() == Era::Modern && !is_due(&message, &asked.message) {
+            return None;
+        }
         let mut splice = Splice::new(message.body().clone());
         if message.method() == "notifications/progress" {
             let token = message.params()?.get("progressToken")?;
             let theirs = asked.message.params().and_then(meta::progress_token)?;
-            let remapped = token.u64() == Some(sent.id)
+            let remapped = token.u64() == Some(sent.way.id)
                 && matches!(&sent.exchange, crate::link::Exchange::Stdio(_));
             if remapped {
                 splice.replace_value(token, Bytes::copy_from_slice(theirs.bytes()));
@@ -244,9 +251,9 @@ impl Turn {
     async fn question(&mut self, message: Message) -> Option<Bytes> {
         let sent = self.sent();
         let asked = &sent.recorded.permitted().asked;
-        let Channel::Legacy(upstream) = &sent.channel else {
+        let Channel::Legacy(upstream) = &sent.way.channel else {
             // The modern era has no such questions; it is the upstream's mistake (H061).
-            tracing::warn!(server.name = sent.link.name(), "A modern server sent a request");
+            tracing::warn!(server.name = sent.way.link.name(), "A modern server sent a request");
             return None;
         };
         let id = message.id()?;
@@ -281,7 +288,7 @@ impl Turn {
         let headers = http::HeaderMap::new();
         let letter = Letter { parts: vec![body], id: None, progress: false, headers };
         let worker = &permitted.asked.worker;
-        let posted = sent.link.post(worker, &permitted.pass, &sent.channel, letter).await;
+        let posted = sent.way.link.post(worker, &permitted.pass, &sent.way.channel, letter).await;
         if let Err(error) = posted {
             tracing::debug!(%error, "A question of an upstream could not be answered");
         }
@@ -295,7 +302,7 @@ impl Turn {
         self.forget(&sent);
         let asked = &sent.recorded.permitted().asked;
         let now = asked.worker.proxy.clock.elapsed();
-        sent.link.succeeded(now);
+        sent.way.link.succeeded(now);
         let prepared = match prepare(&sent, &message) {
             Ok(prepared) => cleared(&sent, prepared).await,
             Err(refusal) => Err(refusal),
@@ -320,70 +327,59 @@ impl Turn {
     async fn fail(&mut self, error: UpstreamError) -> Response<Body> {
         let Some(sent) = self.sent.take() else { return answer::accepted() };
         self.forget(&sent);
-        let refusal = sent.link.refuse(error);
+        let refusal = sent.way.link.refuse(error);
         drop(sent.exchange);
         refuse(sent.recorded, &refusal).await
     }
 
     async fn cut_off(&mut self) -> Response<Body> {
-        let refusal = self.why_cut_off().await;
+        let refusal = why_cut_off(&self.sent().recorded.permitted().pass).await;
         let Some(sent) = self.sent.take() else { return answer::accepted() };
         self.forget(&sent);
         drop(sent.exchange);
         refuse(sent.recorded, &refusal).await
     }
 
-    async fn why_cut_off(&self) -> Refusal {
-        match self.sent().recorded.permitted().pass.clear().await {
-            Err(refusal) => refusal,
-            Ok(_) => Refusal::NoGateway,
-        }
-    }
-
-    /// The client has said that it wants no answer any more: the upstream is told.
-    async fn cancelled(&mut self) {
+    /// The client has said that it wants no answer any more.
+    async fn give_up(&mut self, word: &Message) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
-        if let Err(error) = record::outcome(&sent.recorded, &Outcome::given_up()).await {
-            tracing::warn!(%error, "A cancelled call could not be recorded");
-        }
+        let Sent { exchange, way, recorded, .. } = sent;
+        drop(exchange);
+        cancel::give_up(&recorded, Some(&way), Some(word)).await;
     }
 
     fn forget(&self, sent: &Sent) {
         let asked = &sent.recorded.permitted().asked;
         if let Some(session) = &asked.session {
             session.forget(&self.asked);
-            session.finish(asked.id());
         }
     }
 }
 
 impl Drop for Turn {
-    /// The client has gone: what it was owed is recorded as given up, and a legacy upstream, which
-    /// does not take a closed stream for a cancellation, is told.
     fn drop(&mut self) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
         let tasks = sent.recorded.permitted().asked.worker.proxy.options.tasks.clone();
-        tasks.spawn(async move {
-            if let Err(error) = record::outcome(&sent.recorded, &Outcome::given_up()).await {
-                tracing::warn!(%error, "An abandoned call could not be recorded");
-            }
-            tell_cancelled(&sent).await;
-        });
+        let Sent { exchange, way, recorded, .. } = sent;
+        drop(exchange);
+        tasks.spawn(async move { cancel::give_up(&recorded, Some(&way), None).await });
     }
 }
 
-async fn tell_cancelled(sent: &Sent) {
-    let Channel::Legacy(_) = &sent.channel else { return };
-    let permitted = sent.recorded.permitted();
-    let params = format!(r#"{{"requestId":{},"reason":"the client has gone"}}"#, sent.id);
-    let body = errors::notification_body("notifications/cancelled", Some(params.as_bytes()));
-    let headers = http::HeaderMap::new();
-    let letter = Letter { parts: vec![body], id: None, progress: false, headers };
-    let worker = &permitted.asked.worker;
-    if let Err(error) = sent.link.post(worker, &permitted.pass, &sent.channel, letter).await {
-        tracing::debug!(%error, "An upstream could not be told of a cancellation");
+/// Whether a modern client may be told this in the answer to its request: logs from the level on
+/// that it has named, and nothing that belongs to subscriptions.
+fn is_due(news: &Message, request: &Message) -> bool {
+    match news.method() {
+        "notifications/message" => {
+            let wanted = request.params().and_then(meta::log_level);
+            let level = news.params().and_then(|it| it.get("level")).and_then(Raw::str);
+            let level = level.and_then(|it| meta::LogLevel::parse(&it));
+            wanted.is_some_and(|wanted| level.is_none_or(|level| wanted <= level))
+        }
+        "notifications/progress" => true,
+        other => methods::describe(other).is_none(),
     }
 }
 
@@ -411,13 +407,13 @@ fn prepare(sent: &Sent, message: &Message) -> Result<Prepared, Refusal> {
     let spoken = permitted.spoken;
     match (spoken, asked.era()) {
         (Era::Legacy, Era::Modern) => {
-            let hints = mcp::methods::describe(method).is_some_and(|it| it.has_cache_hints);
+            let hints = methods::describe(method).is_some_and(|it| it.has_cache_hints);
             let hints = hints.then_some(convert::CacheHints::NONE);
             convert::to_modern_result(&mut splice, method, result, hints);
         }
         (Era::Modern, Era::Legacy) => {
             if result.get("resultType").and_then(Raw::str).is_some_and(|it| it != "complete") {
-                return Err(sent.link.refuse(UpstreamError::Interactive));
+                return Err(sent.way.link.refuse(UpstreamError::Interactive));
             }
             convert::to_legacy_result(&mut splice, method, result, asked.revision);
         }

@@ -13,9 +13,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::{AppId, Assignment, AssignmentId, GatewayId};
+use mcp::envelope::Message;
 use mcp::revision::Revision;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::identify::Caller;
 use crate::link::UpstreamSession;
@@ -54,8 +55,8 @@ pub(crate) struct Session {
     /// Where what belongs to no call goes: the client's GET stream, when one is open.
     outbox: Mutex<Option<mpsc::Sender<Bytes>>>,
     pub(crate) log_level: Mutex<Option<Bytes>>,
-    /// Calls under way: the client's id, and what is needed to cancel them upstream.
-    running: Mutex<HashMap<Bytes, Running>>,
+    /// Calls under way that can be cancelled, by the client's ids for them.
+    running: Mutex<HashMap<Bytes, oneshot::Sender<Message>>>,
     used: Mutex<Duration>,
 }
 
@@ -65,15 +66,6 @@ pub(crate) struct Pending {
     pub(crate) assignment: Arc<Assignment>,
     /// The upstream's own id for it, as it wrote it.
     pub(crate) id: Bytes,
-}
-
-/// A call of the client under way at an upstream.
-#[derive(Clone)]
-pub(crate) struct Running {
-    pub(crate) upstream: Arc<UpstreamSession>,
-    pub(crate) id: u64,
-    /// Ends the call here, when the client has cancelled it.
-    pub(crate) cancel: tokio_util::sync::CancellationToken,
 }
 
 /// How many sessions one app may hold open.
@@ -219,12 +211,27 @@ impl Session {
         receiver
     }
 
-    pub(crate) fn begin(&self, id: Bytes, running: Running) {
-        self.running.lock().insert(id, running);
+    /// Lists a call of the client; what it gets is the client's word that cancels it.
+    pub(crate) fn begin(&self, id: Bytes) -> oneshot::Receiver<Message> {
+        let (sender, receiver) = oneshot::channel();
+        self.running.lock().insert(id, sender);
+        receiver
     }
 
-    pub(crate) fn finish(&self, id: &[u8]) -> Option<Running> {
-        self.running.lock().remove(id)
+    /// Takes a call off the list that nobody listens for any more. Another one of the same id stays.
+    pub(crate) fn finish(&self, id: &[u8]) {
+        let mut running = self.running.lock();
+        if running.get(id).is_some_and(oneshot::Sender::is_closed) {
+            running.remove(id);
+        }
+    }
+
+    /// Gives the client's word to the call that it cancels, if that is still under way.
+    pub(crate) fn cancel(&self, id: &[u8], word: Message) {
+        if let Some(call) = self.running.lock().remove(id) {
+            // A call that has just ended hears nothing.
+            call.send(word).ok();
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 mod browser;
+mod cancel;
 mod headers;
 mod json;
 mod scene;
+mod streams;
 mod text;

@@ -28,7 +28,11 @@ pub(crate) struct HttpExchange {
 
 enum HttpBody {
     /// One message, as far as it has been read.
-    Single { reply: Reply, first: Bytes, rest: BytesMut },
+    Single {
+        reply: Reply,
+        first: Bytes,
+        rest: BytesMut,
+    },
     Events {
         reply: Reply,
         decoder: Box<sse::Decoder>,

@@ -1,0 +1,114 @@
+//! Calls that their clients give up: by leaving, or in words.
+//!
+//! Whoever gives a call up early or late, before the upstream has said a word or in the middle of
+//! its answer, is recorded once, and the upstream is told in the way of its transport and era: over
+//! HTTP the modern one takes a closed connection for it, the others want a notification.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::Transport;
+use http::HeaderMap;
+use mcp::envelope::Message;
+use mcp::errors;
+use mcp::splice::Splice;
+use tokio::sync::oneshot;
+
+use crate::link::{Channel, Letter, Link};
+use crate::record::{self, Outcome, Recorded};
+use crate::session::Session;
+
+/// The way that a call has taken, or may have.
+pub(crate) struct Way {
+    pub(crate) link: Arc<Link>,
+    pub(crate) channel: Channel,
+    /// Our id for it.
+    pub(crate) id: u64,
+}
+
+/// Hears a legacy client cancel one of its calls. Dropping it takes the call off the list of those
+/// that can be cancelled.
+pub(crate) struct Ear(Option<Listening>);
+
+struct Listening {
+    session: Arc<Session>,
+    /// The client's id for the call, as it wrote it.
+    id: Bytes,
+    word: Option<oneshot::Receiver<Message>>,
+}
+
+impl Ear {
+    /// A modern client says it by leaving, hence in no words.
+    pub(crate) fn of(session: Option<&Arc<Session>>, id: &[u8]) -> Self {
+        Self(session.map(|session| {
+            let id = Bytes::copy_from_slice(id);
+            let word = Some(session.begin(id.clone()));
+            Listening { session: Arc::clone(session), id, word }
+        }))
+    }
+
+    /// The notification that cancels the call; waits for ever where none comes. Loses nothing when
+    /// dropped before it is ready.
+    pub(crate) async fn cancelled(&mut self) -> Message {
+        if let Some(listening) = &mut self.0
+            && let Some(receiver) = &mut listening.word
+        {
+            let word = receiver.await;
+            listening.word = None;
+            if let Ok(word) = word {
+                return word;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.word = None;
+        self.session.finish(&self.id);
+    }
+}
+
+/// Records that a call was given up, and tells the upstream if it has been sent. `word` is what the
+/// client has said, if it has.
+pub(crate) async fn give_up(recorded: &Recorded, way: Option<&Way>, word: Option<&Message>) {
+    if let Err(error) = record::outcome(recorded, &Outcome::given_up()).await {
+        tracing::warn!(%error, "A call that was given up could not be recorded");
+    }
+    if let Some(way) = way {
+        tell(recorded, way, word).await;
+    }
+}
+
+async fn tell(recorded: &Recorded, way: &Way, word: Option<&Message>) {
+    let over_http = matches!(way.link.server.transport, Transport::Http { .. });
+    if over_http && matches!(way.channel, Channel::Modern(_)) {
+        return;
+    }
+    let permitted = recorded.permitted();
+    let letter = Letter {
+        parts: vec![said(way, word)],
+        id: None,
+        progress: false,
+        headers: HeaderMap::new(),
+    };
+    let worker = &permitted.asked.worker;
+    let told = way.link.post(worker, &permitted.pass, &way.channel, letter).await;
+    if let Err(error) = told {
+        tracing::debug!(%error, "An upstream could not be told of a cancellation");
+    }
+}
+
+/// The client's own words, under our id.
+fn said(way: &Way, word: Option<&Message>) -> Bytes {
+    if let Some(word) = word
+        && let Some(id) = word.params().and_then(|it| it.get("requestId"))
+    {
+        let mut splice = Splice::new(word.body().clone());
+        splice.replace_value(id, way.id.to_string());
+        return splice.finish().into_bytes();
+    }
+    let params = format!(r#"{{"requestId":{},"reason":"the client has gone"}}"#, way.id);
+    errors::notification_body("notifications/cancelled", Some(params.as_bytes()))
+}

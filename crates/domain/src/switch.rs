@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::{AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, ServerId, UserId};
+use crate::{AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, ServerId, TokenId, UserId};
 
 /// What can be turned off.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum Target {
     Gateway(GatewayId),
     Identity(IdentityId),
     Server(ServerId),
+    /// What an app presents. It is never switched off: it is revoked, and what it has begun ends.
+    Token(TokenId),
     /// One tool of a server, by the server's own name for it.
     Tool(ServerId, Box<str>),
     User(UserId),
@@ -42,6 +44,8 @@ pub struct Switches {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     pub app: AppId,
+    /// Absent where nobody has to present one, as in development mode.
+    pub token: Option<TokenId>,
     pub user: UserId,
     pub gateway: GatewayId,
     pub connection: ConnectionId,
@@ -93,6 +97,7 @@ impl Subject {
             Target::Gateway(self.gateway),
         ];
         let chosen = [
+            self.token.map(Target::Token),
             self.assignment.map(Target::Assignment),
             self.server.map(Target::Server),
             self.identity.map(Target::Identity),
@@ -110,6 +115,7 @@ impl Subject {
             Target::Gateway(id) => self.gateway == *id,
             Target::Identity(id) => self.identity == Some(*id),
             Target::Server(id) => self.server == Some(*id),
+            Target::Token(id) => self.token == Some(*id),
             Target::Tool(id, tool) => {
                 self.server == Some(*id) && self.tool.as_deref() == Some(tool)
             }
@@ -128,6 +134,7 @@ impl Target {
             Self::Gateway(_) => "gateway",
             Self::Identity(_) => "identity",
             Self::Server(_) => "server",
+            Self::Token(_) => "token",
             Self::Tool(..) => "tool",
             Self::User(_) => "user",
         }
@@ -144,7 +151,7 @@ mod tests {
     #[test]
     fn every_target_of_a_subject_stops_it_and_no_other_does() {
         let subject = subject();
-        assert_eq!(subject.targets().count(), 8);
+        assert_eq!(subject.targets().count(), 9);
         for target in subject.targets() {
             assert!(subject.depends_on(&target), "{target:?}");
             let switches = Switches::new([(target.clone(), forever())]);
@@ -169,6 +176,7 @@ mod tests {
         let id = Uuid::from_u128;
         Subject {
             app: AppId(id(1)),
+            token: Some(TokenId(id(8))),
             user: UserId(id(2)),
             connection: ConnectionId(id(3)),
             gateway: GatewayId(id(4)),

@@ -63,11 +63,14 @@ impl Pass {
     /// The last gate. What it gives must be used at once: written from, or released by.
     pub(crate) async fn clear(&self) -> Result<Cleared<'_>, Refusal> {
         let snapshot = self.proxy.gate.current().await?;
-        if self.flight.is_ended() {
-            let off = snapshot.switches.find_any(&self.subject, self.proxy.clock.now());
-            return Err(off.map_or(Refusal::NoGateway, |(target, switch)| off_by(&target, switch)));
-        }
         let now = self.proxy.clock.now();
+        if self.flight.is_ended() {
+            return Err(match check_switches(&snapshot, &self.subject, now) {
+                Err(off) => off,
+                // Not off, but taken away; or given back since.
+                Ok(()) => self.decide_again(&snapshot, now).err().unwrap_or(Refusal::NoGateway),
+            });
+        }
         if Arc::ptr_eq(&snapshot.config, &self.config) {
             check_switches(&snapshot, &self.subject, now)?;
             let workspace = Arc::clone(&self.caller.workspace);
@@ -117,6 +120,7 @@ fn decide(
     }
     let mut subject = Subject {
         app: caller.app,
+        token: caller.token(),
         user: user.id,
         gateway: place.gateway.id,
         connection: connection.id,

@@ -183,6 +183,7 @@ mod tests {
     fn subject(app: u128) -> Subject {
         Subject {
             app: AppId(Uuid::from_u128(app)),
+            token: None,
             user: UserId(Uuid::from_u128(10)),
             gateway: GatewayId(Uuid::from_u128(11)),
             connection: ConnectionId(Uuid::from_u128(12)),

@@ -81,6 +81,14 @@ impl Caller {
         }
     }
 
+    /// What it has presented.
+    pub(crate) fn token(&self) -> Option<TokenId> {
+        match self.proof {
+            Proof::Token { id, .. } => Some(id),
+            Proof::Anonymous => None,
+        }
+    }
+
     pub(crate) fn app(&self) -> Option<&App> {
         self.workspace.apps.get(&self.app)
     }

@@ -147,6 +147,7 @@ fn columns(target: &Target) -> (Uuid, &str) {
         Target::Gateway(id) => (id.0, ""),
         Target::Identity(id) => (id.0, ""),
         Target::Server(id) => (id.0, ""),
+        Target::Token(id) => (id.0, ""),
         Target::Tool(id, tool) => (id.0, tool),
         Target::User(id) => (id.0, ""),
     }

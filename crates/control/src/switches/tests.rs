@@ -129,6 +129,11 @@ async fn what_is_deleted_ends_too_and_its_switches_go() {
         let tool = json!({"kind": "tool", "name": "jira/search"});
         assert_eq!(api.post("cutoffs", tool).await.status, 200);
         api.traffic.stopped.lock().clear();
+        api.given("apps/bot/tokens", json!({"name": "leaked"})).await;
+        assert_eq!(api.delete("apps/bot/tokens/leaked").await.status, 204);
+        let nouns: Vec<&str> = api.traffic.stopped.lock().iter().map(Target::noun).collect();
+        assert_eq!(nouns, ["token"]);
+        api.traffic.stopped.lock().clear();
         assert_eq!(api.delete("apps/bot").await.status, 204);
         let nouns: Vec<&str> = api.traffic.stopped.lock().iter().map(Target::noun).collect();
         assert_eq!(nouns, ["connection", "app"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Name, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, Name, Target, TokenHash, TokenId, WorkspaceId};
 use vault::Secret;
 
 pub(crate) use api::{NewToken, routes};
@@ -88,6 +88,8 @@ pub(crate) async fn create(
     Ok((token, secret))
 }
 
+/// What it has begun ends.
 async fn delete(change: &mut Change, workspace: WorkspaceId, token: &Token) -> Result<(), Error> {
+    change.ends(Target::Token(token.id));
     Ok(store::delete(change, workspace, token.id).await?)
 }

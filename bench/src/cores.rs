@@ -1,9 +1,12 @@
 //! Who runs where.
 //!
 //! What is measured gets cores of its own, two where there are four or more, and the load and the
-//! upstream share the others. So a gateway cannot win by taking time from those who measure it.
+//! upstream share the others. So a gateway cannot win by taking time from those who measure it. Where
+//! single answers are timed, load and upstream are kept apart too: on one core they would wake each
+//! other sooner than any two machines could, and on two they would not, by chance.
 
 use anyhow::{Context as _, Result};
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Which cores whoever is measured has, and which the load and the upstream have.
@@ -52,11 +55,44 @@ pub(crate) fn ours() -> Result<Vec<usize>> {
 
 /// Binds the calling thread, and whatever it starts, to `cores`.
 pub(crate) fn pin(cores: &[usize]) -> Result<()> {
+    let set = set_of(cores);
+    sched_setaffinity(None, &set).with_context(|| format!("binding a thread to cores {cores:?}"))
+}
+
+/// Threads that are bound to other cores for as long as this lives.
+pub(crate) struct Confined {
+    before: Vec<(Pid, CpuSet)>,
+}
+
+/// Binds all threads of a process to `cores`, for a while.
+pub(crate) fn confine(process: u32, cores: &[usize]) -> Result<Confined> {
+    let set = set_of(cores);
+    let mut confined = Confined { before: Vec::new() };
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = thread?.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+        let thread = thread.context("a thread without a number")?;
+        let before = sched_getaffinity(Some(thread))?;
+        sched_setaffinity(Some(thread), &set)?;
+        confined.before.push((thread, before));
+    }
+    Ok(confined)
+}
+
+impl Drop for Confined {
+    fn drop(&mut self) {
+        for (thread, before) in &self.before {
+            // Fails only where the thread has ended.
+            let _restored = sched_setaffinity(Some(*thread), before);
+        }
+    }
+}
+
+fn set_of(cores: &[usize]) -> CpuSet {
     let mut set = CpuSet::new();
     for core in cores {
         set.set(*core);
     }
-    sched_setaffinity(None, &set).with_context(|| format!("binding a thread to cores {cores:?}"))
+    set
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ pub(crate) struct Machine {
     kernel: String,
     /// Processes that wanted to run, over the last minute.
     load: f64,
+    is_kept_awake: bool,
     plan: Plan,
 }
 
 impl Machine {
-    pub(crate) fn look(plan: &Plan) -> Self {
+    pub(crate) fn look(plan: &Plan, is_kept_awake: bool) -> Self {
         let read = |path: &str| read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
         let model = processors.lines().find(|line| line.starts_with("model name"));
@@ -26,19 +27,23 @@ impl Machine {
             processor: model.unwrap_or("unknown").to_owned(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
+            is_kept_awake,
             plan: plan.clone(),
         }
     }
 
     /// For people, a line each.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let Self { processor, kernel, load, plan } = self;
+        let Self { processor, kernel, load, is_kept_awake, plan } = self;
         let (measured, others) = (&plan.measured, &plan.load);
         let mut notes = vec![
             format!("{processor}, Linux {kernel}"),
             format!("measured on cores {measured:?}, load and upstream on {others:?}"),
         ];
         notes.extend(plan.note.clone());
+        if *is_kept_awake {
+            notes.push("the cores were kept from sleeping".to_owned());
+        }
         if *load > BUSY {
             notes.push(format!("the machine had other work (load {load}): do not trust the times"));
         }
@@ -50,6 +55,7 @@ impl Machine {
             "processor": self.processor,
             "kernel": self.kernel,
             "load_before": self.load,
+            "is_kept_awake": self.is_kept_awake,
             "measured_cores": self.plan.measured,
             "load_cores": self.plan.load,
         })

@@ -8,6 +8,7 @@
 //! Nothing is asserted about times; a wrong answer is an error.
 
 mod accept;
+mod awake;
 mod certificate;
 mod clock;
 mod contender;
@@ -46,6 +47,9 @@ struct Cli {
     /// Where the figures are written as JSON; by default target/bench/latest.json.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Keeps the cores from sleeping, which waking up from takes a virtual machine long.
+    #[arg(long)]
+    awake: bool,
     /// Measures only this; may be given several times.
     #[arg(long)]
     trial: Vec<String>,
@@ -58,6 +62,9 @@ enum Role {
     /// Be the upstream.
     #[command(hide = true)]
     Upstream,
+    /// Be busy with nothing.
+    #[command(hide = true)]
+    Awake,
     /// Be the proxy that only forwards.
     #[command(hide = true)]
     Floor {
@@ -91,13 +98,19 @@ fn be(role: &Role) -> Result<()> {
     // As whoever started this one has bound it.
     let cores = cores::ours()?;
     let address = match role {
-        Role::Upstream => upstream::start(&cores)?,
+        Role::Awake => {
+            awake::spin(&cores);
+            None
+        }
+        Role::Upstream => Some(upstream::start(&cores)?),
         Role::Floor { to, tls } => {
             let acceptor = tls.as_deref().map(certificate::acceptor).transpose()?;
-            floor::start(&cores, *to, acceptor)?
+            Some(floor::start(&cores, *to, acceptor)?)
         }
     };
-    report::say(&format!("listening on http://{address}"));
+    if let Some(address) = address {
+        report::say(&format!("listening on http://{address}"));
+    }
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::contender::Contender;
 use crate::cores::Plan;
 use crate::load::{self, Deed, Outcome, Span};
 use crate::payload::{LARGE, MEDIUM, SMALL};
+use crate::process::Process;
 use crate::report;
 
 /// One way to put load on a contender.
@@ -22,6 +23,8 @@ pub(crate) struct Trial {
     is_wide: bool,
     /// Part of the time that it gets.
     share: f64,
+    /// Times single answers, and so keeps load and upstream apart.
+    is_apart: bool,
 }
 
 enum Shape {
@@ -35,7 +38,8 @@ const fn closed(key: &'static str, deed: Deed, connections: usize) -> Trial {
     let is_wide = matches!(deed, Deed::List);
     // Each large result stays on the disk for as long as the run lasts.
     let share = if matches!(deed, Deed::Call(LARGE)) { 0.5 } else { 1.0 };
-    Trial { key, deed, shape: Shape::Closed(connections), is_wide, share }
+    let shape = Shape::Closed(connections);
+    Trial { key, deed, shape, is_wide, share, is_apart: connections == 1 }
 }
 
 /// One call after the other.
@@ -105,6 +109,13 @@ impl Pains {
 
     pub(crate) const FULL: Self =
         Self { rounds: 5, time: Duration::from_millis(1500), starts: 10, streams: 10_000 };
+}
+
+/// What all trials share.
+pub(crate) struct Bench {
+    pub(crate) plan: Plan,
+    pub(crate) pains: Pains,
+    pub(crate) upstream: Process,
 }
 
 /// What a value says.
@@ -196,21 +207,15 @@ impl Figures {
     }
 
     /// Does the trials with the contenders, round by round.
-    pub(crate) fn measure(
-        &mut self,
-        trials: &[&Trial],
-        contenders: &[Contender],
-        plan: &Plan,
-        pains: Pains,
-    ) {
-        for round in 1..=pains.rounds {
+    pub(crate) fn measure(&mut self, trials: &[&Trial], contenders: &[Contender], bench: &Bench) {
+        for round in 1..=bench.pains.rounds {
             for trial in trials {
-                report::progress(&format!("round {round} of {}: {}", pains.rounds, trial.key));
+                report::progress(&format!("round {round}: {}", trial.key));
                 for contender in contenders {
                     if self.has_failed(contender.name, trial.key) {
                         continue;
                     }
-                    if let Err(error) = self.one(trial, contender, plan, pains) {
+                    if let Err(error) = self.one(trial, contender, bench) {
                         self.fail(contender.name, trial.key, &error);
                     }
                 }
@@ -218,16 +223,10 @@ impl Figures {
         }
     }
 
-    fn one(
-        &mut self,
-        trial: &Trial,
-        contender: &Contender,
-        plan: &Plan,
-        pains: Pains,
-    ) -> Result<()> {
+    fn one(&mut self, trial: &Trial, contender: &Contender, bench: &Bench) -> Result<()> {
         let cpu = || contender.process.as_ref().map(|process| process.cpu_seconds()).transpose();
         let before = cpu()?;
-        let outcome = trial.run(contender, plan, pains.time)?;
+        let outcome = trial.run(contender, bench)?;
         let after = cpu()?;
         let mut note = |metric, value| self.note(contender.name, trial.key, metric, value);
         note(Metric::PerSecond, outcome.per_second());
@@ -241,15 +240,20 @@ impl Figures {
 }
 
 impl Trial {
-    fn run(&self, contender: &Contender, plan: &Plan, time: Duration) -> Result<Outcome> {
+    fn run(&self, contender: &Contender, bench: &Bench) -> Result<Outcome> {
         let target = if self.is_wide { &contender.wide } else { &contender.narrow };
-        let time = time.mul_f64(self.share);
+        let time = bench.pains.time.mul_f64(self.share);
         let span = Span { warm_up: time / 5, time };
+        let mut cores = bench.plan.load.as_slice();
+        let mut _kept_apart = None;
+        if self.is_apart && cores.len() > 1 {
+            let (upstream, load) = cores.split_at(cores.len() / 2);
+            _kept_apart = Some(bench.upstream.confine(upstream)?);
+            cores = load;
+        }
         match self.shape {
-            Shape::Closed(connections) => {
-                load::closed(target, self.deed, connections, span, &plan.load)
-            }
-            Shape::Open(rate) => load::open(target, self.deed, rate, span, &plan.load),
+            Shape::Closed(connections) => load::closed(target, self.deed, connections, span, cores),
+            Shape::Open(rate) => load::open(target, self.deed, rate, span, cores),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cores;
+use crate::cores::{self, Confined};
 
 /// A running process that is killed when this is dropped.
 pub(crate) struct Process {
@@ -73,6 +73,11 @@ impl Process {
             thread::sleep(STOP_STEP);
         }
         bail!("a process did not end when it was asked to")
+    }
+
+    /// Keeps it on these cores for as long as what is returned lives.
+    pub(crate) fn confine(&self, cores: &[usize]) -> Result<Confined> {
+        cores::confine(self.child.id(), cores)
     }
 
     /// CPU time that it has used, in seconds, to a hundredth.

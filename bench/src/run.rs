@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Cli;
+use crate::awake;
 use crate::certificate::Certificate;
 use crate::contender::{self, Contender};
 use crate::cores::Plan;
@@ -15,9 +16,8 @@ use crate::gateway::{Gateway, Setup};
 use crate::load::Streams;
 use crate::machine::Machine;
 use crate::measure::{
-    Asked, Figures, Metric, NEW_FOLDER, PROCESS, Pains, STREAMS, TLS, TLS_TRIALS,
+    Asked, Bench, Figures, Metric, NEW_FOLDER, PROCESS, Pains, STREAMS, TLS, TLS_TRIALS,
 };
-use crate::process::Process;
 use crate::report::{self, ROWS, TLS_ROWS, Table};
 
 /// Measures, prints and writes. Says whether everything measured answered as it should.
@@ -25,20 +25,18 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
     let asked = Asked::new(&cli.trial)?;
     let binary = gateway_binary(cli)?;
     let plan = Plan::of_this_machine()?;
-    let machine = Machine::look(&plan);
+    let machine = Machine::look(&plan, cli.awake);
+    let _awake = cli.awake.then(awake::keep).transpose()?;
     let files = raise_open_files()?;
     let home = Path::new("target/bench");
     std::fs::create_dir_all(home).context("creating target/bench")?;
     // On the disk of the checkout, because a folder for temporary files may be in memory, where
     // syncing costs nothing.
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(home)?;
-    let run = Run {
-        pains: if cli.quick { Pains::QUICK } else { Pains::FULL },
-        upstream: contender::upstream(&plan.load, folder.path())?,
-        folder: folder.path(),
-        binary: binary.as_deref(),
-        plan: &plan,
-    };
+    let upstream = contender::upstream(&plan.load, folder.path())?;
+    let pains = if cli.quick { Pains::QUICK } else { Pains::FULL };
+    let bench = Bench { plan, pains, upstream };
+    let run = Run { bench: &bench, folder: folder.path(), binary: binary.as_deref() };
     let mut tables = vec![run.plain(&asked, files)?];
     if asked.has(TLS) {
         tables.push(run.over_tls()?);
@@ -52,37 +50,35 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
 
 /// What all parts of a run share.
 struct Run<'a> {
-    pains: Pains,
-    upstream: Process,
+    bench: &'a Bench,
     folder: &'a Path,
     /// The gateway; none where it is left out.
     binary: Option<&'a Path>,
-    plan: &'a Plan,
 }
 
 impl Run<'_> {
     /// Everything but TLS.
     fn plain(&self, asked: &Asked, files: u64) -> Result<Table> {
         let mut figures = Figures::default();
-        let direct = contender::direct(&self.upstream)?;
-        let floor = contender::floor(&direct, None, &self.plan.measured, self.folder)?;
+        let direct = contender::direct(&self.bench.upstream)?;
+        let floor = contender::floor(&direct, None, &self.bench.plan.measured, self.folder)?;
         let mut contenders = vec![direct, floor];
         if let Some(binary) = self.binary {
             let written = self.setup(binary, "ostiary-written", "written", None);
             let synced = self.setup(binary, "ostiary-synced", "synced", None);
             contenders.push(if asked.has(PROCESS) {
-                start_ups(&mut figures, written, self.pains)?
+                start_ups(&mut figures, written, self.bench.pains)?
             } else {
                 Gateway::set_up(written)?.0.into_contender()?
             });
             contenders.push(Gateway::set_up(synced)?.0.into_contender()?);
         }
-        figures.measure(&asked.trials(), &contenders, self.plan, self.pains);
+        figures.measure(&asked.trials(), &contenders, self.bench);
         let mut notes = Vec::new();
         if asked.has(STREAMS) {
-            let (count, note) = streams_allowed(files, self.pains);
+            let (count, note) = streams_allowed(files, self.bench.pains);
             notes.push(note);
-            streams(&mut figures, &contenders, self.plan, count);
+            streams(&mut figures, &contenders, &self.bench.plan, count);
         }
         Ok(Table::new("plain", ROWS, figures, &contenders).with(notes))
     }
@@ -90,8 +86,8 @@ impl Run<'_> {
     /// The same behind a listener that speaks TLS; direct access goes without.
     fn over_tls(&self) -> Result<Table> {
         let certificate = Certificate::make(self.folder)?;
-        let direct = contender::direct(&self.upstream)?;
-        let cores = &self.plan.measured;
+        let direct = contender::direct(&self.bench.upstream)?;
+        let cores = &self.bench.plan.measured;
         let floor = contender::floor(&direct, Some(&certificate), cores, self.folder)?;
         let mut contenders = vec![direct, floor];
         if let Some(binary) = self.binary {
@@ -99,7 +95,7 @@ impl Run<'_> {
             contenders.push(Gateway::set_up(setup)?.0.into_contender()?);
         }
         let mut figures = Figures::default();
-        figures.measure(TLS_TRIALS, &contenders, self.plan, self.pains);
+        figures.measure(TLS_TRIALS, &contenders, self.bench);
         Ok(Table::new("behind a TLS listener", TLS_ROWS, figures, &contenders))
     }
 
@@ -115,10 +111,10 @@ impl Run<'_> {
             binary,
             durability,
             certificate,
-            upstream: &self.upstream.url,
+            upstream: &self.bench.upstream.url,
             folder: self.folder.join(name),
-            cores: &self.plan.measured,
-            load_cores: &self.plan.load,
+            cores: &self.bench.plan.measured,
+            load_cores: &self.bench.plan.load,
         }
     }
 }

@@ -44,7 +44,8 @@ pub struct Options {
     pub queue_bytes: usize,
 }
 
-/// The tamper-evident log. Cheap to clone. Closed by [`Log::close`] or with its last clone.
+/// The tamper-evident log. Cheap to clone. Closed by [`Log::close`] or with its last clone; either
+/// waits for the disk, so neither belongs on a thread that serves others.
 #[derive(Clone)]
 pub struct Log(Arc<Inner>);
 

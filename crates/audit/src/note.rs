@@ -20,6 +20,7 @@ use crate::merkle::Hash;
 pub struct Signer {
     origin: String,
     keys: Vec<Ed25519KeyPair>,
+    trusted: Vec<VerifierKey>,
 }
 
 /// A key that a signer's notes are checked with, in the text form of signed notes:
@@ -71,7 +72,7 @@ impl Signer {
     pub fn from_seed(origin: &str, seed: &[u8; 32]) -> Self {
         let plain: String = origin.chars().filter(|c| is_name_char(*c)).collect();
         let origin = if plain.is_empty() { "ostiary".to_owned() } else { plain };
-        Self { origin, keys: vec![pair(seed)] }
+        Self { origin, keys: vec![pair(seed)], trusted: vec![] }
     }
 
     /// Signs with another key too: during a rotation both the old and the new key, so that whoever
@@ -79,6 +80,14 @@ impl Signer {
     #[must_use]
     pub fn and_seed(mut self, seed: &[u8; 32]) -> Self {
         self.keys.push(pair(seed));
+        self
+    }
+
+    /// Believes checkpoints that a lost key has signed, so that their log can be continued under
+    /// the keys that are left.
+    #[must_use]
+    pub fn and_trust(mut self, key: VerifierKey) -> Self {
+        self.trusted.push(key);
         self
     }
 
@@ -95,6 +104,13 @@ impl Signer {
             .iter()
             .map(|pair| VerifierKey { name: self.origin.clone(), public: public(pair) })
             .collect()
+    }
+
+    /// The keys whose checkpoints are continued.
+    pub(crate) fn believed_keys(&self) -> Vec<VerifierKey> {
+        let mut keys = self.verifier_keys();
+        keys.extend(self.trusted.iter().cloned());
+        keys
     }
 
     /// The origin of a workspace's log.

@@ -205,11 +205,17 @@ impl Sequencer {
         let Ok(durable) = self.head(&folder, workspace, DURABLE)? else {
             return Err(OpenError::Damaged { workspace, file: DURABLE });
         };
-        let (size, root) = durable.map_or((0, None), |head| (head.size, Some(head.root)));
+        let size = durable.as_ref().map_or(0, |head| head.size);
         let mut tree = Tree::load(folder.clone(), workspace, size)
             .map_err(|source| OpenError::Tree { workspace, source })?;
-        if root.is_some_and(|root| root != tree.root()) {
-            return Err(OpenError::Contradiction { workspace });
+        if let Some(durable) = durable {
+            if durable.root != tree.root() {
+                return Err(OpenError::Contradiction { workspace });
+            }
+            // Signatures are deterministic: another text is that of other keys.
+            if durable != self.signer.sign(workspace, size, durable.root) {
+                tree.sign_again();
+            }
         }
         match self.head(&folder, workspace, CHECKPOINT)? {
             // Renamed but not yet written when the power went: the segments make it again.
@@ -234,7 +240,7 @@ impl Sequencer {
             .text(name)
             .map_err(|source| OpenError::io(&folder.join(name), source))?;
         let Some(text) = text else { return Ok(Ok(None)) };
-        match Checkpoint::verify(&text, &self.signer.verifier_keys()) {
+        match Checkpoint::verify(&text, &self.signer.believed_keys()) {
             Ok(head) if head.origin != self.signer.origin(workspace) => {
                 Err(OpenError::ForeignKey { workspace })
             }

@@ -41,6 +41,8 @@ pub(crate) struct Tree {
     flushed: u64,
     /// The size up to which the files are on disk.
     durable: u64,
+    /// The note of that was signed with keys of another time.
+    is_signed_otherwise: bool,
     /// A head that others may have seen: growing past it in another way would be a second history.
     seen: Option<(u64, Hash)>,
     is_forked: bool,
@@ -93,6 +95,7 @@ impl Tree {
             last_ms: 0,
             flushed: size,
             durable: size,
+            is_signed_otherwise: false,
             seen: None,
             is_forked: false,
         };
@@ -192,12 +195,18 @@ impl Tree {
     pub(crate) fn note_durable(&mut self) -> io::Result<()> {
         self.folder.name_temporary(DURABLE)?;
         self.durable = self.flushed;
+        self.is_signed_otherwise = false;
         Ok(())
     }
 
     /// All there is has been written and is known to be on disk.
     pub(crate) fn is_durable(&self) -> bool {
-        self.durable == self.size()
+        self.durable == self.size() && !self.is_signed_otherwise
+    }
+
+    /// The note of what is on disk is to be written anew.
+    pub(crate) fn sign_again(&mut self) {
+        self.is_signed_otherwise = true;
     }
 
     /// After a start and a flush: removes what an earlier run wrote after [`Tree::load`]'s size and

@@ -11,13 +11,18 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{Clock, Condition, Durability, Entry, Kind, Leaf, Log, LogError, Options, verify_dir};
-use std::sync::Arc;
+use audit::{
+    Check, Clock, Condition, ContentError, ContentOptions, ContentStore, Durability, Entry, Kind,
+    Leaf, Log, LogError, Options, verify, verify_dir,
+};
+use bytes::Bytes;
+use uuid::Uuid;
 
 mod world;
-use world::{ANN, BOB, RealClock, World, note, numbers, quick_options, signer};
+use world::{ANN, BOB, Keys, RealClock, World, note, numbers, quick_options, signer};
 
 /// Runs as a test of its own, and as the child of the others.
 #[test]
@@ -113,9 +118,13 @@ fn h149_what_a_failed_sync_may_have_lost_stands_elsewhere() {
     ]);
     assert!(!run.status_ok && run.acks.len() > 5, "{}", run.output);
     let trace = std::fs::read_to_string(log).unwrap();
-    let failed: Vec<_> = trace.lines().filter(|line| line.contains("EIO")).collect();
-    let path = failed[0].split(['<', '>']).nth(1).unwrap();
-    let syncs = trace.lines().filter(|line| line.contains("fdatasync(") && line.contains(path));
+    assert!(trace.contains("EIO"), "{trace}");
+    // A call that others interrupt has its result on a line of its own, without the path; but it is
+    // the first call of its thread that fails.
+    let is_sync = |line: &&str| line.contains("fdatasync(") && line.contains(".seg>");
+    let failed = trace.lines().find(is_sync).unwrap();
+    let path = failed.split(['<', '>']).nth(1).unwrap();
+    let syncs = trace.lines().filter(is_sync).filter(|line| line.contains(path));
     assert_eq!(syncs.count(), 1, "never asked again: {trace}");
     let header = 28;
     std::fs::File::options().write(true).open(path).unwrap().set_len(header).unwrap();
@@ -142,7 +151,7 @@ fn h150_a_disk_that_hangs_ends_waits_at_the_deadline_and_recovers() {
             assert!(run.status_ok, "{fault}: {}", run.output);
             assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
             assert!(run.errors.contains("Deadline"), "{fault}: {}", run.errors);
-            assert!(run.longest < Duration::from_millis(500), "{fault}: {:?}", run.longest);
+            assert!(run.longest < Duration::from_millis(650), "{fault}: {:?}", run.longest);
             run.check();
         },
     );
@@ -174,6 +183,7 @@ fn workload(dir: &Path, mut acks: UnixStream) {
     for life in 0..2 {
         let log = Log::open(tight_options(dir), signer(), Arc::new(RealClock::new()))
             .unwrap_or_else(|error| panic!("could not open: {error:?}"));
+        let store = open_store(dir).unwrap_or_else(|error| panic!("could not open: {error:?}"));
         for n in life * APPENDS / 2..(life + 1) * APPENDS / 2 {
             let durability = if n % 4 == 3 { Durability::Synced } else { Durability::Written };
             let began = clock.monotonic();
@@ -181,7 +191,8 @@ fn workload(dir: &Path, mut acks: UnixStream) {
                 let asked = clock.monotonic();
                 assert!(asked - began < Duration::from_secs(5), "record {n} is never taken");
                 let workspace = if n % 3 == 0 { BOB } else { ANN };
-                let result = log.append_blocking(note(workspace, n), durability);
+                let result = entry(&store, workspace, n, durability)
+                    .and_then(|entry| log.append_blocking(entry, durability));
                 let took = (clock.monotonic() - asked).as_millis();
                 let line = match result {
                     Ok(_) => format!("ack {n} {took}\n"),
@@ -197,6 +208,39 @@ fn workload(dir: &Path, mut acks: UnixStream) {
         }
         log.close().unwrap();
     }
+}
+
+/// Every fifth has content, which is stored before the record that speaks of it.
+fn entry(
+    store: &ContentStore,
+    workspace: Uuid,
+    n: u64,
+    durability: Durability,
+) -> Result<Entry, LogError> {
+    let id = Uuid::from_u128(u128::from(n));
+    let mut leaf = Leaf::new(Kind::Intent).call(id).u64("number", n);
+    if n.is_multiple_of(5) {
+        let parts = [Bytes::from(vec![b'x'; 700])];
+        let (place, durable) =
+            store.append(workspace, id, &parts, durability).map_err(|error| match error {
+                ContentError::Log(error) => error,
+                other => panic!("{other:?}"),
+            })?;
+        durable.wait()?;
+        leaf = leaf.content("content", &place);
+    }
+    Ok(Entry { workspace, kind: Kind::Intent, leaf: leaf.finish() })
+}
+
+/// Beside the log.
+fn open_store(log: &Path) -> std::io::Result<ContentStore> {
+    let options = ContentOptions {
+        segment_bytes: 2_000,
+        deadline: Duration::from_millis(250),
+        sync_every: Duration::from_millis(3),
+        ..ContentOptions::new(log.with_file_name("content"))
+    };
+    ContentStore::open(options, Arc::new(Keys::new()), Arc::new(RealClock::new()))
 }
 
 fn fill_and_recover(dir: &Path) {
@@ -343,12 +387,22 @@ impl Run {
         if !dir.exists() {
             return assert_eq!(self.acks, BTreeSet::new());
         }
+        let content = dir.with_file_name("content");
+        let keys = Keys::new();
         let verify = |when: &str| {
-            let report = verify_dir(&dir, &self.world.keys()).unwrap();
+            let report = verify(&Check {
+                dir: Some(&dir),
+                keys: &self.world.keys(),
+                content: content.exists().then_some(content.as_path()),
+                data_keys: Some(&keys),
+                ..Check::default()
+            })
+            .unwrap();
             assert_eq!(report.problems, [], "{when}\n{}\n{:?}", self.output, tree(&dir));
         };
         verify("after the crash");
         let log = self.world.open();
+        open_store(&dir).unwrap().close().unwrap();
         verify("after the start");
         let mut recorded = numbers(&log, ANN);
         recorded.extend(numbers(&log, BOB));

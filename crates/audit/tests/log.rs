@@ -220,6 +220,23 @@ fn h155_the_log_goes_on_with_a_new_key_while_the_old_one_signs_too() {
 }
 
 #[test]
+fn h155_a_log_whose_key_was_lost_goes_on_under_a_new_one() {
+    let world = World::new();
+    let log = world.open();
+    log.append_blocking(note(ANN, 1), Durability::Written).unwrap();
+    log.append_blocking(note(BOB, 2), Durability::Written).unwrap();
+    log.close().unwrap();
+    let new = || Signer::from_seed("audit.example", &[8; 32]);
+    assert!(matches!(world.try_open(new()), Err(OpenError::ForeignKey { .. })));
+    let log = world.try_open(new().and_trust(world.keys().remove(0))).unwrap();
+    log.append_blocking(note(ANN, 3), Durability::Written).unwrap();
+    log.close().unwrap();
+    let report = audit::verify_dir(&world.dir(), &new().verifier_keys()).unwrap();
+    assert_eq!(report.problems, []);
+    world.try_open(new()).unwrap().close().unwrap();
+}
+
+#[test]
 fn h155_times_never_go_back_even_across_a_restart() {
     let world = World::new();
     let hour = 3_600_000;

@@ -140,6 +140,10 @@ impl ContentStore {
     /// Queues content and tells at once where it will be. Hashes on the calling thread; sealing
     /// and writing happen elsewhere, straight from the parts.
     ///
+    /// The leaf that names the place is to be appended to the log *after* the future has resolved.
+    /// Else a crash in between leaves a record whose content is missing, which the verifier cannot
+    /// tell from content that was taken away.
+    ///
     /// # Errors
     ///
     /// When it cannot be queued. Whether it is durable is told by the future.

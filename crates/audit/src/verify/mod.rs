@@ -14,6 +14,7 @@ mod segments;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,18 @@ pub struct Problem {
     pub index: Option<u64>,
     /// What is wrong.
     pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(workspace) = self.workspace {
+            write!(f, "workspace {workspace}, ")?;
+        }
+        if let Some(index) = self.index {
+            write!(f, "index {index}: ")?;
+        }
+        f.write_str(&self.what)
+    }
 }
 
 /// What to verify, and against what.

@@ -79,6 +79,26 @@ impl Pass {
         self.decide_again(&snapshot, now)
     }
 
+    /// What `doing` gives, unless a cut-off ends it: an upstream that is silent must not keep
+    /// anything in flight that is to end.
+    pub(crate) async fn unless_ended<T>(
+        &self,
+        doing: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        match self.flight.unless_ended(doing).await {
+            Some(done) => done,
+            None => Err(self.why_ended().await),
+        }
+    }
+
+    /// Which switch has ended it.
+    pub(crate) async fn why_ended(&self) -> Refusal {
+        match self.clear().await {
+            Err(refusal) => refusal,
+            Ok(_) => Refusal::NoGateway,
+        }
+    }
+
     fn decide_again(
         &self,
         snapshot: &Snapshot,

@@ -138,6 +138,16 @@ impl Flight {
         poll_fn(|context| self.poll_ended(context)).await;
     }
 
+    /// What `doing` gives; nothing where a cut-off ends this flight first. Then `doing` has been
+    /// dropped, and its connections with it.
+    pub(crate) async fn unless_ended<T>(&self, doing: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.ended() => None,
+            done = doing => Some(done),
+        }
+    }
+
     fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_ended() {
             return Poll::Ready(());

@@ -69,7 +69,7 @@ pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Response<Body>> 
         }
         Left::Refused(refusal) => Err(release::refuse(recorded, &refusal).await),
         Left::CutOff => {
-            let refusal = release::why_cut_off(&recorded.permitted().pass).await;
+            let refusal = recorded.permitted().pass.why_ended().await;
             Err(release::refuse(recorded, &refusal).await)
         }
         Left::Cancelled(word) => {

@@ -194,10 +194,13 @@ async fn open_only(asked: &Asked) -> Result<(), Refusal> {
     let worker = &asked.worker;
     let link = worker.proxy.links.to(worker, &only.server)?;
     let pass = pass_to(asked, only)?;
-    if link.era(worker, &pass, Era::Legacy).await? == Era::Legacy {
-        forward::own_session(worker, &pass, &link, session, only.id).await?;
-    }
-    Ok(())
+    pass.unless_ended(async {
+        if link.era(worker, &pass, Era::Legacy).await? == Era::Legacy {
+            forward::own_session(worker, &pass, &link, session, only.id).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Sends a message to all upstreams that the client's session has sessions with.
@@ -213,14 +216,25 @@ async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), R
         let headers = HeaderMap::new();
         let letter = Letter { parts: vec![body(&link)], id: None, progress: false, headers };
         let channel = Channel::Legacy(upstream);
-        drain(link.post(&asked.worker, &pass, &channel, letter).await?).await;
+        tell(asked, &pass, &link, (&channel, letter)).await?;
     }
     Ok(())
 }
 
-/// Reads what comes back to its end, so that the connection can serve again.
-async fn drain(mut exchange: Exchange) {
-    while let Some(Ok(_)) = exchange.next().await {}
+/// Sends what needs no answer, and reads what comes back to its end, so that the connection can
+/// serve again.
+async fn tell(
+    asked: &Asked,
+    pass: &Pass,
+    link: &Link,
+    (channel, letter): (&Channel, Letter),
+) -> Result<(), Refusal> {
+    pass.unless_ended(async {
+        let mut exchange = link.post(&asked.worker, pass, channel, letter).await?;
+        while let Some(Ok(_)) = exchange.next().await {}
+        Ok(())
+    })
+    .await
 }
 
 fn pass_to(asked: &Asked, assignment: &Arc<domain::Assignment>) -> Result<Pass, Refusal> {
@@ -241,8 +255,7 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let parts = splice.finish().into_parts();
     let letter = Letter { parts, id: None, progress: false, headers: HeaderMap::new() };
     let channel = Channel::Legacy(Arc::clone(&pending.upstream));
-    drain(link.post(&asked.worker, &pass, &channel, letter).await?).await;
-    Ok(())
+    tell(asked, &pass, &link, (&channel, letter)).await
 }
 
 /// Ends a session, and ours with the upstreams that served it.
@@ -259,7 +272,8 @@ pub(crate) async fn end(
         let place = Place { only: Some(Arc::clone(assignment)), ..known.place.clone() };
         let pass = authorize::authorize(&worker.proxy, known.caller.clone(), place, None)?;
         let link = worker.proxy.links.to(worker, &assignment.server)?;
-        link.goodbye(worker, &pass, &upstream).await;
+        // A server that is cut off meanwhile is left without a word.
+        pass.flight.unless_ended(link.goodbye(worker, &pass, &upstream)).await;
     }
     Ok(Response::new(Body::empty()))
 }
@@ -308,7 +322,9 @@ impl Listening {
             return;
         }
         loop {
-            for source in self.open().await {
+            let flight = Arc::clone(&self.pass.flight);
+            let Some(sources) = flight.unless_ended(self.open()).await else { return };
+            for source in sources {
                 feeds.push(Box::pin(next(source)));
             }
             let opened = self.session.opened.notified();
@@ -362,7 +378,8 @@ impl Listening {
             let Ok(link) = self.worker.proxy.links.to(&self.worker, &assignment.server) else {
                 continue;
             };
-            if let Some(exchange) = link.listen(&self.worker, &pass, &upstream).await {
+            let opened = pass.flight.unless_ended(link.listen(&self.worker, &pass, &upstream));
+            if let Some(exchange) = opened.await.flatten() {
                 pass.flight.land();
                 sources.push(Source { exchange, pass });
             }
@@ -392,7 +409,9 @@ impl Listening {
     }
 }
 
+/// What a server says next; nothing when its stream has ended, or has been ended.
 async fn next(mut source: Source) -> Option<(Bytes, Source)> {
-    let text = source.exchange.next().await?.ok()?;
+    let flight = Arc::clone(&source.pass.flight);
+    let text = flight.unless_ended(source.exchange.next()).await??.ok()?;
     Some((text, source))
 }

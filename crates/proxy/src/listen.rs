@@ -120,8 +120,10 @@ impl Listening {
         }
         let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
         for part in self.view.parts.iter().filter(|it| modern_part(it)) {
-            if let Some(source) = self.source(part).await {
-                feeds.push(Box::pin(next(source)));
+            match self.pass.flight.unless_ended(self.source(part)).await {
+                Some(Some(source)) => feeds.push(Box::pin(next(source))),
+                Some(None) => {}
+                None => return,
             }
         }
         let all = feeds.len();
@@ -206,7 +208,7 @@ impl Listening {
         let caller = self.asked.caller.clone();
         let pass = authorize::authorize(&worker.proxy, caller, place, None).ok()?;
         let link = worker.proxy.links.to(worker, &part.assignment.server).ok()?;
-        let hello = link.discover(worker, &pass).await.ok()??;
+        let hello = pass.unless_ended(link.discover(worker, &pass)).await.ok()??;
         let id = link.next_id();
         let params = format!(
             r#"{{"_meta":{{"{}":{},"{}":{{}},"{}":{}}},"notifications":{{{}}}}}"#,
@@ -222,7 +224,8 @@ impl Listening {
         let mut headers = HeaderMap::new();
         headers.insert(MCP_METHOD, HeaderValue::from_static(method));
         let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
-        let posted = link.post(worker, &pass, &Channel::Modern(hello), letter).await;
+        let channel = Channel::Modern(hello);
+        let posted = pass.unless_ended(link.post(worker, &pass, &channel, letter)).await;
         let mut exchange = posted.ok()?;
         exchange.be_patient();
         pass.flight.land();
@@ -258,7 +261,9 @@ impl Listening {
     }
 }
 
+/// What a server says next; nothing when its stream has ended, or has been ended.
 async fn next(mut source: Source) -> Option<(Bytes, Source)> {
-    let text = source.exchange.next().await?.ok()?;
+    let flight = Arc::clone(&source.pass.flight);
+    let text = flight.unless_ended(source.exchange.next()).await??.ok()?;
     Some((text, source))
 }

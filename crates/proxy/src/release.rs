@@ -21,7 +21,6 @@ use mcp::splice::Splice;
 use mcp::sse;
 
 use crate::answer;
-use crate::authorize::Pass;
 use crate::body::{Body, Outlet};
 use crate::cancel;
 use crate::content;
@@ -85,14 +84,6 @@ pub(crate) async fn refuse(recorded: Recorded, refusal: &Refusal) -> Response<Bo
     match record::outcome(&recorded, &Outcome::refused(refusal)).await {
         Ok(()) => answer::refusal(refusal, asked.manner()),
         Err(unrecorded) => answer::refusal(&unrecorded, asked.manner()),
-    }
-}
-
-/// Which switch has ended a call.
-pub(crate) async fn why_cut_off(pass: &Pass) -> Refusal {
-    match pass.clear().await {
-        Err(refusal) => refusal,
-        Ok(_) => Refusal::NoGateway,
     }
 }
 
@@ -173,7 +164,7 @@ impl Turn {
                     return;
                 }
                 Step::CutOff => {
-                    let refusal = why_cut_off(&self.sent().recorded.permitted().pass).await;
+                    let refusal = self.sent().recorded.permitted().pass.why_ended().await;
                     self.end_stream(&refusal, &outlet).await;
                     return;
                 }
@@ -333,7 +324,7 @@ impl Turn {
     }
 
     async fn cut_off(&mut self) -> Response<Body> {
-        let refusal = why_cut_off(&self.sent().recorded.permitted().pass).await;
+        let refusal = self.sent().recorded.permitted().pass.why_ended().await;
         let Some(sent) = self.sent.take() else { return answer::accepted() };
         self.forget(&sent);
         drop(sent.exchange);

@@ -21,6 +21,7 @@ pub(crate) use view::{List, Looker, Part, View};
 
 use crate::authorize;
 use crate::identify::Caller;
+use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::Worker;
 
@@ -134,16 +135,24 @@ impl Catalog {
             (Ok(fetching), _) => fetching,
             // Somebody is fetching already: what was good a moment ago will do.
             (Err(_), Some(stale)) if stale.error.is_none() => return stale,
-            (Err(_), _) => shelf.fetching.lock().await,
+            (Err(_), _) => match upkeep.flight.unless_ended(shelf.fetching.lock()).await {
+                Some(fetching) => fetching,
+                None => return Arc::new(Listing::unavailable("it was turned off", now)),
+            },
         };
         if let Some(fresh) =
             shelf.kept.lock().clone().filter(|it| it.is_fresh(now) && it.is_of(&server))
         {
             return fresh;
         }
-        let fetched = match listing::fetch(worker, &upkeep, &server, era).await {
+        let fetching_it = listing::fetch(worker, &upkeep, &server, era);
+        let fetched = match upkeep.unless_ended(fetching_it).await {
             Ok(listing) => listing,
-            Err(refusal) => Listing::unavailable(&refusal.to_string(), now).of(&server),
+            Err(refusal @ Refusal::Upstream { .. }) => {
+                Listing::unavailable(&refusal.to_string(), now).of(&server)
+            }
+            // Our own refusal, which says nothing of the server either.
+            Err(refusal) => return Arc::new(Listing::unavailable(&refusal.to_string(), now)),
         };
         let fetched = Arc::new(fetched);
         *shelf.kept.lock() = Some(Arc::clone(&fetched));

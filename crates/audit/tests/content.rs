@@ -1,5 +1,5 @@
 //! What the store of content promises.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what tests call fails as they do")]
 
 use std::fs;
 use std::path::PathBuf;

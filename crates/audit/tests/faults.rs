@@ -3,7 +3,7 @@
 //!
 //! Whatever happens: what was acknowledged is recorded, the log opens again, and it verifies, before
 //! that and after.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what tests call fails as they do")]
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
 //! What the log promises to those who append, through its front door.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what tests call fails as they do")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

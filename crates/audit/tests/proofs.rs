@@ -1,5 +1,5 @@
 //! Falsified proofs are not believed, and the vectors that other verifiers share are kept.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what tests call fails as they do")]
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! What the verifier notices, and what it does not hold against a sound log.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what tests call fails as they do")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -248,17 +248,13 @@ async fn append(
     };
     let Written { call, mut leaf, content } = written;
     let workspace = workspace.id.0;
-    let mut stored = None;
     if let Some(store) = proxy.content.as_ref().filter(|_| !content.is_empty()) {
         let (place, durable) = store.append(workspace, call, &content, durability)?;
+        // Content first: a leaf must never speak of content that a crash has kept from the disk.
+        durable.await?;
         leaf = leaf.content("content", &place);
-        stored = Some(durable);
     }
-    let appended = proxy.log.append(Entry { workspace, kind, leaf: leaf.finish() }, durability);
-    if let Some(stored) = stored {
-        stored.await?;
-    }
-    appended.await?;
+    proxy.log.append(Entry { workspace, kind, leaf: leaf.finish() }, durability).await?;
     Ok(())
 }
 

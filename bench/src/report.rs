@@ -54,7 +54,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("at 5 000 calls/s, p99, µs", STEADY.key, Metric::P99, Shown::Itself).at_most(300.0),
     row("500 tools of 5 servers, lists/s", LISTS.key, Metric::PerSecond, Shown::Itself),
     row("  of direct", LISTS.key, Metric::PerSecond, Shown::Share).at_least(0.9),
-    row("legacy clients arriving per s", ARRIVALS.key, Metric::PerSecond, Shown::Itself)
+    row("legacy clients, come and go, per s", ARRIVALS.key, Metric::PerSecond, Shown::Itself)
         .at_least(8_000.0),
     row("idle memory, MiB", PROCESS, Metric::IdleMib, Shown::Itself).at_most(45.0),
     row("start to first answer, ms", PROCESS, Metric::FirstCallMs, Shown::Itself).at_most(150.0),

@@ -15,7 +15,8 @@ pub(crate) enum Deed {
     Call(usize),
     /// A modern `tools/list`, all pages of it.
     List,
-    /// The first minute of a legacy client: initialize, initialized, tools/list and a call.
+    /// A legacy client comes and goes: initialize, initialized, tools/list, a call, and the end of
+    /// its session.
     Arrive,
 }
 
@@ -85,8 +86,8 @@ impl Caller {
         let request = self.target.legacy(None, &hello);
         let answer = self.connection.exchange(request.as_bytes()).await?;
         is_answer(&answer, number)?;
-        let session = answer.session.context("no session")?;
-        let session = Some(session.as_str());
+        let own = answer.session.context("no session")?;
+        let session = Some(own.as_str());
 
         let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
         let request = self.target.legacy(session, ready);
@@ -106,7 +107,13 @@ impl Caller {
         );
         let request = self.target.legacy(session, &call);
         let answer = self.connection.exchange(request.as_bytes()).await?;
-        is_result_of(&answer, number, &self.payload)
+        is_result_of(&answer, number, &self.payload)?;
+
+        // A gateway bounds how many sessions one app may leave behind.
+        let request = self.target.leave(&own);
+        let answer = self.connection.exchange(request.as_bytes()).await?;
+        ensure!(matches!(answer.status, 200 | 202 | 204), "leaving: status {}", answer.status);
+        Ok(())
     }
 }
 

@@ -58,11 +58,21 @@ impl Target {
         self.post(&headers, body)
     }
 
+    /// Ends a legacy session.
+    pub(crate) fn leave(&self, session: &str) -> String {
+        let headers = format!("MCP-Protocol-Version: {LEGACY}\r\nMcp-Session-Id: {session}\r\n");
+        self.request("DELETE", &headers, "")
+    }
+
     pub(super) fn post(&self, headers: &str, body: &str) -> String {
+        self.request("POST", headers, body)
+    }
+
+    fn request(&self, verb: &str, headers: &str, body: &str) -> String {
         let authorization =
             self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
         format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}\
+            "{verb} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}\
              Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
              {headers}Content-Length: {len}\r\n\r\n{body}",
             path = self.path,

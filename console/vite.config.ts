@@ -36,7 +36,8 @@ export default defineConfig(({ mode }) => ({
   // As the binary serves it.
   preview: { headers: { 'Content-Security-Policy': csp, 'X-Content-Type-Options': 'nosniff' } },
   test: {
-    environment: 'jsdom',
+    // Those that need a page say so.
+    environment: 'node',
     include: ['src/**/*.test.{ts,tsx}'],
     setupFiles: ['mock/vitest.ts'],
     css: false,

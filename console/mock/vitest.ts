@@ -1,25 +1,30 @@
-/** What the browser has and jsdom has not. */
+/** What the browser has, and Node and jsdom have not. */
 import { cleanup } from '@testing-library/react';
 import { afterEach } from 'vitest';
 
-globalThis.matchMedia = (media: string) =>
-  ({
-    media,
-    matches: false,
-    addEventListener: () => undefined,
-    removeEventListener: () => undefined,
-  }) as unknown as MediaQueryList;
+const hasPage = typeof document !== 'undefined';
 
-globalThis.ResizeObserver = class {
-  observe() {}
-  unobserve() {}
-  disconnect() {}
-};
-
-Element.prototype.scrollIntoView = () => undefined;
-window.scrollTo = () => undefined;
+if (hasPage) {
+  globalThis.matchMedia = (media: string) =>
+    ({
+      media,
+      matches: false,
+      addEventListener: () => undefined,
+      removeEventListener: () => undefined,
+    }) as unknown as MediaQueryList;
+  globalThis.ResizeObserver = class {
+    observe() {}
+    unobserve() {}
+    disconnect() {}
+  };
+  Element.prototype.scrollIntoView = () => undefined;
+  window.scrollTo = () => undefined;
+} else {
+  Object.defineProperty(globalThis, 'location', { value: new URL('http://console.test/') });
+}
 
 afterEach(() => {
+  if (!hasPage) return;
   cleanup();
   localStorage.clear();
 });

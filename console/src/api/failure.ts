@@ -33,8 +33,11 @@ export class Failure extends Error {
     return new Failure(code, detail, response.status, requestId);
   }
 
-  /** Nothing came back, or not in time. */
+  /** Nothing came back, or not in time, or nothing that can be understood. */
   static unanswered(error: unknown): Failure {
+    if (error instanceof SyntaxError) {
+      return new Failure('unreadable', 'the answer cannot be read', 0, null);
+    }
     const late = error instanceof DOMException && error.name === 'TimeoutError';
     const detail = late ? 'the gateway did not answer in time' : 'the gateway does not answer';
     return new Failure('unanswered', detail, 0, null);

@@ -34,6 +34,10 @@ export function localPath(value: unknown): string | undefined {
   const path = text(value);
   if (!path?.startsWith('/') || /^\/[/\\]/.test(path)) return undefined;
   const url = new URL(path, globalThis.location.origin);
-  const isOurs = url.origin === globalThis.location.origin && url.pathname !== '/sign-in';
+  const isOurs =
+    url.origin === globalThis.location.origin &&
+    // What `..` has uncovered may be another host again.
+    !url.pathname.startsWith('//') &&
+    url.pathname !== '/sign-in';
   return isOurs ? url.pathname + url.search : undefined;
 }

@@ -88,22 +88,23 @@ export class Tail {
   }
 
   private async listen(signal: AbortSignal, onLive: () => void) {
-    const params = { path: { workspace: this.workspace } };
-    const stream = await take(
+    const opening = take(
       api.GET('/api/v1/workspaces/{workspace}/records/stream', {
-        params,
+        params: { path: { workspace: this.workspace } },
         parseAs: 'stream',
         headers: { accept: 'text/event-stream' },
         signal,
       }),
     );
-    const backlog = await take(
-      api.GET('/api/v1/workspaces/{workspace}/records', {
-        params: { ...params, query: { limit: BACKLOG } },
-        signal,
-      }),
-    );
-    this.catchUp(backlog.items);
+    // Handled where it is awaited; the reading before it may fail first.
+    opening.catch(() => undefined);
+    if (this.window.lastSequence < 0) {
+      // Some proxies hold back a stream until something happens. The past need not wait for it.
+      await this.catchUp(signal);
+      this.show('connecting', null);
+    }
+    const stream = await opening;
+    await this.catchUp(signal);
     this.show('live', null);
     onLive();
     if (stream) for await (const event of readEvents(stream, IDLE_MS)) this.receive(event);
@@ -126,8 +127,14 @@ export class Tail {
     this.show(this.view.link, this.view.failure);
   }
 
-  /** Takes the newest records, which come newest first. */
-  private catchUp(items: RecordBody[]) {
+  /** Reads the newest records, which come newest first. */
+  private async catchUp(signal: AbortSignal) {
+    const { items } = await take(
+      api.GET('/api/v1/workspaces/{workspace}/records', {
+        params: { path: { workspace: this.workspace }, query: { limit: BACKLOG } },
+        signal,
+      }),
+    );
     const entries = items.map(toEntry).toReversed();
     const last = this.window.lastSequence;
     const reachesBack = entries.length < BACKLOG || (entries[0]?.sequence ?? 0) <= last;

@@ -1,0 +1,294 @@
+//! `ostiary serve`, and the folder that outlives it.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::Full;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::archive::{self, Kept};
+use crate::line::Line;
+use crate::peers::{from_environment, inside};
+use crate::wait::within;
+
+/// A gateway's data folder, database and key. Vanishes with this value.
+pub struct Site {
+    home: TempDir,
+    /// A URL, where it is not SQLite in the data folder.
+    database: Option<String>,
+    admin: Mutex<String>,
+}
+
+/// A running gateway. Ends with this value.
+pub struct Served {
+    pub address: SocketAddr,
+    /// What runs; with a tracer around it, the tracer.
+    process: Child,
+    /// What it says last; it must be able to say it.
+    _lines: Lines<BufReader<ChildStdout>>,
+    line: tokio::sync::Mutex<Line>,
+    admin: String,
+}
+
+/// An answer of the admin API.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    /// `null` where there is none.
+    pub body: Value,
+}
+
+impl Site {
+    /// With SQLite, or a PostgreSQL at that URL. In memory: what a process leaves in the kernel is
+    /// there, whatever the disk.
+    pub fn new(database: Option<String>) -> Self {
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self::inside(&parent, database)
+    }
+
+    /// In a folder of that folder.
+    pub fn inside(parent: &Path, database: Option<String>) -> Self {
+        let home = TempDir::with_prefix_in("ostiary-site-", parent).unwrap();
+        Self { home, database, admin: Mutex::default() }
+    }
+
+    /// A copy of what is there while nothing runs. With SQLite only.
+    pub fn copy(&self, parent: &Path) -> Self {
+        assert!(self.database.is_none(), "a database elsewhere cannot be copied");
+        let copy = Self::inside(parent, None);
+        copy_folder(&self.data(), &copy.data());
+        *copy.admin.lock().unwrap() = self.admin.lock().unwrap().clone();
+        copy
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// The name of its database.
+    pub fn database(&self) -> &'static str {
+        if self.database.is_some() { "PostgreSQL" } else { "SQLite" }
+    }
+
+    /// Starts the gateway.
+    pub async fn start(&self) -> Served {
+        let started = self.start_under(&[], &[]).await;
+        started.unwrap_or_else(|status| {
+            panic!("the gateway ended at once: {status}: {}", self.words())
+        })
+    }
+
+    /// Starts it once more, or for the first time, with these declarative documents.
+    pub async fn start_with(&self, documents: &str) -> Served {
+        let file = self.home.path().join("documents.yaml");
+        std::fs::write(&file, documents).unwrap();
+        let started = self.start_under(&[], &["--apply".into(), file.into()]).await;
+        started.unwrap_or_else(|status| {
+            panic!("the gateway ended at once: {status}: {}", self.words())
+        })
+    }
+
+    /// Starts it as the command of a tracer, if there is one. How it ended where it never listened.
+    pub async fn start_under(
+        &self,
+        tracer: &[OsString],
+        more: &[OsString],
+    ) -> Result<Served, ExitStatus> {
+        let mut words = tracer.iter().cloned().chain([binary().into_os_string()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(self.data()).args(more);
+        self.surround(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let said = std::fs::OpenOptions::new().create(true).append(true).open(self.said());
+        command.stderr(said.unwrap());
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        loop {
+            let line = within("the gateway's first lines", lines.next_line()).await.unwrap();
+            let Some(line) = line else {
+                return Err(within("its end", process.wait()).await.unwrap());
+            };
+            if let Some(token) = line.strip_prefix("admin token (shown once): ") {
+                token.clone_into(&mut self.admin.lock().unwrap());
+            }
+            if let Some(url) = line.strip_prefix("listening on http://") {
+                let address: SocketAddr = url.parse().unwrap();
+                let admin = self.admin.lock().unwrap().clone();
+                let line = tokio::sync::Mutex::new(Line::to(address));
+                return Ok(Served { address, process, _lines: lines, line, admin });
+            }
+        }
+    }
+
+    /// Runs another command of the binary to its end: its exit code, and what it printed.
+    pub async fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(binary());
+        command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+        self.surround(&mut command);
+        let output = within(args[0], command.output()).await.unwrap();
+        let text = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+        (output.status.code(), text.join("\n"))
+    }
+
+    /// What `ostiary audit verify` says of the data folder.
+    pub async fn verify(&self) -> (Option<i32>, String) {
+        self.run(&["audit", "verify", "--data", self.data().to_str().unwrap()]).await
+    }
+
+    /// Every record in its log, by workspace and then oldest first.
+    pub fn records(&self) -> Vec<Kept> {
+        archive::read(&self.data().join("log"))
+    }
+
+    /// What it has written to its standard error, in all of its lives.
+    pub fn words(&self) -> String {
+        std::fs::read_to_string(self.said()).unwrap_or_default()
+    }
+
+    fn said(&self) -> PathBuf {
+        self.home.path().join("stderr")
+    }
+
+    fn surround(&self, command: &mut Command) {
+        command.env("OSTIARY_MASTER_KEY", KEY).env("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS", "1");
+        command.env("TMPDIR", self.home.path()).env("RUST_BACKTRACE", "1");
+        command.env(CREDENTIAL.0, CREDENTIAL.1);
+        match &self.database {
+            Some(url) => command.env("OSTIARY_DATABASE_URL", url),
+            None => command.env_remove("OSTIARY_DATABASE_URL"),
+        };
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the gateway said: {}", self.words().trim());
+        }
+    }
+}
+
+impl Served {
+    /// The value of `Host` that names it.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Asks the admin API. Paths that do not begin with `/` are in the workspace `default`.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let path = match path.strip_prefix('/') {
+            Some(path) => format!("/api/v1/{path}"),
+            None => format!("/api/v1/workspaces/default/{path}"),
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.host())
+            .header("authorization", format!("Bearer {}", self.admin));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or_else(Bytes::new, |it| it.to_string().into());
+        let request = request.body(Full::new(body)).unwrap();
+        let whole = self.line.lock().await.whole(request).await;
+        let (status, body) = whole.expect("the admin API answers");
+        Reply { status, body: serde_json::from_slice(&body).unwrap_or_default() }
+    }
+
+    /// Asks for something that a test takes for granted; the answer's body.
+    pub async fn must(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let reply = self.ask(method, path, body).await;
+        assert!((200..300).contains(&reply.status), "{path}: {reply:?}");
+        reply.body
+    }
+
+    /// A new token of an app.
+    pub async fn token(&self, app: &str, name: &str) -> String {
+        let made = serde_json::json!({"name": name});
+        let made = self.must(Method::POST, &format!("apps/{app}/tokens"), Some(made)).await;
+        made["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// The status that a page answers with.
+    pub async fn page(&self, path: &str) -> u16 {
+        let request = Request::builder().uri(path).header("host", self.host());
+        let request = request.body(Full::default()).unwrap();
+        self.line.lock().await.whole(request).await.expect("the page answers").0
+    }
+
+    /// Tells it to stop; how it ended.
+    pub async fn stop(mut self) -> ExitStatus {
+        if let Some(pid) = self.pid() {
+            // It may have ended of its own accord.
+            kill_process(pid, Signal::TERM).ok();
+        }
+        within("the gateway's end", self.process.wait()).await.unwrap()
+    }
+
+    /// Ends it as a crash does.
+    pub async fn kill(mut self) {
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::KILL).unwrap();
+        }
+        within("the gateway's end", self.process.wait()).await.unwrap();
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
+    /// The process of the gateway itself.
+    pub fn pid(&self) -> Option<Pid> {
+        let own = self.process.id()?;
+        let listed = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+        let child = listed.ok().and_then(|it| it.split_whitespace().next()?.parse().ok());
+        let is_tracer = std::fs::read_to_string(format!("/proc/{own}/comm"))
+            .is_ok_and(|it| it.trim() != "ostiary");
+        let pid = if is_tracer { child } else { i32::try_from(own).ok() };
+        pid.and_then(Pid::from_raw)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // A tracer that is killed lets go of what it has traced.
+        if let Some(pid) = self.pid() {
+            kill_process(pid, Signal::KILL).ok();
+        }
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    inside(from_environment("OSTIARY_BIN"))
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        let (from, to) = (item.path(), to.join(item.file_name()));
+        if item.file_type().unwrap().is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+const KEY: &str = "yLk0fX0eQe3v2jA6mF1nC9uTqWzR4sVbPdGhJ7xK5oY=";
+/// What documents may refer to as `env:`.
+pub const CREDENTIAL: (&str, &str) = ("TEST_CREDENTIAL", "hunter2");

@@ -1,0 +1,174 @@
+//! Many clients call while everything that their calls depend on is turned off and on again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tests::ledger::{Arrival, Mark};
+use tests::load::{Call, End};
+use tests::{Caller, Ledger, Load, Served, Site};
+use tokio::time::Instant;
+
+use crate::{SWITCHES, Switch, documents, sites};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_no_call_reaches_a_server_after_a_cut_off_was_acknowledged() {
+    for site in sites().await {
+        let history = History::make(&site).await;
+        history.print(&site);
+        history.check();
+    }
+}
+
+/// What happened.
+struct History {
+    arrivals: Vec<Arrival>,
+    /// Of clients that the throws stop, and of those that have nothing to do with them.
+    calls: Vec<Call>,
+    others: Vec<Call>,
+    throws: Vec<Throw>,
+}
+
+/// Something was turned off, and on again.
+struct Throw {
+    switch: Switch,
+    began: Instant,
+    /// When the API's answer was there.
+    answered: Instant,
+    /// What had reached the server then.
+    off: Mark,
+    /// And when turning it on again was about to be asked for.
+    on: Mark,
+    on_began: Instant,
+    on_answered: Instant,
+}
+
+impl History {
+    async fn make(site: &Site) -> Self {
+        let (ledger, other) = (Ledger::start().await, Ledger::start().await);
+        let served = site.start_with(&documents(&ledger.url, &other.url)).await;
+        let victim = Caller::of("main", "target", &served.token("bot", "t").await);
+        let bystander = Caller::of("side", "elsewhere", &served.token("other-bot", "t").await);
+        let (mut load, mut others) = (Load::on(served.address), Load::on(served.address));
+        load.add(STOPPED, &victim);
+        others.add(CONNECTIONS - STOPPED, &bystander);
+        let scene = Scene { served, ledger, load, victim };
+        let mut throws = Vec::new();
+        for switch in SWITCHES.iter().cycle().take(number("OSTIARY_CUTOFF_THROWS", 100)) {
+            scene.load.answers(BETWEEN).await;
+            throws.push(throw(*switch, &scene).await);
+        }
+        scene.load.answers(BETWEEN).await;
+        let Scene { served, ledger, load, .. } = scene;
+        let (calls, others) = (load.finish().await, others.finish().await);
+        assert!(served.stop().await.success());
+        Self { arrivals: ledger.arrivals(), calls, others, throws }
+    }
+
+    /// Calls that reached the server between an answer of the API and the next question to it.
+    fn stale(&self) -> Vec<(String, u64)> {
+        let is_stale = |throw: &Throw, it: &Arrival| !throw.off.covers(it) && throw.on.covers(it);
+        let of = |throw| self.arrivals.iter().filter(move |it| is_stale(throw, it));
+        self.throws
+            .iter()
+            .flat_map(|it| of(it).map(|arrival| (format!("{:?}", it.switch), arrival.nonce)))
+            .collect()
+    }
+
+    fn check(&self) {
+        assert_eq!(self.stale(), [], "calls that reached the server after the answer");
+        let answered: Vec<_> = self.calls.iter().filter(|it| it.end == End::Answered).collect();
+        for (number, throw) in self.throws.iter().enumerate() {
+            let what = throw.switch;
+            // What was asked while it was off was refused.
+            let off = |it: &&Call| throw.answered < it.began && it.ended < throw.on_began;
+            let refused = self.calls.iter().filter(off);
+            let wrong = refused.clone().find(|it| !matches!(it.end, End::Refused(_)));
+            assert!(wrong.is_none(), "{what:?}: {wrong:?}");
+            assert!(0 < refused.count(), "{what:?}: nobody called while it was off");
+            // What was released meanwhile had been let through before.
+            let late = throw.answered + Duration::from_secs(1);
+            let late = |it: &&&Call| late < it.ended && it.ended < throw.on_began;
+            assert_eq!(answered.iter().filter(late).count(), 0, "{what:?}: answers that came late");
+            // And before and after it calls succeed.
+            let next = self.throws.get(number + 1).map(|it| it.began);
+            let on =
+                |it: &&&Call| throw.on_answered < it.began && next.is_none_or(|n| it.ended < n);
+            assert!(0 < answered.iter().filter(on).count(), "{what:?}: not on again");
+        }
+        // A call reaches the server once, and is answered only if it did.
+        let mut arrived: HashMap<u64, u32> = HashMap::new();
+        for arrival in &self.arrivals {
+            *arrived.entry(arrival.nonce).or_default() += 1;
+        }
+        assert!(arrived.values().all(|times| *times == 1), "a call reached the server twice");
+        assert!(answered.iter().all(|it| arrived.contains_key(&it.nonce)));
+        let is_wrong = |it: &&Call| !matches!(it.end, End::Answered | End::Refused(_));
+        assert!(
+            !self.calls.iter().any(|it| is_wrong(&it)),
+            "{:?}",
+            self.calls.iter().find(is_wrong)
+        );
+        let stopped = self.others.iter().find(|it| it.end != End::Answered);
+        assert!(stopped.is_none(), "who had nothing to do with it was stopped: {stopped:?}");
+        assert!(answered.len() * 4 > self.calls.len(), "too few succeed for this to prove much");
+    }
+
+    fn print(&self, site: &Site) {
+        let mut ends: BTreeMap<&End, usize> = BTreeMap::new();
+        self.calls.iter().for_each(|it| *ends.entry(&it.end).or_default() += 1);
+        let mut took: Vec<Duration> = self.throws.iter().map(|it| it.answered - it.began).collect();
+        took.sort();
+        let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
+        let all = self.calls.len() + self.others.len();
+        eprintln!(
+            "{}: {all} calls on {CONNECTIONS} connections, of which {} in the way of {} throws; \
+             {} stale; the API took {:.1} ms (p50), {:.1} ms (p99), {:.1} ms at most",
+            site.database(),
+            self.calls.len(),
+            self.throws.len(),
+            self.stale().len(),
+            at(50),
+            at(99),
+            at(100),
+        );
+        eprintln!("  {} calls of others, all answered", self.others.len());
+        for (end, count) in ends {
+            eprintln!("  {count} {end:?}");
+        }
+    }
+}
+
+/// Who calls whom.
+struct Scene {
+    served: Served,
+    ledger: Ledger,
+    load: Load,
+    victim: Caller,
+}
+
+/// Turns something off, lets each client hear of it, and turns it on again.
+async fn throw(switch: Switch, scene: &Scene) -> Throw {
+    let Scene { served, ledger, load, victim } = scene;
+    let began = Instant::now();
+    switch.off(served).await;
+    let answered = Instant::now();
+    let off = ledger.mark().await;
+    load.progress(2 * STOPPED).await;
+    let on = ledger.mark().await;
+    let on_began = Instant::now();
+    switch.on(served, victim).await;
+    let on_answered = Instant::now();
+    Throw { switch, began, answered, off, on, on_began, on_answered }
+}
+
+const CONNECTIONS: u32 = 64;
+/// How many of them the throws are to stop.
+const STOPPED: u32 = 52;
+/// Calls that succeed between two throws.
+const BETWEEN: u32 = 200;
+
+/// A number from the environment.
+#[expect(clippy::disallowed_methods, reason = "tests are told of their size in no other way")]
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).map_or(otherwise, |it| it.parse().unwrap())
+}

@@ -1,0 +1,132 @@
+//! The hardest promise, through the real binary: when the API that turns something off has answered,
+//! no call that depends on it reaches a server any more, and what was under way has ended.
+//!
+//! `OSTIARY_CUTOFF_THROWS` sets how often something is turned off on each database while clients
+//! call as fast as they can; a hundred times, as is usual, are some 70 000 calls.
+#![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
+
+mod history;
+mod streams;
+
+use http::Method;
+use serde_json::{Value, json};
+use tests::{Caller, Served, Site};
+
+/// A way to turn the victim's calls off.
+#[derive(Clone, Copy, Debug)]
+enum Switch {
+    /// A cut-off of that kind and name.
+    Cutoff(&'static str, &'static str),
+    /// The app's token is revoked.
+    Token,
+    /// The app's owner leaves the team that may use the gateway.
+    Member,
+}
+
+const SWITCHES: [Switch; 10] = [
+    Switch::Cutoff("server", "target"),
+    Switch::Cutoff("gateway", "main"),
+    Switch::Cutoff("app", "bot"),
+    Switch::Cutoff("connection", "bot/main"),
+    Switch::Cutoff("identity", "credential"),
+    Switch::Token,
+    Switch::Cutoff("user", "ann"),
+    Switch::Cutoff("tool", "target/echo"),
+    Switch::Cutoff("assignment", "main/target"),
+    Switch::Member,
+];
+
+impl Switch {
+    async fn off(self, served: &Served) {
+        match self {
+            Self::Cutoff(kind, name) => {
+                let held = cut(served, kind, name, None).await;
+                assert_eq!(held["acknowledged"], held["replicas"], "{held}");
+            }
+            Self::Token => {
+                let tokens = served.must(Method::GET, "apps/bot/tokens", None).await;
+                let name = tokens["items"][0]["name"].as_str().unwrap();
+                served.must(Method::DELETE, &format!("apps/bot/tokens/{name}"), None).await;
+            }
+            Self::Member => drop(served.must(Method::DELETE, MEMBERSHIP, None).await),
+        }
+    }
+
+    async fn on(self, served: &Served, caller: &Caller) {
+        match self {
+            Self::Cutoff(kind, name) => restore(served, kind, name).await,
+            Self::Token => {
+                let token = served.token("bot", "t").await;
+                *caller.token.lock().unwrap() = token;
+            }
+            Self::Member => drop(served.must(Method::PUT, MEMBERSHIP, None).await),
+        }
+    }
+}
+
+const MEMBERSHIP: &str = "teams/dev/members/ann";
+
+async fn cut(served: &Served, kind: &str, name: &str, seconds: Option<u64>) -> Value {
+    let body = json!({"kind": kind, "name": name, "seconds": seconds, "reason": "a drill"});
+    served.must(Method::POST, "cutoffs", Some(body)).await
+}
+
+async fn restore(served: &Served, kind: &str, name: &str) {
+    let body = json!({"kind": kind, "name": name});
+    served.must(Method::POST, "restores", Some(body)).await;
+}
+
+/// Ann's app `bot` on the gateway `main` with the server `target`, and beside it Bob's with nothing
+/// in common.
+fn documents(target: &str, other: &str) -> String {
+    let chain = [
+        ("ann", "dev", "target", target, "credential", "main", "bot"),
+        ("bob", "ops", "elsewhere", other, "other-credential", "side", "other-bot"),
+    ];
+    chain
+        .map(|(user, team, server, url, identity, gateway, app)| {
+            format!(
+                "kind: User
+name: {user}
+---
+kind: Team
+name: {team}
+members: [{user}]
+---
+kind: Server
+name: {server}
+transport: {{ type: http, url: \"{url}\" }}
+---
+kind: Identity
+name: {identity}
+server: {server}
+owner: {user}
+headers: {{ Authorization: \"Bearer env:{}\" }}
+---
+kind: Gateway
+name: {gateway}
+teams: [{team}]
+assignments:
+  - server: {server}
+    scheme: own
+---
+kind: App
+name: {app}
+owner: {user}
+purpose: to be stopped, or not
+gateways:
+  - gateway: {gateway}
+    identities: [{identity}]
+",
+                tests::serve::CREDENTIAL.0
+            )
+        })
+        .join("---\n")
+}
+
+/// One on each database.
+async fn sites() -> Vec<Site> {
+    let mut sites = vec![Site::new(None)];
+    sites.extend(db::testing::postgres_url().await.map(|url| Site::new(Some(url))));
+    sites
+}

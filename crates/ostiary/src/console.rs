@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 /// Built by Vite. An empty folder makes a binary without console, which says so.
 #[derive(rust_embed::RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../console/dist"]
-#[allow_missing = true]
+#[folder = "../../console/dist"]
 struct Files;
 
 /// One file.

@@ -57,9 +57,7 @@ async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Resp
     let fixed: [(HeaderName, &'static str); 6] = [
         (
             CONTENT_SECURITY_POLICY,
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-             font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; \
-             frame-ancestors 'none'",
+            include_str!("../../../console/content-security-policy.txt").trim_ascii_end(),
         ),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),

@@ -10,8 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use futures::Stream;
-use futures::stream;
+use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +104,9 @@ async fn stream_records(
         ends: tokio::time::Instant::now() + STREAM_LIFE,
     };
     let events = stream::unfold(follower, |mut it| async { Some((Ok(it.next().await?), it)) });
-    Sse::new(events).keep_alive(KeepAlive::default())
+    // Proxies hold the head of a response back until something of its body comes.
+    let opened = stream::iter([Ok(Event::default().comment("open"))]);
+    Sse::new(opened.chain(events)).keep_alive(KeepAlive::default())
 }
 
 /// The proof that a record is in the log (c2sp.org/tlog-proof).

@@ -113,7 +113,8 @@ async fn the_stream_shows_what_happens_in_this_workspace_only() {
     api.given("/workspaces/other/users", json!({"name": "eve"})).await;
     api.given("users", json!({"name": "ann"})).await;
     let mut text = String::new();
-    while text.matches("\n\n").count() < 2 {
+    // The comment that opens the stream, and two records.
+    while text.matches("\n\n").count() < 3 {
         let frame = body.frame().await.unwrap().unwrap();
         text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
     }
@@ -151,7 +152,10 @@ async fn a_reader_who_is_too_slow_is_told_how_much_was_missed() {
         last = Some(api.log.append(entry, Durability::Written));
     }
     last.unwrap().await.unwrap();
-    let frame = response.into_body().frame().await.unwrap().unwrap();
+    let mut body = response.into_body();
+    let opening = body.frame().await.unwrap().unwrap();
+    assert_eq!(opening.data_ref().unwrap(), ": open\n\n");
+    let frame = body.frame().await.unwrap().unwrap();
     let text = std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
     let missed = text.strip_prefix("event: missed\ndata: ").expect(text).trim();
     assert_eq!(missed.parse(), Ok(5_000 - 4_096));

@@ -24,7 +24,7 @@ use crate::forward;
 use crate::link::{Channel, Exchange, Letter, Link, UpstreamSession};
 use crate::modern;
 use crate::record;
-use crate::refusal::{Refusal, UpstreamError};
+use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Worker};
 use crate::session::{Hello, Session};
@@ -69,11 +69,8 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
     let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Legacy).await;
-    if let (true, Some((server, why))) = (asked.place.only.is_some(), view.missing_because("")) {
-        let error = UpstreamError::Wire(why.to_owned(), crate::refusal::WireBlame::Retry);
-        return Err(Refusal::upstream(server, error));
-    }
     pass.clear().await?;
+    modern::check_listed(asked, &view)?;
     let revision = hello.revision;
     let session = proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
     record::answered(asked).await?;
@@ -315,7 +312,8 @@ struct Source {
 
 impl Listening {
     async fn run(mut self, outlet: Outlet) {
-        let mut inbox = self.session.listen();
+        let session = Arc::clone(&self.session);
+        let mut inbox = session.listen();
         let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
         // The head goes out at once, with the first byte of the body.
         if outlet.send(sse::KEEP_ALIVE).await.is_err() {
@@ -323,11 +321,10 @@ impl Listening {
         }
         loop {
             let flight = Arc::clone(&self.pass.flight);
-            let Some(sources) = flight.unless_ended(self.open()).await else { return };
-            for source in sources {
-                feeds.push(Box::pin(next(source)));
-            }
-            let opened = self.session.opened.notified();
+            // Before the look at what is there, so that nothing comes unnoticed in between.
+            let opened = session.opened.notified();
+            let Some(new) = flight.unless_ended(self.open()).await else { return };
+            feeds.extend(new);
             let event = tokio::select! {
                 biased;
                 () = self.pass.flight.ended() => return,
@@ -356,11 +353,11 @@ impl Listening {
         }
     }
 
-    /// Opens the streams of upstream sessions that have come since.
-    async fn open(&mut self) -> Vec<Source> {
+    /// The streams of upstream sessions that have come since; each opens in its own time.
+    async fn open(&mut self) -> Vec<Feed> {
         let open: Vec<_> =
             self.session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
-        let mut sources = Vec::new();
+        let mut feeds: Vec<Feed> = Vec::new();
         for (assignment, upstream) in open {
             if self.taken.iter().any(|it| Arc::ptr_eq(it, &upstream)) {
                 continue;
@@ -378,13 +375,15 @@ impl Listening {
             let Ok(link) = self.worker.proxy.links.to(&self.worker, &assignment.server) else {
                 continue;
             };
-            let opened = pass.flight.unless_ended(link.listen(&self.worker, &pass, &upstream));
-            if let Some(exchange) = opened.await.flatten() {
+            let worker = Arc::clone(&self.worker);
+            feeds.push(Box::pin(async move {
+                let opening = link.listen(&worker, &pass, &upstream);
+                let exchange = pass.flight.unless_ended(opening).await??;
                 pass.flight.land();
-                sources.push(Source { exchange, pass });
-            }
+                next(Source { exchange, pass }).await
+            }));
         }
-        sources
+        feeds
     }
 
     fn relay(&self, text: &Bytes, source: &Source) -> Option<Bytes> {

@@ -118,19 +118,20 @@ impl Listening {
         if outlet.send(sse::event(&self.acknowledgement())).await.is_err() {
             return;
         }
+        // A server that is slow to begin keeps nothing back of what the others say.
+        let parts = self.view.parts.iter().filter(|it| modern_part(it));
+        let mut opening: FuturesUnordered<_> = parts.map(|it| self.source(it)).collect();
         let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
-        for part in self.view.parts.iter().filter(|it| modern_part(it)) {
-            match self.pass.flight.unless_ended(self.source(part)).await {
-                Some(Some(source)) => feeds.push(Box::pin(next(source))),
-                Some(None) => {}
-                None => return,
-            }
-        }
-        let all = feeds.len();
         loop {
             let event = tokio::select! {
                 biased;
                 () = self.pass.flight.ended() => return,
+                Some(source) = opening.next(), if !opening.is_empty() => {
+                    if let Some(source) = source {
+                        feeds.push(Box::pin(next(source)));
+                    }
+                    continue;
+                }
                 Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
                     Some((text, source)) => {
                         let event = self.relay(&text, &source);
@@ -149,7 +150,7 @@ impl Listening {
                 return;
             }
         }
-        tracing::debug!(streams = all, "A server has ended a subscription");
+        tracing::debug!(streams = feeds.len(), "A server has ended a subscription");
         // A client that is gone needs no last word.
         outlet.send(sse::event(&self.end())).await.ok();
     }
@@ -235,28 +236,32 @@ impl Listening {
     /// A server's notification under the client's subscription.
     fn relay(&self, text: &Bytes, source: &Source) -> Option<Bytes> {
         let message = Message::parse(text.clone(), Limits::default()).ok()?;
-        if message.kind() != MessageKind::Notification
-            || message.method() == "notifications/subscriptions/acknowledged"
-            || source.pass.flight.is_ended()
-        {
+        if message.kind() != MessageKind::Notification || source.pass.flight.is_ended() {
             return None;
         }
         let only = source.pass.place.only.as_ref()?;
-        if message.method().ends_with("/list_changed") {
-            self.asked.worker.proxy.catalog.changed(only.server.id);
-        }
         let mut splice = Splice::new(text.clone());
-        if let Some(params) = message.params() {
-            let id = self.asked.message.id().map_or("null", Raw::text).to_owned();
-            meta::set_entries(&mut splice, params, &[(meta::SUBSCRIPTION_ID, id.into())]);
-            let uri = params.get("uri");
-            if self.view.is_prefixed()
-                && let Some((place, uri)) = uri.and_then(|it| it.str().map(|text| (it, text)))
-            {
-                let exposed = names::exposed_uri(only.alias.as_str(), &uri);
-                splice.replace_value(place, Bytes::from(quote(&exposed)));
-            }
+        let heard = message.method().strip_prefix("notifications/")?;
+        if let Some(kind) = heard.strip_suffix("/list_changed") {
+            self.asked.worker.proxy.catalog.changed(only.server.id);
+            let asked = CHANGES.iter().find(|(_, it)| *it == kind)?.0;
+            self.filter.changes.contains(&asked).then_some(())?;
+        } else if heard == "resources/updated" {
+            let place = message.params()?.get("uri")?;
+            let uri = place.str()?;
+            let exposed = match self.view.is_prefixed() {
+                true => names::exposed_uri(only.alias.as_str(), &uri),
+                false => uri.into_owned(),
+            };
+            // Only what has been granted: not what others have asked the server for.
+            self.filter.resources.contains(&exposed).then_some(())?;
+            splice.replace_value(place, Bytes::from(quote(&exposed)));
+        } else {
+            return None;
         }
+        let id = self.asked.message.id().map_or("null", Raw::text).to_owned();
+        let entries = [(meta::SUBSCRIPTION_ID, Bytes::from(id))];
+        meta::set_request_entries(&mut splice, &message, &entries);
         Some(sse::event(&splice.finish().into_bytes()))
     }
 }

@@ -14,7 +14,7 @@ use crate::call::{self, Asked};
 use crate::catalog::{List, View};
 use crate::listen;
 use crate::record;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, UpstreamError, WireBlame};
 
 /// Answers one message.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
@@ -75,6 +75,7 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
     let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era()).await;
     // The gate comes after the look-up, so that what is listed is decided by what holds now.
     pass.clear().await?;
+    check_listed(asked, &view)?;
     let snapshot = proxy.gate.latest();
     let connection = asked.place.connection(&asked.caller)?;
     let looker = crate::catalog::Looker {
@@ -86,6 +87,16 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
     let body = view.list(list, &looker);
     record::answered(asked).await?;
     Ok([opening(asked.era(), &view, asked), body])
+}
+
+/// On a single-server URL, a server that cannot be asked is an error. Among several it is missing.
+pub(crate) fn check_listed(asked: &Asked, view: &View) -> Result<(), Refusal> {
+    match view.missing_because("") {
+        Some((server, why)) if asked.place.only.is_some() => {
+            Err(Refusal::upstream(server, UpstreamError::Wire(why.to_owned(), WireBlame::Retry)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn opening(era: Era, view: &View, asked: &Asked) -> Bytes {
@@ -118,6 +129,7 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let pass = authorize::authorize(proxy, caller, place, None)?;
     let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
     pass.clear().await?;
+    check_listed(asked, &view)?;
     record::answered(asked).await?;
     let versions: Vec<String> = revision::ALL
         .iter()

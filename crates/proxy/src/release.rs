@@ -60,21 +60,27 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
     sent.recorded.permitted().pass.flight.land();
     let now = sent.recorded.permitted().asked.worker.proxy.clock.elapsed();
     let mut turn = Turn { sent: Some(sent), asked: Vec::new(), last_news: now };
-    match turn.step().await {
-        Step::Answer(answer) => {
-            let (status, parts) = turn.settle(answer).await;
-            answer::json(status, parts)
+    let first = loop {
+        match turn.step().await {
+            Step::Answer(answer) => {
+                let (status, parts) = turn.settle(answer).await;
+                return answer::json(status, parts);
+            }
+            Step::Broken(error) => return turn.fail(error).await,
+            Step::CutOff => return turn.cut_off().await,
+            Step::Cancelled(word) => {
+                turn.give_up(&word).await;
+                return answer::events(Body::empty());
+            }
+            Step::Quiet => break sse::KEEP_ALIVE,
+            Step::News(message) => {
+                if let Some(news) = turn.news(message).await {
+                    break sse::event(&news);
+                }
+            }
         }
-        Step::Broken(error) => turn.fail(error).await,
-        Step::CutOff => turn.cut_off().await,
-        Step::Cancelled(word) => {
-            turn.give_up(&word).await;
-            answer::events(Body::empty())
-        }
-        first @ (Step::News(_) | Step::Quiet) => {
-            answer::events(Body::stream(|outlet| turn.stream(first, outlet)))
-        }
-    }
+    };
+    answer::events(Body::stream(|outlet| turn.stream(first, outlet)))
 }
 
 /// A call that was recorded and could not be sent.
@@ -143,10 +149,15 @@ impl Turn {
         }
     }
 
-    async fn stream(mut self, first: Step, outlet: Outlet) {
-        let mut step = first;
+    async fn stream(mut self, first: Bytes, outlet: Outlet) {
+        let mut event = Some(first);
         loop {
-            let event = match step {
+            if let Some(event) = event
+                && outlet.send(event).await.is_err()
+            {
+                return;
+            }
+            event = match self.step().await {
                 Step::Quiet => Some(sse::KEEP_ALIVE),
                 Step::News(message) => self.news(message).await.map(|it| sse::event(&it)),
                 Step::Answer(answer) => {
@@ -173,12 +184,6 @@ impl Turn {
                     return;
                 }
             };
-            if let Some(event) = event
-                && outlet.send(event).await.is_err()
-            {
-                return;
-            }
-            step = self.step().await;
         }
     }
 

@@ -166,10 +166,11 @@ impl Worker {
         arrived: Duration,
     ) -> Result<Response<Body>, Box<TurnedAway>> {
         let (parts, body) = request.into_parts();
-        self.proxy.options.hosts.check(&parts)?;
-        receive::check_names(&parts.headers)?;
+        // Read first, since whatever is turned away is recorded where it wanted to go.
         let path = Path::parse(parts.uri.path()).ok_or(Refusal::NoGateway)?;
         let away = |refusal| TurnedAway::at(&path, refusal);
+        self.proxy.options.hosts.check(&parts).map_err(away)?;
+        receive::check_names(&parts.headers).map_err(away)?;
         let snapshot = self.proxy.gate.latest();
         let (now, anonymous) = (self.proxy.clock.now(), &self.proxy.options.anonymous);
         let caller = identify::identify(&snapshot.config, &parts.headers, anonymous, now);

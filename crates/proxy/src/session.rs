@@ -138,8 +138,10 @@ impl Sessions {
         Ok(Arc::clone(session))
     }
 
+    /// Ends a session, and the stream that its client has open.
     pub(crate) fn end(&self, session: &Session) {
         self.open.lock().remove(&session.id);
+        *session.outbox.lock() = None;
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -69,6 +69,10 @@ impl Streamed {
     /// # Panics
     /// If there is anything in the stream that no gateway should send.
     pub async fn next(&mut self) -> Option<Event> {
+        within("an event, or the end of a stream", self.read_event()).await
+    }
+
+    async fn read_event(&mut self) -> Option<Event> {
         loop {
             let end = self.buffer[self.looked..].windows(2).position(|it| it == b"\n\n");
             if let Some(end) = end {

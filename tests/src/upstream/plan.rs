@@ -1,6 +1,6 @@
 //! How an upstream introduces itself, and what it does without being told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +19,7 @@ pub struct Plan {
     prompts: String,
     resources: String,
     capabilities: String,
+    by_hand: HashSet<String>,
     scripts: HashMap<String, Script>,
 }
 
@@ -51,6 +52,7 @@ impl Plan {
             prompts: r#"[{"name":"hello"}]"#.to_owned(),
             resources: r#"[{"uri":"test://one","name":"one"}]"#.to_owned(),
             capabilities: r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{},"completions":{}}"#.to_owned(),
+            by_hand: HashSet::new(),
             scripts: HashMap::new(),
         }
     }
@@ -84,12 +86,21 @@ impl Plan {
         self
     }
 
+    /// Leaves a method to the test that the plan would answer, or `GET` or `DELETE`.
+    #[must_use]
+    pub fn by_hand(mut self, method: &str) -> Self {
+        self.by_hand.insert(method.to_owned());
+        self
+    }
+
     /// Answers every tool call with its own arguments, as they are written.
     #[must_use]
     pub fn echoing(self) -> Self {
         self.on("tools/call", |call| async move {
             let arguments = call.raw(&["params", "arguments"]);
-            call.result(&format!(r#"{{"content":[],"structuredContent":{arguments}}}"#));
+            let is_modern = call.body.contains("io.modelcontextprotocol/protocolVersion");
+            let kind = if is_modern { r#""resultType":"complete","# } else { "" };
+            call.result(&format!(r#"{{{kind}"content":[],"structuredContent":{arguments}}}"#));
         })
     }
 
@@ -103,6 +114,9 @@ pub(super) async fn dispatch(shared: Arc<Shared>, arrived: Arrived) {
     let plan = &shared.plan;
     if let Some(script) = plan.scripts.get(&arrived.method) {
         return script(arrived).await;
+    }
+    if plan.by_hand.contains(&arrived.method) {
+        return shared.arrivals.send(arrived).await.unwrap_or_default();
     }
     match arrived.method.as_str() {
         "server/discover" if plan.modern => arrived.result(&plan.discovered()),

@@ -70,11 +70,14 @@ async fn h073_a_preflight_gets_no_leave() {
 
 /// Whoever is turned away for where it comes from reaches nothing, whatever the verb.
 async fn assert_turned_away(scene: &Scene, client: &Client, header: &str, value: &str) {
-    let seen = scene.upstream.seen().len();
+    let (seen, known) = (scene.upstream.seen().len(), scene.gateway.records().len());
     for post in [client.tool("echo", "{}"), client.get(), client.delete()] {
         let answer = client.send(post.with(header, value)).await;
         assert_eq!(answer.status, 403, "{client} {header}: {value}: {}", answer.text());
         assert_eq!(answer.reason().as_deref(), Some(header), "{client} {value}");
     }
     assert_eq!(scene.upstream.seen().len(), seen, "{client} {header}: {value}");
+    let records = scene.gateway.records_since(known);
+    let ends: Vec<_> = records.iter().map(tests::Record::end).collect();
+    assert_eq!(ends, [header; 3], "{client} {header}: {value}");
 }

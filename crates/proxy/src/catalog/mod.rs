@@ -148,8 +148,8 @@ impl Catalog {
         let fetching_it = listing::fetch(worker, &upkeep, &server, era);
         let fetched = match upkeep.unless_ended(fetching_it).await {
             Ok(listing) => listing,
-            Err(refusal @ Refusal::Upstream { .. }) => {
-                Listing::unavailable(&refusal.to_string(), now).of(&server)
+            Err(Refusal::Upstream { source, .. }) => {
+                Listing::unavailable(&source.to_string(), now).of(&server)
             }
             // Our own refusal, which says nothing of the server either.
             Err(refusal) => return Arc::new(Listing::unavailable(&refusal.to_string(), now)),

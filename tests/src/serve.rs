@@ -255,8 +255,8 @@ impl Served {
         let own = self.process.id()?;
         let listed = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
         let child = listed.ok().and_then(|it| it.split_whitespace().next()?.parse().ok());
-        let is_tracer = std::fs::read_to_string(format!("/proc/{own}/comm"))
-            .is_ok_and(|it| it.trim() != "ostiary");
+        let name = std::fs::read_to_string(format!("/proc/{own}/comm")).unwrap_or_default();
+        let is_tracer = name.trim() == "strace";
         let pid = if is_tracer { child } else { i32::try_from(own).ok() };
         pid.and_then(Pid::from_raw)
     }

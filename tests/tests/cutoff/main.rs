@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 mod history;
+mod replicas;
 mod streams;
 
 use http::Method;

@@ -42,7 +42,17 @@ impl Gateway {
         Self::dev_with(&args).await
     }
 
+    /// The same, for a URL that may be refused at once.
+    pub async fn dev_or_refused(upstream: &str) -> Option<Self> {
+        Self::start(&["--upstream", upstream]).await.ok()
+    }
+
     async fn dev_with<T: AsRef<OsStr>>(args: &[T]) -> Self {
+        Self::start(args).await.unwrap_or_else(|words| panic!("the gateway ended at once: {words}"))
+    }
+
+    /// A gateway, or what it has said where it ended at once.
+    async fn start<T: AsRef<OsStr>>(args: &[T]) -> Result<Self, String> {
         let home = TempDir::with_prefix("ostiary-test-").unwrap();
         let mut command = Command::new(binary());
         command.args(["dev", "--listen", "127.0.0.1:0"]).args(args);
@@ -53,12 +63,13 @@ impl Gateway {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = within("the gateway's first line", lines.next_line()).await.unwrap();
-        let words = || std::fs::read_to_string(home.path().join(WORDS)).unwrap_or_default();
-        let url = line.unwrap_or_else(|| panic!("the gateway ended at once: {}", words()));
+        let Some(url) = line else {
+            return Err(std::fs::read_to_string(home.path().join(WORDS)).unwrap_or_default());
+        };
         let (place, path) = url.strip_prefix("http://").and_then(|it| it.split_once('/')).unwrap();
         let port = place.rsplit_once(':').unwrap().1.parse().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        Self { path: format!("/{path}"), url, address, process, home }
+        Ok(Self { path: format!("/{path}"), url, address, process, home })
     }
 
     /// The value of `Host` that names it.

@@ -3,11 +3,15 @@
 
 mod browser;
 mod cancel;
+mod clients;
+mod egress;
 mod headers;
 mod json;
 mod listening;
 mod scene;
 mod sessions;
+mod sizes;
+mod stdio;
 mod streams;
 mod text;
 mod upstreams;

@@ -13,7 +13,8 @@ async fn h062_h063_a_session_that_is_not_the_callers_is_not_there() {
     let mut flipped = id.clone().into_bytes();
     flipped[0] ^= 1;
     let flipped = String::from_utf8(flipped).unwrap();
-    for wrong in ["", "1", &id[1..], &format!("{id}A"), &id.to_lowercase(), &flipped, &elsewhere] {
+    let shorter = id.get(1..).unwrap();
+    for wrong in ["", "1", shorter, &format!("{id}A"), &id.to_lowercase(), &flipped, &elsewhere] {
         let unknown = ("404/-32600", "session_unknown");
         let post = legacy.tool("echo", "{}").with("mcp-session-id", wrong);
         scene.refuses(&legacy, post, unknown).await;

@@ -1,0 +1,106 @@
+//! Large answers pass, and take memory in proportion.
+
+use futures::future::join;
+use tests::{Client, Upstream};
+
+use crate::scene::Scene;
+
+/// An image of 50 MB, as base64 of it.
+const IMAGE_BYTES: usize = 50_000_000 / 3 * 4;
+
+#[tokio::test]
+async fn h123_an_image_of_50_mb_passes_and_takes_a_few_times_its_size() {
+    for in_stream in [false, true] {
+        let scene = Scene::of(Upstream::of_both_eras()).await;
+        let client = Client::modern(&scene.gateway);
+        client.warm_up().await;
+        let before = scene.gateway.peak_memory();
+        let image = "QUJD".repeat(IMAGE_BYTES / 4);
+        let result = format!(
+            r#"{{"resultType":"complete","content":[{{"type":"image","mimeType":"image/png","data":"{image}"}}]}}"#
+        );
+        let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
+            let call = scene.upstream.next().await;
+            if in_stream {
+                call.stream().result(&result).await;
+            } else {
+                call.result(&result);
+            }
+        })
+        .await;
+        assert_eq!(answer.status, 200, "{:.300}", answer.text());
+        let text = answer.text();
+        assert!(text.ends_with(&format!(r#"{image}"}}]}}}}"#)), "{:.300}", text);
+        let grown = scene.gateway.peak_memory() - before;
+        let times = times(grown, IMAGE_BYTES);
+        let form = if in_stream { "stream" } else { "JSON" };
+        eprintln!(
+            "an answer of {} MiB as {form}: {} MiB more at the peak, {times:.2} times its size",
+            IMAGE_BYTES >> 20,
+            grown >> 20
+        );
+        assert!(times < 4.0, "{times:.2} times its size");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_2000_tools_passes_and_takes_a_few_times_its_size() {
+    let description = "what it does, told at some length, ".repeat(20);
+    let tool = |index: usize| {
+        format!(
+            r#"{{"name":"tool-{index}","description":"{description}","inputSchema":{{"type":"object","properties":{{"a":{{"type":"string"}},"b":{{"type":"number"}}}}}}}}"#
+        )
+    };
+    let tools: Vec<String> = (0..2_000).map(tool).collect();
+    let tools = format!("[{}]", tools.join(","));
+    let scene = Scene::of(Upstream::of_both_eras().with_tools(&tools).echoing()).await;
+    let before = scene.gateway.peak_memory();
+    let mut peaks = Vec::new();
+    let inner = tools.strip_prefix('[').unwrap();
+    for client in Client::of_each_era(&scene.gateway).await {
+        for path in [scene.gateway.path.as_str(), "/mcp/dev/dev"] {
+            let client = client.at(path).await;
+            for _ in 0..5 {
+                let answer = client.send(client.request("tools/list", "")).await;
+                assert_eq!(answer.status, 200, "{client}");
+                let text = answer.text();
+                assert!(path == "/mcp/dev/dev" || text.contains(inner), "{client}");
+                assert_eq!(text.matches(r#""inputSchema""#).count(), 2_000, "{client}");
+            }
+            peaks.push(times(scene.gateway.peak_memory() - before, tools.len()));
+        }
+        scene.passes(&client, client.tool("tool-1999", "{}"), "{}").await;
+    }
+    eprintln!(
+        "a list of 2000 tools, {} KiB, read five times in each of four views: at the peak \
+         {peaks:.1?} times its size more after each",
+        tools.len() >> 10
+    );
+    assert!(peaks[3] < 24.0, "{peaks:?} times its size");
+}
+
+#[tokio::test]
+async fn h128_a_list_of_endless_pages_ends() {
+    for repeats in [true, false] {
+        let page = std::sync::atomic::AtomicUsize::new(0);
+        let plan = Upstream::modern().on("tools/list", move |call| {
+            let number = page.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let next = if repeats { 0 } else { number };
+            async move {
+                call.result(&format!(
+                    r#"{{"resultType":"complete","ttlMs":60000,"cacheScope":"private","tools":[{{"name":"t{number}","inputSchema":{{}}}}],"nextCursor":"{next}"}}"#
+                ));
+            }
+        });
+        let scene = Scene::of(plan).await;
+        let client = Client::modern(&scene.gateway);
+        client.warm_up().await;
+        let asked = scene.upstream.seen_of("tools/list").len();
+        assert!(asked <= if repeats { 2 } else { 200 }, "asked {asked} times");
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn times(grown: u64, size: usize) -> f64 {
+    grown as f64 / size as f64
+}

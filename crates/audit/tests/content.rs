@@ -179,6 +179,39 @@ fn what_a_crash_left_open_is_cut_and_completed() {
 }
 
 #[test]
+fn rubbish_at_the_end_of_what_a_crash_left_open_is_cut_and_damage_before_it_stays() {
+    let scene = Scene::new();
+    let store = scene.open();
+    let parts = [Bytes::from(vec![7; 100])];
+    for _ in 0..3 {
+        let (_, durable) = store.append(ANN, Uuid::nil(), &parts, Durability::Written).unwrap();
+        durable.wait().unwrap();
+    }
+    let open = scene.files().pop().unwrap();
+    let bytes = fs::read(&open).unwrap();
+    let item = bytes.len() / 3;
+    let problems_with = |damage: &dyn Fn(&mut Vec<u8>)| {
+        let crashed = Scene::new();
+        let copy = crashed.dir().join(open.strip_prefix(scene.dir()).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        let mut left = bytes.clone();
+        damage(&mut left);
+        fs::write(&copy, left).unwrap();
+        crashed.open().close().unwrap();
+        let check = Check { content: Some(&crashed.dir()), ..Check::default() };
+        verify(&check).unwrap().problems.len()
+    };
+    for from in (0..bytes.len()).step_by(23) {
+        let zeros = problems_with(&|left| left[from..].fill(0));
+        let rubbish = problems_with(&|left| left[from..].iter_mut().for_each(|it| *it ^= 0x5a));
+        assert_eq!((zeros, rubbish), (0, 0), "from byte {from}");
+    }
+    for at in [0, 10, 70, item - 1, item, 2 * item - 1] {
+        assert_eq!(problems_with(&|left| left[at] ^= 1), 1, "byte {at}");
+    }
+}
+
+#[test]
 fn the_queue_is_bounded_but_one_large_content_passes() {
     let scene = Scene::new();
     let store = scene.open_with(|options| options.queue_bytes = 1_000);

@@ -23,11 +23,10 @@ use crate::authorize::{self, Pass};
 use crate::body::Body;
 use crate::catalog::View;
 use crate::content;
-use crate::forward;
 use crate::identify::Caller;
-use crate::record::{self, Recorded};
+use crate::late;
+use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
-use crate::release;
 use crate::route::{Offered, Place};
 use crate::serve::Worker;
 use crate::session::Session;
@@ -107,14 +106,7 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
         Ok(recorded) => recorded,
         Err((asked, refusal)) => return answer::refusal(&refusal, asked.manner()),
     };
-    send(recorded).await
-}
-
-async fn send(recorded: Recorded) -> Response<Body> {
-    match forward::forward(recorded).await {
-        Ok(sent) => release::release(sent).await,
-        Err(response) => response,
-    }
+    late::send(recorded).await
 }
 
 async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {

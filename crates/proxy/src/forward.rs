@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
@@ -15,14 +15,11 @@ use mcp::meta;
 use mcp::revision::{self, Era};
 use mcp::splice::{Splice, Spliced};
 
-use crate::answer;
 use crate::authorize::Pass;
-use crate::body::Body;
 use crate::cancel::{self, Ear, Way};
 use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
-use crate::release;
 use crate::serve::Worker;
 use crate::session::Session;
 
@@ -53,8 +50,16 @@ enum Left {
     Cancelled(Message),
 }
 
-/// Sends a recorded call. What comes back instead of an answer has been recorded.
-pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Response<Body>> {
+/// A call that will get no answer.
+pub(crate) enum Unsent {
+    /// Its outcome is still to be recorded.
+    Refused(Box<(Recorded, Refusal)>),
+    /// By its client. It has been recorded, and the server told.
+    Cancelled,
+}
+
+/// Sends a recorded call, and waits until an answer begins to come.
+pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Unsent> {
     let asked = &recorded.permitted().asked;
     let ear = Ear::of(asked.session.as_ref(), asked.id());
     let mut leaving = Leaving { way: None, ear, recorded: Some(recorded) };
@@ -67,14 +72,14 @@ pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Response<Body>> 
             let ear = std::mem::replace(&mut leaving.ear, Ear::of(None, b""));
             Ok(Sent { exchange, way, ear, recorded })
         }
-        Left::Refused(refusal) => Err(release::refuse(recorded, &refusal).await),
+        Left::Refused(refusal) => Err(Unsent::Refused(Box::new((recorded, refusal)))),
         Left::CutOff => {
             let refusal = recorded.permitted().pass.why_ended().await;
-            Err(release::refuse(recorded, &refusal).await)
+            Err(Unsent::Refused(Box::new((recorded, refusal))))
         }
         Left::Cancelled(word) => {
             cancel::give_up(&recorded, way.as_ref(), Some(&word)).await;
-            Err(answer::events(Body::empty()))
+            Err(Unsent::Cancelled)
         }
     }
 }

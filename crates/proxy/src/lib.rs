@@ -28,6 +28,7 @@ mod content;
 mod flight;
 mod forward;
 mod identify;
+mod late;
 mod legacy;
 mod link;
 mod listen;

@@ -25,6 +25,7 @@ use crate::body::{Body, Outlet};
 use crate::cancel;
 use crate::content;
 use crate::forward::Sent;
+use crate::late;
 use crate::link::{Channel, Letter};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
@@ -51,15 +52,9 @@ enum Step {
     Quiet,
 }
 
-/// After this long without a word the response becomes a stream, and then a comment is sent as
-/// often, so that no proxy between us and the client takes the silence for death.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
 /// Answers a call that has been sent.
 pub(crate) async fn release(sent: Sent) -> Response<Body> {
-    sent.recorded.permitted().pass.flight.land();
-    let now = sent.recorded.permitted().asked.worker.proxy.clock.elapsed();
-    let mut turn = Turn { sent: Some(sent), asked: Vec::new(), last_news: now };
+    let mut turn = Turn::of(sent);
     let first = loop {
         match turn.step().await {
             Step::Answer(answer) => {
@@ -80,20 +75,43 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
             }
         }
     };
-    answer::events(Body::stream(|outlet| turn.stream(first, outlet)))
+    answer::events(Body::stream(|outlet| turn.stream(Some(first), outlet)))
 }
 
-/// A call that was recorded and could not be sent.
-pub(crate) async fn refuse(recorded: Recorded, refusal: &Refusal) -> Response<Body> {
+/// Answers a call that has been sent, in a response that is a stream already.
+pub(crate) async fn release_into(sent: Sent, outlet: Outlet) {
+    Turn::of(sent).stream(None, outlet).await;
+}
+
+/// A call that was recorded and has got no answer.
+pub(crate) async fn refuse(recorded: &Recorded, refusal: &Refusal) -> Response<Body> {
     let asked = &recorded.permitted().asked;
     asked.worker.proxy.metrics.refused(refusal.reason());
-    match record::outcome(&recorded, &Outcome::refused(refusal)).await {
+    match record::outcome(recorded, &Outcome::refused(refusal)).await {
         Ok(()) => answer::refusal(refusal, asked.manner()),
         Err(unrecorded) => answer::refusal(&unrecorded, asked.manner()),
     }
 }
 
+/// The same in a response that is a stream already, and ends with it.
+pub(crate) async fn refuse_into(recorded: &Recorded, refusal: &Refusal, outlet: &Outlet) {
+    let asked = &recorded.permitted().asked;
+    asked.worker.proxy.metrics.refused(refusal.reason());
+    let unrecorded = record::outcome(recorded, &Outcome::refused(refusal)).await.err();
+    let refusal = unrecorded.as_ref().unwrap_or(refusal);
+    let (_, body) = answer::refusal_parts(refusal, asked.manner());
+    // A client that is gone needs no last word.
+    outlet.send(sse::event(&body)).await.ok();
+}
+
 impl Turn {
+    fn of(sent: Sent) -> Self {
+        let permitted = sent.recorded.permitted();
+        permitted.pass.flight.land();
+        let last_news = permitted.asked.worker.proxy.clock.elapsed();
+        Self { sent: Some(sent), asked: Vec::new(), last_news }
+    }
+
     fn sent(&self) -> &Sent {
         self.sent.as_ref().expect("a turn has its call until it is settled")
     }
@@ -112,7 +130,7 @@ impl Turn {
             () = flight.ended() => return Step::CutOff,
             next = sent.exchange.next() => next,
             word = sent.ear.cancelled() => return Step::Cancelled(word),
-            () = tokio::time::sleep(HEARTBEAT) => return Step::Quiet,
+            () = tokio::time::sleep(late::HEARTBEAT) => return Step::Quiet,
         };
         let status = sent.exchange.status();
         match next {
@@ -149,8 +167,8 @@ impl Turn {
         }
     }
 
-    async fn stream(mut self, first: Bytes, outlet: Outlet) {
-        let mut event = Some(first);
+    async fn stream(mut self, first: Option<Bytes>, outlet: Outlet) {
+        let mut event = first;
         loop {
             if let Some(event) = event
                 && outlet.send(event).await.is_err()
@@ -189,13 +207,10 @@ impl Turn {
 
     async fn end_stream(&mut self, refusal: &Refusal, outlet: &Outlet) {
         let Some(sent) = self.sent.take() else { return };
-        let asked = &sent.recorded.permitted().asked;
-        asked.worker.proxy.metrics.refused(refusal.reason());
-        let recorded = record::outcome(&sent.recorded, &Outcome::refused(refusal)).await;
-        let refusal = recorded.as_ref().err().unwrap_or(refusal);
-        let (_, body) = answer::refusal_parts(refusal, asked.manner());
-        // A client that is gone needs no last word.
-        outlet.send(sse::event(&body)).await.ok();
+        self.forget(&sent);
+        let Sent { exchange, recorded, .. } = sent;
+        drop(exchange);
+        refuse_into(&recorded, refusal, outlet).await;
     }
 
     /// What else an upstream says while a call is under way, as the client is told it.
@@ -325,7 +340,7 @@ impl Turn {
         self.forget(&sent);
         let refusal = sent.way.link.refuse(error);
         drop(sent.exchange);
-        refuse(sent.recorded, &refusal).await
+        refuse(&sent.recorded, &refusal).await
     }
 
     async fn cut_off(&mut self) -> Response<Body> {
@@ -333,7 +348,7 @@ impl Turn {
         let Some(sent) = self.sent.take() else { return answer::accepted() };
         self.forget(&sent);
         drop(sent.exchange);
-        refuse(sent.recorded, &refusal).await
+        refuse(&sent.recorded, &refusal).await
     }
 
     /// The client has said that it wants no answer any more.

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use self::http::{Answer, Event, Streamed};
 pub use self::post::Post;
 
-use crate::Gateway;
 use crate::raw::{Raw, RawAnswer};
+use crate::{Gateway, Served};
 
 /// Which of the two protocols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Client {
     pub session: Option<String>,
     /// What it says that it can be asked, as JSON.
     pub capabilities: String,
+    /// What it presents.
+    token: Option<String>,
     address: SocketAddr,
     host: String,
     path: String,
@@ -72,6 +74,24 @@ impl Client {
         [Self::modern(gateway), Self::legacy(gateway).await]
     }
 
+    /// One of each era at a gateway that asks for tokens.
+    pub async fn with_token(served: &Served, path: &str, token: &str) -> [Self; 2] {
+        let modern = Self {
+            era: Era::Modern,
+            revision: MODERN,
+            session: None,
+            capabilities: "{}".to_owned(),
+            token: Some(token.to_owned()),
+            address: served.address,
+            host: served.host(),
+            path: path.to_owned(),
+            next_id: AtomicU64::new(1),
+        };
+        let mut legacy = Self { era: Era::Legacy, revision: LEGACY, ..modern.twin() };
+        legacy.say_hello().await;
+        [modern, legacy]
+    }
+
     /// One that has not said hello.
     pub fn stranger(gateway: &Gateway, era: Era, revision: &'static str) -> Self {
         Self {
@@ -79,6 +99,7 @@ impl Client {
             revision,
             session: None,
             capabilities: "{}".to_owned(),
+            token: None,
             address: gateway.address,
             host: gateway.host(),
             path: gateway.path.clone(),
@@ -88,20 +109,16 @@ impl Client {
 
     /// The same client at another path of the same gateway.
     pub async fn at(&self, path: &str) -> Self {
-        let mut client = Self {
-            era: self.era,
-            revision: self.revision,
-            session: None,
-            capabilities: self.capabilities.clone(),
-            address: self.address,
-            host: self.host.clone(),
-            path: path.to_owned(),
-            next_id: AtomicU64::new(1),
-        };
+        let mut client = self.at_unopened(path);
         if self.era == Era::Legacy {
             client.say_hello().await;
         }
         client
+    }
+
+    /// The same, in the session that it has here, if any.
+    pub fn at_unopened(&self, path: &str) -> Self {
+        Self { path: path.to_owned(), session: self.session.clone(), ..self.twin() }
     }
 
     /// Sends, and waits for the whole answer.
@@ -126,6 +143,21 @@ impl Client {
         let answer = self.send(self.request("tools/list", "")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert!(answer.text().contains(r#""tools":["#), "{}", answer.text());
+    }
+
+    /// The same client before it has said hello.
+    fn twin(&self) -> Self {
+        Self {
+            era: self.era,
+            revision: self.revision,
+            session: None,
+            capabilities: self.capabilities.clone(),
+            token: self.token.clone(),
+            address: self.address,
+            host: self.host.clone(),
+            path: self.path.clone(),
+            next_id: AtomicU64::new(1),
+        }
     }
 
     fn next_id(&self) -> u64 {

@@ -77,6 +77,9 @@ impl Client {
         ];
         let body = body.into();
         let mut post = Post { verb: Method::POST, headers, body, id: "0".to_owned() };
+        if let Some(token) = &self.token {
+            post = post.with("authorization", format!("Bearer {token}"));
+        }
         if let Some(session) = &self.session {
             post = post.with("mcp-session-id", session);
         }

@@ -4,11 +4,13 @@
 mod browser;
 mod cancel;
 mod clients;
+mod crosstalk;
 mod egress;
 mod headers;
 mod json;
 mod listening;
 mod scene;
+mod served;
 mod sessions;
 mod sizes;
 mod stdio;

@@ -59,6 +59,32 @@ async fn progress_and_logs_come_in_order_and_before_the_answer() {
 }
 
 #[tokio::test]
+async fn a_slow_answer_is_waited_for_under_signs_of_life() {
+    let mut slow = tokio::task::JoinSet::new();
+    for (spoken, plan) in each_era() {
+        slow.spawn(async move {
+            let scene = Scene::of(plan).await;
+            let [modern, legacy] = scene.clients().await;
+            let (one, other) = join(
+                modern.open(modern.tool("echo", "{}")),
+                legacy.open(legacy.tool("echo", "{}")),
+            )
+            .await;
+            // Nothing has been said so far, and yet there are answers.
+            assert!(one.is_stream() && other.is_stream(), "a {spoken:?} server");
+            for _ in 0..2 {
+                scene.upstream.next().await.result(r#"{"content":[]}"#);
+            }
+            for answer in [one.whole().await, other.whole().await] {
+                assert_eq!(answer.messages.len(), 1, "a {spoken:?} server");
+                assert!(answer.json()["result"]["content"].is_array(), "a {spoken:?} server");
+            }
+        });
+    }
+    slow.join_all().await;
+}
+
+#[tokio::test]
 async fn a_modern_client_hears_only_what_it_has_asked_for() {
     for (spoken, plan) in each_era() {
         let scene = Scene::of(plan).await;

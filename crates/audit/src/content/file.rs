@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::seal::{Walk, walk};
+use super::seal::sound_end;
 
 /// A content file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,21 +156,17 @@ fn folders(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
+/// What follows the last sound item is the rest of writes that did not finish, even where a file
+/// system has given it a size and no bytes. Damage before a sound item stays, for the verifier to
+/// find; so does a gap where something was recorded.
 fn cut(path: &Path) -> io::Result<()> {
     let bytes = fs::read(path)?;
-    let mut end = 0;
-    let rest = loop {
-        match walk(&bytes, end) {
-            // Damage within an item stays, for the verifier to find.
-            Walk::Whole { next, .. } if next < bytes.len() as u64 => end = next,
-            other => break other,
-        }
-    };
-    if bytes.is_empty() || (end == 0 && rest == Walk::Torn) {
+    let end = sound_end(&bytes);
+    if end == 0 {
         return fs::remove_file(path);
     }
     let file = OpenOptions::new().write(true).open(path)?;
-    if rest == Walk::Torn {
+    if end < bytes.len() as u64 {
         file.set_len(end)?;
     }
     file.sync_data()?;

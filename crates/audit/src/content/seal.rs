@@ -152,6 +152,34 @@ pub(crate) fn walk(file: &[u8], at: u64) -> Walk {
     Walk::Whole { item, is_sound, next }
 }
 
+/// Where the last sound item ends; what stands before it may be damaged.
+pub(crate) fn sound_end(file: &[u8]) -> u64 {
+    let (mut end, mut at) = (0, 0);
+    while at < file.len() as u64 {
+        match walk(file, at) {
+            Walk::Whole { is_sound, next, .. } => {
+                end = if is_sound { next } else { end };
+                at = next;
+            }
+            Walk::Torn | Walk::Damaged => match next_header(file, at + 1) {
+                Some(found) => at = found,
+                None => break,
+            },
+        }
+    }
+    end
+}
+
+/// The next place at or after `from` where an item begins.
+fn next_header(file: &[u8], from: u64) -> Option<u64> {
+    let from = usize::try_from(from).ok()?;
+    let rest = file.get(from..)?;
+    let is_magic = |(_, four): &(usize, &[u8])| *four == MAGIC;
+    let candidates = rest.windows(MAGIC.len()).enumerate().filter(is_magic);
+    let is_header = |at: &usize| rest.get(*at..).is_some_and(|it| Item::read(it).is_some());
+    candidates.map(|(at, _)| at).find(is_header).map(|at| (from + at) as u64)
+}
+
 impl Item {
     fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;

@@ -1,0 +1,56 @@
+//! Answers that take their time.
+//!
+//! The response's HTTP status depends on the answer, so the answer is waited for first. But nobody
+//! on the way to the client waits for ever: after a while the response becomes a stream of events,
+//! which shows signs of life until the answer comes in it.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use http::Response;
+use mcp::sse;
+
+use crate::answer;
+use crate::body::{Body, Outlet};
+use crate::forward::{self, Sent, Unsent};
+use crate::record::Recorded;
+use crate::release;
+
+/// After this long without a word the response becomes a stream, and then a comment is sent as
+/// often, so that no proxy between us and the client takes the silence for death.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+type Leaving = Pin<Box<dyn Future<Output = Result<Sent, Unsent>> + Send>>;
+
+/// Sends a recorded call and answers its client.
+pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
+    let mut leaving: Leaving = Box::pin(forward::forward(recorded));
+    tokio::select! {
+        biased;
+        sent = &mut leaving => match sent {
+            Ok(sent) => release::release(sent).await,
+            Err(Unsent::Refused(it)) => release::refuse(&it.0, &it.1).await,
+            Err(Unsent::Cancelled) => answer::events(Body::empty()),
+        },
+        () = tokio::time::sleep(HEARTBEAT) => {
+            answer::events(Body::stream(|outlet| wait(leaving, outlet)))
+        }
+    }
+}
+
+async fn wait(mut leaving: Leaving, outlet: Outlet) {
+    loop {
+        if outlet.send(sse::KEEP_ALIVE).await.is_err() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            sent = &mut leaving => return match sent {
+                Ok(sent) => release::release_into(sent, outlet).await,
+                Err(Unsent::Refused(it)) => release::refuse_into(&it.0, &it.1, &outlet).await,
+                Err(Unsent::Cancelled) => {}
+            },
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+    }
+}

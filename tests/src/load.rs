@@ -186,7 +186,8 @@ impl Caller {
 }
 
 impl End {
-    fn of(status: u16, body: &[u8], nonce: u64) -> Self {
+    /// What an answer to the call of this nonce says.
+    pub fn of(status: u16, body: &[u8], nonce: u64) -> Self {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let result = &body["result"];
         if result["structuredContent"]["nonce"].as_u64() == Some(nonce) {

@@ -68,7 +68,7 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Legacy).await;
+    let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, Era::Legacy).await;
     pass.clear().await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;

@@ -70,7 +70,7 @@ async fn open(asked: &Asked) -> Result<(Pass, Arc<View>, Filter), Refusal> {
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
+    let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, Era::Modern).await;
     pass.clear().await?;
     pass.flight.land();
     let filter = grant(asked, &view, wanted);

@@ -53,7 +53,10 @@ impl History {
         others.add(CONNECTIONS - STOPPED, &bystander);
         let scene = Scene { served, ledger, load, victim };
         let mut throws = Vec::new();
-        for switch in SWITCHES.iter().cycle().take(number("OSTIARY_CUTOFF_THROWS", 100)) {
+        let only = variable("OSTIARY_CUTOFF_ONLY").unwrap_or_default();
+        let chosen = SWITCHES.iter().filter(|it| format!("{it:?}").contains(&only));
+        let times = variable("OSTIARY_CUTOFF_THROWS").map_or(100, |it| it.parse().unwrap());
+        for switch in chosen.cycle().take(times) {
             scene.load.answers(BETWEEN).await;
             throws.push(throw(*switch, &scene).await);
         }
@@ -169,8 +172,7 @@ const STOPPED: u32 = 52;
 /// Calls that succeed between two throws.
 const BETWEEN: u32 = 200;
 
-/// A number from the environment.
 #[expect(clippy::disallowed_methods, reason = "tests are told of their size in no other way")]
-fn number(name: &str, otherwise: usize) -> usize {
-    std::env::var(name).map_or(otherwise, |it| it.parse().unwrap())
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

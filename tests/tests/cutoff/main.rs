@@ -2,7 +2,9 @@
 //! no call that depends on it reaches a server any more, and what was under way has ended.
 //!
 //! `OSTIARY_CUTOFF_THROWS` sets how often something is turned off on each database while clients
-//! call as fast as they can; a hundred times, as is usual, are some 70 000 calls.
+//! call as fast as they can; a hundred times, as is usual, are some 70 000 calls. Of the ways to turn
+//! something off, `OSTIARY_CUTOFF_ONLY` chooses those that have this text in their description, such
+//! as `Member`.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 mod history;

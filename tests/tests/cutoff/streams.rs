@@ -10,6 +10,7 @@ use serde_json::json;
 use tests::client::LEGACY;
 use tests::line::Line;
 use tests::load::{End, once};
+use tests::raw::Raw;
 use tests::upstream::Talk;
 use tests::wait::within;
 use tests::{Caller, Plan, Served, Site, Upstream};
@@ -54,6 +55,24 @@ async fn r3_a_call_that_the_server_holds_is_ended() {
             };
             let (call, ()) = tokio::join!(call, cutting);
             assert!(matches!(call.end, End::Refused(_)), "{switch:?}: {call:?}");
+            switch.on(&scene.served, &scene.caller).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn r3_a_request_that_is_still_arriving_is_decided_by_what_holds_when_it_has_arrived() {
+    for scene in Scene::on_each_database(|| Upstream::modern().echoing()).await {
+        for switch in SWITCHES {
+            assert_eq!(scene.call().await, End::Answered, "{switch:?}");
+            let (mut line, body) = scene.begun_call(7).await;
+            switch.off(&scene.served).await;
+            let known = scene.upstream.seen().len();
+            line.send(body).await;
+            let answer = line.answer().await.unwrap();
+            let end = End::of(answer.status, &answer.body, 7);
+            assert!(matches!(end, End::Refused(_)), "{switch:?}: {end:?}");
+            assert_eq!(scene.upstream.seen().len(), known, "{switch:?}: it has reached the server");
             switch.on(&scene.served, &scene.caller).await;
         }
     }
@@ -214,6 +233,21 @@ impl Scene {
     async fn call(&self) -> End {
         let mut line = Line::to(self.served.address);
         once(&mut line, self.served.address, &self.caller, 1).await.end
+    }
+
+    /// A call whose sender has been recognised, and the body that it still waits for.
+    async fn begun_call(&self, nonce: u64) -> (Raw, Bytes) {
+        let (parts, body) = self.caller.request(self.served.address, nonce).into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let mut head = format!("POST {} HTTP/1.1\r\ncontent-length: {}\r\n", parts.uri, body.len());
+        for (name, value) in &parts.headers {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        head.push_str("expect: 100-continue\r\n\r\n");
+        let mut line = Raw::connect(self.served.address).await;
+        line.send(head).await;
+        assert_eq!(line.answer().await.unwrap().status, 100, "somebody waits for the body");
+        (line, body)
     }
 
     /// A call that is being answered with a stream, of which one event has arrived.

@@ -12,7 +12,8 @@ use domain::Transport;
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::json::{Limits, Raw};
-use tokio::sync::{Mutex, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Exchange, Hello, Letter, Link};
 use crate::authorize::Pass;
@@ -24,7 +25,7 @@ use crate::wire::{Child, Hold, StdioSpec};
 /// The processes of one server.
 #[derive(Default)]
 pub(crate) struct Children {
-    running: Mutex<Running>,
+    running: tokio::sync::Mutex<Running>,
 }
 
 #[derive(Default)]
@@ -156,7 +157,8 @@ async fn answer_asks(child: Child, mut inbox: mpsc::Receiver<Bytes>, server: Str
     }
 }
 
-/// Hands a frame to the child's writer, which looks at the flight once more before it writes.
+/// Hands a frame to the child's writer, which looks at the flight once more before it writes, and
+/// waits until the frame has left: what is still in a queue must not look as if it had.
 pub(super) async fn send(
     link: &Link,
     child: &Child,
@@ -164,21 +166,33 @@ pub(super) async fn send(
     letter: Letter,
 ) -> Result<Exchange, Refusal> {
     let Letter { parts, id, progress, headers: _ } = letter;
-    let hold: Box<dyn Hold> = Box::new(Held(Arc::clone(&pass.flight)));
-    match id {
-        Some(id) => Ok(Exchange::Stdio(child.request(id, parts, progress, hold))),
+    let (leaving, left) = oneshot::channel();
+    let held = Held { flight: Arc::clone(&pass.flight), leaving: Mutex::new(Some(leaving)) };
+    let exchange = match id {
+        Some(id) => Exchange::Stdio(child.request(id, parts, progress, Box::new(held))),
         None => {
-            child.notify(parts.concat().into()).await.map_err(|it| link.refuse(it.into()))?;
-            Ok(Exchange::Done)
+            let notified = child.notify_held(parts.concat().into(), Box::new(held)).await;
+            notified.map_err(|it| link.refuse(it.into()))?;
+            Exchange::Done
         }
-    }
+    };
+    // Never sent, only dropped: when it has been written or never will be, which the exchange knows.
+    left.await.ok();
+    Ok(exchange)
 }
 
 /// Keeps a call in flight until its frame has been written, or never will be.
-struct Held(Arc<Flight>);
+struct Held {
+    flight: Arc<Flight>,
+    leaving: Mutex<Option<oneshot::Sender<()>>>,
+}
 
 impl Hold for Held {
     fn is_open(&self) -> bool {
-        !self.0.is_ended()
+        !self.flight.is_ended()
+    }
+
+    fn written(&self) {
+        drop(self.leaving.lock().take());
     }
 }

@@ -1,20 +1,20 @@
 //! A kill before every write and every sync, and the power gone with it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, future, stream};
 use tests::Site;
 use tests::disk::{Disk, Loss, files};
-use tests::faults::{POINTS, Trace};
+use tests::faults::{Call, POINTS, Trace};
 
-use crate::workload::{Done, Group, Origin, trace_of, wants_all};
+use crate::workload::{Done, Fault, Group, Origin, trace_of, wants_all};
 
 #[tokio::test]
 async fn r2_a_kill_at_any_write_or_sync_loses_nothing_that_was_acknowledged() {
     for durability in ["written", "synced"] {
         let origin = &Origin::new(durability).await;
-        let points = points(origin, &[Group::Segments, Group::Trees, Group::Content]).await;
+        let points = points_of_files(origin).await;
         try_some(durability, points, async |point| {
             let (site, _, done, was_killed) = crash(origin, &point).await;
             origin.check_crash(&site, &done, &point.name()).await;
@@ -27,7 +27,8 @@ async fn r2_a_kill_at_any_write_or_sync_loses_nothing_that_was_acknowledged() {
 #[tokio::test]
 async fn r2b_a_loss_of_power_at_any_write_or_sync_loses_nothing_that_was_acknowledged() {
     let origin = &Origin::new("synced").await;
-    let points = points(origin, &[Group::All]).await;
+    // All files are watched, so that what the disk holds is known.
+    let points = points(origin, |_, _| vec![Group::All]).await;
     try_some("without power", points, async |point| {
         let (site, disk, done, was_killed) = crash(origin, &point).await;
         for loss in [Loss::Everything, Loss::Some(point.number), Loss::Some(!point.number)] {
@@ -51,8 +52,8 @@ async fn a_replayed_disk_shows_what_the_real_one_shows() {
         let origin = Origin::new(durability).await;
         let site = origin.copy();
         let mut disk = Disk::of(&folders(&site));
-        let (done, was_killed) = origin.run(&site, None, Group::All).await;
-        assert!(!was_killed && done.asked == done.acknowledged, "{done:?}");
+        let (done, was_killed) = origin.run(&site, None).await;
+        assert!(!was_killed && done.is_well(), "{done:?}");
         disk.replay(&Trace::read(&trace_of(&site)));
         let real: BTreeMap<_, _> = folders(&site)
             .iter()
@@ -79,19 +80,12 @@ async fn a_replayed_disk_shows_what_the_real_one_shows() {
 #[derive(Clone, Debug)]
 struct Point {
     number: u64,
-    group: Group,
-    call: String,
-    /// Which of those that one thread makes.
-    when: u32,
+    fault: Fault,
 }
 
 impl Point {
-    fn fault(&self) -> String {
-        format!("{}:signal=KILL:when={}", self.call, self.when)
-    }
-
     fn name(&self) -> String {
-        format!("{:?}, {}", self.group, self.fault())
+        format!("{:?}, {}", self.fault.group, self.fault.inject)
     }
 }
 
@@ -111,18 +105,31 @@ const STEP: usize = 7;
 /// Most of the time is spent waiting for a start or an end.
 const AT_ONCE: usize = 3;
 
-/// Every call of a workload that changes a file of the log or makes a change durable.
-async fn points(origin: &Origin, groups: &[Group]) -> Vec<Point> {
+/// Every call of a workload that changes a file of the log or of its content, or makes a change
+/// durable, file by file: whichever thread it is that makes it.
+async fn points_of_files(origin: &Origin) -> Vec<Point> {
+    points(origin, |trace, data| {
+        let first = |it: &Call| it.paths().into_iter().next();
+        let paths: BTreeSet<_> = trace.calls.iter().filter_map(first).collect();
+        let below = paths.iter().filter_map(|it| it.strip_prefix(data).ok());
+        below.map(|it| Group::One(it.to_owned())).collect()
+    })
+    .await
+}
+
+/// The same of the groups that are chosen after a look at an undisturbed run.
+async fn points(origin: &Origin, choose: impl FnOnce(&Trace, &Path) -> Vec<Group>) -> Vec<Point> {
     let mut points: Vec<Point> = Vec::new();
     let site = origin.copy();
-    let (done, was_killed) = origin.run(&site, None, Group::All).await;
-    assert!(!was_killed && done.asked == done.acknowledged, "{done:?}");
+    let (done, was_killed) = origin.run(&site, None).await;
+    assert!(!was_killed && done.is_well(), "{done:?}");
     let trace = Trace::read(&trace_of(&site));
-    for group in groups {
+    for group in choose(&trace, &site.data()) {
         for (call, count) in trace.counts(&group.paths(&site.data())) {
             for when in (1..=count).filter(|_| POINTS.contains(&call.as_str())) {
+                let inject = format!("{call}:signal=KILL:when={when}");
                 let number = points.len() as u64;
-                points.push(Point { number, group: *group, call: call.clone(), when });
+                points.push(Point { number, fault: Fault { inject, group: group.clone() } });
             }
         }
     }
@@ -134,7 +141,7 @@ async fn points(origin: &Origin, groups: &[Group]) -> Vec<Point> {
 async fn crash(origin: &Origin, point: &Point) -> (Site, Disk, Done, bool) {
     let site = origin.copy();
     let mut disk = Disk::of(&folders(&site));
-    let (done, was_killed) = origin.run(&site, Some(&point.fault()), point.group).await;
+    let (done, was_killed) = origin.run(&site, Some(&point.fault)).await;
     disk.replay(&Trace::read(&trace_of(&site)));
     (site, disk, done, was_killed)
 }

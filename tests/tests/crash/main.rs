@@ -5,5 +5,8 @@
 //! every byte of a log.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod failing;
+mod flips;
+mod full;
 mod kill;
 mod workload;

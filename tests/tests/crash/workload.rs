@@ -1,8 +1,10 @@
 //! A site that has been used, and a few calls on a copy of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tests::faults::tracer;
 use tests::line::Line;
@@ -14,8 +16,8 @@ use tokio::task::JoinSet;
 /// A site from which each run begins, and the server behind all of them.
 pub(crate) struct Origin {
     pub(crate) ledger: Ledger,
-    pub(crate) caller: Caller,
-    site: Site,
+    pub(crate) site: Site,
+    caller: Caller,
     nonces: AtomicU64,
 }
 
@@ -27,25 +29,40 @@ pub(crate) struct Done {
     pub(crate) acknowledged: BTreeSet<u64>,
     /// What else came back.
     pub(crate) refused: BTreeMap<u64, String>,
+    /// How long a call has taken at most.
+    pub(crate) longest: Duration,
 }
 
 impl Origin {
-    /// One that acknowledges what is `written`, or `synced`.
+    /// One that acknowledges what is `written`, or `synced`, and has been used and stopped.
     pub(crate) async fn new(durability: &str) -> Self {
+        let (origin, served) = Self::at(Site::new(None), durability).await;
+        assert!(served.stop().await.success());
+        origin
+    }
+
+    /// A new one, and its first life.
+    pub(crate) async fn at(site: Site, durability: &str) -> (Self, Served) {
         let ledger = Ledger::start().await;
-        let site = Site::new(None);
         let served = site.start_with(&documents(durability, &ledger.url)).await;
         let caller = Caller::of("main", "target", &served.token("bot", "t").await);
         let origin = Self { ledger, caller, site, nonces: AtomicU64::new(1) };
-        let done = origin.call(&served, 3).await;
+        let done = origin.call(&served, 1).await;
         assert_eq!(done.acknowledged, done.asked);
-        assert!(served.stop().await.success());
-        origin
+        (origin, served)
     }
 
     /// A site like it.
     pub(crate) fn copy(&self) -> Site {
         self.site.copy(self.site.home().parent().unwrap())
+    }
+
+    /// Waits until every record is in its tree.
+    pub(crate) async fn settle(&self) {
+        let all = self.site.records().len();
+        let size = |it: &String| it.lines().nth(1).and_then(|it| it.parse::<usize>().ok());
+        let sizes = || checkpoints(&self.site).iter().filter_map(size).sum::<usize>();
+        eventually("every record to be in a tree", || (all == sizes()).then_some(())).await;
     }
 
     /// Makes that many calls on each of three connections, as long as they are taken.
@@ -72,6 +89,7 @@ impl Origin {
         while let Some(calls) = callers.join_next().await {
             for call in calls.unwrap() {
                 done.asked.insert(call.nonce);
+                done.longest = done.longest.max(call.ended - call.began);
                 match call.end {
                     End::Answered => drop(done.acknowledged.insert(call.nonce)),
                     End::Refused(why) => drop(done.refused.insert(call.nonce, why)),
@@ -84,10 +102,8 @@ impl Origin {
 
     /// Starts the copy under a tracer with that fault, makes calls and tells it to stop, unless the
     /// fault has ended it already. Whether it has.
-    pub(crate) async fn run(&self, site: &Site, fault: Option<&str>, group: Group) -> (Done, bool) {
-        let paths = group.paths(&site.data());
-        let words = tracer(&trace_of(site), fault, &paths);
-        let Ok(mut served) = site.start_under(&words, &[]).await else {
+    pub(crate) async fn run(&self, site: &Site, fault: Option<&Fault>) -> (Done, bool) {
+        let Ok(mut served) = site.start_under(&tracer_of(site, fault), &[]).await else {
             return (Done::default(), true);
         };
         let mut done = self.call(&served, CALLS_EACH).await;
@@ -150,21 +166,48 @@ impl Done {
         self.asked.extend(more.asked);
         self.acknowledged.extend(more.acknowledged);
         self.refused.extend(more.refused);
+        self.longest = self.longest.max(more.longest);
+    }
+
+    /// Every call was answered, and it was not the server that refused it.
+    pub(crate) fn is_well(&self) -> bool {
+        self.acknowledged == self.asked
+    }
+
+    /// Whatever was not answered was refused because it cannot be recorded.
+    pub(crate) fn check_refusals(&self, case: &str) {
+        let is_told = |it: &&u64| self.acknowledged.contains(it) || self.refused.contains_key(it);
+        assert_eq!(self.asked.iter().find(|it| !is_told(it)), None, "{case}: without an answer");
+        let of_others = self.refused.values().find(|it| *it != "503 audit_unavailable");
+        assert_eq!(of_others, None, "{case}");
     }
 }
 
-/// The files that one kind of thread writes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happens to chosen system calls on chosen files.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    /// As `strace` takes it: `fdatasync:error=EIO:when=3`. Each thread counts for itself.
+    pub(crate) inject: String,
+    pub(crate) group: Group,
+}
+
+/// Files below the data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
     Segments,
     Trees,
     Content,
     All,
+    /// One of them.
+    One(PathBuf),
 }
 
 impl Group {
     /// All names that files of the group may have. A tracer knows no patterns.
-    pub(crate) fn paths(self, data: &Path) -> Vec<PathBuf> {
+    pub(crate) fn paths(&self, data: &Path) -> Vec<PathBuf> {
+        if let Self::One(path) = self {
+            return vec![data.join(path)];
+        }
         let (log, content) = (data.join("log"), data.join("content"));
         let mut paths = Vec::new();
         if matches!(self, Self::Segments | Self::All) {
@@ -199,6 +242,13 @@ impl Group {
     }
 }
 
+/// The words that start a gateway with that fault.
+pub(crate) fn tracer_of(site: &Site, fault: Option<&Fault>) -> Vec<OsString> {
+    let group = fault.map_or(&Group::All, |it| &it.group);
+    let inject = fault.map(|it| it.inject.as_str());
+    tracer(&trace_of(site), inject, &group.paths(&site.data()))
+}
+
 /// What has been signed so far.
 fn checkpoints(site: &Site) -> Vec<String> {
     let trees = folders(&site.data().join("log"));
@@ -212,7 +262,7 @@ pub(crate) fn trace_of(site: &Site) -> PathBuf {
     site.home().join("trace")
 }
 
-async fn verify(site: &Site, case: &str) {
+pub(crate) async fn verify(site: &Site, case: &str) {
     let (code, said) = site.verify().await;
     assert_eq!(code, Some(0), "{case}: {said}");
 }

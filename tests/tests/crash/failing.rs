@@ -1,0 +1,116 @@
+//! A disk that fails, or does not answer.
+
+use std::time::Duration;
+
+use tests::wait::{PATIENCE, within};
+use tests::{Served, Site};
+use tokio::time::{Instant, interval};
+
+use crate::workload::{Done, Fault, Group, Origin, trace_of, tracer_of, verify};
+
+#[tokio::test]
+async fn h149_a_write_or_sync_that_fails_is_made_good_and_calls_go_on() {
+    let cases = [
+        ("written", Group::Segments, "pwrite64:error=EIO:when=3", Calls::AllAnswered),
+        ("written", Group::Segments, "pwrite64:error=EIO:when=3..6", Calls::SomeRefused),
+        ("synced", Group::Segments, "pwrite64:error=EIO:when=4", Calls::AllAnswered),
+        ("written", Group::Segments, "fdatasync:error=EIO:when=1", Calls::AllAnswered),
+        ("synced", Group::Segments, "fdatasync:error=EIO:when=2", Calls::AllAnswered),
+        ("synced", Group::Segments, "fdatasync:error=EIO:when=2+3", Calls::AllAnswered),
+        ("written", Group::Trees, "rename:error=EIO:when=4..6", Calls::AllAnswered),
+        ("synced", Group::Trees, "write:error=EIO:when=3..5", Calls::AllAnswered),
+        ("written", Group::Content, "pwrite64:error=EIO:when=2", Calls::SomeRefused),
+        ("synced", Group::Content, "fdatasync:error=EIO:when=2", Calls::SomeRefused),
+    ];
+    for (durability, group, inject, calls) in cases {
+        let case = format!("{durability}, {group:?}, {inject}");
+        let origin = Origin::new(durability).await;
+        let done = endure(&origin, Fault { inject: inject.to_owned(), group }, &case).await;
+        calls.check(&done, &case);
+    }
+}
+
+#[tokio::test]
+async fn h148_a_write_without_space_refuses_calls_until_there_is_some() {
+    for group in [Group::Segments, Group::Content] {
+        let case = format!("{group:?}");
+        let origin = Origin::new("written").await;
+        let inject = "pwrite64:error=ENOSPC:when=3..5".to_owned();
+        let done = endure(&origin, Fault { inject, group }, &case).await;
+        Calls::SomeRefused.check(&done, &case);
+    }
+}
+
+#[tokio::test]
+async fn h150_a_disk_that_hangs_refuses_calls_at_the_deadline_and_they_go_on_afterwards() {
+    let cases = [
+        ("written", Group::Segments, "pwrite64:delay_enter=4000000:when=3"),
+        ("synced", Group::Segments, "fdatasync:delay_enter=4000000:when=3"),
+        ("written", Group::Content, "pwrite64:delay_enter=4000000:when=2"),
+    ];
+    for (durability, group, inject) in cases {
+        let case = format!("{durability}, {group:?}, {inject}");
+        let origin = Origin::new(durability).await;
+        let fault = Fault { inject: inject.to_owned(), group };
+        let done = endure(&origin, fault, &case).await;
+        Calls::SomeRefused.check(&done, &case);
+        assert!(done.longest < DEADLINE + SPARE, "{case}: {:?}", done.longest);
+    }
+}
+
+/// What clients see of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Calls {
+    AllAnswered,
+    SomeRefused,
+}
+
+impl Calls {
+    fn check(self, done: &Done, case: &str) {
+        assert_eq!(done.is_well(), self == Self::AllAnswered, "{case}: {done:?}");
+    }
+}
+
+/// Lets a copy of the origin live through a fault, until calls are taken again: what it has done.
+/// It has neither ended nor lost, nor let pass unrecorded, any of them.
+async fn endure(origin: &Origin, fault: Fault, case: &str) -> Done {
+    let site = origin.copy();
+    let served = site.start_under(&tracer_of(&site, Some(&fault)), &[]).await.expect(case);
+    let mut done = Done::default();
+    let began = Instant::now();
+    loop {
+        let round = origin.call(&served, 3).await;
+        let (is_well, is_ready) = (round.is_well(), served.page("/readyz").await == 200);
+        done.add(round);
+        if is_well && is_ready && has_happened(&site) {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{case}: it does not recover: {done:?}");
+    }
+    assert!(served.stop().await.success(), "{case}");
+    done.check_refusals(case);
+    verify(&site, case).await;
+    origin.check(&site, &done, case).await;
+    done
+}
+
+fn has_happened(site: &Site) -> bool {
+    let trace = std::fs::read_to_string(trace_of(site)).unwrap();
+    trace.contains("(INJECTED)") || trace.contains("(DELAYED)")
+}
+
+/// Waits until a page has that status.
+pub(crate) async fn until_page(served: &Served, path: &str, status: u16) {
+    let mut ticks = interval(Duration::from_millis(5));
+    let looking = async {
+        while served.page(path).await != status {
+            ticks.tick().await;
+        }
+    };
+    within(path, looking).await;
+}
+
+/// How long a record may take at most.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// What a busy machine may add. Less than is left of the fault.
+const SPARE: Duration = Duration::from_millis(1500);

@@ -6,6 +6,7 @@ mod cancel;
 mod clients;
 mod crosstalk;
 mod egress;
+mod floods;
 mod headers;
 mod json;
 mod listening;

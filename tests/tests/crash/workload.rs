@@ -228,7 +228,8 @@ impl Group {
         }
         if matches!(self, Self::Content | Self::All) {
             for workspace in folders(&content) {
-                for day in folders(&workspace) {
+                // It may be another day meanwhile.
+                for day in folders(&workspace).iter().flat_map(|it| [it.clone(), day_after(it)]) {
                     let names = (1..=9)
                         .flat_map(|it| [format!("{it:06}.open"), format!("{it:06}.content")]);
                     paths.extend(names.map(|it| day.join(it)));
@@ -240,6 +241,12 @@ impl Group {
         }
         paths
     }
+}
+
+/// Days are numbers.
+fn day_after(folder: &Path) -> PathBuf {
+    let day: i32 = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    folder.with_file_name((day + 1).to_string())
 }
 
 /// The words that start a gateway with that fault.

@@ -16,6 +16,7 @@ mod scene;
 mod served;
 mod sessions;
 mod sizes;
+mod starved;
 mod stdio;
 mod streams;
 mod text;

@@ -48,7 +48,16 @@ impl Gateway {
         Self::start(&["--upstream", upstream]).await.ok()
     }
 
-    /// The same with any words behind `dev`, as a user whom the system's limits hold for, which
+    /// With any words behind `dev` and these variables in its environment.
+    pub async fn dev_with_environment(words: &[&str], set: &[(&str, &str)]) -> Self {
+        let home = TempDir::with_prefix("ostiary-test-").unwrap();
+        let mut command = Command::new(binary());
+        command.envs(set.iter().copied());
+        let started = Self::start_as(command, home, words).await;
+        started.unwrap_or_else(|words| panic!("the gateway ended at once: {words}"))
+    }
+
+    /// With any words behind `dev`, as a user whom the system's limits hold for, which
     /// they do not for root. `program` is a binary that this user is to reach; its new path takes
     /// the place of `PROGRAM` among the words.
     pub async fn dev_unprivileged(program: &Path, words: &[&str]) -> Self {

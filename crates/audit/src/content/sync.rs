@@ -79,23 +79,21 @@ impl Writer {
 
     fn work(&mut self, jobs: &[Job], batch: &Arc<Batch>) {
         let result = jobs.iter().try_for_each(|job| self.job(job)).and_then(|()| self.flush());
-        let bytes = jobs.iter().map(|job| match job {
-            Job::Append(queued) => usize::try_from(queued.digest.len).unwrap_or(usize::MAX),
-            Job::Complete(_) | Job::Erase(..) => 0,
-        });
-        let bytes: usize = bytes.sum();
         let mut state = self.shared.state.lock();
-        state.queued_bytes -= bytes;
+        state.queued_bytes -= bytes_of(jobs);
         let Err(error) = result else {
             drop(state);
             self.round.batches.push(Arc::clone(batch));
             self.shared.sync.push(std::mem::take(&mut self.round), batch.wants_sync());
             return batch.finish_written();
         };
-        // Nobody relies on what this batch has written: new content begins elsewhere.
+        // Nobody relies on what this batch has written: new content begins elsewhere. What has been
+        // given a place behind it meanwhile fails as well: it would leave a gap before it.
         tracing::error!(%error, "content could not be written");
+        let (behind, batch_behind) = (std::mem::take(&mut state.jobs), state.batch.take());
+        state.queued_bytes -= bytes_of(&behind);
         let mut begins: HashMap<Name, u64> = HashMap::new();
-        for job in jobs {
+        for job in jobs.iter().chain(&behind) {
             match job {
                 Job::Append(queued) => {
                     let name = name_of(queued);
@@ -113,7 +111,11 @@ impl Writer {
         self.shared.sync.push(std::mem::take(&mut self.round), false);
         let is_full =
             matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        batch.fail(if is_full { LogError::Full } else { LogError::Io });
+        let reason = if is_full { LogError::Full } else { LogError::Io };
+        batch.fail(reason);
+        if let Some(behind) = batch_behind {
+            behind.fail(reason);
+        }
     }
 
     /// Removes what a failed batch has written. Where even that fails, the next start does it.
@@ -291,6 +293,15 @@ fn write(file: &File, place: &mut Option<(Name, u64)>, buffer: &mut Vec<u8>) -> 
     *at += buffer.len() as u64;
     buffer.clear();
     Ok(())
+}
+
+/// The bytes of content that wait in them.
+fn bytes_of(jobs: &[Job]) -> usize {
+    let bytes = jobs.iter().map(|job| match job {
+        Job::Append(queued) => usize::try_from(queued.digest.len).unwrap_or(usize::MAX),
+        Job::Complete(_) | Job::Erase(..) => 0,
+    });
+    bytes.sum()
 }
 
 fn name_of(queued: &Queued) -> Name {

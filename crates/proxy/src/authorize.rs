@@ -8,7 +8,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::ports::GateClosed;
 use domain::{Ask, Config, IdentityId, Snapshot, Subject, Workspace};
 
 use crate::flight::Flight;
@@ -27,6 +26,7 @@ pub(crate) struct Pass {
     pub(crate) subject: Subject,
     /// As of which epoch it was decided.
     pub(crate) epoch: u64,
+    config: Arc<Config>,
     pub(crate) flight: Arc<Flight>,
 }
 
@@ -37,9 +37,7 @@ pub(crate) struct Cleared<'a> {
     pass: PhantomData<&'a Pass>,
 }
 
-/// Decides by the latest snapshot. Caller, place and offer may have been found in an earlier one,
-/// since a request takes its time to arrive: then they are looked for once more, because no pass may
-/// join what was with what is.
+/// Decides by the latest snapshot.
 pub(crate) fn authorize(
     proxy: &Arc<Proxy>,
     caller: Caller,
@@ -47,16 +45,18 @@ pub(crate) fn authorize(
     offered: Option<Offered>,
 ) -> Result<Pass, Refusal> {
     let snapshot = proxy.gate.latest();
-    let now = proxy.clock.now();
-    let (caller, place, offered) = if Arc::ptr_eq(&snapshot.config, &caller.config) {
-        (caller, place, offered)
-    } else {
-        find_again(&snapshot.config, &caller, &place, offered.as_ref(), now)?
-    };
-    let subject = decide(&snapshot, &caller, &place, offered.as_ref(), now)?;
+    let subject = decide(&snapshot, &caller, &place, offered.as_ref(), proxy.clock.now())?;
     let flight = Arc::new(proxy.flights.enter(subject.clone()));
-    let (proxy, epoch) = (Arc::clone(proxy), snapshot.epoch);
-    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight })
+    Ok(Pass {
+        proxy: Arc::clone(proxy),
+        caller,
+        place,
+        offered,
+        subject,
+        epoch: snapshot.epoch,
+        config: Arc::clone(&snapshot.config),
+        flight,
+    })
 }
 
 impl Pass {
@@ -71,26 +71,12 @@ impl Pass {
                 Ok(()) => self.decide_again(&snapshot, now).err().unwrap_or(Refusal::NoGateway),
             });
         }
-        if Arc::ptr_eq(&snapshot.config, &self.caller.config) {
+        if Arc::ptr_eq(&snapshot.config, &self.config) {
             check_switches(&snapshot, &self.subject, now)?;
             let workspace = Arc::clone(&self.caller.workspace);
             return Ok(Cleared { workspace, identity: self.subject.identity, pass: PhantomData });
         }
         self.decide_again(&snapshot, now)
-    }
-
-    /// The permission for one message more of a call that has left: it is in flight anew, so that
-    /// a cut-off waits for it.
-    pub(crate) fn for_another(&self) -> Self {
-        Self {
-            proxy: Arc::clone(&self.proxy),
-            caller: self.caller.clone(),
-            place: self.place.clone(),
-            offered: self.offered.clone(),
-            subject: self.subject.clone(),
-            epoch: self.epoch,
-            flight: Arc::new(self.proxy.flights.enter(self.subject.clone())),
-        }
     }
 
     /// What `doing` gives, unless a cut-off ends it: an upstream that is silent must not keep
@@ -118,44 +104,26 @@ impl Pass {
         snapshot: &Snapshot,
         now: DateTime<Utc>,
     ) -> Result<Cleared<'_>, Refusal> {
-        let was = (&self.caller, &self.place, self.offered.as_ref());
-        let (caller, place, offered) = find_again(&snapshot.config, was.0, was.1, was.2, now)?;
+        let caller = self.caller.again(&snapshot.config, now)?;
+        let path = Path {
+            workspace: caller.workspace.name.to_string(),
+            gateway: self.place.gateway.name.to_string(),
+            server: self.offered.as_ref().map(|it| it.assignment.alias.to_string()),
+        };
+        let place = Place::find(&snapshot.config, &caller, &path)?;
+        let offered = self.offered.clone().zip(place.only.clone());
+        let offered = offered.map(|(was, assignment)| Offered { assignment, ..was });
         let subject = decide(snapshot, &caller, &place, offered.as_ref(), now)?;
-        if subject != self.subject {
-            return Err(Refusal::Gate(GateClosed));
+        // The connection at hand may lead to where the server was before.
+        let moved = self.offered.as_ref().zip(offered.as_ref()).is_some_and(|(was, is)| {
+            was.assignment.server.transport != is.assignment.server.transport
+        });
+        if moved || subject != self.subject {
+            return Err(Refusal::Gate(domain::ports::GateClosed));
         }
         let workspace = Arc::clone(&caller.workspace);
         Ok(Cleared { workspace, identity: subject.identity, pass: PhantomData })
     }
-}
-
-/// Caller, place and offer under another configuration, if they still are what they were.
-fn find_again(
-    config: &Arc<Config>,
-    caller: &Caller,
-    place: &Place,
-    offered: Option<&Offered>,
-    now: DateTime<Utc>,
-) -> Result<(Caller, Place, Option<Offered>), Refusal> {
-    let caller = caller.again(config, now)?;
-    let was = offered.map(|it| &it.assignment).or(place.only.as_ref());
-    let path = Path {
-        workspace: caller.workspace.name.to_string(),
-        gateway: place.gateway.name.to_string(),
-        server: was.map(|it| it.alias.to_string()),
-    };
-    let found = Place::find(config, &caller, &path)?;
-    // Its name may be another's by now, and the connection at hand may lead to where it was before.
-    let moved = was
-        .zip(found.only.as_ref())
-        .is_some_and(|(was, is)| was.id != is.id || was.server.transport != is.server.transport);
-    if moved {
-        return Err(Refusal::Gate(GateClosed));
-    }
-    let offered = offered.cloned().zip(found.only.clone());
-    let offered = offered.map(|(was, assignment)| Offered { assignment, ..was });
-    let only = found.only.filter(|_| place.only.is_some());
-    Ok((caller, Place { only, ..found }, offered))
 }
 
 fn decide(

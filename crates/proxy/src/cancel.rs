@@ -93,8 +93,8 @@ async fn tell(recorded: &Recorded, way: &Way, word: Option<&Message>) {
         progress: false,
         headers: HeaderMap::new(),
     };
-    let (worker, pass) = (&permitted.asked.worker, permitted.pass.for_another());
-    let told = pass.unless_ended(way.link.post(worker, &pass, &way.channel, letter)).await;
+    let worker = &permitted.asked.worker;
+    let told = way.link.post(worker, &permitted.pass, &way.channel, letter).await;
     if let Err(error) = told {
         tracing::debug!(%error, "An upstream could not be told of a cancellation");
     }

@@ -13,8 +13,6 @@ use crate::refusal::Refusal;
 /// An app that has proved itself, and the person for whom it acts. There is no default one.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// By which it was recognised. Nothing may be decided by another one about what is found here.
-    pub(crate) config: Arc<Config>,
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) app: AppId,
     pub(crate) proof: Proof,
@@ -36,7 +34,7 @@ pub(crate) type Anonymous = Option<(domain::Name, AppId)>;
 
 /// Recognises the caller of one request.
 pub(crate) fn identify(
-    config: &Arc<Config>,
+    config: &Config,
     headers: &HeaderMap,
     anonymous: &Anonymous,
     now: DateTime<Utc>,
@@ -44,7 +42,7 @@ pub(crate) fn identify(
     let Some(header) = headers.get(AUTHORIZATION) else {
         let (workspace, app) = anonymous.as_ref().ok_or(Refusal::Unauthenticated)?;
         let workspace = config.workspaces.get(workspace).ok_or(Refusal::Unauthenticated)?;
-        return caller(config, workspace, *app, Proof::Anonymous);
+        return caller(workspace, *app, Proof::Anonymous);
     };
     let text = header.as_bytes();
     let (scheme, secret) = text.split_at_checked(7).ok_or(Refusal::Unauthenticated)?;
@@ -57,34 +55,28 @@ pub(crate) fn identify(
 }
 
 /// Looked up by hash: a guess learns nothing from how long it takes.
-fn recognise(config: &Arc<Config>, hash: TokenHash, now: DateTime<Utc>) -> Result<Caller, Refusal> {
+fn recognise(config: &Config, hash: TokenHash, now: DateTime<Utc>) -> Result<Caller, Refusal> {
     let token = config.tokens.get(&hash).filter(|it| now < it.expires_at);
     let token = token.ok_or(Refusal::Unauthenticated)?;
     let workspace = config.workspaces.get(&token.workspace).ok_or(Refusal::Unauthenticated)?;
-    caller(config, workspace, token.app, Proof::Token { hash, id: token.id })
+    caller(workspace, token.app, Proof::Token { hash, id: token.id })
 }
 
-fn caller(
-    config: &Arc<Config>,
-    workspace: &Arc<Workspace>,
-    app: AppId,
-    proof: Proof,
-) -> Result<Caller, Refusal> {
+fn caller(workspace: &Arc<Workspace>, app: AppId, proof: Proof) -> Result<Caller, Refusal> {
     if !workspace.apps.contains_key(&app) {
         return Err(Refusal::Unauthenticated);
     }
-    Ok(Caller { config: Arc::clone(config), workspace: Arc::clone(workspace), app, proof })
+    Ok(Caller { workspace: Arc::clone(workspace), app, proof })
 }
 
 impl Caller {
     /// The same caller under another configuration, if it still is one.
-    pub(crate) fn again(&self, config: &Arc<Config>, now: DateTime<Utc>) -> Result<Self, Refusal> {
+    pub(crate) fn again(&self, config: &Config, now: DateTime<Utc>) -> Result<Self, Refusal> {
         match self.proof {
             Proof::Token { hash, .. } => recognise(config, hash, now),
             Proof::Anonymous => {
                 let found = config.workspaces.get(&self.workspace.name);
-                let found = found.ok_or(Refusal::Unauthenticated)?;
-                caller(config, found, self.app, Proof::Anonymous)
+                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, Proof::Anonymous)
             }
         }
     }

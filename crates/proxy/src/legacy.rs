@@ -69,7 +69,7 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, Era::Legacy).await;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Legacy).await;
     pass.clear().await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;
@@ -246,13 +246,10 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let session = asked.session.as_ref().ok_or(Refusal::SessionMissing)?;
     // What was not asked, or was answered already, is taken and goes nowhere.
     let Some(pending) = id.u64().and_then(|it| session.answered(it)) else { return Ok(()) };
-    // The server has asked some time ago, and may be out of reach by now.
-    let own = |it: &&Arc<domain::Assignment>| it.id == pending.assignment.id;
-    let Some(assignment) = asked.place.assignments().iter().find(own) else { return Ok(()) };
     let mut splice = Splice::new(asked.message.body().clone());
     splice.replace_value(id, pending.id.clone());
-    let link = asked.worker.proxy.links.to(&asked.worker, &assignment.server)?;
-    let pass = pass_to(asked, assignment)?;
+    let link = asked.worker.proxy.links.to(&asked.worker, &pending.assignment.server)?;
+    let pass = pass_to(asked, &pending.assignment)?;
     let parts = splice.finish().into_parts();
     let letter = Letter { parts, id: None, progress: false, headers: HeaderMap::new() };
     let channel = Channel::Legacy(Arc::clone(&pending.upstream));

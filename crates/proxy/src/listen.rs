@@ -83,7 +83,7 @@ async fn open(asked: &Asked) -> Result<Granted, Refusal> {
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
     let seat = proxy.streams.take(asked.caller.app)?;
-    let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, Era::Modern).await;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
     pass.clear().await?;
     pass.flight.land();
     let filter = grant(asked, &view, wanted);

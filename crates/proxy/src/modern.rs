@@ -72,15 +72,15 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, asked.era()).await;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era()).await;
     // The gate comes after the look-up, so that what is listed is decided by what holds now.
     pass.clear().await?;
     check_listed(asked, &view)?;
     let snapshot = proxy.gate.latest();
-    let connection = pass.place.connection(&pass.caller)?;
+    let connection = asked.place.connection(&asked.caller)?;
     let looker = crate::catalog::Looker {
-        app: pass.caller.app,
-        user: pass.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
+        app: asked.caller.app,
+        user: asked.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
         switches: &snapshot.switches,
         now: proxy.clock.now(),
     };
@@ -127,7 +127,7 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, Era::Modern).await;
+    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
     pass.clear().await?;
     check_listed(asked, &view)?;
     record::answered(asked).await?;

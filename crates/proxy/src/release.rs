@@ -298,9 +298,8 @@ impl Turn {
         let permitted = sent.recorded.permitted();
         let headers = http::HeaderMap::new();
         let letter = Letter { parts: vec![body], id: None, progress: false, headers };
-        let (worker, pass) = (&permitted.asked.worker, permitted.pass.for_another());
-        let posting = sent.way.link.post(worker, &pass, &sent.way.channel, letter);
-        let posted = pass.unless_ended(posting).await;
+        let worker = &permitted.asked.worker;
+        let posted = sent.way.link.post(worker, &permitted.pass, &sent.way.channel, letter).await;
         if let Err(error) = posted {
             tracing::debug!(%error, "A question of an upstream could not be answered");
         }

@@ -141,26 +141,6 @@ async fn a_frame_is_not_written_once_its_hold_has_closed() {
 }
 
 #[tokio::test]
-async fn a_hold_is_told_when_its_frame_has_been_written() {
-    let gate = Gate::start().await;
-    let (hold, sent) = Held::open();
-    let mut exchange = gate.server.request_with("echo", json!("late"), false, hold);
-    let (hold, closed) = Held::open();
-    closed.is_open.store(false, Ordering::SeqCst);
-    gate.server.child.notify_held(Bytes::from_static(FILLER), hold).await.unwrap();
-    let (hold, told) = Held::open();
-    gate.server.child.notify_held(Bytes::from_static(FILLER), hold).await.unwrap();
-    assert!(!sent.is_written.load(Ordering::SeqCst), "the server does not read yet");
-    let server = gate.open();
-    exchange.next().await.unwrap().unwrap();
-    assert!(sent.is_written.load(Ordering::SeqCst));
-    // Answered after all of it has been written, or not.
-    server.ask("echo", json!({})).await.unwrap();
-    assert!(told.is_written.load(Ordering::SeqCst) && told.is_dropped.load(Ordering::SeqCst));
-    assert!(!closed.is_written.load(Ordering::SeqCst) && closed.is_dropped.load(Ordering::SeqCst));
-}
-
-#[tokio::test]
 async fn a_call_that_is_dropped_while_it_waits_is_never_written() {
     let gate = Gate::start().await;
     let (hold, state) = Held::open();

@@ -12,8 +12,7 @@ use domain::Transport;
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::json::{Limits, Raw};
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 
 use super::{Exchange, Hello, Letter, Link};
 use crate::authorize::Pass;
@@ -25,7 +24,7 @@ use crate::wire::{Child, Hold, StdioSpec};
 /// The processes of one server.
 #[derive(Default)]
 pub(crate) struct Children {
-    running: tokio::sync::Mutex<Running>,
+    running: Mutex<Running>,
 }
 
 #[derive(Default)]
@@ -157,8 +156,7 @@ async fn answer_asks(child: Child, mut inbox: mpsc::Receiver<Bytes>, server: Str
     }
 }
 
-/// Hands a frame to the child's writer, which looks at the flight once more before it writes, and
-/// waits until the frame has left: what is still in a queue must not look as if it had.
+/// Hands a frame to the child's writer, which looks at the flight once more before it writes.
 pub(super) async fn send(
     link: &Link,
     child: &Child,
@@ -166,33 +164,21 @@ pub(super) async fn send(
     letter: Letter,
 ) -> Result<Exchange, Refusal> {
     let Letter { parts, id, progress, headers: _ } = letter;
-    let (leaving, left) = oneshot::channel();
-    let held = Held { flight: Arc::clone(&pass.flight), leaving: Mutex::new(Some(leaving)) };
-    let exchange = match id {
-        Some(id) => Exchange::Stdio(child.request(id, parts, progress, Box::new(held))),
+    let hold: Box<dyn Hold> = Box::new(Held(Arc::clone(&pass.flight)));
+    match id {
+        Some(id) => Ok(Exchange::Stdio(child.request(id, parts, progress, hold))),
         None => {
-            let notified = child.notify_held(parts.concat().into(), Box::new(held)).await;
-            notified.map_err(|it| link.refuse(it.into()))?;
-            Exchange::Done
+            child.notify(parts.concat().into()).await.map_err(|it| link.refuse(it.into()))?;
+            Ok(Exchange::Done)
         }
-    };
-    // Never sent, only dropped: when it has been written or never will be, which the exchange knows.
-    left.await.ok();
-    Ok(exchange)
+    }
 }
 
 /// Keeps a call in flight until its frame has been written, or never will be.
-struct Held {
-    flight: Arc<Flight>,
-    leaving: Mutex<Option<oneshot::Sender<()>>>,
-}
+struct Held(Arc<Flight>);
 
 impl Hold for Held {
     fn is_open(&self) -> bool {
-        !self.flight.is_ended()
-    }
-
-    fn written(&self) {
-        drop(self.leaving.lock().take());
+        !self.0.is_ended()
     }
 }

@@ -87,15 +87,13 @@ pub(crate) struct Held(Arc<HoldState>);
 
 pub(crate) struct HoldState {
     pub(crate) is_open: AtomicBool,
-    pub(crate) is_written: AtomicBool,
     pub(crate) is_dropped: AtomicBool,
 }
 
 impl Held {
     pub(crate) fn open() -> (Box<dyn Hold>, Arc<HoldState>) {
         let (is_open, is_dropped) = (AtomicBool::new(true), AtomicBool::new(false));
-        let is_written = AtomicBool::new(false);
-        let state = Arc::new(HoldState { is_open, is_written, is_dropped });
+        let state = Arc::new(HoldState { is_open, is_dropped });
         (Box::new(Self(Arc::clone(&state))), state)
     }
 }
@@ -103,10 +101,6 @@ impl Held {
 impl Hold for Held {
     fn is_open(&self) -> bool {
         self.0.is_open.load(Ordering::SeqCst)
-    }
-
-    fn written(&self) {
-        self.0.is_written.store(true, Ordering::SeqCst);
     }
 }
 

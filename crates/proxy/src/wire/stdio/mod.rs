@@ -5,8 +5,7 @@
 //! the process group. Calls meet the task in [`calls`], a table under one lock:
 //!
 //! - A frame is written whole, and only if its [`Hold`] is open at that moment.
-//! - The hold is told when the frame has been written, and dropped when it can no longer be written
-//!   or has been answered.
+//! - The hold is dropped when the frame can no longer be written or has been answered.
 //! - An answer finds its call by the id that we gave it, or it is discarded.
 
 mod calls;
@@ -93,9 +92,6 @@ impl Default for ChildLimits {
 pub trait Hold: Send + Sync {
     /// Asked right before the frame is written. If not, it never is.
     fn is_open(&self) -> bool;
-
-    /// Told when the whole frame has been written.
-    fn written(&self) {}
 }
 
 /// A handle to a managed server. The server stops when the last one is dropped.
@@ -167,20 +163,7 @@ impl Child {
     ///
     /// If the server has ended.
     pub async fn notify(&self, frame: Bytes) -> Result<(), WireError> {
-        self.send(frame, None).await
-    }
-
-    /// As [`Child::notify`], but the frame is only written while its hold is open.
-    ///
-    /// # Errors
-    ///
-    /// If the server has ended.
-    pub async fn notify_held(&self, frame: Bytes, hold: Box<dyn Hold>) -> Result<(), WireError> {
-        self.send(frame, Some(hold)).await
-    }
-
-    async fn send(&self, frame: Bytes, hold: Option<Box<dyn Hold>>) -> Result<(), WireError> {
-        let sent = self.queue.send(Item::Line(frame, hold)).await;
+        let sent = self.queue.send(Item::Line(frame)).await;
         sent.map_err(|_| self.shared.calls.why_ended())
     }
 

@@ -15,15 +15,15 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::process::{Family, Pipes, Process};
-use super::{ChildLimits, Hold, Shared};
+use super::{ChildLimits, Shared};
 use crate::wire::error::{Wait, WireError};
 
 /// What waits to be written.
 pub(super) enum Item {
     /// The frame of this call, if the call still wants it.
     Call(u64),
-    /// A frame that is part of no call, if whoever sends it still may.
-    Line(Bytes, Option<Box<dyn Hold>>),
+    /// A frame that belongs to no call.
+    Line(Bytes),
 }
 
 pub(super) struct Owner {
@@ -123,30 +123,24 @@ async fn write(
     limit: Duration,
 ) -> End {
     while let Some(item) = frames.recv().await {
-        let (frame, hold, call) = match item {
-            Item::Line(frame, hold) => (vec![frame], hold, None),
+        let (frame, call) = match item {
+            Item::Line(frame) => (vec![frame], None),
             Item::Call(id) => match shared.calls.begin_write(id) {
                 None => continue,
-                Some((frame, hold)) => (frame, Some(hold), Some(id)),
+                Some((_, hold)) if !hold.is_open() => {
+                    shared.calls.fail(id, closed("the call was ended before it was sent"));
+                    continue;
+                }
+                Some((frame, hold)) => (frame, Some((id, hold))),
             },
         };
-        if hold.as_ref().is_some_and(|it| !it.is_open()) {
-            drop(hold);
-            if let Some(id) = call {
-                shared.calls.fail(id, closed("the call was ended before it was sent"));
-            }
-            continue;
-        }
         match timeout(limit, write_line(&mut stdin, frame)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return End::Hung(closed(&error.to_string())),
             Err(_) => return End::Faulty(WireError::Timeout { what: Wait::Write, limit }),
         }
-        if let Some(hold) = hold {
-            hold.written();
-            if let Some(id) = call {
-                shared.calls.end_write(id, hold);
-            }
+        if let Some((id, hold)) = call {
+            shared.calls.end_write(id, hold);
         }
     }
     End::Wanted

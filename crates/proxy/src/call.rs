@@ -4,6 +4,7 @@
 //! [`Asked::refuse`], which records it; whatever has been sent goes through [`crate::release`],
 //! which records its outcome.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,9 +113,8 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
 async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
     let method = methods::describe(asked.message.method());
     let named = method.map_or(Names::Nothing, |it| it.names);
-    let view =
-        asked.worker.proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era());
-    let view = view.await;
+    let exposed = exposed(named, &asked.message);
+    let view = asked.worker.proxy.catalog.view_for(&asked, exposed.as_deref()).await;
     let found = match find(&view, named, &asked.message) {
         Ok(found) => found,
         Err(refusal) => return Err((asked, refusal)),
@@ -138,6 +138,18 @@ struct Found {
     offered: Option<Offered>,
     params: Vec<ParamHeader>,
     spoken: Era,
+}
+
+/// What the message names, as it stands there.
+fn exposed(named: Names, message: &Message) -> Option<Cow<'_, str>> {
+    let params = message.params()?;
+    let name = match named {
+        Names::Tool | Names::Prompt => params.get("name"),
+        Names::ResourceUri => params.get("uri"),
+        Names::CompletionRef => params.get("ref").and_then(|it| it.get("name").or(it.get("uri"))),
+        _ => None,
+    };
+    name.and_then(Raw::str)
 }
 
 /// What the message names, in the view of its place.
@@ -168,20 +180,26 @@ fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> 
     Ok(Found { offered, params: Vec::new(), spoken })
 }
 
+/// What a completion is for. Its `type` decides, as it does for servers: a member of the other type
+/// would be authorized as one thing and completed as another.
 fn find_reference(view: &View, message: &Message) -> Result<Offered, Refusal> {
     let reference = message.params().and_then(|it| it.get("ref"));
     let reference = reference.ok_or(Refusal::Params("`params.ref` is missing"))?;
     let text = |key: &str| reference.get(key).and_then(Raw::str).map(|it| it.into_owned());
-    match (text("name"), text("uri")) {
-        (Some(name), _) => match view.find(Kind::Prompt, &name) {
-            Some((offered, _)) => Ok(offered),
-            None => Err(missing(view, Kind::Prompt, name)),
-        },
-        (None, Some(uri)) => {
-            view.find_resource(&uri).ok_or_else(|| missing(view, Kind::Resource, uri))
-        }
-        (None, None) => Err(Refusal::Params("`params.ref` names nothing")),
+    let (kind, key, foreign) = match text("type").as_deref() {
+        Some("ref/prompt") => (Kind::Prompt, "name", "uri"),
+        Some("ref/resource") => (Kind::Resource, "uri", "name"),
+        _ => return Err(Refusal::Params("`params.ref.type` is not known")),
+    };
+    if reference.get(foreign).is_some() {
+        return Err(Refusal::Params("`params.ref` names something of another type"));
     }
+    let name = text(key).ok_or(Refusal::Params("`params.ref` names nothing"))?;
+    let found = match kind {
+        Kind::Resource => view.find_resource(&name),
+        _ => view.find(kind, &name).map(|(offered, _)| offered),
+    };
+    found.ok_or_else(|| missing(view, kind, name))
 }
 
 /// In which era the server of an offer was listed, hence is spoken to.

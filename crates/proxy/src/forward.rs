@@ -226,6 +226,10 @@ fn disarm(splice: &mut Splice, message: &Message) {
     if let Some(params) = message.params() {
         let known = ["name", "arguments", "uri", "ref", "argument", "_meta", "cursor", "taskId"];
         splice.remove_lookalikes(params, &known);
+        let reference = params.get("ref").filter(|_| message.method() == "completion/complete");
+        if let Some(reference) = reference {
+            splice.remove_lookalikes(reference, &["type", "name", "uri"]);
+        }
     }
 }
 

@@ -78,6 +78,15 @@ impl Asked {
         }
     }
 
+    pub(crate) fn said(&self) -> record::Said<'_> {
+        record::Said {
+            place: &self.place,
+            peer: self.peer,
+            revision: self.revision,
+            method: self.message.method(),
+        }
+    }
+
     /// Records a refusal, then tells the client. Where it cannot be recorded, that is what the
     /// client is told.
     pub(crate) async fn refuse(&self, refusal: &Refusal) -> Response<Body> {
@@ -92,8 +101,7 @@ impl Asked {
 impl Permitted {
     /// How the server is reached.
     pub(crate) fn transport(&self) -> Option<&domain::Transport> {
-        let offered = self.pass.offered.as_ref().map(|it| &it.assignment);
-        offered.or(self.pass.place.only.as_ref()).map(|it| &it.server.transport)
+        self.pass.assignment().map(|it| &it.server.transport)
     }
 }
 
@@ -235,16 +243,36 @@ fn inspected(
     let mut splice = Splice::new(asked.message.body().clone());
     let workspace = pass.caller.workspace.id;
     let rules = asked.worker.proxy.rulebook.of(workspace, &pass.place.gateway)?;
+    disarm(&mut splice, &asked.message);
     let mut hits = Vec::new();
     if let Some(offered) = &pass.offered {
         if offered.kind == Kind::Tool {
-            hits = content::apply(&rules, inspect::Leg::Request, offered, arguments, &mut splice)?;
+            let answers = asked.message.params().and_then(|it| it.get("inputResponses"));
+            let tool = (offered.assignment.alias.as_str(), offered.name.as_ref());
+            for said in [arguments, answers] {
+                let leg = inspect::Leg::Request;
+                content::tally(&mut hits, content::apply(&rules, leg, tool, said, &mut splice)?);
+            }
         }
         if prefixed {
             unprefix(&asked.message, offered, &mut splice);
         }
     }
     Ok((splice, rules, hits))
+}
+
+/// Takes away what an upstream that ignores case could take for what policy has looked at.
+fn disarm(splice: &mut Splice, message: &Message) {
+    splice.remove_lookalikes(message.root(), &["jsonrpc", "id", "method", "params"]);
+    if let Some(params) = message.params() {
+        let named = ["name", "arguments", "uri", "ref", "argument", "_meta", "cursor", "taskId"];
+        splice.remove_lookalikes(params, &named);
+        splice.remove_lookalikes(params, &["inputResponses", "requestState"]);
+        let reference = params.get("ref").filter(|_| message.method() == "completion/complete");
+        if let Some(reference) = reference {
+            splice.remove_lookalikes(reference, &["type", "name", "uri"]);
+        }
+    }
 }
 
 /// Puts the server's own name where the client has written the gateway's.

@@ -9,6 +9,7 @@ mod egress;
 mod headers;
 mod json;
 mod listening;
+mod listings;
 mod samples;
 mod scene;
 mod served;

@@ -28,6 +28,7 @@ mod content;
 mod flight;
 mod forward;
 mod identify;
+mod lasting;
 mod late;
 mod legacy;
 mod link;
@@ -41,6 +42,7 @@ mod release;
 mod route;
 mod serve;
 mod session;
+mod terms;
 pub mod wire;
 
 pub use body::Body;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::AssignmentId;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -25,7 +26,6 @@ use crate::link::{Channel, Exchange, Letter, Link, UpstreamSession};
 use crate::modern;
 use crate::record;
 use crate::refusal::Refusal;
-use crate::route::Place;
 use crate::serve::{Known, Worker};
 use crate::session::{Hello, Session};
 
@@ -66,10 +66,7 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         client_info: object("clientInfo"),
     };
     let proxy = &asked.worker.proxy;
-    let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Legacy).await;
-    pass.clear().await?;
+    let (_pass, view) = authorize::look(asked, Era::Legacy).await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;
     let session = proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
@@ -189,8 +186,7 @@ async fn set_level(asked: &Asked) -> Result<(), Refusal> {
 async fn open_only(asked: &Asked) -> Result<(), Refusal> {
     let (Some(only), Some(session)) = (&asked.place.only, &asked.session) else { return Ok(()) };
     let worker = &asked.worker;
-    let link = worker.proxy.links.to(worker, &only.server)?;
-    let pass = pass_to(asked, only)?;
+    let (pass, link) = pass_to(asked, only.id)?;
     pass.unless_ended(async {
         if link.era(worker, &pass, Era::Legacy).await? == Era::Legacy {
             forward::own_session(worker, &pass, &link, session, only.id).await?;
@@ -208,8 +204,7 @@ async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), R
     for (assignment, upstream) in open {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = asked.place.assignments().iter().find(own) else { continue };
-        let link = asked.worker.proxy.links.to(&asked.worker, &assignment.server)?;
-        let pass = pass_to(asked, assignment)?;
+        let (pass, link) = pass_to(asked, assignment.id)?;
         let headers = HeaderMap::new();
         let letter = Letter { parts: vec![body(&link)], id: None, progress: false, headers };
         let channel = Channel::Legacy(upstream);
@@ -234,9 +229,8 @@ async fn tell(
     .await
 }
 
-fn pass_to(asked: &Asked, assignment: &Arc<domain::Assignment>) -> Result<Pass, Refusal> {
-    let place = Place { only: Some(Arc::clone(assignment)), ..asked.place.clone() };
-    authorize::authorize(&asked.worker.proxy, asked.caller.clone(), place, None)
+fn pass_to(asked: &Asked, assignment: AssignmentId) -> Result<(Pass, Arc<Link>), Refusal> {
+    authorize::lead(&asked.worker, (&asked.caller, &asked.place), assignment)
 }
 
 /// The client answers what an upstream has asked.
@@ -247,8 +241,7 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let Some(pending) = id.u64().and_then(|it| session.answered(it)) else { return Ok(()) };
     let mut splice = Splice::new(asked.message.body().clone());
     splice.replace_value(id, pending.id.clone());
-    let link = asked.worker.proxy.links.to(&asked.worker, &pending.assignment.server)?;
-    let pass = pass_to(asked, &pending.assignment)?;
+    let (pass, link) = pass_to(asked, pending.assignment.id)?;
     let parts = splice.finish().into_parts();
     let letter = Letter { parts, id: None, progress: false, headers: HeaderMap::new() };
     let channel = Channel::Legacy(Arc::clone(&pending.upstream));
@@ -266,9 +259,8 @@ pub(crate) async fn end(
     for (assignment, upstream) in upstreams {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };
-        let place = Place { only: Some(Arc::clone(assignment)), ..known.place.clone() };
-        let pass = authorize::authorize(&worker.proxy, known.caller.clone(), place, None)?;
-        let link = worker.proxy.links.to(worker, &assignment.server)?;
+        let (pass, link) =
+            authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
         // A server that is cut off meanwhile is left without a word.
         pass.flight.unless_ended(link.goodbye(worker, &pass, &upstream)).await;
     }
@@ -284,13 +276,10 @@ pub(crate) async fn stream(
     let (caller, place) = (known.caller.clone(), known.place.clone());
     let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
     pass.clear().await?;
-    pass.flight.land();
     let worker = Arc::clone(worker);
-    let body = Body::stream(|outlet| {
-        let listening = Listening { worker, known, session, pass, taken: Vec::new() };
-        listening.run(outlet)
-    });
-    Ok(answer::events(body))
+    let tasks = worker.proxy.options.tasks.clone();
+    let listening = Listening { worker, known, session, pass, taken: Vec::new() };
+    Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
 }
 
 struct Listening {
@@ -345,9 +334,10 @@ impl Listening {
                     None => continue,
                 },
                 () = opened => continue,
-                () = tokio::time::sleep(std::time::Duration::from_secs(15)) => sse::KEEP_ALIVE,
+                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
             };
-            if outlet.send(event).await.is_err() {
+            // A client that takes nothing keeps no cut-off waiting for what is still opening.
+            if !matches!(flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
                 return;
             }
         }
@@ -367,19 +357,14 @@ impl Listening {
             let Some(assignment) = self.known.place.assignments().iter().find(own) else {
                 continue;
             };
-            let place = Place { only: Some(Arc::clone(assignment)), ..self.known.place.clone() };
-            let caller = self.known.caller.clone();
-            let Ok(pass) = authorize::authorize(&self.worker.proxy, caller, place, None) else {
-                continue;
-            };
-            let Ok(link) = self.worker.proxy.links.to(&self.worker, &assignment.server) else {
+            let who = (&self.known.caller, &self.known.place);
+            let Ok((pass, link)) = authorize::lead(&self.worker, who, assignment.id) else {
                 continue;
             };
             let worker = Arc::clone(&self.worker);
             feeds.push(Box::pin(async move {
                 let opening = link.listen(&worker, &pass, &upstream);
                 let exchange = pass.flight.unless_ended(opening).await??;
-                pass.flight.land();
                 next(Source { exchange, pass }).await
             }));
         }

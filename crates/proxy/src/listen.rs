@@ -25,7 +25,6 @@ use crate::catalog::{Part, View};
 use crate::link::{Channel, Exchange, Letter};
 use crate::record;
 use crate::refusal::Refusal;
-use crate::route::Place;
 
 /// Kinds of change that can be listened to, with the capability that offers each.
 const CHANGES: [(&str, &str); 3] = [
@@ -56,9 +55,11 @@ type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
 /// Opens a stream.
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
-        Ok((pass, view, filter)) => answer::events(Body::stream(|outlet| {
-            Listening { asked, pass, view, filter }.run(outlet)
-        })),
+        Ok((pass, view, filter)) => {
+            let tasks = asked.worker.proxy.options.tasks.clone();
+            let listening = Listening { asked, pass, view, filter };
+            answer::events(Body::stream(&tasks, |outlet| listening.run(outlet)))
+        }
         Err(refusal) => asked.refuse(&refusal).await,
     }
 }
@@ -67,12 +68,7 @@ async fn open(asked: &Asked) -> Result<(Pass, Arc<View>, Filter), Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
-    let proxy = &asked.worker.proxy;
-    let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
-    pass.clear().await?;
-    pass.flight.land();
+    let (pass, view) = authorize::look(asked, Era::Modern).await?;
     let filter = grant(asked, &view, wanted);
     record::answered(asked).await?;
     Ok((pass, view, filter))
@@ -144,9 +140,10 @@ impl Listening {
                     // A server has ended its stream. The client opens a new one, and so do we.
                     None => break,
                 },
-                () = tokio::time::sleep(std::time::Duration::from_secs(15)) => sse::KEEP_ALIVE,
+                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
             };
-            if outlet.send(event).await.is_err() {
+            // A client that takes nothing keeps no cut-off waiting for what is still opening.
+            if !matches!(self.pass.flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
                 return;
             }
         }
@@ -205,10 +202,8 @@ impl Listening {
         if wanted.is_empty() {
             return None;
         }
-        let place = Place { only: Some(Arc::clone(&part.assignment)), ..self.asked.place.clone() };
-        let caller = self.asked.caller.clone();
-        let pass = authorize::authorize(&worker.proxy, caller, place, None).ok()?;
-        let link = worker.proxy.links.to(worker, &part.assignment.server).ok()?;
+        let who = (&self.pass.caller, &self.pass.place);
+        let (pass, link) = authorize::lead(worker, who, part.assignment.id).ok()?;
         let hello = pass.unless_ended(link.discover(worker, &pass)).await.ok()??;
         let id = link.next_id();
         let params = format!(
@@ -229,7 +224,6 @@ impl Listening {
         let posted = pass.unless_ended(link.post(worker, &pass, &channel, letter)).await;
         let mut exchange = posted.ok()?;
         exchange.be_patient();
-        pass.flight.land();
         Some(Source { exchange, pass })
     }
 

@@ -195,6 +195,7 @@ impl Worker {
         let options = &self.proxy.options;
         let limit = options.largest_request;
         let body = receive::read_body(body, limit, options.body_patience).await?;
+        let known = known.again(&self.proxy)?;
         let message = Message::parse(body, Limits::default())?;
         match era::detect(&Method::POST, &known.headers, Some(&message)) {
             Detected::Modern => match headers::validate(&known.headers, &message) {
@@ -266,6 +267,17 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// The same by what holds now: a body may take its time to arrive.
+    fn again(self, proxy: &Proxy) -> Result<Self, Refusal> {
+        let config = &proxy.gate.latest().config;
+        if Arc::ptr_eq(config, &self.place.config) {
+            return Ok(self);
+        }
+        let caller = self.caller.again(config, proxy.clock.now())?;
+        let place = self.place.again(config, &caller)?;
+        Ok(Self { caller, place, ..self })
+    }
+
     pub(crate) fn ask(
         self,
         worker: &Arc<Worker>,

@@ -1,33 +1,31 @@
 //! Requests of clients of the legacy era, which hold a session.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::AssignmentId;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use inspect::{Hit, Leg};
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::json::{Raw, quote};
 use mcp::revision::{self, Era};
 use mcp::splice::Splice;
-use mcp::sse;
 
 use crate::answer;
 use crate::authorize::{self, Pass};
-use crate::body::{Body, Outlet};
+use crate::body::Body;
 use crate::call::{self, Asked};
 use crate::catalog::{List, View};
+use crate::content;
 use crate::forward;
-use crate::link::{Channel, Exchange, Letter, Link, UpstreamSession};
+use crate::link::{Channel, Letter, Link};
 use crate::modern;
-use crate::record;
+use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
-use crate::session::{Hello, Session};
+use crate::session::{Hello, Pending, Session};
 
 /// Opens a session.
 pub(crate) async fn initialize(
@@ -96,7 +94,14 @@ pub(crate) async fn serve(asked: Asked) -> Response<Body> {
         MessageKind::Notification => notification(asked).await,
         MessageKind::Response | MessageKind::Error => match answered(&asked).await {
             Ok(()) => answer::accepted(),
-            Err(refusal) => asked.refuse(&refusal).await,
+            Err(refusal) => {
+                let mut response = asked.refuse(&refusal).await;
+                // Nobody reads an answer to an answer but by its status.
+                if response.status().is_success() {
+                    *response.status_mut() = StatusCode::BAD_REQUEST;
+                }
+                response
+            }
         },
     }
 }
@@ -179,7 +184,8 @@ async fn set_level(asked: &Asked) -> Result<(), Refusal> {
         let id = link.next_id().to_string();
         errors::request_body(id.as_bytes(), "logging/setLevel", Some(params.as_bytes()))
     })
-    .await
+    .await?;
+    record::answered(asked).await
 }
 
 /// On a single-server URL, makes sure that there is a session with the server to speak in.
@@ -208,25 +214,33 @@ async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), R
         let headers = HeaderMap::new();
         let letter = Letter { parts: vec![body(&link)], id: None, progress: false, headers };
         let channel = Channel::Legacy(upstream);
-        tell(asked, &pass, &link, (&channel, letter)).await?;
+        tell(asked, (&pass, &link), (&channel, letter), &[]).await?;
     }
     Ok(())
 }
 
 /// Sends what needs no answer, and reads what comes back to its end, so that the connection can
-/// serve again.
+/// serve again. It is recorded for itself: what leaves is on no call's record.
 async fn tell(
     asked: &Asked,
-    pass: &Pass,
-    link: &Link,
+    (pass, link): (&Pass, &Link),
     (channel, letter): (&Channel, Letter),
+    hits: &[Hit],
 ) -> Result<(), Refusal> {
-    pass.unless_ended(async {
+    let aside = Aside::begin(pass, &asked.said(), letter.parts.clone(), hits).await?;
+    let told = pass.unless_ended(async {
         let mut exchange = link.post(&asked.worker, pass, channel, letter).await?;
+        let status = exchange.status();
         while let Some(Ok(_)) = exchange.next().await {}
-        Ok(())
-    })
-    .await
+        Ok(status)
+    });
+    match told.await {
+        Ok(status) => aside.end(&Outcome::told(status)).await,
+        Err(refusal) => {
+            aside.end(&Outcome::refused(&refusal)).await?;
+            Err(refusal)
+        }
+    }
 }
 
 fn pass_to(asked: &Asked, assignment: AssignmentId) -> Result<(Pass, Arc<Link>), Refusal> {
@@ -239,13 +253,36 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let session = asked.session.as_ref().ok_or(Refusal::SessionMissing)?;
     // What was not asked, or was answered already, is taken and goes nowhere.
     let Some(pending) = id.u64().and_then(|it| session.answered(it)) else { return Ok(()) };
-    let mut splice = Splice::new(asked.message.body().clone());
-    splice.replace_value(id, pending.id.clone());
     let (pass, link) = pass_to(asked, pending.assignment.id)?;
-    let parts = splice.finish().into_parts();
+    let mut hits = Vec::new();
+    let (parts, held_back) = match allowed(asked, &pending, &mut hits) {
+        Ok(answer) => {
+            let mut splice = Splice::new(answer.body().clone());
+            if let Some(id) = answer.id() {
+                splice.replace_value(id, pending.id.clone());
+            }
+            (splice.finish().into_parts(), None)
+        }
+        // The server waits for an answer, and will wait for no other.
+        Err(refusal) => {
+            let text = "the answer may not pass here";
+            let code = errors::INVALID_REQUEST;
+            (vec![errors::error_body(Some(&pending.id), code, text, None)], Some(refusal))
+        }
+    };
     let letter = Letter { parts, id: None, progress: false, headers: HeaderMap::new() };
     let channel = Channel::Legacy(Arc::clone(&pending.upstream));
-    tell(asked, &pass, &link, (&channel, letter)).await
+    tell(asked, (&pass, &link), (&channel, letter), &hits).await?;
+    held_back.map_or(Ok(()), Err)
+}
+
+/// An answer to a tool's question, as the rules leave it: it is what the client gives to the tool.
+fn allowed(asked: &Asked, pending: &Pending, hits: &mut Vec<Hit>) -> Result<Message, Refusal> {
+    let Some(tool) = &pending.tool else { return Ok(asked.message.clone()) };
+    let rulebook = &asked.worker.proxy.rulebook;
+    let rules = rulebook.of(asked.caller.workspace.id, &asked.place.gateway)?;
+    let tool = (pending.assignment.alias.as_str(), tool.as_ref());
+    content::edit(&rules, Leg::Request, tool, &asked.message, hits)
 }
 
 /// Ends a session, and ours with the upstreams that served it.
@@ -261,141 +298,15 @@ pub(crate) async fn end(
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };
         let (pass, link) =
             authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
+        let said = Said::of(&known, session.revision, "DELETE");
+        let aside = Aside::begin(&pass, &said, Vec::new(), &[]).await?;
         // A server that is cut off meanwhile is left without a word.
-        pass.flight.unless_ended(link.goodbye(worker, &pass, &upstream)).await;
+        let goodbye = link.goodbye(worker, &pass, &upstream);
+        let outcome = match pass.flight.unless_ended(goodbye).await {
+            Some(()) => Outcome::told(StatusCode::OK),
+            None => Outcome::refused(&pass.why_ended().await),
+        };
+        aside.end(&outcome).await?;
     }
     Ok(Response::new(Body::empty()))
-}
-
-/// The stream for what belongs to no call: ours, and those of the upstreams.
-pub(crate) async fn stream(
-    worker: &Arc<Worker>,
-    known: Known,
-    session: Arc<Session>,
-) -> Result<Response<Body>, Refusal> {
-    let (caller, place) = (known.caller.clone(), known.place.clone());
-    let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
-    pass.clear().await?;
-    let worker = Arc::clone(worker);
-    let tasks = worker.proxy.options.tasks.clone();
-    let listening = Listening { worker, known, session, pass, taken: Vec::new() };
-    Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
-}
-
-struct Listening {
-    worker: Arc<Worker>,
-    known: Known,
-    session: Arc<Session>,
-    pass: Pass,
-    /// Upstream sessions whose streams are open already, or are not to be had.
-    taken: Vec<Arc<UpstreamSession>>,
-}
-
-type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
-
-/// An upstream's own stream.
-struct Source {
-    exchange: Exchange,
-    pass: Pass,
-}
-
-impl Listening {
-    async fn run(mut self, outlet: Outlet) {
-        let session = Arc::clone(&self.session);
-        let mut inbox = session.listen();
-        let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
-        // The head goes out at once, with the first byte of the body.
-        if outlet.send(sse::KEEP_ALIVE).await.is_err() {
-            return;
-        }
-        loop {
-            let flight = Arc::clone(&self.pass.flight);
-            // Before the look at what is there, so that nothing comes unnoticed in between.
-            let opened = session.opened.notified();
-            let Some(new) = flight.unless_ended(self.open()).await else { return };
-            feeds.extend(new);
-            let event = tokio::select! {
-                biased;
-                () = self.pass.flight.ended() => return,
-                event = inbox.recv() => match event {
-                    Some(event) => event,
-                    // Another stream has taken this one's place.
-                    None => return,
-                },
-                Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
-                    Some((text, source)) => {
-                        let event = self.relay(&text, &source);
-                        feeds.push(Box::pin(next(source)));
-                        match event {
-                            Some(event) => event,
-                            None => continue,
-                        }
-                    }
-                    None => continue,
-                },
-                () = opened => continue,
-                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
-            };
-            // A client that takes nothing keeps no cut-off waiting for what is still opening.
-            if !matches!(flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
-                return;
-            }
-        }
-    }
-
-    /// The streams of upstream sessions that have come since; each opens in its own time.
-    async fn open(&mut self) -> Vec<Feed> {
-        let open: Vec<_> =
-            self.session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
-        let mut feeds: Vec<Feed> = Vec::new();
-        for (assignment, upstream) in open {
-            if self.taken.iter().any(|it| Arc::ptr_eq(it, &upstream)) {
-                continue;
-            }
-            self.taken.push(Arc::clone(&upstream));
-            let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
-            let Some(assignment) = self.known.place.assignments().iter().find(own) else {
-                continue;
-            };
-            let who = (&self.known.caller, &self.known.place);
-            let Ok((pass, link)) = authorize::lead(&self.worker, who, assignment.id) else {
-                continue;
-            };
-            let worker = Arc::clone(&self.worker);
-            feeds.push(Box::pin(async move {
-                let opening = link.listen(&worker, &pass, &upstream);
-                let exchange = pass.flight.unless_ended(opening).await??;
-                next(Source { exchange, pass }).await
-            }));
-        }
-        feeds
-    }
-
-    fn relay(&self, text: &Bytes, source: &Source) -> Option<Bytes> {
-        let message = Message::parse(text.clone(), mcp::json::Limits::default()).ok()?;
-        if message.kind() != MessageKind::Notification || source.pass.flight.is_ended() {
-            return None;
-        }
-        let only = source.pass.place.only.as_ref()?;
-        if message.method().ends_with("/list_changed") {
-            self.worker.proxy.catalog.changed(only.server.id);
-        }
-        let mut splice = Splice::new(text.clone());
-        let uri = message.params().and_then(|it| it.get("uri"));
-        if self.known.place.only.is_none()
-            && message.method() == "notifications/resources/updated"
-            && let Some((place, uri)) = uri.and_then(|it| it.str().map(|text| (it, text)))
-        {
-            let exposed = mcp::names::exposed_uri(only.alias.as_str(), &uri);
-            splice.replace_value(place, Bytes::from(quote(&exposed)));
-        }
-        Some(sse::event(&splice.finish().into_bytes()))
-    }
-}
-
-/// What a server says next; nothing when its stream has ended, or has been ended.
-async fn next(mut source: Source) -> Option<(Bytes, Source)> {
-    let flight = Arc::clone(&source.pass.flight);
-    let text = flight.unless_ended(source.exchange.next()).await??.ok()?;
-    Some((text, source))
 }

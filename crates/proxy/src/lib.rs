@@ -25,6 +25,7 @@ mod call;
 mod cancel;
 mod catalog;
 mod content;
+mod feed;
 mod flight;
 mod forward;
 mod identify;

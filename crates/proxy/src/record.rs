@@ -12,6 +12,7 @@ use std::time::Duration;
 use audit::{Entry, Kind, Leaf};
 use bytes::Bytes;
 use domain::{Durability, Workspace};
+use http::StatusCode;
 use inspect::Hit;
 use mcp::envelope::Message;
 use mcp::json::Raw;
@@ -24,7 +25,7 @@ use crate::content;
 use crate::identify::Caller;
 use crate::refusal::Refusal;
 use crate::route::Place;
-use crate::serve::Proxy;
+use crate::serve::{Known, Proxy};
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
 pub(crate) struct Recorded {
@@ -79,6 +80,12 @@ pub(crate) struct Outcome {
     is_error: bool,
     parts: Vec<Bytes>,
     hits: Vec<Hit>,
+}
+
+impl<'a> Said<'a> {
+    pub(crate) fn of(known: &'a Known, revision: Revision, method: &'a str) -> Self {
+        Self { place: &known.place, peer: known.peer, revision, method }
+    }
 }
 
 impl Recorded {
@@ -178,9 +185,11 @@ impl Outcome {
         }
     }
 
-    /// It was taken, and asks for no answer.
-    pub(crate) fn told() -> Self {
-        Self { end: "told", is_error: false, ..Self::given_up() }
+    /// It has left, and asks for no answer.
+    pub(crate) fn told(status: StatusCode) -> Self {
+        let is_error = !status.is_success();
+        let detail = is_error.then(|| format!("it answered with HTTP status {}", status.as_u16()));
+        Self { end: "told", detail, is_error, ..Self::given_up() }
     }
 
     /// The client has cancelled, or gone.

@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::call::Asked;
 use crate::catalog::Catalog;
 use crate::content::Rulebook;
+use crate::feed;
 use crate::flight::Flights;
 use crate::identify::{self, Anonymous, Caller};
 use crate::legacy;
@@ -115,8 +116,8 @@ impl Proxy {
     }
 
     /// What is under way, for whoever cuts it off.
-    pub fn traffic(&self) -> Arc<dyn Traffic> {
-        Arc::<Flights>::clone(&self.flights)
+    pub fn traffic(self: &Arc<Self>) -> Arc<dyn Traffic> {
+        Arc::<Self>::clone(self)
     }
 
     /// How a server has been doing.
@@ -137,6 +138,21 @@ impl Proxy {
     /// Ends child processes.
     pub async fn close(&self) {
         self.links.close().await;
+    }
+}
+
+impl Traffic for Proxy {
+    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
+        let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
+        let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
+        Box::pin(async move {
+            let config = Arc::clone(&self.gate.latest().config);
+            let options = &self.options;
+            let mut stopping = pin!(self.links.stop(servers, &config).fuse());
+            let mut stop = pin!(self.flights.stop(targets));
+            // A process takes its time to end. Its input is closed at once, and no call waits.
+            select! {}
+        })
     }
 }
 
@@ -238,7 +254,7 @@ impl Worker {
             return legacy::end(self, known, &session).await;
         }
         receive::check_get(&known.headers)?;
-        legacy::stream(self, known, session).await
+        feed::open(self, known, session).await
     }
 
     /// A request that got nowhere is recorded where the workspace is known, and told why.

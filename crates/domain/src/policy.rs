@@ -63,7 +63,21 @@ pub struct Policy {
     authorizer: Authorizer,
     gateway: EntityUid,
     assignments: HashMap<AssignmentId, Entity>,
-    decided: RwLock<HashMap<Key, HashMap<Box<str>, bool>>>,
+    decided: RwLock<Decided>,
+}
+
+/// Verdicts, which hold as long as the policy does. Names come from callers, so they are bounded
+/// by their size.
+#[derive(Default)]
+struct Decided {
+    by_key: HashMap<Key, Known>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Known {
+    verdicts: HashMap<Box<str>, bool>,
+    bytes: usize,
 }
 
 type Key = (AppId, AssignmentId, Kind);
@@ -107,7 +121,7 @@ impl Policy {
     pub fn allows(&self, ask: Ask<'_>) -> bool {
         let key = (ask.app, ask.assignment, ask.kind);
         if let Ok(decided) = self.decided.read()
-            && let Some(&known) = decided.get(&key).and_then(|it| it.get(ask.name))
+            && let Some(&known) = decided.by_key.get(&key).and_then(|it| it.verdicts.get(ask.name))
         {
             return known;
         }
@@ -118,7 +132,12 @@ impl Policy {
 
     /// [`Policy::allows`] for many offers of one assignment at once, in their order.
     pub fn allows_each(&self, ask: Ask<'_>, names: &[&str]) -> Vec<bool> {
-        self.decide(ask, names).unwrap_or_else(|| vec![false; names.len()])
+        let key = (ask.app, ask.assignment, ask.kind);
+        let known: Option<Vec<bool>> = self.decided.read().ok().and_then(|decided| {
+            let known = decided.by_key.get(&key)?;
+            names.iter().map(|it| known.verdicts.get(*it).copied()).collect()
+        });
+        known.or_else(|| self.decide(ask, names)).unwrap_or_else(|| vec![false; names.len()])
     }
 
     fn decide(&self, ask: Ask<'_>, names: &[&str]) -> Option<Vec<bool>> {
@@ -142,15 +161,11 @@ impl Policy {
     }
 
     fn remember(&self, key: Key, names: &[&str], verdicts: &[bool]) {
-        /// Names come from callers, so what is remembered for one of them is bounded.
-        const MOST: usize = 20_000;
-
-        let Ok(mut decided) = self.decided.write() else { return };
-        let known = decided.entry(key).or_default();
-        if MOST < known.len() + names.len() {
-            known.clear();
+        if let Ok(mut decided) = self.decided.write() {
+            for (name, verdict) in names.iter().zip(verdicts) {
+                decided.remember(key, name, *verdict);
+            }
         }
-        known.extend(names.iter().map(|it| Box::from(*it)).zip(verdicts.iter().copied()));
     }
 
     fn entities(
@@ -180,6 +195,35 @@ impl Policy {
             all.push(Entity::new(own, attributes, parents).map_err(entity_error)?);
         }
         Entities::from_entities(all, None).map_err(entity_error)
+    }
+}
+
+impl Decided {
+    fn remember(&mut self, key: Key, name: &str, verdict: bool) {
+        /// Longer names are decided each time.
+        const LONGEST: usize = 512;
+        /// What is kept with a name, about.
+        const OVERHEAD: usize = 64;
+        /// A server with as many tools as we list fits in.
+        const MOST_OF_KEY: usize = 4 << 20;
+        const MOST: usize = 64 << 20;
+
+        let bytes = name.len() + OVERHEAD;
+        if LONGEST < name.len() {
+            return;
+        }
+        if MOST < self.bytes + bytes {
+            *self = Self::default();
+        }
+        let known = self.by_key.entry(key).or_default();
+        if MOST_OF_KEY < known.bytes + bytes {
+            self.bytes -= known.bytes;
+            *known = Known::default();
+        }
+        if known.verdicts.insert(name.into(), verdict).is_none() {
+            known.bytes += bytes;
+            self.bytes += bytes;
+        }
     }
 }
 
@@ -337,6 +381,26 @@ mod tests {
         let user = user(1);
         let other = Ask { assignment: AssignmentId(Uuid::from_u128(99)), ..ask(&user, "read") };
         assert!(!policy(Provision::All).allows(other));
+    }
+
+    #[test]
+    fn what_is_remembered_of_callers_names_is_bounded() {
+        let mut decided = Decided::default();
+        let long = "x".repeat(1 << 20);
+        let key = |app| (AppId(Uuid::from_u128(app)), AssignmentId(Uuid::nil()), Kind::Resource);
+        decided.remember(key(0), &long, true);
+        assert_eq!(decided.by_key.len(), 0, "a long name is not kept");
+        for app in 0..30 {
+            for name in 0..10_000 {
+                decided.remember(key(app), &format!("{name}{}", "y".repeat(500)), true);
+                decided.remember(key(app), &format!("{name}{}", "y".repeat(500)), true);
+            }
+            let bytes: usize = decided.by_key.values().map(|it| it.bytes).sum();
+            assert_eq!(bytes, decided.bytes);
+            assert!(decided.bytes <= 64 << 20, "of all: {}", decided.bytes);
+            let most = decided.by_key.values().map(|it| it.bytes).max().unwrap();
+            assert!(most <= 4 << 20, "of one caller: {most}");
+        }
     }
 
     proptest! {

@@ -47,6 +47,14 @@ pub fn split_uri(exposed: &str) -> Option<(&str, &str)> {
     (is_alias(alias) && !uri.is_empty()).then_some((alias, uri))
 }
 
+/// Whether a text has the form of the exposed names and URIs of the server with this alias.
+pub fn is_under(exposed: &str, alias: &str) -> bool {
+    let named = exposed.split_once(SEPARATOR).map(|(it, _)| it);
+    let is_short = |it: &str| it.len() == MAX_ALIAS_PART && alias.starts_with(it);
+    named.is_some_and(|it| it == alias || is_short(it))
+        || split_uri(exposed).is_some_and(|(it, _)| it == alias)
+}
+
 /// Whether a text can be an alias: 1 to 63 of `a-z`, `0-9` and `-`.
 pub fn is_alias(text: &str) -> bool {
     let plain = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
@@ -156,7 +164,8 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
 }
 
-fn is_usable(name: &str) -> bool {
+/// Whether what a server calls something can be shown at all.
+pub fn is_usable(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
@@ -251,6 +260,21 @@ mod tests {
         assert!(names.is_empty());
         assert!(names.refused().iter().all(|refused| refused.reason == RefusedName::Unusable));
         assert_eq!(Names::build([("Not_an_alias", "x")]).len(), 0);
+    }
+
+    #[test]
+    fn a_name_is_under_the_alias_that_it_was_made_of() {
+        let long = "a".repeat(63);
+        for name in ["x", "b__x", "read file", "+", "file:///x"] {
+            for alias in ["a", "a-b", "abc", &long] {
+                for other in ["a", "a-b", "abc", &long] {
+                    let shown = [exposed(alias, name), exposed_uri(alias, name)];
+                    let under = shown.map(|it| is_under(&it, other));
+                    assert_eq!(under, [alias == other; 2], "{alias} {name} {other}");
+                }
+            }
+        }
+        assert!(!is_under("x", "x") && !is_under("", "x"));
     }
 
     #[test]

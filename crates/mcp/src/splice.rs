@@ -3,9 +3,11 @@
 //! A [`Splice`] collects edits and [`Splice::finish`] cuts the body once: what was not edited is
 //! handed on as slices of the same buffer, byte for byte. Edits may be made in any order. The last
 //! edit of a member wins; an edit inside a value that is itself replaced or removed is lost with it.
+//!
+//! How many edits there are is up to whoever has sent the body, so making one costs the same however
+//! many there are already; they are put in order once, at the end.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
@@ -17,22 +19,14 @@ use crate::json::{self, Member, Raw, Spans};
 pub struct Splice {
     body: Bytes,
     replaced: Vec<Edit>,
-    /// Where in `replaced` the edit of a range stands.
-    index: HashMap<(usize, usize), usize>,
-    objects: Vec<ObjectEdit>,
-    arrays: Vec<ArrayEdit>,
+    members: Vec<MemberEdit>,
+    appended: Vec<Edit>,
 }
 
 impl Splice {
     /// No edits yet.
     pub fn new(body: Bytes) -> Self {
-        Self {
-            body,
-            replaced: Vec::new(),
-            index: HashMap::new(),
-            objects: Vec::new(),
-            arrays: Vec::new(),
-        }
+        Self { body, replaced: Vec::new(), members: Vec::new(), appended: Vec::new() }
     }
 
     /// The body as it was before all edits.
@@ -42,24 +36,13 @@ impl Splice {
 
     /// Whether there are no edits.
     pub fn is_unchanged(&self) -> bool {
-        self.replaced.is_empty() && self.objects.is_empty() && self.arrays.is_empty()
+        self.replaced.is_empty() && self.members.is_empty() && self.appended.is_empty()
     }
 
     /// Puts `with` where `range` of the body was. Ranges must not cut each other in part; of two
-    /// that lie in one another the outer one counts.
+    /// that lie in one another the outer one counts, and of two that are the same the last.
     pub fn replace(&mut self, range: Range<usize>, with: impl Into<Bytes>) {
-        let with = with.into();
-        match self.index.entry((range.start, range.end)) {
-            Entry::Occupied(at) => {
-                if let Some(edit) = self.replaced.get_mut(*at.get()) {
-                    edit.with = with;
-                }
-            }
-            Entry::Vacant(place) => {
-                place.insert(self.replaced.len());
-                self.replaced.push(Edit { range, with });
-            }
-        }
+        self.replaced.push(Edit { range, with: with.into() });
     }
 
     /// Puts `with` in the place of a value.
@@ -107,24 +90,25 @@ impl Splice {
     /// If `array` was not cut from this body.
     pub fn append_item(&mut self, array: Raw<'_>, item: impl Into<Bytes>) {
         let range = self.range_of(array);
-        let item = item.into();
-        match self.arrays.iter_mut().find(|edit| edit.range == range) {
-            Some(edit) => edit.appended.push(item),
-            None => self.arrays.push(ArrayEdit { range, appended: vec![item] }),
-        }
+        self.appended.push(Edit { range, with: item.into() });
     }
 
     /// The edited body, in parts.
-    pub fn finish(self) -> Spliced {
+    pub fn finish(mut self) -> Spliced {
         if self.is_unchanged() {
             return Spliced(vec![self.body]);
         }
         let mut edits = self.replaced;
-        for object in &self.objects {
-            object.edits(&self.body, &mut edits);
+        // Of edits of the same range the first one counts below.
+        edits.reverse();
+        let of = |range: &Range<usize>| (range.start, range.end);
+        self.members.sort_by_key(|edit| of(&edit.object));
+        for object in self.members.chunk_by(|one, other| one.object == other.object) {
+            edit_object(&self.body, object, &mut edits);
         }
-        for array in &self.arrays {
-            array.edits(&self.body, &mut edits);
+        self.appended.sort_by_key(|edit| of(&edit.range));
+        for array in self.appended.chunk_by(|one, other| one.range == other.range) {
+            edits.extend(append_to(&self.body, array));
         }
         // An insertion stands before what starts at the same byte, an outer edit before an inner.
         edits.sort_by_key(|edit| {
@@ -146,17 +130,8 @@ impl Splice {
     }
 
     fn edit_member(&mut self, object: Raw<'_>, key: &str, value: Option<Bytes>) {
-        let range = self.range_of(object);
-        let index = self.objects.iter().position(|edit| edit.range == range);
-        let index = index.unwrap_or_else(|| {
-            self.objects.push(ObjectEdit { range, changes: Vec::new() });
-            self.objects.len() - 1
-        });
-        let Some(edit) = self.objects.get_mut(index) else { return };
-        match edit.changes.iter_mut().find(|(name, _)| name == key) {
-            Some((_, change)) => *change = value,
-            None => edit.changes.push((key.to_owned(), value)),
-        }
+        let object = self.range_of(object);
+        self.members.push(MemberEdit { object, name: key.to_owned(), value });
     }
 
     fn range_of(&self, value: Raw<'_>) -> Range<usize> {
@@ -222,92 +197,117 @@ struct Edit {
     with: Bytes,
 }
 
-/// What becomes of the members of one object.
+/// What becomes of one member of an object.
 #[derive(Clone, Debug)]
-struct ObjectEdit {
-    range: Range<usize>,
-    /// Name and new value; `None` takes the member away.
-    changes: Vec<(String, Option<Bytes>)>,
+struct MemberEdit {
+    object: Range<usize>,
+    name: String,
+    /// Absent where the member is taken away.
+    value: Option<Bytes>,
 }
 
-impl ObjectEdit {
-    fn edits(&self, body: &Bytes, edits: &mut Vec<Edit>) {
-        let object = body.get(self.range.clone()).unwrap_or_default();
-        let base = self.range.start;
-        let members: Vec<Member> = Spans::new(object).collect();
-        let mut used = vec![false; self.changes.len()];
-        let mut kept_any = false;
-        // Where the removal of a run of members begins, if one is open.
-        let mut removing_from = None;
-        let mut last_kept_end = None;
-        for member in &members {
-            let change = self.changes.iter().position(|(name, _)| member.is_named(object, name));
-            if let Some(used) = change.and_then(|index| used.get_mut(index)) {
-                *used = true;
-            }
-            match change.and_then(|index| self.changes.get(index)) {
-                Some((_, None)) => {
-                    removing_from.get_or_insert(base + member.name.start);
-                    continue;
-                }
-                Some((_, Some(value))) => {
-                    let range = base + member.value.start..base + member.value.end;
-                    edits.push(Edit { range, with: value.clone() });
-                }
-                None => {}
-            }
-            // A run before a member that stays goes with the comma behind it.
-            if let Some(start) = removing_from.take() {
-                edits.push(Edit { range: start..base + member.name.start, with: Bytes::new() });
-            }
-            kept_any = true;
-            last_kept_end = Some(base + member.value.end);
+/// Finds the last edit of a member by its name.
+enum Lookup<'a> {
+    Few(&'a [MemberEdit]),
+    Many(HashMap<&'a [u8], usize>),
+}
+
+impl<'a> Lookup<'a> {
+    fn of(changes: &'a [MemberEdit]) -> Self {
+        // Up to here it is quicker to look through them all.
+        const FEW: usize = 8;
+
+        if changes.len() <= FEW {
+            return Self::Few(changes);
         }
-        if let (Some(start), Some(last)) = (removing_from, members.last()) {
-            // A run at the end goes with the comma before it.
-            let start = last_kept_end.unwrap_or(start);
-            edits.push(Edit { range: start..base + last.value.end, with: Bytes::new() });
+        let all = changes.iter().enumerate();
+        Self::Many(all.map(|(index, change)| (change.name.as_bytes(), index)).collect())
+    }
+
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        match self {
+            Self::Few(changes) => changes.iter().rposition(|it| it.name.as_bytes() == name),
+            Self::Many(by_name) => by_name.get(name).copied(),
         }
-        let mut inserted = Vec::new();
-        for (used, (name, value)) in used.iter().zip(&self.changes) {
-            let (false, Some(value)) = (*used, value) else { continue };
-            if !inserted.is_empty() {
-                inserted.push(b',');
+    }
+}
+
+/// The edits that make `changes`, which are all of one object.
+fn edit_object(body: &Bytes, changes: &[MemberEdit], edits: &mut Vec<Edit>) {
+    let Some(range) = changes.first().map(|it| it.object.clone()) else { return };
+    let object = body.get(range.clone()).unwrap_or_default();
+    let base = range.start;
+    let lookup = Lookup::of(changes);
+    let members: Vec<Member> = Spans::new(object).collect();
+    let mut used = vec![false; changes.len()];
+    let mut kept_any = false;
+    // Where the removal of a run of members begins, if one is open.
+    let mut removing_from = None;
+    let mut last_kept_end = None;
+    for member in &members {
+        let change = lookup.find(&member.decoded_name(object));
+        if let Some(used) = change.and_then(|index| used.get_mut(index)) {
+            *used = true;
+        }
+        match change.and_then(|index| changes.get(index)).map(|it| &it.value) {
+            Some(None) => {
+                removing_from.get_or_insert(base + member.name.start);
+                continue;
             }
-            json::quote_into(&mut inserted, name);
-            inserted.push(b':');
-            inserted.extend_from_slice(value);
+            Some(Some(value)) => {
+                let range = base + member.value.start..base + member.value.end;
+                edits.push(Edit { range, with: value.clone() });
+            }
+            None => {}
+        }
+        // A run before a member that stays goes with the comma behind it.
+        if let Some(start) = removing_from.take() {
+            edits.push(Edit { range: start..base + member.name.start, with: Bytes::new() });
+        }
+        kept_any = true;
+        last_kept_end = Some(base + member.value.end);
+    }
+    if let (Some(start), Some(last)) = (removing_from, members.last()) {
+        // A run at the end goes with the comma before it.
+        let start = last_kept_end.unwrap_or(start);
+        edits.push(Edit { range: start..base + last.value.end, with: Bytes::new() });
+    }
+    let mut inserted = Vec::new();
+    for (index, (used, change)) in used.iter().zip(changes).enumerate() {
+        let (false, Some(value)) = (*used, &change.value) else { continue };
+        if lookup.find(change.name.as_bytes()) != Some(index) {
+            continue;
         }
         if !inserted.is_empty() {
-            if kept_any {
-                inserted.push(b',');
-            }
-            edits.push(Edit { range: base + 1..base + 1, with: inserted.into() });
+            inserted.push(b',');
         }
+        json::quote_into(&mut inserted, &change.name);
+        inserted.push(b':');
+        inserted.extend_from_slice(value);
+    }
+    if !inserted.is_empty() {
+        if kept_any {
+            inserted.push(b',');
+        }
+        edits.push(Edit { range: base + 1..base + 1, with: inserted.into() });
     }
 }
 
-#[derive(Clone, Debug)]
-struct ArrayEdit {
-    range: Range<usize>,
-    appended: Vec<Bytes>,
-}
-
-impl ArrayEdit {
-    fn edits(&self, body: &Bytes, edits: &mut Vec<Edit>) {
-        let array = Raw::trusted(body.get(self.range.clone()).unwrap_or_default());
-        let last = array.items().last().and_then(|item| item.range_in(body));
-        let mut with = Vec::new();
-        for item in &self.appended {
-            if last.is_some() || !with.is_empty() {
-                with.push(b',');
-            }
-            with.extend_from_slice(item);
+/// The edit that makes `items`, which are all of one array, its last ones.
+fn append_to(body: &Bytes, items: &[Edit]) -> Option<Edit> {
+    let range = items.first()?.range.clone();
+    let array = Raw::trusted(body.get(range.clone()).unwrap_or_default());
+    let mut is_empty = array.items().next().is_none();
+    let mut with = Vec::new();
+    for item in items {
+        if !std::mem::take(&mut is_empty) {
+            with.push(b',');
         }
-        // Before the closing bracket, so that no edit of the last item touches the same place.
-        let at = self.range.end.saturating_sub(1);
-        edits.push(Edit { range: at..at, with: with.into() });
+        with.extend_from_slice(&item.with);
     }
+    // Before the closing bracket, so that no edit of the last item touches the same place.
+    let at = range.end.saturating_sub(1);
+    Some(Edit { range: at..at, with: with.into() })
 }
 
 fn push_part(parts: &mut Vec<Bytes>, part: Bytes) {
@@ -410,6 +410,24 @@ mod tests {
             splice.append_item(array, "8");
             assert_eq!(splice.finish().into_bytes(), expected.as_bytes());
         }
+    }
+
+    #[test]
+    fn as_many_edits_as_a_body_has_members_are_made_in_one_go() {
+        let member = |index: usize| format!("\"drop{index}\":0,\"keep{index}\":{{\"a\":1}}");
+        let members: Vec<_> = (0..33_000).map(member).collect();
+        let body = Bytes::from(format!("{{{}}}", members.join(",")));
+        let root = Raw::parse(&body, Limits::default()).unwrap();
+        let mut splice = Splice::new(body.clone());
+        for (name, value) in root.members() {
+            if value.is_object() {
+                splice.set_member(value, "a", "2");
+            } else {
+                splice.remove_member(root, &name);
+            }
+        }
+        let kept: Vec<_> = (0..33_000).map(|it| format!("\"keep{it}\":{{\"a\":2}}")).collect();
+        assert_eq!(splice.finish().into_bytes(), format!("{{{}}}", kept.join(",")));
     }
 
     #[test]

@@ -8,14 +8,19 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::{Ask, Config, IdentityId, Snapshot, Subject, Workspace};
+use domain::ports::GateClosed;
+use domain::{Ask, Assignment, AssignmentId, Config, IdentityId, Snapshot, Subject, Workspace};
+use mcp::revision::Era;
 
+use crate::call::Asked;
+use crate::catalog::View;
 use crate::flight::Flight;
 use crate::identify::Caller;
-use crate::receive::Path;
+use crate::late::HEARTBEAT;
+use crate::link::Link;
 use crate::refusal::Refusal;
 use crate::route::{Offered, Place};
-use crate::serve::Proxy;
+use crate::serve::{Proxy, Worker};
 
 /// The permission for one message, and its place among what is under way.
 pub(crate) struct Pass {
@@ -26,7 +31,6 @@ pub(crate) struct Pass {
     pub(crate) subject: Subject,
     /// As of which epoch it was decided.
     pub(crate) epoch: u64,
-    config: Arc<Config>,
     pub(crate) flight: Arc<Flight>,
 }
 
@@ -34,29 +38,59 @@ pub(crate) struct Pass {
 pub(crate) struct Cleared<'a> {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) identity: Option<IdentityId>,
+    /// Whether the configuration is the very one of the pass.
+    is_unchanged: bool,
     pass: PhantomData<&'a Pass>,
 }
 
-/// Decides by the latest snapshot.
+/// Decides by the latest snapshot, whatever the caller and the place have been found in.
 pub(crate) fn authorize(
     proxy: &Arc<Proxy>,
     caller: Caller,
     place: Place,
     offered: Option<Offered>,
 ) -> Result<Pass, Refusal> {
-    let snapshot = proxy.gate.latest();
-    let subject = decide(&snapshot, &caller, &place, offered.as_ref(), proxy.clock.now())?;
+    let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
+    let (caller, place, offered) = if Arc::ptr_eq(&snapshot.config, &place.config) {
+        (caller, place, offered)
+    } else {
+        again(&snapshot.config, now, (&caller, &place, offered.as_ref()))?
+    };
+    let subject = decide(&snapshot, &caller, &place, offered.as_ref(), now)?;
     let flight = Arc::new(proxy.flights.enter(subject.clone()));
-    Ok(Pass {
-        proxy: Arc::clone(proxy),
-        caller,
-        place,
-        offered,
-        subject,
-        epoch: snapshot.epoch,
-        config: Arc::clone(&snapshot.config),
-        flight,
-    })
+    let (proxy, epoch) = (Arc::clone(proxy), snapshot.epoch);
+    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight })
+}
+
+/// The permission to speak to one server for a caller at a place, and the link to it.
+pub(crate) fn lead(
+    worker: &Worker,
+    (caller, place): (&Caller, &Place),
+    assignment: AssignmentId,
+) -> Result<(Pass, Arc<Link>), Refusal> {
+    let place = Place { only: Some(place.assignment(assignment)?), ..place.clone() };
+    let pass = authorize(&worker.proxy, caller.clone(), place, None)?;
+    let server = &pass.assignment().ok_or(Refusal::NoGateway)?.server;
+    let link = worker.proxy.links.to(worker, server)?;
+    Ok((pass, link))
+}
+
+/// What a place offers, by the configuration that the last gate has confirmed.
+pub(crate) async fn look(asked: &Asked, era: Era) -> Result<(Pass, Arc<View>), Refusal> {
+    /// Changes that come faster than that keep us from saying anything for certain.
+    const LOOKS: usize = 4;
+
+    let proxy = &asked.worker.proxy;
+    for _ in 0..LOOKS {
+        let (caller, place) = (asked.caller.clone(), asked.place.clone());
+        let pass = authorize(proxy, caller, place, None)?;
+        let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, era).await;
+        // The gate comes after the look-up, so that what is listed is decided by what holds now.
+        if pass.clear().await?.is_unchanged {
+            return Ok((pass, view));
+        }
+    }
+    Err(Refusal::Gate(GateClosed))
 }
 
 impl Pass {
@@ -71,12 +105,25 @@ impl Pass {
                 Ok(()) => self.decide_again(&snapshot, now).err().unwrap_or(Refusal::NoGateway),
             });
         }
-        if Arc::ptr_eq(&snapshot.config, &self.config) {
+        if self.caller.remains(now).is_some_and(|it| it.is_zero()) {
+            return Err(Refusal::Unauthenticated);
+        }
+        if Arc::ptr_eq(&snapshot.config, &self.place.config) {
             check_switches(&snapshot, &self.subject, now)?;
             let workspace = Arc::clone(&self.caller.workspace);
-            return Ok(Cleared { workspace, identity: self.subject.identity, pass: PhantomData });
+            let identity = self.subject.identity;
+            return Ok(Cleared { workspace, identity, is_unchanged: true, pass: PhantomData });
         }
         self.decide_again(&snapshot, now)
+    }
+
+    /// Waits for as long as a stream may be silent, and no longer than what the caller has presented
+    /// holds; whether it still does.
+    pub(crate) async fn tick(&self) -> bool {
+        let remains = self.caller.remains(self.proxy.clock.now());
+        let pause = remains.map_or(HEARTBEAT, |it| it.min(HEARTBEAT));
+        tokio::time::sleep(pause).await;
+        !self.caller.remains(self.proxy.clock.now()).is_some_and(|it| it.is_zero())
     }
 
     /// What `doing` gives, unless a cut-off ends it: an upstream that is silent must not keep
@@ -104,26 +151,47 @@ impl Pass {
         snapshot: &Snapshot,
         now: DateTime<Utc>,
     ) -> Result<Cleared<'_>, Refusal> {
-        let caller = self.caller.again(&snapshot.config, now)?;
-        let path = Path {
-            workspace: caller.workspace.name.to_string(),
-            gateway: self.place.gateway.name.to_string(),
-            server: self.offered.as_ref().map(|it| it.assignment.alias.to_string()),
-        };
-        let place = Place::find(&snapshot.config, &caller, &path)?;
-        let offered = self.offered.clone().zip(place.only.clone());
-        let offered = offered.map(|(was, assignment)| Offered { assignment, ..was });
+        let before = (&self.caller, &self.place, self.offered.as_ref());
+        let (caller, place, offered) = again(&snapshot.config, now, before)?;
         let subject = decide(snapshot, &caller, &place, offered.as_ref(), now)?;
         // The connection at hand may lead to where the server was before.
-        let moved = self.offered.as_ref().zip(offered.as_ref()).is_some_and(|(was, is)| {
-            was.assignment.server.transport != is.assignment.server.transport
-        });
-        if moved || subject != self.subject {
-            return Err(Refusal::Gate(domain::ports::GateClosed));
+        let moved = place.only.as_ref().zip(self.place.only.as_ref());
+        let moved = moved.is_some_and(|(is, was)| !leads_alike(is, was));
+        // What it carries has been judged by the rules of before.
+        let judged = self.offered.is_some() && place.gateway.rules != self.place.gateway.rules;
+        if moved || judged || subject != self.subject {
+            return Err(Refusal::Gate(GateClosed));
         }
-        let workspace = Arc::clone(&caller.workspace);
-        Ok(Cleared { workspace, identity: subject.identity, pass: PhantomData })
+        let (workspace, identity) = (Arc::clone(&caller.workspace), subject.identity);
+        Ok(Cleared { workspace, identity, is_unchanged: false, pass: PhantomData })
     }
+
+    /// The server that it leads to, where it leads to one.
+    pub(crate) fn assignment(&self) -> Option<&Arc<Assignment>> {
+        self.offered.as_ref().map(|it| &it.assignment).or(self.place.only.as_ref())
+    }
+}
+
+/// The same of another configuration, by which it must then be decided.
+fn again(
+    config: &Arc<Config>,
+    now: DateTime<Utc>,
+    (caller, place, offered): (&Caller, &Place, Option<&Offered>),
+) -> Result<(Caller, Place, Option<Offered>), Refusal> {
+    let caller = caller.again(config, now)?;
+    let place = place.again(config, &caller)?;
+    let Some(was) = offered else { return Ok((caller, place, None)) };
+    let assignment = place.assignment(was.assignment.id)?;
+    // It was found in what another server has listed.
+    if !leads_alike(&assignment, &was.assignment) {
+        return Err(Refusal::Gate(GateClosed));
+    }
+    let offered = Offered { assignment, ..was.clone() };
+    Ok((caller, place, Some(offered)))
+}
+
+fn leads_alike(one: &Assignment, other: &Assignment) -> bool {
+    one.server.id == other.server.id && one.server.transport == other.server.transport
 }
 
 fn decide(

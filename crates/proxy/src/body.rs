@@ -1,28 +1,40 @@
-//! What we answer with: parts that are sent as they are, or a stream that is made while it is read.
+//! What we answer with: parts that are sent as they are, or a stream that a task makes.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// A response body. A stream is driven by whoever reads it, so it ends with its connection and
-/// needs no task of its own.
+use crate::flight::Flight;
+
+/// A response body.
 pub enum Body {
     /// Sent in order without being joined.
     Parts(VecDeque<Bytes>),
+    /// The same, as long as no cut-off ends it.
+    Revocable(Revocable),
     /// Server-sent events.
     Stream(Pump),
 }
 
-/// A future that writes, and the channel that it writes to.
+/// Parts that break off when their call is ended, so that the client sees that they are not all.
+pub struct Revocable {
+    parts: VecDeque<Bytes>,
+    flight: Arc<Flight>,
+}
+
+/// The channel that a task writes to, which ends with this. It does not depend on whoever reads: a
+/// client that takes nothing must not keep a cut-off from being heard.
 pub struct Pump {
-    writer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     reader: mpsc::Receiver<Bytes>,
+    _writer: AbortOnDropHandle<()>,
 }
 
 /// The writing end of a [`Pump`]. Waits while the client reads slowly, so what is buffered for one
@@ -41,14 +53,26 @@ impl Body {
     }
 
     /// A stream that `write` fills.
-    pub(crate) fn stream<F>(write: impl FnOnce(Outlet) -> F) -> Self
+    pub(crate) fn stream<F>(tasks: &TaskTracker, write: impl FnOnce(Outlet) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (sender, reader) = mpsc::channel(4);
-        Self::Stream(Pump { writer: Some(Box::pin(write(Outlet(sender)))), reader })
+        let writer = AbortOnDropHandle::new(tasks.spawn(write(Outlet(sender))));
+        Self::Stream(Pump { reader, _writer: writer })
+    }
+
+    /// Parts that are released as long as the flight is not ended. What is small is out at once.
+    pub(crate) fn revocable(parts: Vec<Bytes>, flight: Arc<Flight>) -> Self {
+        if parts.iter().map(Bytes::len).sum::<usize>() <= PIECE {
+            return parts.into();
+        }
+        Self::Revocable(Revocable { parts: parts.into(), flight })
     }
 }
+
+/// How much is released between two looks at whether it still may be.
+pub(crate) const PIECE: usize = 64 << 10;
 
 impl Outlet {
     pub(crate) async fn send(&self, bytes: Bytes) -> Result<(), Gone> {
@@ -78,20 +102,23 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Parts(parts) => Poll::Ready(parts.pop_front().map(|it| Ok(Frame::data(it)))),
-            Self::Stream(pump) => pump.poll(context),
+            Self::Revocable(it) => Poll::Ready(it.next().map(|it| Ok(Frame::data(it)))),
+            Self::Stream(pump) => {
+                pump.reader.poll_recv(context).map(|it| it.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Parts(parts) => parts.is_empty(),
+            Self::Parts(parts) | Self::Revocable(Revocable { parts, .. }) => parts.is_empty(),
             Self::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Parts(parts) => {
+            Self::Parts(parts) | Self::Revocable(Revocable { parts, .. }) => {
                 SizeHint::with_exact(parts.iter().map(|it| it.len() as u64).sum())
             }
             Self::Stream(_) => SizeHint::default(),
@@ -99,16 +126,16 @@ impl http_body::Body for Body {
     }
 }
 
-impl Pump {
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(writer) = &mut self.writer
-            && writer.as_mut().poll(context).is_ready()
-        {
-            self.writer = None;
+impl Revocable {
+    fn next(&mut self) -> Option<Bytes> {
+        if self.flight.is_ended() {
+            return None;
         }
-        self.reader.poll_recv(context).map(|it| it.map(|bytes| Ok(Frame::data(bytes))))
+        let mut part = self.parts.pop_front()?;
+        if PIECE < part.len() {
+            let rest = part.split_off(PIECE);
+            self.parts.push_front(rest);
+        }
+        Some(part)
     }
 }

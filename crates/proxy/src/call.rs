@@ -4,6 +4,7 @@
 //! [`Asked::refuse`], which records it; whatever has been sent goes through [`crate::release`],
 //! which records its outcome.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,15 @@ impl Asked {
         }
     }
 
+    pub(crate) fn said(&self) -> record::Said<'_> {
+        record::Said {
+            place: &self.place,
+            peer: self.peer,
+            revision: self.revision,
+            method: self.message.method(),
+        }
+    }
+
     /// Records a refusal, then tells the client. Where it cannot be recorded, that is what the
     /// client is told.
     pub(crate) async fn refuse(&self, refusal: &Refusal) -> Response<Body> {
@@ -91,8 +101,7 @@ impl Asked {
 impl Permitted {
     /// How the server is reached.
     pub(crate) fn transport(&self) -> Option<&domain::Transport> {
-        let offered = self.pass.offered.as_ref().map(|it| &it.assignment);
-        offered.or(self.pass.place.only.as_ref()).map(|it| &it.server.transport)
+        self.pass.assignment().map(|it| &it.server.transport)
     }
 }
 
@@ -112,9 +121,8 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
 async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
     let method = methods::describe(asked.message.method());
     let named = method.map_or(Names::Nothing, |it| it.names);
-    let view =
-        asked.worker.proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era());
-    let view = view.await;
+    let exposed = exposed(named, &asked.message);
+    let view = asked.worker.proxy.catalog.view_for(&asked, exposed.as_deref()).await;
     let found = match find(&view, named, &asked.message) {
         Ok(found) => found,
         Err(refusal) => return Err((asked, refusal)),
@@ -138,6 +146,18 @@ struct Found {
     offered: Option<Offered>,
     params: Vec<ParamHeader>,
     spoken: Era,
+}
+
+/// What the message names, as it stands there.
+fn exposed(named: Names, message: &Message) -> Option<Cow<'_, str>> {
+    let params = message.params()?;
+    let name = match named {
+        Names::Tool | Names::Prompt => params.get("name"),
+        Names::ResourceUri => params.get("uri"),
+        Names::CompletionRef => params.get("ref").and_then(|it| it.get("name").or(it.get("uri"))),
+        _ => None,
+    };
+    name.and_then(Raw::str)
 }
 
 /// What the message names, in the view of its place.
@@ -168,20 +188,26 @@ fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> 
     Ok(Found { offered, params: Vec::new(), spoken })
 }
 
+/// What a completion is for. Its `type` decides, as it does for servers: a member of the other type
+/// would be authorized as one thing and completed as another.
 fn find_reference(view: &View, message: &Message) -> Result<Offered, Refusal> {
     let reference = message.params().and_then(|it| it.get("ref"));
     let reference = reference.ok_or(Refusal::Params("`params.ref` is missing"))?;
     let text = |key: &str| reference.get(key).and_then(Raw::str).map(|it| it.into_owned());
-    match (text("name"), text("uri")) {
-        (Some(name), _) => match view.find(Kind::Prompt, &name) {
-            Some((offered, _)) => Ok(offered),
-            None => Err(missing(view, Kind::Prompt, name)),
-        },
-        (None, Some(uri)) => {
-            view.find_resource(&uri).ok_or_else(|| missing(view, Kind::Resource, uri))
-        }
-        (None, None) => Err(Refusal::Params("`params.ref` names nothing")),
+    let (kind, key, foreign) = match text("type").as_deref() {
+        Some("ref/prompt") => (Kind::Prompt, "name", "uri"),
+        Some("ref/resource") => (Kind::Resource, "uri", "name"),
+        _ => return Err(Refusal::Params("`params.ref.type` is not known")),
+    };
+    if reference.get(foreign).is_some() {
+        return Err(Refusal::Params("`params.ref` names something of another type"));
     }
+    let name = text(key).ok_or(Refusal::Params("`params.ref` names nothing"))?;
+    let found = match kind {
+        Kind::Resource => view.find_resource(&name),
+        _ => view.find(kind, &name).map(|(offered, _)| offered),
+    };
+    found.ok_or_else(|| missing(view, kind, name))
 }
 
 /// In which era the server of an offer was listed, hence is spoken to.
@@ -217,16 +243,36 @@ fn inspected(
     let mut splice = Splice::new(asked.message.body().clone());
     let workspace = pass.caller.workspace.id;
     let rules = asked.worker.proxy.rulebook.of(workspace, &pass.place.gateway)?;
+    disarm(&mut splice, &asked.message);
     let mut hits = Vec::new();
     if let Some(offered) = &pass.offered {
         if offered.kind == Kind::Tool {
-            hits = content::apply(&rules, inspect::Leg::Request, offered, arguments, &mut splice)?;
+            let answers = asked.message.params().and_then(|it| it.get("inputResponses"));
+            let tool = (offered.assignment.alias.as_str(), offered.name.as_ref());
+            for said in [arguments, answers] {
+                let leg = inspect::Leg::Request;
+                content::tally(&mut hits, content::apply(&rules, leg, tool, said, &mut splice)?);
+            }
         }
         if prefixed {
             unprefix(&asked.message, offered, &mut splice);
         }
     }
     Ok((splice, rules, hits))
+}
+
+/// Takes away what an upstream that ignores case could take for what policy has looked at.
+fn disarm(splice: &mut Splice, message: &Message) {
+    splice.remove_lookalikes(message.root(), &["jsonrpc", "id", "method", "params"]);
+    if let Some(params) = message.params() {
+        let named = ["name", "arguments", "uri", "ref", "argument", "_meta", "cursor", "taskId"];
+        splice.remove_lookalikes(params, &named);
+        splice.remove_lookalikes(params, &["inputResponses", "requestState"]);
+        let reference = params.get("ref").filter(|_| message.method() == "completion/complete");
+        if let Some(reference) = reference {
+            splice.remove_lookalikes(reference, &["type", "name", "uri"]);
+        }
+    }
 }
 
 /// Puts the server's own name where the client has written the gateway's.

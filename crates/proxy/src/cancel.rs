@@ -14,6 +14,7 @@ use mcp::errors;
 use mcp::splice::Splice;
 use tokio::sync::oneshot;
 
+use crate::lasting::Lasting;
 use crate::link::{Channel, Letter, Link};
 use crate::record::{self, Outcome, Recorded};
 use crate::session::Session;
@@ -70,15 +71,22 @@ impl Drop for Listening {
     }
 }
 
-/// Records that a call was given up, and tells the upstream if it has been sent. `word` is what the
-/// client has said, if it has.
-pub(crate) async fn give_up(recorded: &Recorded, way: Option<&Way>, word: Option<&Message>) {
-    if let Err(error) = record::outcome(recorded, &Outcome::given_up()).await {
-        tracing::warn!(%error, "A call that was given up could not be recorded");
-    }
-    if let Some(way) = way {
-        tell(recorded, way, word).await;
-    }
+/// Records that a call was given up, and tells the upstream if it has been sent: to the end, whether
+/// anybody waits for it or not. `word` is what the client has said, if it has.
+pub(crate) fn give_up(
+    recorded: Recorded,
+    way: Option<Way>,
+    word: Option<Message>,
+) -> Lasting<()> {
+    let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
+    Lasting::new(&tasks, async move {
+        if let Err(error) = record::outcome(&recorded, &Outcome::given_up()).await {
+            tracing::warn!(%error, "A call that was given up could not be recorded");
+        }
+        if let Some(way) = way {
+            tell(&recorded, &way, word.as_ref()).await;
+        }
+    })
 }
 
 async fn tell(recorded: &Recorded, way: &Way, word: Option<&Message>) {
@@ -93,9 +101,10 @@ async fn tell(recorded: &Recorded, way: &Way, word: Option<&Message>) {
         progress: false,
         headers: HeaderMap::new(),
     };
-    let worker = &permitted.asked.worker;
-    let told = way.link.post(worker, &permitted.pass, &way.channel, letter).await;
-    if let Err(error) = told {
+    let (worker, pass) = (&permitted.asked.worker, &permitted.pass);
+    // Not for as long as an answer may take: nobody waits for this one.
+    let posting = way.link.post_briefly(worker, pass, &way.channel, letter);
+    if let Err(error) = posting.await {
         tracing::debug!(%error, "An upstream could not be told of a cancellation");
     }
 }

@@ -7,12 +7,12 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use domain::{GatewayId, RuleAction, RuleDef, WorkspaceId};
 use inspect::{Action, Hit, Leg, Legs, RuleSpec, Rules, ToolScope, Verdict};
-use mcp::json::Raw;
+use mcp::envelope::{Message, MessageKind};
+use mcp::json::{self, Limits, Raw};
 use mcp::splice::Splice;
 use parking_lot::RwLock;
 
 use crate::refusal::Refusal;
-use crate::route::Offered;
 
 /// Rules compiled from the definitions of the snapshot, once per change.
 pub(crate) struct Rulebook {
@@ -60,26 +60,20 @@ impl Rulebook {
     }
 }
 
-/// Applies the rules of one leg to a value inside a body that is being spliced.
+/// Applies the rules of one leg to a value inside a body that is being spliced. A tool is named by
+/// its server's alias and its own name, which is empty for what belongs to no tool in particular.
 pub(crate) fn apply(
     rules: &Rules,
     leg: Leg,
-    offered: &Offered,
+    (alias, name): (&str, &str),
     value: Option<Raw<'_>>,
     splice: &mut Splice,
 ) -> Result<Vec<Hit>, Refusal> {
-    let alias = offered.assignment.alias.as_str();
+    let Some(value) = value.filter(|_| !rules.is_empty()) else { return Ok(Vec::new()) };
     // Rules name tools as their gateway lists them, which for a long name is a shortened form.
-    let exposed = mcp::names::exposed(alias, &offered.name);
-    let shortened = !exposed.ends_with(offered.name.as_ref());
-    let tool = if shortened && rules.applies(leg, alias, &exposed) {
-        exposed.as_str()
-    } else {
-        offered.name.as_ref()
-    };
-    let Some(value) = value.filter(|_| rules.applies(leg, alias, tool)) else {
-        return Ok(Vec::new());
-    };
+    let exposed = mcp::names::exposed(alias, name);
+    let shortened = !exposed.ends_with(name);
+    let tool = if shortened && rules.applies(leg, alias, &exposed) { &exposed } else { name };
     match rules.apply(leg, alias, tool, value.bytes()) {
         Verdict::Clean => Ok(Vec::new()),
         Verdict::Blocked { rule, message, .. } => {
@@ -91,6 +85,57 @@ pub(crate) fn apply(
                 splice.replace(start + range.start..start + range.end, Bytes::from(with));
             }
             Ok(hits)
+        }
+    }
+}
+
+/// Applies the rules of one leg to what a message says, be it a result, an error or params: the
+/// message as they leave it. What they have found is added to `hits`, a block too.
+pub(crate) fn edit(
+    rules: &Rules,
+    leg: Leg,
+    tool: (&str, &str),
+    message: &Message,
+    hits: &mut Vec<Hit>,
+) -> Result<Message, Refusal> {
+    let said = message.result().or(message.error()).or(message.params());
+    let mut splice = Splice::new(message.body().clone());
+    match apply(rules, leg, tool, said, &mut splice) {
+        Ok(found) => tally(hits, found),
+        Err(refusal) => {
+            if let Refusal::Blocked { rule, .. } = &refusal {
+                let rule = Arc::from(rule.as_str());
+                tally(hits, vec![Hit { rule, action: "block", count: 1, observed_only: false }]);
+            }
+            return Err(refusal);
+        }
+    }
+    if splice.is_unchanged() {
+        return Ok(message.clone());
+    }
+    // Numbers of the protocol are no content, and nobody could read the message without them.
+    let numbers: &[&str] = match message.kind() {
+        MessageKind::Error => &["code"],
+        MessageKind::Notification => &["progress", "progressToken", "total"],
+        MessageKind::Request | MessageKind::Response => &[],
+    };
+    for number in numbers.iter().filter_map(|it| said?.get(it)) {
+        if number.kind() == json::Kind::Number {
+            splice.replace_value(number, Bytes::copy_from_slice(number.bytes()));
+        }
+    }
+    Message::parse(splice.finish().into_bytes(), Limits::default()).map_err(|_| Refusal::Rules)
+}
+
+/// Adds what has been found to what had been found before.
+pub(crate) fn tally(hits: &mut Vec<Hit>, found: Vec<Hit>) {
+    for hit in found {
+        let same = |it: &&mut Hit| {
+            (&it.rule, it.action, it.observed_only) == (&hit.rule, hit.action, hit.observed_only)
+        };
+        match hits.iter_mut().find(same) {
+            Some(known) => known.count = known.count.saturating_add(hit.count),
+            None => hits.push(hit),
         }
     }
 }

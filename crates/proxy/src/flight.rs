@@ -2,10 +2,12 @@
 //!
 //! A call enters here *before* it passes the last gate, and a cut-off publishes its switches
 //! *before* it looks here. So a call either sees the switch at the gate, or is seen here and ended.
-//! A flight lands when its request has been answered, or is dropped together with its connection,
-//! hence a cut-off that has waited for the flights it ended knows that nothing more of them can
-//! leave. What remains of an ended flight is an answer on its way back, and that is held back by
-//! whoever releases it: a client that reads slowly cannot delay a cut-off.
+//!
+//! Each message of a flight that may reach an upstream is a [`Writing`], from before its gate until
+//! it has been written to its last byte or never will be. A cut-off waits for those of the flights
+//! that it has ended, and for nothing else, hence what remains of them is an answer on its way
+//! back. That is held back by whoever releases it: a client that reads slowly cannot delay a
+//! cut-off.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::wire::Hold;
+
 /// All flights of this process.
 #[derive(Default)]
 pub(crate) struct Flights {
     shards: [Mutex<Shard>; SHARDS],
     next: AtomicUsize,
-    landed: Notify,
+    written: Notify,
     waiting: AtomicUsize,
 }
 
@@ -36,8 +40,8 @@ struct Shard {
 struct State {
     subject: Subject,
     ended: AtomicBool,
-    /// Nothing more of it can reach an upstream.
-    landed: AtomicBool,
+    /// How many messages of it may yet reach an upstream.
+    writing: AtomicUsize,
     waker: AtomicWaker,
 }
 
@@ -49,6 +53,10 @@ pub(crate) struct Flight {
     slot: usize,
 }
 
+/// A message on its way to an upstream. Whoever begins one must then pass the gate, so that a
+/// cut-off which did not see it has been seen by it.
+pub(crate) struct Writing(Arc<Flight>);
+
 /// Lets calls on different threads enter without waiting for each other.
 const SHARDS: usize = 16;
 
@@ -57,7 +65,7 @@ impl Flights {
         let state = Arc::new(State {
             subject,
             ended: AtomicBool::new(false),
-            landed: AtomicBool::new(false),
+            writing: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
         });
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
@@ -81,7 +89,7 @@ impl Flights {
         self.shards.iter().map(|it| it.lock()).map(|it| it.slots.len() - it.free.len()).sum()
     }
 
-    /// Ends what depends on any target; gives what was ended and has not yet landed.
+    /// Ends what depends on any target; gives what was ended.
     fn end(&self, targets: &[Target]) -> Vec<Arc<State>> {
         let mut found = Vec::new();
         for shard in &self.shards {
@@ -102,12 +110,12 @@ impl Flights {
         let count = ended.len();
         let mut left = ended;
         loop {
-            let landed = self.landed.notified();
-            left.retain(|it| !it.landed.load(Ordering::SeqCst));
+            let written = self.written.notified();
+            left.retain(|it| 0 < it.writing.load(Ordering::SeqCst));
             if left.is_empty() {
                 break;
             }
-            landed.await;
+            written.await;
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         count
@@ -125,12 +133,10 @@ impl Flight {
         self.state.ended.load(Ordering::SeqCst)
     }
 
-    /// Says that the whole request has left and an answer has begun to come.
-    pub(crate) fn land(&self) {
-        self.state.landed.store(true, Ordering::SeqCst);
-        if 0 < self.flights.waiting.load(Ordering::SeqCst) {
-            self.flights.landed.notify_waiters();
-        }
+    /// Begins a message to an upstream.
+    pub(crate) fn write(self: &Arc<Self>) -> Writing {
+        self.state.writing.fetch_add(1, Ordering::SeqCst);
+        Writing(Arc::clone(self))
     }
 
     /// Resolves when a cut-off ends this flight. One task at a time may wait.
@@ -163,8 +169,22 @@ impl Drop for Flight {
         let mut shard = self.flights.shards[self.shard].lock();
         shard.slots[self.slot] = None;
         shard.free.push(self.slot);
-        drop(shard);
-        self.land();
+    }
+}
+
+impl Hold for Writing {
+    fn is_open(&self) -> bool {
+        !self.0.is_ended()
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let flights = &self.0.flights;
+        let was = self.0.state.writing.fetch_sub(1, Ordering::SeqCst);
+        if was == 1 && 0 < flights.waiting.load(Ordering::SeqCst) {
+            flights.written.notify_waiters();
+        }
     }
 }
 
@@ -177,17 +197,48 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stop_ends_what_depends_on_the_target_and_waits_until_it_has_landed() {
+    async fn a_stop_ends_what_depends_on_the_target_and_waits_until_it_has_been_written() {
         let flights = Arc::<Flights>::default();
-        let (hit, other) = (flights.enter(subject(1)), flights.enter(subject(2)));
-        let mut stop = Box::pin(flights.stop(vec![Target::App(AppId(Uuid::from_u128(1)))]));
-        assert_eq!(stop.as_mut().now_or_never(), None, "one flight is still in the air");
+        let hit = Arc::new(flights.enter(subject(1)));
+        let other = Arc::new(flights.enter(subject(2)));
+        let (one, two, others) = (hit.write(), hit.write(), other.write());
+        let mut stop = Box::pin(flights.stop(vec![target(1)]));
+        assert_eq!(stop.as_mut().now_or_never(), None, "two messages are on their way");
         assert!(hit.is_ended() && !other.is_ended());
+        assert!(!one.is_open() && others.is_open());
         assert_eq!(hit.ended().now_or_never(), Some(()));
         assert_eq!(other.ended().now_or_never(), None);
-        drop(hit);
+        drop(one);
+        assert_eq!(stop.as_mut().now_or_never(), None, "one is");
+        drop(two);
         assert_eq!(stop.await, 1);
-        assert_eq!(flights.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_outlives_its_call_is_waited_for() {
+        let flights = Arc::<Flights>::default();
+        let flight = Arc::new(flights.enter(subject(1)));
+        let queued = flight.write();
+        drop(flight);
+        let mut stop = Box::pin(flights.stop(vec![target(1)]));
+        assert_eq!(stop.as_mut().now_or_never(), None);
+        assert!(!queued.is_open());
+        drop(queued);
+        assert_eq!(stop.await, 1);
+        assert_eq!(flights.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_on_its_way_back_delays_no_stop() {
+        let flights = Arc::<Flights>::default();
+        let flight = Arc::new(flights.enter(subject(1)));
+        drop(flight.write());
+        assert_eq!(flights.stop(vec![target(1)]).now_or_never(), Some(1));
+        assert!(flight.is_ended());
+    }
+
+    fn target(app: u128) -> Target {
+        Target::App(AppId(Uuid::from_u128(app)))
     }
 
     fn subject(app: u128) -> Subject {

@@ -44,8 +44,6 @@ struct Leaving {
 enum Left {
     Answered(Exchange),
     Refused(Refusal),
-    /// A cut-off has ended it.
-    CutOff,
     /// The client has cancelled it, in these words.
     Cancelled(Message),
 }
@@ -73,12 +71,8 @@ pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Unsent> {
             Ok(Sent { exchange, way, ear, recorded })
         }
         Left::Refused(refusal) => Err(Unsent::Refused(Box::new((recorded, refusal)))),
-        Left::CutOff => {
-            let refusal = recorded.permitted().pass.why_ended().await;
-            Err(Unsent::Refused(Box::new((recorded, refusal))))
-        }
         Left::Cancelled(word) => {
-            cancel::give_up(&recorded, way.as_ref(), Some(&word)).await;
+            cancel::give_up(recorded, way, Some(word)).await;
             Err(Unsent::Cancelled)
         }
     }
@@ -87,10 +81,10 @@ pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Unsent> {
 impl Leaving {
     async fn go(&mut self) -> Left {
         let recorded = self.recorded.as_ref().expect("only its end takes the call");
-        let flight = Arc::clone(&recorded.permitted().pass.flight);
+        let pass = &recorded.permitted().pass;
         tokio::select! {
             biased;
-            () = flight.ended() => Left::CutOff,
+            () = pass.flight.ended() => Left::Refused(pass.why_ended().await),
             word = self.ear.cancelled() => Left::Cancelled(word),
             sent = attempt(recorded, &mut self.way) => match sent {
                 Ok(exchange) => Left::Answered(exchange),
@@ -104,17 +98,14 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         let Some(recorded) = self.recorded.take() else { return };
         let way = self.way.take();
-        let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
-        tasks.spawn(async move { cancel::give_up(&recorded, way.as_ref(), None).await });
+        drop(cancel::give_up(recorded, way, None));
     }
 }
 
 async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange, Refusal> {
     let permitted = recorded.permitted();
     let worker = &permitted.asked.worker;
-    let assignment = permitted.pass.offered.as_ref().map(|it| &it.assignment);
-    let assignment = assignment.or(permitted.pass.place.only.as_ref());
-    let assignment = assignment.ok_or_else(|| Refusal::UnknownMethod {
+    let assignment = permitted.pass.assignment().ok_or_else(|| Refusal::UnknownMethod {
         method: permitted.asked.message.method().to_owned(),
     })?;
     let link = worker.proxy.links.to(worker, &assignment.server)?;
@@ -195,7 +186,6 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
     let mut splice = permitted.splice.clone();
     let own_id = message.id().ok_or(Refusal::Params("the request has no id"))?;
     splice.replace_value(own_id, id.to_string());
-    disarm(&mut splice, message);
     let token = message.params().and_then(meta::progress_token);
     let child = matches!(channel, Channel::Legacy(session) if session.child.is_some())
         || matches!(permitted.transport(), Some(domain::Transport::Stdio { .. }));
@@ -218,15 +208,6 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
         Channel::Legacy(_) => HeaderMap::new(),
     };
     Ok(Letter { parts: splice.finish().into_parts(), id: Some(id), progress, headers })
-}
-
-/// Takes away what an upstream that ignores case could take for what policy has looked at.
-fn disarm(splice: &mut Splice, message: &Message) {
-    splice.remove_lookalikes(message.root(), &["jsonrpc", "id", "method", "params"]);
-    if let Some(params) = message.params() {
-        let known = ["name", "arguments", "uri", "ref", "argument", "_meta", "cursor", "taskId"];
-        splice.remove_lookalikes(params, &known);
-    }
 }
 
 /// What a modern server must be told with each request. It may ask nothing, since a legacy client

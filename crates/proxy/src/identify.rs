@@ -1,6 +1,7 @@
 //! Who is calling: a token that we gave out, and nothing else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
@@ -26,6 +27,7 @@ pub(crate) enum Proof {
     Token {
         hash: TokenHash,
         id: TokenId,
+        expires_at: DateTime<Utc>,
     },
 }
 
@@ -59,7 +61,8 @@ fn recognise(config: &Config, hash: TokenHash, now: DateTime<Utc>) -> Result<Cal
     let token = config.tokens.get(&hash).filter(|it| now < it.expires_at);
     let token = token.ok_or(Refusal::Unauthenticated)?;
     let workspace = config.workspaces.get(&token.workspace).ok_or(Refusal::Unauthenticated)?;
-    caller(workspace, token.app, Proof::Token { hash, id: token.id })
+    let (id, expires_at) = (token.id, token.expires_at);
+    caller(workspace, token.app, Proof::Token { hash, id, expires_at })
 }
 
 fn caller(workspace: &Arc<Workspace>, app: AppId, proof: Proof) -> Result<Caller, Refusal> {
@@ -78,6 +81,16 @@ impl Caller {
                 let found = config.workspaces.get(&self.workspace.name);
                 caller(found.ok_or(Refusal::Unauthenticated)?, self.app, Proof::Anonymous)
             }
+        }
+    }
+
+    /// How long what it has presented still holds; absent for what holds for ever.
+    pub(crate) fn remains(&self, now: DateTime<Utc>) -> Option<Duration> {
+        match self.proof {
+            Proof::Token { expires_at, .. } => {
+                Some((expires_at - now).to_std().unwrap_or(Duration::ZERO))
+            }
+            Proof::Anonymous => None,
         }
     }
 

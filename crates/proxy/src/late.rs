@@ -11,7 +11,7 @@ use http::Response;
 use mcp::sse;
 
 use crate::answer;
-use crate::body::{Body, Outlet};
+use crate::body::{Body, Gone, Outlet};
 use crate::forward::{self, Sent, Unsent};
 use crate::record::Recorded;
 use crate::release;
@@ -24,33 +24,39 @@ type Leaving = Pin<Box<dyn Future<Output = Result<Sent, Unsent>> + Send>>;
 
 /// Sends a recorded call and answers its client.
 pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
+    let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
     let mut leaving: Leaving = Box::pin(forward::forward(recorded));
     tokio::select! {
         biased;
         sent = &mut leaving => match sent {
             Ok(sent) => release::release(sent).await,
-            Err(Unsent::Refused(it)) => release::refuse(&it.0, &it.1).await,
+            Err(Unsent::Refused(it)) => release::refuse(it.0, it.1).await,
             Err(Unsent::Cancelled) => answer::events(Body::empty()),
         },
         () = tokio::time::sleep(HEARTBEAT) => {
-            answer::events(Body::stream(|outlet| wait(leaving, outlet)))
+            answer::events(Body::stream(&tasks, |outlet| wait(leaving, outlet)))
         }
     }
 }
 
 async fn wait(mut leaving: Leaving, outlet: Outlet) {
-    loop {
-        if outlet.send(sse::KEEP_ALIVE).await.is_err() {
-            return;
-        }
+    let sent = loop {
+        // The call goes on while its client takes nothing.
         tokio::select! {
             biased;
-            sent = &mut leaving => return match sent {
-                Ok(sent) => release::release_into(sent, outlet).await,
-                Err(Unsent::Refused(it)) => release::refuse_into(&it.0, &it.1, &outlet).await,
-                Err(Unsent::Cancelled) => {}
-            },
-            () = tokio::time::sleep(HEARTBEAT) => {}
+            sent = &mut leaving => break sent,
+            beaten = beat(&outlet) => if beaten.is_err() { return },
         }
+    };
+    match sent {
+        Ok(sent) => release::release_into(sent, outlet).await,
+        Err(Unsent::Refused(it)) => release::refuse_into(it.0, it.1, &outlet).await,
+        Err(Unsent::Cancelled) => {}
     }
+}
+
+async fn beat(outlet: &Outlet) -> Result<(), Gone> {
+    outlet.send(sse::KEEP_ALIVE).await?;
+    tokio::time::sleep(HEARTBEAT).await;
+    Ok(())
 }

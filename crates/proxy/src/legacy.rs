@@ -1,34 +1,36 @@
 //! Requests of clients of the legacy era, which hold a session.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use domain::AssignmentId;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use inspect::{Hit, Leg};
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::json::{Raw, quote};
 use mcp::revision::{self, Era};
 use mcp::splice::Splice;
-use mcp::sse;
 
 use crate::answer;
 use crate::authorize::{self, Pass};
-use crate::body::{Body, Outlet};
+use crate::body::Body;
 use crate::call::{self, Asked};
 use crate::catalog::{List, View};
+use crate::content;
 use crate::forward;
-use crate::link::{Channel, Exchange, Letter, Link, UpstreamSession};
+use crate::link::{Channel, Letter, Link};
 use crate::modern;
-use crate::record;
+use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::Refusal;
-use crate::route::Place;
 use crate::serve::{Known, Worker};
+<<<<<<< HEAD
 use crate::session::{Hello, Session};
 use crate::streams::Seat;
+=======
+use crate::session::{Hello, Pending, Session};
+>>>>>>> fix
 
 /// Opens a session.
 pub(crate) async fn initialize(
@@ -67,10 +69,7 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         client_info: object("clientInfo"),
     };
     let proxy = &asked.worker.proxy;
-    let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Legacy).await;
-    pass.clear().await?;
+    let (_pass, view) = authorize::look(asked, Era::Legacy).await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;
     let session = proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
@@ -100,7 +99,14 @@ pub(crate) async fn serve(asked: Asked) -> Response<Body> {
         MessageKind::Notification => notification(asked).await,
         MessageKind::Response | MessageKind::Error => match answered(&asked).await {
             Ok(()) => answer::accepted(),
-            Err(refusal) => asked.refuse(&refusal).await,
+            Err(refusal) => {
+                let mut response = asked.refuse(&refusal).await;
+                // Nobody reads an answer to an answer but by its status.
+                if response.status().is_success() {
+                    *response.status_mut() = StatusCode::BAD_REQUEST;
+                }
+                response
+            }
         },
     }
 }
@@ -183,15 +189,15 @@ async fn set_level(asked: &Asked) -> Result<(), Refusal> {
         let id = link.next_id().to_string();
         errors::request_body(id.as_bytes(), "logging/setLevel", Some(params.as_bytes()))
     })
-    .await
+    .await?;
+    record::answered(asked).await
 }
 
 /// On a single-server URL, makes sure that there is a session with the server to speak in.
 async fn open_only(asked: &Asked) -> Result<(), Refusal> {
     let (Some(only), Some(session)) = (&asked.place.only, &asked.session) else { return Ok(()) };
     let worker = &asked.worker;
-    let link = worker.proxy.links.to(worker, &only.server)?;
-    let pass = pass_to(asked, only)?;
+    let (pass, link) = pass_to(asked, only.id)?;
     pass.unless_ended(async {
         if link.era(worker, &pass, Era::Legacy).await? == Era::Legacy {
             forward::own_session(worker, &pass, &link, session, only.id).await?;
@@ -209,35 +215,41 @@ async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), R
     for (assignment, upstream) in open {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = asked.place.assignments().iter().find(own) else { continue };
-        let link = asked.worker.proxy.links.to(&asked.worker, &assignment.server)?;
-        let pass = pass_to(asked, assignment)?;
+        let (pass, link) = pass_to(asked, assignment.id)?;
         let headers = HeaderMap::new();
         let letter = Letter { parts: vec![body(&link)], id: None, progress: false, headers };
         let channel = Channel::Legacy(upstream);
-        tell(asked, &pass, &link, (&channel, letter)).await?;
+        tell(asked, (&pass, &link), (&channel, letter), &[]).await?;
     }
     Ok(())
 }
 
 /// Sends what needs no answer, and reads what comes back to its end, so that the connection can
-/// serve again.
+/// serve again. It is recorded for itself: what leaves is on no call's record.
 async fn tell(
     asked: &Asked,
-    pass: &Pass,
-    link: &Link,
+    (pass, link): (&Pass, &Link),
     (channel, letter): (&Channel, Letter),
+    hits: &[Hit],
 ) -> Result<(), Refusal> {
-    pass.unless_ended(async {
+    let aside = Aside::begin(pass, &asked.said(), letter.parts.clone(), hits).await?;
+    let told = pass.unless_ended(async {
         let mut exchange = link.post(&asked.worker, pass, channel, letter).await?;
+        let status = exchange.status();
         while let Some(Ok(_)) = exchange.next().await {}
-        Ok(())
-    })
-    .await
+        Ok(status)
+    });
+    match told.await {
+        Ok(status) => aside.end(&Outcome::told(status)).await,
+        Err(refusal) => {
+            aside.end(&Outcome::refused(&refusal)).await?;
+            Err(refusal)
+        }
+    }
 }
 
-fn pass_to(asked: &Asked, assignment: &Arc<domain::Assignment>) -> Result<Pass, Refusal> {
-    let place = Place { only: Some(Arc::clone(assignment)), ..asked.place.clone() };
-    authorize::authorize(&asked.worker.proxy, asked.caller.clone(), place, None)
+fn pass_to(asked: &Asked, assignment: AssignmentId) -> Result<(Pass, Arc<Link>), Refusal> {
+    authorize::lead(&asked.worker, (&asked.caller, &asked.place), assignment)
 }
 
 /// The client answers what an upstream has asked.
@@ -246,14 +258,36 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let session = asked.session.as_ref().ok_or(Refusal::SessionMissing)?;
     // What was not asked, or was answered already, is taken and goes nowhere.
     let Some(pending) = id.u64().and_then(|it| session.answered(it)) else { return Ok(()) };
-    let mut splice = Splice::new(asked.message.body().clone());
-    splice.replace_value(id, pending.id.clone());
-    let link = asked.worker.proxy.links.to(&asked.worker, &pending.assignment.server)?;
-    let pass = pass_to(asked, &pending.assignment)?;
-    let parts = splice.finish().into_parts();
+    let (pass, link) = pass_to(asked, pending.assignment.id)?;
+    let mut hits = Vec::new();
+    let (parts, held_back) = match allowed(asked, &pending, &mut hits) {
+        Ok(answer) => {
+            let mut splice = Splice::new(answer.body().clone());
+            if let Some(id) = answer.id() {
+                splice.replace_value(id, pending.id.clone());
+            }
+            (splice.finish().into_parts(), None)
+        }
+        // The server waits for an answer, and will wait for no other.
+        Err(refusal) => {
+            let text = "the answer may not pass here";
+            let code = errors::INVALID_REQUEST;
+            (vec![errors::error_body(Some(&pending.id), code, text, None)], Some(refusal))
+        }
+    };
     let letter = Letter { parts, id: None, progress: false, headers: HeaderMap::new() };
     let channel = Channel::Legacy(Arc::clone(&pending.upstream));
-    tell(asked, &pass, &link, (&channel, letter)).await
+    tell(asked, (&pass, &link), (&channel, letter), &hits).await?;
+    held_back.map_or(Ok(()), Err)
+}
+
+/// An answer to a tool's question, as the rules leave it: it is what the client gives to the tool.
+fn allowed(asked: &Asked, pending: &Pending, hits: &mut Vec<Hit>) -> Result<Message, Refusal> {
+    let Some(tool) = &pending.tool else { return Ok(asked.message.clone()) };
+    let rulebook = &asked.worker.proxy.rulebook;
+    let rules = rulebook.of(asked.caller.workspace.id, &asked.place.gateway)?;
+    let tool = (pending.assignment.alias.as_str(), tool.as_ref());
+    content::edit(&rules, Leg::Request, tool, &asked.message, hits)
 }
 
 /// Ends a session, and ours with the upstreams that served it.
@@ -267,14 +301,21 @@ pub(crate) async fn end(
     for (assignment, upstream) in upstreams {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };
-        let place = Place { only: Some(Arc::clone(assignment)), ..known.place.clone() };
-        let pass = authorize::authorize(&worker.proxy, known.caller.clone(), place, None)?;
-        let link = worker.proxy.links.to(worker, &assignment.server)?;
+        let (pass, link) =
+            authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
+        let said = Said::of(&known, session.revision, "DELETE");
+        let aside = Aside::begin(&pass, &said, Vec::new(), &[]).await?;
         // A server that is cut off meanwhile is left without a word.
-        pass.flight.unless_ended(link.goodbye(worker, &pass, &upstream)).await;
+        let goodbye = link.goodbye(worker, &pass, &upstream);
+        let outcome = match pass.flight.unless_ended(goodbye).await {
+            Some(()) => Outcome::told(StatusCode::OK),
+            None => Outcome::refused(&pass.why_ended().await),
+        };
+        aside.end(&outcome).await?;
     }
     Ok(Response::new(Body::empty()))
 }
+<<<<<<< HEAD
 
 /// The stream for what belongs to no call: ours, and those of the upstreams.
 pub(crate) async fn stream(
@@ -417,3 +458,5 @@ async fn next(mut source: Source) -> Option<(Bytes, Source)> {
     let text = flight.unless_ended(source.exchange.next()).await??.ok()?;
     Some((text, source))
 }
+=======
+>>>>>>> fix

@@ -25,9 +25,11 @@ mod call;
 mod cancel;
 mod catalog;
 mod content;
+mod feed;
 mod flight;
 mod forward;
 mod identify;
+mod lasting;
 mod late;
 mod legacy;
 mod link;
@@ -41,7 +43,11 @@ mod release;
 mod route;
 mod serve;
 mod session;
+<<<<<<< HEAD
 mod streams;
+=======
+mod terms;
+>>>>>>> fix
 pub mod wire;
 
 pub use body::Body;

@@ -25,8 +25,11 @@ use crate::catalog::{Part, View};
 use crate::link::{Channel, Exchange, Letter};
 use crate::record;
 use crate::refusal::Refusal;
+<<<<<<< HEAD
 use crate::route::Place;
 use crate::streams::Seat;
+=======
+>>>>>>> fix
 
 /// Kinds of change that can be listened to, with the capability that offers each.
 const CHANGES: [(&str, &str); 3] = [
@@ -57,11 +60,18 @@ type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
 /// Opens a stream.
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
+<<<<<<< HEAD
         Ok(granted) => {
             let Granted { pass, seat, view, filter } = granted;
             answer::events(Body::stream(|outlet| {
                 Listening { asked, pass, _seat: seat, view, filter }.run(outlet)
             }))
+=======
+        Ok((pass, view, filter)) => {
+            let tasks = asked.worker.proxy.options.tasks.clone();
+            let listening = Listening { asked, pass, view, filter };
+            answer::events(Body::stream(&tasks, |outlet| listening.run(outlet)))
+>>>>>>> fix
         }
         Err(refusal) => asked.refuse(&refusal).await,
     }
@@ -79,6 +89,7 @@ async fn open(asked: &Asked) -> Result<Granted, Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
+<<<<<<< HEAD
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
@@ -86,6 +97,9 @@ async fn open(asked: &Asked) -> Result<Granted, Refusal> {
     let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
     pass.clear().await?;
     pass.flight.land();
+=======
+    let (pass, view) = authorize::look(asked, Era::Modern).await?;
+>>>>>>> fix
     let filter = grant(asked, &view, wanted);
     record::answered(asked).await?;
     Ok(Granted { pass, seat, view, filter })
@@ -158,9 +172,10 @@ impl Listening {
                     // A server has ended its stream. The client opens a new one, and so do we.
                     None => break,
                 },
-                () = tokio::time::sleep(std::time::Duration::from_secs(15)) => sse::KEEP_ALIVE,
+                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
             };
-            if outlet.send(event).await.is_err() {
+            // A client that takes nothing keeps no cut-off waiting for what is still opening.
+            if !matches!(self.pass.flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
                 return;
             }
         }
@@ -219,10 +234,8 @@ impl Listening {
         if wanted.is_empty() {
             return None;
         }
-        let place = Place { only: Some(Arc::clone(&part.assignment)), ..self.asked.place.clone() };
-        let caller = self.asked.caller.clone();
-        let pass = authorize::authorize(&worker.proxy, caller, place, None).ok()?;
-        let link = worker.proxy.links.to(worker, &part.assignment.server).ok()?;
+        let who = (&self.pass.caller, &self.pass.place);
+        let (pass, link) = authorize::lead(worker, who, part.assignment.id).ok()?;
         let hello = pass.unless_ended(link.discover(worker, &pass)).await.ok()??;
         let id = link.next_id();
         let params = format!(
@@ -243,7 +256,6 @@ impl Listening {
         let posted = pass.unless_ended(link.post(worker, &pass, &channel, letter)).await;
         let mut exchange = posted.ok()?;
         exchange.be_patient();
-        pass.flight.land();
         Some(Source { exchange, pass })
     }
 

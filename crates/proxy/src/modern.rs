@@ -70,17 +70,13 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
         return Err(Refusal::Params("unknown cursor"));
     }
     let proxy = &asked.worker.proxy;
-    let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, asked.era()).await;
-    // The gate comes after the look-up, so that what is listed is decided by what holds now.
-    pass.clear().await?;
+    let (pass, view) = authorize::look(asked, asked.era()).await?;
     check_listed(asked, &view)?;
     let snapshot = proxy.gate.latest();
-    let connection = asked.place.connection(&asked.caller)?;
+    let connection = pass.place.connection(&pass.caller)?;
     let looker = crate::catalog::Looker {
-        app: asked.caller.app,
-        user: asked.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
+        app: pass.caller.app,
+        user: pass.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
         switches: &snapshot.switches,
         now: proxy.clock.now(),
     };
@@ -125,10 +121,7 @@ async fn discover(asked: Asked) -> Response<Body> {
 
 async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let proxy = &asked.worker.proxy;
-    let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = authorize::authorize(proxy, caller, place, None)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
-    pass.clear().await?;
+    let (_pass, view) = authorize::look(asked, Era::Modern).await?;
     check_listed(asked, &view)?;
     record::answered(asked).await?;
     let versions: Vec<String> = revision::ALL

@@ -5,27 +5,70 @@
 //! content itself is sealed beside the log. A record that cannot be made durable within its
 //! deadline is a refusal; a call whose outcome is missing was attempted, and its end is unknown.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{Entry, Kind, Leaf};
 use bytes::Bytes;
 use domain::{Durability, Workspace};
+use http::StatusCode;
+use inspect::Hit;
 use mcp::envelope::Message;
 use mcp::json::Raw;
+use mcp::revision::Revision;
 use uuid::Uuid;
 
+use crate::authorize::Pass;
 use crate::call::{Asked, Permitted};
-use crate::identify::Proof;
+use crate::content;
+use crate::identify::Caller;
 use crate::refusal::Refusal;
-use crate::serve::Proxy;
+use crate::route::Place;
+use crate::serve::{Known, Proxy};
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
 pub(crate) struct Recorded {
     permitted: Permitted,
+    begun: Begun,
+}
+
+/// Something that is said to an upstream, or heard from it, beside calls. Its intent is durable.
+/// Dropped before its end, it was given up.
+pub(crate) struct Aside {
+    proxy: Arc<Proxy>,
+    workspace: Arc<Workspace>,
+    begun: Option<Begun>,
+}
+
+/// What an intent leaves to its outcome.
+struct Begun {
     call: Uuid,
+    arrived: Duration,
     /// When the intent was durable.
     at: Duration,
+    /// What has been released before the end.
+    news: News,
+}
+
+#[derive(Default)]
+struct News {
+    count: u64,
+    bytes: u64,
+    /// As much of it as is kept.
+    kept: Vec<Bytes>,
+    hits: Vec<Hit>,
+}
+
+/// How much of what is released before the end is kept until then, in bytes.
+const MOST_NEWS: u64 = 256 << 10;
+
+/// Who says something, and where.
+pub(crate) struct Said<'a> {
+    pub(crate) place: &'a Place,
+    pub(crate) peer: IpAddr,
+    pub(crate) revision: Revision,
+    pub(crate) method: &'a str,
 }
 
 /// How a call ended.
@@ -36,18 +79,89 @@ pub(crate) struct Outcome {
     code: Option<i64>,
     is_error: bool,
     parts: Vec<Bytes>,
-    hits: Vec<inspect::Hit>,
+    hits: Vec<Hit>,
+}
+
+impl<'a> Said<'a> {
+    pub(crate) fn of(known: &'a Known, revision: Revision, method: &'a str) -> Self {
+        Self { place: &known.place, peer: known.peer, revision, method }
+    }
 }
 
 impl Recorded {
     pub(crate) fn permitted(&self) -> &Permitted {
         &self.permitted
     }
+
+    /// Notes what is released before the answer, if anything is, and what rules have found.
+    pub(crate) fn tell(&mut self, told: Option<&Bytes>, hits: Vec<Hit>) {
+        self.begun.news.add(told, hits);
+    }
+}
+
+impl Aside {
+    /// Makes the intent durable. `parts` are what leaves.
+    pub(crate) async fn begin(
+        pass: &Pass,
+        said: &Said<'_>,
+        parts: Vec<Bytes>,
+        hits: &[Hit],
+    ) -> Result<Self, Refusal> {
+        let proxy = Arc::clone(&pass.proxy);
+        let (call, arrived) = (proxy.clock.id(), proxy.clock.elapsed());
+        let leaf = describe(Leaf::new(Kind::Intent).call(call), &pass.caller, said);
+        let leaf = add_hits(decided(leaf, pass), hits);
+        let workspace = Arc::clone(&pass.caller.workspace);
+        let written = Written { call, leaf, content: parts, news: Vec::new() };
+        append(&proxy, &workspace, Kind::Intent, written).await?;
+        let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
+        Ok(Self { proxy, workspace, begun: Some(begun) })
+    }
+
+    /// Notes what is released, if anything is, and what rules have found.
+    pub(crate) fn tell(&mut self, told: Option<&Bytes>, hits: Vec<Hit>) {
+        if let Some(begun) = &mut self.begun {
+            begun.news.add(told, hits);
+        }
+    }
+
+    /// Makes the outcome durable.
+    pub(crate) async fn end(mut self, outcome: &Outcome) -> Result<(), Refusal> {
+        match self.begun.take() {
+            Some(begun) => end(&self.proxy, &self.workspace, &begun, outcome).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let Some(begun) = self.begun.take() else { return };
+        let (proxy, workspace) = (Arc::clone(&self.proxy), Arc::clone(&self.workspace));
+        let tasks = proxy.options.tasks.clone();
+        tasks.spawn(async move {
+            if let Err(error) = end(&proxy, &workspace, &begun, &Outcome::given_up()).await {
+                tracing::warn!(%error, "The end of a stream could not be recorded");
+            }
+        });
+    }
+}
+
+impl News {
+    fn add(&mut self, told: Option<&Bytes>, hits: Vec<Hit>) {
+        content::tally(&mut self.hits, hits);
+        let Some(told) = told else { return };
+        self.count += 1;
+        self.bytes += told.len() as u64;
+        if self.bytes <= MOST_NEWS {
+            self.kept.extend([told.clone(), Bytes::from_static(b"\n")]);
+        }
+    }
 }
 
 impl Outcome {
     /// The upstream has answered, and this is what is released.
-    pub(crate) fn answered(message: &Message, parts: &[Bytes], hits: Vec<inspect::Hit>) -> Self {
+    pub(crate) fn answered(message: &Message, parts: &[Bytes], hits: Vec<Hit>) -> Self {
         let code = message.error().and_then(|it| it.get("code")).and_then(Raw::i64);
         let failed = message.result().and_then(|it| it.get("isError")).and_then(Raw::bool);
         Self {
@@ -71,6 +185,13 @@ impl Outcome {
         }
     }
 
+    /// It has left, and asks for no answer.
+    pub(crate) fn told(status: StatusCode) -> Self {
+        let is_error = !status.is_success();
+        let detail = is_error.then(|| format!("it answered with HTTP status {}", status.as_u16()));
+        Self { end: "told", detail, is_error, ..Self::given_up() }
+    }
+
     /// The client has cancelled, or gone.
     pub(crate) fn given_up() -> Self {
         Self {
@@ -89,7 +210,11 @@ pub(crate) async fn intent(permitted: Permitted) -> Result<Recorded, (Asked, Ref
     let proxy = Arc::clone(&permitted.asked.worker.proxy);
     let call = proxy.clock.id();
     match write_intent(&proxy, &permitted, call).await {
-        Ok(()) => Ok(Recorded { permitted, call, at: proxy.clock.elapsed() }),
+        Ok(()) => {
+            let arrived = permitted.asked.arrived;
+            let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
+            Ok(Recorded { permitted, begun })
+        }
         Err(refusal) => {
             proxy.metrics.refused(refusal.reason());
             Err((permitted.asked, refusal))
@@ -98,70 +223,69 @@ pub(crate) async fn intent(permitted: Permitted) -> Result<Recorded, (Asked, Ref
 }
 
 async fn write_intent(proxy: &Proxy, permitted: &Permitted, call: Uuid) -> Result<(), Refusal> {
-    let workspace = &permitted.pass.caller.workspace;
-    let subject = &permitted.pass.subject;
-    let mut leaf = describe(Leaf::new(Kind::Intent).call(call), &permitted.asked)
-        .uuid("user", subject.user.0)
-        .uuid("connection", subject.connection.0)
-        .u64("epoch", permitted.pass.epoch)
-        .str("decision", "allow");
-    if let Some(offered) = &permitted.pass.offered {
-        leaf = leaf
-            .str("server", offered.assignment.server.name.as_str())
-            .str("assignment", offered.assignment.alias.as_str())
-            .str("offer", offered.kind.as_str())
-            .str("name", &offered.name);
-    }
-    if let Some(identity) = subject.identity {
-        leaf = leaf.uuid("identity", identity.0);
-    }
-    leaf = add_hits(leaf, &permitted.hits);
-    let content = vec![permitted.asked.message.body().clone()];
-    append(proxy, workspace, Kind::Intent, Written { call, leaf, content }).await
+    let leaf = describe_asked(Leaf::new(Kind::Intent).call(call), &permitted.asked);
+    let leaf = add_hits(decided(leaf, &permitted.pass), &permitted.hits);
+    // What may leave, and not what came: what rules have taken out is not kept either.
+    let content = permitted.splice.clone().finish().into_parts();
+    let written = Written { call, leaf, content, news: Vec::new() };
+    append(proxy, &permitted.pass.caller.workspace, Kind::Intent, written).await
 }
 
 /// Makes the outcome durable.
 pub(crate) async fn outcome(recorded: &Recorded, outcome: &Outcome) -> Result<(), Refusal> {
-    let permitted = &recorded.permitted;
+    let Recorded { permitted, begun } = recorded;
     let proxy = &permitted.asked.worker.proxy;
+    end(proxy, &permitted.pass.caller.workspace, begun, outcome).await?;
     let now = proxy.clock.elapsed();
-    let upstream = now.saturating_sub(recorded.at);
-    let total = now.saturating_sub(permitted.asked.arrived);
+    proxy.metrics.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    proxy.metrics.total.add(now.saturating_sub(begun.arrived));
+    proxy.metrics.upstream.add(now.saturating_sub(begun.at));
+    Ok(())
+}
+
+async fn end(
+    proxy: &Proxy,
+    workspace: &Workspace,
+    begun: &Begun,
+    outcome: &Outcome,
+) -> Result<(), Refusal> {
+    let now = proxy.clock.elapsed();
     let bytes = outcome.parts.iter().map(|it| it.len() as u64).sum();
     let mut leaf = Leaf::new(Kind::Outcome)
-        .call(recorded.call)
+        .call(begun.call)
         .str("end", outcome.end)
         .bool("error", outcome.is_error)
-        .u64("total_us", micros(total))
-        .u64("upstream_us", micros(upstream))
+        .u64("total_us", micros(now.saturating_sub(begun.arrived)))
+        .u64("upstream_us", micros(now.saturating_sub(begun.at)))
         .u64("bytes", bytes);
+    if 0 < begun.news.count {
+        leaf = leaf.u64("news", begun.news.count).u64("news_bytes", begun.news.bytes);
+    }
     if let Some(code) = outcome.code {
         leaf = leaf.i64("code", code);
     }
     if let Some(detail) = &outcome.detail {
         leaf = leaf.str("detail", detail);
     }
-    leaf = add_hits(leaf, &outcome.hits);
-    let workspace = &permitted.pass.caller.workspace;
-    let written = Written { call: recorded.call, leaf, content: outcome.parts.clone() };
-    append(proxy, workspace, Kind::Outcome, written).await?;
-    proxy.metrics.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    proxy.metrics.total.add(total);
-    proxy.metrics.upstream.add(upstream);
-    Ok(())
+    let mut hits = begun.news.hits.clone();
+    content::tally(&mut hits, outcome.hits.clone());
+    let leaf = add_hits(leaf, &hits);
+    let (content, news) = (outcome.parts.clone(), begun.news.kept.clone());
+    append(proxy, workspace, Kind::Outcome, Written { call: begun.call, leaf, content, news }).await
 }
 
 /// Records something that was answered here, or not at all, and went nowhere else.
 pub(crate) async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let call = asked.worker.proxy.clock.id();
-    let leaf = describe(Leaf::new(Kind::Outcome).call(call), asked).str("end", "answered_here");
+    let leaf = describe_asked(Leaf::new(Kind::Outcome).call(call), asked);
+    let leaf = leaf.str("end", "answered_here");
     single(asked, call, leaf).await
 }
 
 /// Records a message that was refused before anything left.
 pub(crate) async fn refusal(asked: &Asked, refusal: &Refusal) -> Result<(), Refusal> {
     let call = asked.worker.proxy.clock.id();
-    let mut leaf = describe(Leaf::new(Kind::Outcome).call(call), asked)
+    let mut leaf = describe_asked(Leaf::new(Kind::Outcome).call(call), asked)
         .str("end", refusal.reason())
         .bool("error", true)
         .str("detail", &refusal.to_string());
@@ -172,7 +296,7 @@ pub(crate) async fn refusal(asked: &Asked, refusal: &Refusal) -> Result<(), Refu
 }
 
 async fn single(asked: &Asked, call: Uuid, leaf: Leaf) -> Result<(), Refusal> {
-    let written = Written { call, leaf, content: Vec::new() };
+    let written = Written { call, leaf, content: Vec::new(), news: Vec::new() };
     append(&asked.worker.proxy, &asked.caller.workspace, Kind::Outcome, written).await
 }
 
@@ -181,7 +305,7 @@ async fn single(asked: &Asked, call: Uuid, leaf: Leaf) -> Result<(), Refusal> {
 pub(crate) async fn unidentified(
     proxy: &Proxy,
     workspace: &Arc<Workspace>,
-    peer: std::net::IpAddr,
+    peer: IpAddr,
     refusal: &Refusal,
 ) -> Result<(), Refusal> {
     let call = proxy.clock.id();
@@ -191,31 +315,58 @@ pub(crate) async fn unidentified(
         .str("end", refusal.reason())
         .bool("error", true)
         .str("detail", &refusal.to_string());
-    append(proxy, workspace, Kind::Outcome, Written { call, leaf, content: Vec::new() }).await
+    append(proxy, workspace, Kind::Outcome, Written { call, leaf, content: Vec::new(), news: Vec::new() }).await
 }
 
-/// Who asks for what, over which URL.
-fn describe(mut leaf: Leaf, asked: &Asked) -> Leaf {
-    let caller = &asked.caller;
-    leaf = leaf.uuid("app", caller.app.0);
-    if let Some(app) = caller.app() {
-        leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
-    }
-    if let Proof::Token { id, .. } = caller.proof {
-        leaf = leaf.uuid("token", id.0);
-    }
-    leaf = leaf.str("gateway", asked.place.gateway.name.as_str());
-    if let Some(only) = &asked.place.only {
-        leaf = leaf.str("single", only.alias.as_str());
-    }
-    leaf.str("peer", &asked.peer.to_string())
-        .str("revision", asked.revision.as_str())
-        .str("method", asked.message.method())
+/// What is asked, and by whom.
+fn describe_asked(leaf: Leaf, asked: &Asked) -> Leaf {
+    describe(leaf, &asked.caller, &asked.said())
         .opt_str("id", asked.message.id().map(|it| it.text()))
         .u64("request_bytes", asked.message.body().len() as u64)
 }
 
-fn add_hits(leaf: Leaf, hits: &[inspect::Hit]) -> Leaf {
+/// Who says something, over which URL.
+fn describe(mut leaf: Leaf, caller: &Caller, said: &Said<'_>) -> Leaf {
+    leaf = leaf.uuid("app", caller.app.0);
+    if let Some(app) = caller.app() {
+        leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
+    }
+    if let Some(token) = caller.token() {
+        leaf = leaf.uuid("token", token.0);
+    }
+    leaf = leaf.str("gateway", said.place.gateway.name.as_str());
+    if let Some(only) = &said.place.only {
+        leaf = leaf.str("single", only.alias.as_str());
+    }
+    leaf.str("peer", &said.peer.to_string())
+        .str("revision", said.revision.as_str())
+        .str("method", said.method)
+}
+
+/// By which decision, for which offer of which server.
+fn decided(mut leaf: Leaf, pass: &Pass) -> Leaf {
+    let subject = &pass.subject;
+    leaf = leaf
+        .uuid("user", subject.user.0)
+        .uuid("connection", subject.connection.0)
+        .u64("epoch", pass.epoch)
+        .str("decision", "allow");
+    let offered = pass.offered.as_ref();
+    if let Some(assignment) = offered.map(|it| &it.assignment).or(pass.place.only.as_ref()) {
+        leaf = leaf
+            .str("server", assignment.server.name.as_str())
+            .str("assignment", assignment.alias.as_str());
+    }
+    if let Some(offered) = offered {
+        leaf = leaf.str("offer", offered.kind.as_str()).str("name", &offered.name);
+    }
+    match subject.identity {
+        Some(identity) => leaf.uuid("identity", identity.0),
+        None => leaf,
+    }
+}
+
+fn add_hits(leaf: Leaf, hits: &[Hit]) -> Leaf {
     if hits.is_empty() {
         return leaf;
     }
@@ -234,6 +385,7 @@ struct Written {
     call: Uuid,
     leaf: Leaf,
     content: Vec<Bytes>,
+    news: Vec<Bytes>,
 }
 
 async fn append(
@@ -246,13 +398,15 @@ async fn append(
         Durability::Written => audit::Durability::Written,
         Durability::Synced => audit::Durability::Synced,
     };
-    let Written { call, mut leaf, content } = written;
+    let Written { call, mut leaf, content, news } = written;
     let workspace = workspace.id.0;
-    if let Some(store) = proxy.content.as_ref().filter(|_| !content.is_empty()) {
-        let (place, durable) = store.append(workspace, call, &content, durability)?;
-        // Content first: a leaf must never speak of content that a crash has kept from the disk.
-        durable.await?;
-        leaf = leaf.content("content", &place);
+    for (key, parts) in [("content", content), ("news_content", news)] {
+        if let Some(store) = proxy.content.as_ref().filter(|_| !parts.is_empty()) {
+            let (place, durable) = store.append(workspace, call, &parts, durability)?;
+            // Content first: a leaf must never speak of content that a crash has kept from the disk.
+            durable.await?;
+            leaf = leaf.content(key, &place);
+        }
     }
     proxy.log.append(Entry { workspace, kind, leaf: leaf.finish() }, durability).await?;
     Ok(())

@@ -90,6 +90,8 @@ pub(crate) enum UpstreamError {
     Timeout(Duration),
     #[error("it speaks no protocol revision that can serve this client")]
     Era,
+    #[error("it wants other headers than its list of tools has told; list its tools again")]
+    Headers,
     #[error("it needs to ask the user, which this client's protocol era cannot carry yet")]
     Interactive,
 }

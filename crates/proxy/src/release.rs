@@ -9,27 +9,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use mcp::convert;
+use inspect::Hit;
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::json::{Limits, Raw};
-use mcp::meta;
-use mcp::methods;
-use mcp::names;
-use mcp::revision::Era;
 use mcp::splice::Splice;
 use mcp::sse;
 
 use crate::answer;
-use crate::body::{Body, Outlet};
+use crate::body::{Body, Gone, Outlet, PIECE};
 use crate::cancel;
-use crate::content;
+use crate::flight::Flight;
 use crate::forward::Sent;
+use crate::lasting::Lasting;
 use crate::late;
 use crate::link::{Channel, Letter};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::session::Pending;
+use crate::terms;
 
 /// A sent call until its outcome is recorded. Dropped before that, it was given up by its client.
 struct Turn {
@@ -58,13 +56,14 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
     let first = loop {
         match turn.step().await {
             Step::Answer(answer) => {
+                let flight = turn.flight();
                 let (status, parts) = turn.settle(answer).await;
-                return answer::json(status, parts);
+                return answer::json(status, Body::revocable(parts, flight));
             }
             Step::Broken(error) => return turn.fail(error).await,
             Step::CutOff => return turn.cut_off().await,
             Step::Cancelled(word) => {
-                turn.give_up(&word).await;
+                turn.give_up(word).await;
                 return answer::events(Body::empty());
             }
             Step::Quiet => break sse::KEEP_ALIVE,
@@ -75,7 +74,8 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
             }
         }
     };
-    answer::events(Body::stream(|outlet| turn.stream(Some(first), outlet)))
+    let tasks = turn.sent().recorded.permitted().asked.worker.proxy.options.tasks.clone();
+    answer::events(Body::stream(&tasks, |outlet| turn.stream(Some(first), outlet)))
 }
 
 /// Answers a call that has been sent, in a response that is a stream already.
@@ -84,36 +84,42 @@ pub(crate) async fn release_into(sent: Sent, outlet: Outlet) {
 }
 
 /// A call that was recorded and has got no answer.
-pub(crate) async fn refuse(recorded: &Recorded, refusal: &Refusal) -> Response<Body> {
-    let asked = &recorded.permitted().asked;
-    asked.worker.proxy.metrics.refused(refusal.reason());
-    match record::outcome(recorded, &Outcome::refused(refusal)).await {
-        Ok(()) => answer::refusal(refusal, asked.manner()),
-        Err(unrecorded) => answer::refusal(&unrecorded, asked.manner()),
-    }
+pub(crate) async fn refuse(recorded: Recorded, refusal: Refusal) -> Response<Body> {
+    let (recorded, refusal) = refused(recorded, refusal).await;
+    answer::refusal(&refusal, recorded.permitted().asked.manner())
 }
 
 /// The same in a response that is a stream already, and ends with it.
-pub(crate) async fn refuse_into(recorded: &Recorded, refusal: &Refusal, outlet: &Outlet) {
-    let asked = &recorded.permitted().asked;
-    asked.worker.proxy.metrics.refused(refusal.reason());
-    let unrecorded = record::outcome(recorded, &Outcome::refused(refusal)).await.err();
-    let refusal = unrecorded.as_ref().unwrap_or(refusal);
-    let (_, body) = answer::refusal_parts(refusal, asked.manner());
+pub(crate) async fn refuse_into(recorded: Recorded, refusal: Refusal, outlet: &Outlet) {
+    let (recorded, refusal) = refused(recorded, refusal).await;
+    let (_, body) = answer::refusal_parts(&refusal, recorded.permitted().asked.manner());
     // A client that is gone needs no last word.
     outlet.send(sse::event(&body)).await.ok();
+}
+
+/// Records it; what the client is then told.
+fn refused(recorded: Recorded, refusal: Refusal) -> Lasting<(Recorded, Refusal)> {
+    let proxy = Arc::clone(&recorded.permitted().asked.worker.proxy);
+    proxy.metrics.refused(refusal.reason());
+    Lasting::new(&proxy.options.tasks, async move {
+        let unrecorded = record::outcome(&recorded, &Outcome::refused(&refusal)).await.err();
+        (recorded, unrecorded.unwrap_or(refusal))
+    })
 }
 
 impl Turn {
     fn of(sent: Sent) -> Self {
         let permitted = sent.recorded.permitted();
-        permitted.pass.flight.land();
         let last_news = permitted.asked.worker.proxy.clock.elapsed();
         Self { sent: Some(sent), asked: Vec::new(), last_news }
     }
 
     fn sent(&self) -> &Sent {
         self.sent.as_ref().expect("a turn has its call until it is settled")
+    }
+
+    fn flight(&self) -> Arc<Flight> {
+        Arc::clone(&self.sent().recorded.permitted().pass.flight)
     }
 
     async fn step(&mut self) -> Step {
@@ -169,9 +175,11 @@ impl Turn {
 
     async fn stream(mut self, first: Option<Bytes>, outlet: Outlet) {
         let mut event = first;
+        let flight = self.flight();
         loop {
+            // A cut-off is heard while the client takes nothing, and is the next step then.
             if let Some(event) = event
-                && outlet.send(event).await.is_err()
+                && let Some(Err(Gone)) = flight.unless_ended(outlet.send(event)).await
             {
                 return;
             }
@@ -180,8 +188,9 @@ impl Turn {
                 Step::News(message) => self.news(message).await.map(|it| sse::event(&it)),
                 Step::Answer(answer) => {
                     let (_, parts) = self.settle(answer).await;
-                    for part in sse_parts(parts) {
-                        if outlet.send(part).await.is_err() {
+                    for piece in pieces(sse_parts(parts)) {
+                        let sent = flight.unless_ended(outlet.send(piece)).await;
+                        if !matches!(sent, Some(Ok(()))) {
                             break;
                         }
                     }
@@ -189,77 +198,47 @@ impl Turn {
                 }
                 Step::Broken(error) => {
                     let refusal = self.sent().way.link.refuse(error);
-                    self.end_stream(&refusal, &outlet).await;
+                    self.end_stream(refusal, &outlet).await;
                     return;
                 }
                 Step::CutOff => {
                     let refusal = self.sent().recorded.permitted().pass.why_ended().await;
-                    self.end_stream(&refusal, &outlet).await;
+                    self.end_stream(refusal, &outlet).await;
                     return;
                 }
                 Step::Cancelled(word) => {
-                    self.give_up(&word).await;
+                    self.give_up(word).await;
                     return;
                 }
             };
         }
     }
 
-    async fn end_stream(&mut self, refusal: &Refusal, outlet: &Outlet) {
+    async fn end_stream(&mut self, refusal: Refusal, outlet: &Outlet) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
         let Sent { exchange, recorded, .. } = sent;
         drop(exchange);
-        refuse_into(&recorded, refusal, outlet).await;
+        refuse_into(recorded, refusal, outlet).await;
     }
 
     /// What else an upstream says while a call is under way, as the client is told it.
     async fn news(&mut self, message: Message) -> Option<Bytes> {
-        match message.kind() {
-            MessageKind::Notification => self.notification(message),
-            MessageKind::Request => self.question(message).await,
+        let mut hits = Vec::new();
+        let told = match message.kind() {
+            MessageKind::Notification => terms::notification(self.sent(), &message, &mut hits),
+            MessageKind::Request => self.question(&message, &mut hits).await,
             // An answer to something that was not asked here (H069).
             MessageKind::Response | MessageKind::Error => None,
+        };
+        if let Some(sent) = &mut self.sent {
+            sent.recorded.tell(told.as_ref(), hits);
         }
-    }
-
-    fn notification(&self, message: Message) -> Option<Bytes> {
-        let sent = self.sent();
-        let permitted = sent.recorded.permitted();
-        let asked = &permitted.asked;
-        if asked.era() == Era::Modern && !is_due(&message, &asked.message) {
-            return None;
-        }
-        let mut splice = Splice::new(message.body().clone());
-        if message.method() == "notifications/progress" {
-            let token = message.params()?.get("progressToken")?;
-            let theirs = asked.message.params().and_then(meta::progress_token)?;
-            let remapped = token.u64() == Some(sent.way.id)
-                && matches!(&sent.exchange, crate::link::Exchange::Stdio(_));
-            if remapped {
-                splice.replace_value(token, Bytes::copy_from_slice(theirs.bytes()));
-            } else if token.bytes() != theirs.bytes() {
-                // The token of another request (H071).
-                return None;
-            }
-        }
-        if let Some(changed) = message.method().strip_suffix("/list_changed")
-            && changed.starts_with("notifications/")
-            && let Some(server) = permitted.pass.subject.server
-        {
-            asked.worker.proxy.catalog.changed(server);
-        }
-        if asked.era() == Era::Legacy
-            && let Some(params) = message.params()
-        {
-            let revision = asked.revision;
-            convert::to_legacy_notification(&mut splice, message.method(), params, revision);
-        }
-        Some(splice.finish().into_bytes())
+        told
     }
 
     /// A question of the upstream goes to the client under an id of ours, if it can be asked.
-    async fn question(&mut self, message: Message) -> Option<Bytes> {
+    async fn question(&mut self, message: &Message, hits: &mut Vec<Hit>) -> Option<Bytes> {
         let sent = self.sent();
         let asked = &sent.recorded.permitted().asked;
         let Channel::Legacy(upstream) = &sent.way.channel else {
@@ -273,11 +252,17 @@ impl Turn {
             return None;
         }
         let permitted = sent.recorded.permitted();
-        let assignment = permitted.pass.offered.as_ref().map(|it| &it.assignment);
-        let assignment = assignment.or(permitted.pass.place.only.as_ref())?;
+        let assignment = permitted.pass.assignment()?;
+        let Ok(allowed) = terms::after_rules(permitted, message, hits) else {
+            let text = "what it asks may not be asked here";
+            let body = errors::error_body(Some(id.bytes()), errors::INVALID_REQUEST, text, None);
+            self.reply(body).await;
+            return None;
+        };
         let pending = Pending {
             upstream: Arc::clone(upstream),
             assignment: Arc::clone(assignment),
+            tool: permitted.pass.subject.tool.clone(),
             id: Bytes::copy_from_slice(id.bytes()),
         };
         let Some(ours) = asked.session.as_ref().and_then(|it| it.ask(pending)) else {
@@ -286,8 +271,8 @@ impl Turn {
             self.reply(body).await;
             return None;
         };
-        let mut splice = Splice::new(message.body().clone());
-        splice.replace_value(id, ours.to_string());
+        let mut splice = Splice::new(allowed.body().clone());
+        splice.replace_value(allowed.id()?, ours.to_string());
         self.asked.push(ours);
         Some(splice.finish().into_bytes())
     }
@@ -299,7 +284,8 @@ impl Turn {
         let headers = http::HeaderMap::new();
         let letter = Letter { parts: vec![body], id: None, progress: false, headers };
         let worker = &permitted.asked.worker;
-        let posted = sent.way.link.post(worker, &permitted.pass, &sent.way.channel, letter).await;
+        let (link, channel) = (&sent.way.link, &sent.way.channel);
+        let posted = link.post_briefly(worker, &permitted.pass, channel, letter).await;
         if let Err(error) = posted {
             tracing::debug!(%error, "A question of an upstream could not be answered");
         }
@@ -311,28 +297,8 @@ impl Turn {
             return (StatusCode::INTERNAL_SERVER_ERROR, Vec::new());
         };
         self.forget(&sent);
-        let asked = &sent.recorded.permitted().asked;
-        let now = asked.worker.proxy.clock.elapsed();
-        sent.way.link.succeeded(now);
-        let prepared = match prepare(&sent, &message) {
-            Ok(prepared) => cleared(&sent, prepared).await,
-            Err(refusal) => Err(refusal),
-        };
-        let (outcome, status, parts) = match prepared {
-            Ok((status, parts, hits)) => (Outcome::answered(&message, &parts, hits), status, parts),
-            Err(refusal) => {
-                asked.worker.proxy.metrics.refused(refusal.reason());
-                let (status, body) = answer::refusal_parts(&refusal, asked.manner());
-                (Outcome::refused(&refusal), status, vec![body])
-            }
-        };
-        match record::outcome(&sent.recorded, &outcome).await {
-            Ok(()) => (status, parts),
-            Err(unrecorded) => {
-                let (status, body) = answer::refusal_parts(&unrecorded, asked.manner());
-                (status, vec![body])
-            }
-        }
+        let tasks = sent.recorded.permitted().asked.worker.proxy.options.tasks.clone();
+        Lasting::new(&tasks, settled(sent, message)).await
     }
 
     async fn fail(&mut self, error: UpstreamError) -> Response<Body> {
@@ -340,7 +306,7 @@ impl Turn {
         self.forget(&sent);
         let refusal = sent.way.link.refuse(error);
         drop(sent.exchange);
-        refuse(&sent.recorded, &refusal).await
+        refuse(sent.recorded, refusal).await
     }
 
     async fn cut_off(&mut self) -> Response<Body> {
@@ -348,16 +314,16 @@ impl Turn {
         let Some(sent) = self.sent.take() else { return answer::accepted() };
         self.forget(&sent);
         drop(sent.exchange);
-        refuse(&sent.recorded, &refusal).await
+        refuse(sent.recorded, refusal).await
     }
 
     /// The client has said that it wants no answer any more.
-    async fn give_up(&mut self, word: &Message) {
+    async fn give_up(&mut self, word: Message) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
         let Sent { exchange, way, recorded, .. } = sent;
         drop(exchange);
-        cancel::give_up(&recorded, Some(&way), Some(word)).await;
+        cancel::give_up(recorded, Some(way), Some(word)).await;
     }
 
     fn forget(&self, sent: &Sent) {
@@ -372,88 +338,48 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
-        let tasks = sent.recorded.permitted().asked.worker.proxy.options.tasks.clone();
         let Sent { exchange, way, recorded, .. } = sent;
         drop(exchange);
-        tasks.spawn(async move { cancel::give_up(&recorded, Some(&way), None).await });
+        drop(cancel::give_up(recorded, Some(way), None));
     }
 }
 
-/// Whether a modern client may be told this in the answer to its request: logs from the level on
-/// that it has named, and nothing that belongs to subscriptions.
-fn is_due(news: &Message, request: &Message) -> bool {
-    match news.method() {
-        "notifications/message" => {
-            let wanted = request.params().and_then(meta::log_level);
-            let level = news.params().and_then(|it| it.get("level")).and_then(Raw::str);
-            let level = level.and_then(|it| meta::LogLevel::parse(&it));
-            wanted.is_some_and(|wanted| level.is_none_or(|level| wanted <= level))
-        }
-        "notifications/progress" => true,
-        other => methods::describe(other).is_none(),
-    }
-}
-
-type Prepared = (StatusCode, Vec<Bytes>, Vec<inspect::Hit>);
-
-/// The answer in the client's terms, after the rules.
-fn prepare(sent: &Sent, message: &Message) -> Result<Prepared, Refusal> {
+/// Rules, gate and durable outcome of an answer: what is released, and its HTTP status.
+async fn settled(sent: Sent, message: Message) -> (StatusCode, Vec<Bytes>) {
     let permitted = sent.recorded.permitted();
-    let asked = &permitted.asked;
-    let method = asked.message.method();
-    let mut splice = Splice::new(message.body().clone());
-    match message.id() {
-        Some(id) => splice.replace_value(id, Bytes::copy_from_slice(asked.id())),
-        None => splice.set_member(message.root(), "id", Bytes::copy_from_slice(asked.id())),
-    }
-    if let Some(error) = message.error() {
-        if permitted.spoken != asked.era() {
-            convert::convert_error(&mut splice, method, error, asked.era());
+    let (asked, pass) = (&permitted.asked, &permitted.pass);
+    sent.way.link.succeeded(asked.worker.proxy.clock.elapsed());
+    let prepared = match terms::answer(&sent, &message) {
+        Ok(prepared) => pass.clear().await.map(|_| prepared),
+        Err(refusal) => Err(refusal),
+    };
+    let (outcome, told) = match prepared {
+        Ok((status, parts, hits)) => {
+            (Outcome::answered(&message, &parts, hits), Ok((status, parts)))
         }
-        let code = error.get("code").and_then(Raw::i64).unwrap_or_default();
-        let status = answer::status_of(code, asked.era());
-        return Ok((status, splice.finish().into_parts(), Vec::new()));
-    }
-    let result = message.result().ok_or(Refusal::Rules)?;
-    let spoken = permitted.spoken;
-    match (spoken, asked.era()) {
-        (Era::Legacy, Era::Modern) => {
-            let hints = methods::describe(method).is_some_and(|it| it.has_cache_hints);
-            let hints = hints.then_some(convert::CacheHints::NONE);
-            convert::to_modern_result(&mut splice, method, result, hints);
-        }
-        (Era::Modern, Era::Legacy) => {
-            if result.get("resultType").and_then(Raw::str).is_some_and(|it| it != "complete") {
-                return Err(sent.way.link.refuse(UpstreamError::Interactive));
-            }
-            convert::to_legacy_result(&mut splice, method, result, asked.revision);
-        }
-        _ => {}
-    }
-    let mut hits = Vec::new();
-    if let Some(offered) = &permitted.pass.offered {
-        if offered.kind == domain::Kind::Tool {
-            let leg = inspect::Leg::Response;
-            hits = content::apply(&permitted.rules, leg, offered, Some(result), &mut splice)?;
-        }
-        if permitted.prefixed {
-            let alias = offered.assignment.alias.as_str();
-            for content in result.get("contents").into_iter().flat_map(Raw::items) {
-                let uri = content.get("uri");
-                if let Some((place, text)) = uri.and_then(|it| it.str().map(|text| (it, text))) {
-                    let exposed = mcp::json::quote(&names::exposed_uri(alias, &text));
-                    splice.replace_value(place, Bytes::from(exposed));
-                }
-            }
-        }
-    }
-    Ok((StatusCode::OK, splice.finish().into_parts(), hits))
+        Err(refusal) => (Outcome::refused(&refusal), Err(refusal)),
+    };
+    let told = match record::outcome(&sent.recorded, &outcome).await {
+        Err(unrecorded) => Err(unrecorded),
+        // What was cut off while this was being recorded is not released either.
+        Ok(()) if told.is_ok() && pass.flight.is_ended() => Err(pass.why_ended().await),
+        Ok(()) => told,
+    };
+    told.unwrap_or_else(|refusal| {
+        asked.worker.proxy.metrics.refused(refusal.reason());
+        let (status, body) = answer::refusal_parts(&refusal, asked.manner());
+        (status, vec![body])
+    })
 }
 
-/// The gate on the way back: what was cut off meanwhile is not released.
-async fn cleared(sent: &Sent, prepared: Prepared) -> Result<Prepared, Refusal> {
-    sent.recorded.permitted().pass.clear().await?;
-    Ok(prepared)
+/// What is released at a time: a cut-off is looked for in between.
+fn pieces(parts: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+    parts.into_iter().flat_map(|mut part| {
+        std::iter::from_fn(move || {
+            let piece = part.split_to(part.len().min(PIECE));
+            (!piece.is_empty()).then_some(piece)
+        })
+    })
 }
 
 /// Parts of one JSON text as one event, without joining them. Upstream JSON may hold line ends

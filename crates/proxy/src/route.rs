@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Assignment, Config, Connection, Gateway, Kind};
+use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind};
 
 use crate::identify::Caller;
 use crate::receive::Path;
@@ -11,6 +11,8 @@ use crate::refusal::Refusal;
 /// Where a caller stands: a gateway that the app is connected to, whole or one server of it.
 #[derive(Clone)]
 pub(crate) struct Place {
+    /// What it was found in: whatever is decided here is as old as that.
+    pub(crate) config: Arc<Config>,
     pub(crate) gateway: Arc<Gateway>,
     /// Absent on the aggregated URL.
     pub(crate) only: Option<Arc<Assignment>>,
@@ -26,12 +28,17 @@ pub(crate) struct Offered {
 
 impl Place {
     /// Finds the place in the caller's own workspace. What is not the caller's is not there.
-    pub(crate) fn find(config: &Config, caller: &Caller, path: &Path) -> Result<Self, Refusal> {
+    pub(crate) fn find(
+        config: &Arc<Config>,
+        caller: &Caller,
+        path: &Path,
+    ) -> Result<Self, Refusal> {
         let workspace = config.workspaces.get(caller.workspace.name.as_str());
         let workspace = workspace.filter(|it| it.name.as_str() == path.workspace);
         let gateway = workspace.and_then(|it| it.gateways.get(path.gateway.as_str()));
         let gateway = gateway.ok_or(Refusal::NoGateway)?;
-        let place = Self { gateway: Arc::clone(gateway), only: None };
+        let config = Arc::clone(config);
+        let place = Self { config, gateway: Arc::clone(gateway), only: None };
         place.connection(caller)?;
         match &path.server {
             None => Ok(place),
@@ -41,6 +48,26 @@ impl Place {
                 Ok(Self { only: Some(Arc::clone(only)), ..place })
             }
         }
+    }
+
+    /// The same place in another configuration, if the caller, who has been recognised in that,
+    /// still stands there.
+    pub(crate) fn again(&self, config: &Arc<Config>, caller: &Caller) -> Result<Self, Refusal> {
+        let mut gateways = caller.workspace.gateways.values();
+        let gateway = gateways.find(|it| it.id == self.gateway.id).ok_or(Refusal::NoGateway)?;
+        let mut place =
+            Self { config: Arc::clone(config), gateway: Arc::clone(gateway), only: None };
+        place.connection(caller)?;
+        if let Some(only) = &self.only {
+            place.only = Some(place.assignment(only.id)?);
+        }
+        Ok(place)
+    }
+
+    /// A server that is within reach here.
+    pub(crate) fn assignment(&self, id: AssignmentId) -> Result<Arc<Assignment>, Refusal> {
+        let found = self.assignments().iter().find(|it| it.id == id);
+        found.map(Arc::clone).ok_or(Refusal::NoGateway)
     }
 
     pub(crate) fn connection(&self, caller: &Caller) -> Result<&Connection, Refusal> {

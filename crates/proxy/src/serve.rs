@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::call::Asked;
 use crate::catalog::Catalog;
 use crate::content::Rulebook;
+use crate::feed;
 use crate::flight::Flights;
 use crate::identify::{self, Anonymous, Caller};
 use crate::legacy;
@@ -118,8 +119,8 @@ impl Proxy {
     }
 
     /// What is under way, for whoever cuts it off.
-    pub fn traffic(&self) -> Arc<dyn Traffic> {
-        Arc::<Flights>::clone(&self.flights)
+    pub fn traffic(self: &Arc<Self>) -> Arc<dyn Traffic> {
+        Arc::<Self>::clone(self)
     }
 
     /// How a server has been doing.
@@ -140,6 +141,21 @@ impl Proxy {
     /// Ends child processes.
     pub async fn close(&self) {
         self.links.close().await;
+    }
+}
+
+impl Traffic for Proxy {
+    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
+        let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
+        let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
+        Box::pin(async move {
+            let config = Arc::clone(&self.gate.latest().config);
+            let options = &self.options;
+            let mut stopping = pin!(self.links.stop(servers, &config).fuse());
+            let mut stop = pin!(self.flights.stop(targets));
+            // A process takes its time to end. Its input is closed at once, and no call waits.
+            select! {}
+        })
     }
 }
 
@@ -198,6 +214,7 @@ impl Worker {
         let options = &self.proxy.options;
         let limit = options.largest_request;
         let body = receive::read_body(body, limit, options.body_patience).await?;
+        let known = known.again(&self.proxy)?;
         let message = Message::parse(body, Limits::default())?;
         match era::detect(&Method::POST, &known.headers, Some(&message)) {
             Detected::Modern => match headers::validate(&known.headers, &message) {
@@ -240,7 +257,7 @@ impl Worker {
             return legacy::end(self, known, &session).await;
         }
         receive::check_get(&known.headers)?;
-        legacy::stream(self, known, session).await
+        feed::open(self, known, session).await
     }
 
     /// A request that got nowhere is recorded where the workspace is known, and told why.
@@ -269,6 +286,17 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// The same by what holds now: a body may take its time to arrive.
+    fn again(self, proxy: &Proxy) -> Result<Self, Refusal> {
+        let config = &proxy.gate.latest().config;
+        if Arc::ptr_eq(config, &self.place.config) {
+            return Ok(self);
+        }
+        let caller = self.caller.again(config, proxy.clock.now())?;
+        let place = self.place.again(config, &caller)?;
+        Ok(Self { caller, place, ..self })
+    }
+
     pub(crate) fn ask(
         self,
         worker: &Arc<Worker>,

@@ -64,6 +64,8 @@ pub(crate) struct Session {
 pub(crate) struct Pending {
     pub(crate) upstream: Arc<UpstreamSession>,
     pub(crate) assignment: Arc<Assignment>,
+    /// The tool that asks, if it is one.
+    pub(crate) tool: Option<Box<str>>,
     /// The upstream's own id for it, as it wrote it.
     pub(crate) id: Bytes,
 }
@@ -196,6 +198,15 @@ impl Session {
     /// The request that a client's answer belongs to. Each is answered once.
     pub(crate) fn answered(&self, id: u64) -> Option<Pending> {
         self.pending.lock().remove(&id)
+    }
+
+    /// An upstream takes a request back: the id under which the client knows it.
+    pub(crate) fn take_back(&self, upstream: &Arc<UpstreamSession>, id: &[u8]) -> Option<u64> {
+        let mut waiting = self.pending.lock();
+        let is_it = |it: &Pending| Arc::ptr_eq(&it.upstream, upstream) && it.id == id;
+        let ours = waiting.iter().find_map(|(ours, it)| is_it(it).then_some(*ours))?;
+        waiting.remove(&ours);
+        Some(ours)
     }
 
     /// Takes the requests back that an ended call has left unanswered.

@@ -93,7 +93,7 @@ async fn what_belongs_to_no_call_goes_to_the_events() {
     assert_eq!(seen, ["notifications/tools/list_changed", "roots/list"]);
     // Our answer reaches the server, which then says what it got.
     let answer = r#"{"jsonrpc":"2.0","id":"s1","result":{"roots":[]}}"#;
-    server.child.notify(Bytes::from_static(answer.as_bytes())).await.unwrap();
+    server.child.notify(Bytes::from_static(answer.as_bytes()), None).await.unwrap();
     let heard: Value = serde_json::from_slice(&server.events.recv().await.unwrap()).unwrap();
     assert_eq!(heard["params"], json!({"heard": "s1"}));
 }
@@ -151,20 +151,37 @@ async fn a_call_that_is_dropped_while_it_waits_is_never_written() {
 }
 
 #[tokio::test]
-async fn a_hold_lasts_until_the_answer_or_until_nobody_waits_for_it() {
+async fn a_hold_lasts_until_its_frame_has_been_written_and_no_longer() {
     let server = Server::start("answer").await;
     let (hold, answered) = Held::open();
     let mut exchange = server.request_with("echo", json!({}), false, hold);
     assert!(!answered.is_dropped.load(Ordering::SeqCst));
     exchange.next().await.unwrap().unwrap();
     assert!(answered.is_dropped.load(Ordering::SeqCst));
-    let (hold, given_up) = Held::open();
-    let exchange = server.request_with("silence", json!({}), false, hold);
-    // Answered after the other one has been written.
+    let (hold, unanswered) = Held::open();
+    let _exchange = server.request_with("silence", json!({}), false, hold);
+    let (hold, line) = Held::open();
+    server.child.notify(Bytes::from_static(FILLER), Some(hold)).await.unwrap();
+    // Answered after the others have been written.
     server.ask("echo", json!({})).await.unwrap();
-    assert!(!given_up.is_dropped.load(Ordering::SeqCst));
-    drop(exchange);
-    assert!(given_up.is_dropped.load(Ordering::SeqCst));
+    assert!(unanswered.is_dropped.load(Ordering::SeqCst));
+    assert!(line.is_dropped.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_line_is_not_written_once_its_hold_has_closed_and_lasts_until_then() {
+    let gate = Gate::start().await;
+    let (open, written) = Held::open();
+    gate.server.child.notify(frame(1, "echo"), Some(open)).await.unwrap();
+    let (closed, skipped) = Held::open();
+    gate.server.child.notify(frame(2, "echo"), Some(closed)).await.unwrap();
+    assert!(!written.is_dropped.load(Ordering::SeqCst), "it waits to be written");
+    skipped.is_open.store(false, Ordering::SeqCst);
+    let server = gate.open();
+    assert_eq!(server.ask("count", json!({})).await.unwrap()["result"], json!(1));
+    for it in [written, skipped] {
+        assert!(it.is_dropped.load(Ordering::SeqCst));
+    }
 }
 
 #[tokio::test]
@@ -172,14 +189,14 @@ async fn more_calls_than_may_wait_are_refused_at_once() {
     let gate = Gate::start_with(ChildLimits { queue: 2, ..ChildLimits::default() }).await;
     // The writer is busy with one frame, and two wait behind it.
     for _ in 0..2 {
-        gate.server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
+        gate.server.child.notify(Bytes::from_static(FILLER), None).await.unwrap();
     }
     let busy = gate.server.request("echo", json!({}), false).next().await.unwrap();
     assert_eq!(busy, Err(WireError::Busy));
     let server = gate.open();
-    server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
-    server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
-    server.child.notify(Bytes::from_static(FILLER)).await.unwrap();
+    server.child.notify(Bytes::from_static(FILLER), None).await.unwrap();
+    server.child.notify(Bytes::from_static(FILLER), None).await.unwrap();
+    server.child.notify(Bytes::from_static(FILLER), None).await.unwrap();
     server.ask("echo", json!({})).await.unwrap();
 }
 
@@ -200,7 +217,7 @@ async fn a_server_that_exits_fails_its_calls_and_leaves_its_last_words() {
     );
     assert_eq!(server.ask("echo", json!({})).await.unwrap_err(), error);
     server.child.stop().await;
-    assert_eq!(server.child.notify(Bytes::from("{}")).await, Err(error));
+    assert_eq!(server.child.notify(Bytes::from("{}"), None).await, Err(error));
 }
 
 #[tokio::test]

@@ -76,7 +76,15 @@ impl Client {
 
     /// One of each era at a gateway that asks for tokens.
     pub async fn with_token(served: &Served, path: &str, token: &str) -> [Self; 2] {
-        let modern = Self {
+        let modern = Self::modern_with_token(served, path, token);
+        let mut legacy = Self { era: Era::Legacy, revision: LEGACY, ..modern.twin() };
+        legacy.say_hello().await;
+        [modern, legacy]
+    }
+
+    /// The modern one of them.
+    pub fn modern_with_token(served: &Served, path: &str, token: &str) -> Self {
+        Self {
             era: Era::Modern,
             revision: MODERN,
             session: None,
@@ -86,10 +94,7 @@ impl Client {
             host: served.host(),
             path: path.to_owned(),
             next_id: AtomicU64::new(1),
-        };
-        let mut legacy = Self { era: Era::Legacy, revision: LEGACY, ..modern.twin() };
-        legacy.say_hello().await;
-        [modern, legacy]
+        }
     }
 
     /// One that has not said hello.

@@ -11,6 +11,7 @@ mod framing;
 mod headers;
 mod json;
 mod listening;
+mod listings;
 mod logs;
 mod proofs;
 mod refusals;

@@ -346,7 +346,7 @@ async fn a_server_that_fails_leaves_the_others_of_its_gateway_alone() {
     }
 }
 
-fn documents(files: &str, mail: &str) -> String {
+pub(crate) fn documents(files: &str, mail: &str) -> String {
     format!(
         r#"kind: User
 name: ann

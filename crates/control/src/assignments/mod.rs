@@ -37,6 +37,17 @@ pub(crate) struct Assignment {
     pub(crate) created_at: DateTime<Utc>,
 }
 
+impl Assignment {
+    /// Whether anything that was allowed before is no longer, or goes by another credential.
+    fn takes_away(&self, before: &Self) -> bool {
+        let identity = |it: &Self| (it.scheme, it.identity.as_ref().map(|it| it.id));
+        identity(self) != identity(before)
+            || !provision::covers(&self.tools, &before.tools)
+            || !provision::covers(&self.prompts, &before.prompts)
+            || !provision::covers(&self.resources, &before.resources)
+    }
+}
+
 /// Of one gateway, by alias.
 pub(crate) async fn list(
     tx: &mut Tx,
@@ -110,6 +121,7 @@ pub(crate) async fn update(
     patch: AssignmentPatch,
 ) -> Result<Assignment, Error> {
     if patch.touches_more_than_switches() {
+        let before = assignment.clone();
         assignment.alias = patch.alias.unwrap_or(assignment.alias);
         if patch.scheme.is_some() || patch.identity.is_some() {
             assignment.scheme = patch.scheme.unwrap_or(assignment.scheme);
@@ -126,6 +138,9 @@ pub(crate) async fn update(
         store::update(change, workspace, &assignment)
             .await
             .map_err(|error| Error::saving(error, "assignment", &assignment.alias))?;
+        if assignment.takes_away(&before) {
+            change.ends(Target::Assignment(assignment.id));
+        }
     }
     let target = Target::Assignment(assignment.id);
     switches::set_enabled(change, workspace, target, patch.enabled).await?;

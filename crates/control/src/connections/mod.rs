@@ -111,8 +111,13 @@ pub(crate) async fn update(
         choose(change, workspace, &connection, &identities).await?;
     }
     let target = Target::Connection(connection.id);
-    switches::set_enabled(change, workspace, target, patch.enabled).await?;
-    find_by_id(change, workspace, connection.id).await
+    switches::set_enabled(change, workspace, target.clone(), patch.enabled).await?;
+    let updated = find_by_id(change, workspace, connection.id).await?;
+    let kept = |(server, identity): (&Name, &Name)| updated.choices.get(server) == Some(identity);
+    if !connection.choices.iter().all(kept) {
+        change.ends(target);
+    }
+    Ok(updated)
 }
 
 pub(crate) async fn delete(

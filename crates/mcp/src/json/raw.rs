@@ -207,8 +207,13 @@ pub(crate) struct Member {
 impl Member {
     /// Whether this is the member of that name, in the bytes that it was found in.
     pub(crate) fn is_named(&self, bytes: &[u8], key: &str) -> bool {
+        *self.decoded_name(bytes) == *key.as_bytes()
+    }
+
+    /// Its name, in the bytes that it was found in.
+    pub(crate) fn decoded_name<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let written = bytes.get(self.name.start + 1..self.name.end - 1).unwrap_or_default();
-        if self.escaped { *decode(written) == *key.as_bytes() } else { written == key.as_bytes() }
+        if self.escaped { decode(written) } else { Cow::Borrowed(written) }
     }
 }
 

@@ -11,6 +11,7 @@ use mcp::errors;
 use mcp::headers::{MCP_METHOD, ParamHeader, param_headers};
 use mcp::json::{Raw, quote};
 use mcp::meta;
+use mcp::names;
 use mcp::revision::{self, Era};
 
 use super::{FAILED, FRESH};
@@ -53,7 +54,8 @@ const MOST_OFFERS: usize = 20_000;
 const MOST_PAGES: usize = 200;
 
 impl Listing {
-    pub(super) fn unavailable(why: &str, now: Duration) -> Self {
+    /// Nothing, for a reason of our own.
+    pub(super) fn unavailable(why: &str) -> Self {
         Self {
             tools: Vec::new(),
             prompts: Vec::new(),
@@ -65,12 +67,26 @@ impl Listing {
             error: Some(why.to_owned()),
             spoken: Era::Modern,
             of: None,
-            fetched: now,
-            fresh_for: FAILED,
+            fetched: Duration::ZERO,
+            fresh_for: Duration::ZERO,
         }
     }
 
-    pub(super) fn of(mut self, server: &Server) -> Self {
+    /// Nothing, since the server has failed. It is left alone for as long as failing took it, so
+    /// that a slow one does not keep somebody waiting all the time.
+    pub(super) fn failed(
+        server: &Server,
+        error: &UpstreamError,
+        (began, ended): (Duration, Duration),
+    ) -> Self {
+        Self {
+            fetched: ended,
+            fresh_for: ended.saturating_sub(began).max(FAILED),
+            ..Self::unavailable(&error.to_string()).of(server)
+        }
+    }
+
+    fn of(mut self, server: &Server) -> Self {
         self.of = Some((server.transport.clone(), server.era));
         self
     }
@@ -86,8 +102,16 @@ impl Listing {
     }
 
     /// How much longer this may be kept by whoever asks for it.
-    pub(super) fn fresh_until(&self) -> Duration {
-        self.fetched + self.fresh_for
+    pub(super) fn fresh_for(&self, now: Duration) -> Duration {
+        match self.error {
+            Some(_) => FAILED,
+            None => (self.fetched + self.fresh_for).saturating_sub(now),
+        }
+    }
+
+    /// Whether a view of one is a view of the other: two failures differ in what they say only.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.error.is_some() && self.error == other.error
     }
 }
 
@@ -244,7 +268,7 @@ fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
     let mut found = Vec::with_capacity(raws.len());
     for raw in raws {
         let Ok(object) = Raw::parse(&raw, mcp::json::Limits::default()) else { continue };
-        let Some(name) = object.get(key).and_then(Raw::str).filter(|it| !it.is_empty()) else {
+        let Some(name) = object.get(key).and_then(Raw::str).filter(|it| is_usable(key, it)) else {
             continue;
         };
         let headers = match object.get("inputSchema").filter(|_| with_headers) {
@@ -263,4 +287,36 @@ fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
         }
     }
     found
+}
+
+/// Names stand in headers, policies and records; URIs go back to their server and nowhere else.
+fn is_usable(key: &str, name: &str) -> bool {
+    if key == "name" { names::is_usable(name) } else { !name.is_empty() }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ServerId;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_remembered_from_its_end_and_for_as_long_as_it_took() {
+        let server = Server {
+            id: ServerId(uuid::Uuid::from_u128(1)),
+            name: "files".parse().unwrap(),
+            transport: Transport::Http { url: "http://127.0.0.1:1/".into() },
+            era: EraSetting::Auto,
+        };
+        let seconds = Duration::from_secs;
+        let cases = [("at once", 100, 100, 102), ("after its patience", 100, 110, 120)];
+        for (case, began, ended, until) in cases {
+            let times = (seconds(began), seconds(ended));
+            let failed = Listing::failed(&server, &UpstreamError::NoAnswer, times);
+            assert!(failed.is_of(&server), "{case}");
+            let just_before = seconds(until) - Duration::from_nanos(1);
+            assert!(failed.is_fresh(seconds(ended)) && failed.is_fresh(just_before), "{case}");
+            assert!(!failed.is_fresh(seconds(until)), "{case}");
+        }
+    }
 }

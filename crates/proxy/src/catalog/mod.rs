@@ -9,19 +9,22 @@ mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::{AppId, GatewayId, IdentityId, ServerId};
+use domain::{AppId, Assignment, GatewayId, IdentityId, Server, ServerId};
 use futures::future::join_all;
+use mcp::names;
 use mcp::revision::Era;
 use parking_lot::Mutex;
 
 pub(crate) use listing::{Listing, Offer};
 pub(crate) use view::{List, Looker, Part, View};
 
-use crate::authorize;
+use crate::authorize::{self, Pass};
+use crate::call::Asked;
 use crate::identify::Caller;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, UpstreamError};
 use crate::route::Place;
 use crate::serve::Worker;
 
@@ -29,7 +32,8 @@ use crate::serve::Worker;
 #[derive(Default)]
 pub(crate) struct Catalog {
     shelves: Mutex<HashMap<Key, Arc<Shelf>>>,
-    views: Mutex<HashMap<ViewKey, Arc<View>>>,
+    views: Mutex<HashMap<ViewKey, Joined>>,
+    swept: AtomicU64,
 }
 
 type Key = (ServerId, Option<IdentityId>, Era);
@@ -42,10 +46,31 @@ type ViewKey = (GatewayId, Option<domain::AssignmentId>, Era, Option<AppId>);
 struct Shelf {
     kept: Mutex<Option<Arc<Listing>>>,
     fetching: tokio::sync::Mutex<()>,
+    /// In which second it was last looked at.
+    used: AtomicU64,
+}
+
+struct Joined {
+    view: Arc<View>,
+    used: u64,
+}
+
+/// Who looks at which place.
+struct Look<'a> {
+    worker: &'a Worker,
+    caller: &'a Caller,
+    place: &'a Place,
+    era: Era,
 }
 
 /// How many views are kept. They are cheap to make again.
 const VIEWS: usize = 1_000;
+
+/// What nobody has looked at for so long is forgotten, in seconds.
+const UNUSED: u64 = 10 * 60;
+
+/// How long a server may take to list everything.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Catalog {
     /// The view of a place for a caller, made from fresh listings.
@@ -56,13 +81,31 @@ impl Catalog {
         place: &Place,
         era: Era,
     ) -> Arc<View> {
-        let listings = self.listings(worker, caller, place, era).await;
+        self.look(&Look { worker, caller, place, era }, |_| true).await
+    }
+
+    /// The view for a call of what is named so. Only the server that the name may be of is waited
+    /// for; what is known of the others will do.
+    pub(crate) async fn view_for(&self, asked: &Asked, exposed: Option<&str>) -> Arc<View> {
+        let (worker, caller, place) = (&*asked.worker, &asked.caller, &asked.place);
+        let is_meant = |it: &Assignment| {
+            place.only.is_some()
+                || exposed.is_some_and(|name| names::is_under(name, it.alias.as_str()))
+        };
+        self.look(&Look { worker, caller, place, era: asked.era() }, is_meant).await
+    }
+
+    async fn look(&self, look: &Look<'_>, is_meant: impl Fn(&Assignment) -> bool) -> Arc<View> {
+        let place = look.place;
+        let listings = self.listings(look, is_meant).await;
         let own = place.assignments().iter().any(|it| it.scheme == domain::Scheme::Own);
         let only = place.only.as_ref().map(|it| it.id);
-        let key = (place.gateway.id, only, era, own.then_some(caller.app));
+        let key = (place.gateway.id, only, look.era, own.then_some(look.caller.app));
+        let used = look.worker.proxy.clock.elapsed().as_secs();
         let mut views = self.views.lock();
-        if let Some(view) = views.get(&key).filter(|it| it.is_of(place, &listings)) {
-            return Arc::clone(view);
+        if let Some(it) = views.get_mut(&key).filter(|it| it.view.is_of(place, &listings)) {
+            it.used = used;
+            return Arc::clone(&it.view);
         }
         drop(views);
         let view = Arc::new(View::join(place, listings));
@@ -70,7 +113,7 @@ impl Catalog {
         if VIEWS <= views.len() {
             views.clear();
         }
-        views.insert(key, Arc::clone(&view));
+        views.insert(key, Joined { view: Arc::clone(&view), used });
         view
     }
 
@@ -78,81 +121,85 @@ impl Catalog {
     /// that says why, so that it does not sink the rest.
     async fn listings(
         &self,
-        worker: &Worker,
-        caller: &Caller,
-        place: &Place,
-        era: Era,
+        look: &Look<'_>,
+        is_meant: impl Fn(&Assignment) -> bool,
     ) -> Vec<Arc<Listing>> {
-        let assignments = place.assignments();
-        let now = worker.proxy.clock.elapsed();
-        let mut ready = Vec::with_capacity(assignments.len());
-        for assignment in assignments {
-            let connection = place.connection(caller);
-            let identity = connection.ok().and_then(|it| assignment.identity_for(it).ok());
-            let Some(identity) = identity else {
-                ready.push(Some(Arc::new(Listing::unavailable("no credential is chosen", now))));
-                continue;
-            };
-            let shelf = self.shelf((assignment.server.id, identity, era));
-            let kept = shelf.kept.lock().clone();
-            let fresh = kept.filter(|it| it.is_fresh(now) && it.is_of(&assignment.server));
-            ready.push(fresh);
-        }
+        let assignments = look.place.assignments();
+        let ready: Vec<_> =
+            assignments.iter().map(|it| self.ready(look, it, is_meant(it))).collect();
         if ready.iter().all(Option::is_some) {
             return ready.into_iter().flatten().collect();
         }
         let fetches = assignments.iter().zip(ready).map(async |(assignment, ready)| match ready {
             Some(listing) => listing,
-            None => {
-                let place = Place { only: Some(Arc::clone(assignment)), ..place.clone() };
-                self.fetch(worker, caller, place, era).await
-            }
+            None => self.fetch(look, assignment).await,
         });
         join_all(fetches).await
     }
 
-    /// Fetches a listing, unless somebody else just has.
-    async fn fetch(
+    /// What can be had without asking the server; nothing where it must be asked first.
+    fn ready(
         &self,
-        worker: &Worker,
-        caller: &Caller,
-        place: Place,
-        era: Era,
-    ) -> Arc<Listing> {
-        let Some(server) = place.only.as_ref().map(|it| Arc::clone(&it.server)) else {
-            return Arc::new(Listing::unavailable("no server is chosen", Duration::ZERO));
+        look: &Look<'_>,
+        assignment: &Arc<Assignment>,
+        is_meant: bool,
+    ) -> Option<Arc<Listing>> {
+        let connection = look.place.connection(look.caller);
+        let identity = connection.ok().and_then(|it| assignment.identity_for(it).ok());
+        let Some(identity) = identity else {
+            return Some(Arc::new(Listing::unavailable("no credential is chosen")));
         };
-        let now = worker.proxy.clock.elapsed();
-        let upkeep = authorize::authorize(&worker.proxy, caller.clone(), place, None);
-        let upkeep = match upkeep {
+        let now = look.worker.proxy.clock.elapsed();
+        let shelf = self.shelf((assignment.server.id, identity, look.era), now);
+        match shelf.kept(&assignment.server) {
+            Some(kept) if !is_meant || kept.is_fresh(now) => Some(kept),
+            None if !is_meant => {
+                Some(Arc::new(Listing::unavailable(&match look.pass(assignment) {
+                    Ok(_) => "it has not been asked yet".to_owned(),
+                    Err(refusal) => refusal.to_string(),
+                })))
+            }
+            _ => None,
+        }
+    }
+
+    /// Fetches a listing, unless somebody else just has.
+    async fn fetch(&self, look: &Look<'_>, assignment: &Arc<Assignment>) -> Arc<Listing> {
+        let (clock, server) = (&look.worker.proxy.clock, &assignment.server);
+        let identity = look.place.connection(look.caller).ok();
+        let identity = identity.and_then(|it| assignment.identity_for(it).ok()).flatten();
+        let shelf = self.shelf((server.id, identity, look.era), clock.elapsed());
+        // Our own refusal is no word of the server's, hence not kept. Who may see what is kept is
+        // decided later.
+        let refused = |why: String| {
+            shelf.kept(server).unwrap_or_else(|| Arc::new(Listing::unavailable(&why)))
+        };
+        let upkeep = match look.pass(assignment) {
             Ok(upkeep) => upkeep,
-            // What is switched off is not remembered as such: it may be on again at once.
-            Err(refusal) => return Arc::new(Listing::unavailable(&refusal.to_string(), now)),
+            Err(refusal) => return refused(refusal.to_string()),
         };
-        let shelf = self.shelf((server.id, upkeep.subject.identity, era));
-        let kept = shelf.kept.lock().clone().filter(|it| it.is_of(&server));
-        let fetching = match (shelf.fetching.try_lock(), kept) {
+        let fetching = match (shelf.fetching.try_lock(), shelf.kept(server)) {
             (Ok(fetching), _) => fetching,
-            // Somebody is fetching already: what was good a moment ago will do.
-            (Err(_), Some(stale)) if stale.error.is_none() => return stale,
-            (Err(_), _) => match upkeep.flight.unless_ended(shelf.fetching.lock()).await {
+            // Somebody is asking already: what was known a moment ago will do, a failure too.
+            (Err(_), Some(known)) => return known,
+            (Err(_), None) => match upkeep.flight.unless_ended(shelf.fetching.lock()).await {
                 Some(fetching) => fetching,
-                None => return Arc::new(Listing::unavailable("it was turned off", now)),
+                None => return refused("it was turned off".to_owned()),
             },
         };
-        if let Some(fresh) =
-            shelf.kept.lock().clone().filter(|it| it.is_fresh(now) && it.is_of(&server))
-        {
+        let began = clock.elapsed();
+        if let Some(fresh) = shelf.kept(server).filter(|it| it.is_fresh(began)) {
             return fresh;
         }
-        let fetching_it = listing::fetch(worker, &upkeep, &server, era);
-        let fetched = match upkeep.unless_ended(fetching_it).await {
+        let asking = listing::fetch(look.worker, &upkeep, server, look.era);
+        let asking = tokio::time::timeout(PATIENCE, upkeep.unless_ended(asking));
+        let late = || Refusal::upstream(server.name.as_str(), UpstreamError::Timeout(PATIENCE));
+        let fetched = match asking.await.unwrap_or_else(|_| Err(late())) {
             Ok(listing) => listing,
             Err(Refusal::Upstream { source, .. }) => {
-                Listing::unavailable(&source.to_string(), now).of(&server)
+                Listing::failed(server, &source, (began, clock.elapsed()))
             }
-            // Our own refusal, which says nothing of the server either.
-            Err(refusal) => return Arc::new(Listing::unavailable(&refusal.to_string(), now)),
+            Err(refusal) => return refused(refusal.to_string()),
         };
         let fetched = Arc::new(fetched);
         *shelf.kept.lock() = Some(Arc::clone(&fetched));
@@ -160,8 +207,19 @@ impl Catalog {
         fetched
     }
 
-    fn shelf(&self, key: Key) -> Arc<Shelf> {
-        Arc::clone(self.shelves.lock().entry(key).or_default())
+    fn shelf(&self, key: Key, now: Duration) -> Arc<Shelf> {
+        let now = now.as_secs();
+        let mut shelves = self.shelves.lock();
+        let is_new = !shelves.contains_key(&key);
+        // They grow by new ones only, so that is when to look for what can go.
+        if is_new && self.swept.load(Ordering::Relaxed) + UNUSED / 10 <= now {
+            self.swept.store(now, Ordering::Relaxed);
+            shelves.retain(|_, it| now < it.used.load(Ordering::Relaxed) + UNUSED);
+            self.views.lock().retain(|_, it| now < it.used + UNUSED);
+        }
+        let shelf = shelves.entry(key).or_default();
+        shelf.used.store(now, Ordering::Relaxed);
+        Arc::clone(shelf)
     }
 
     /// The server has said that its lists have changed: what is kept is not served again.
@@ -180,8 +238,23 @@ impl Catalog {
     }
 }
 
+impl Look<'_> {
+    fn pass(&self, assignment: &Arc<Assignment>) -> Result<Pass, Refusal> {
+        let place = Place { only: Some(Arc::clone(assignment)), ..self.place.clone() };
+        authorize::authorize(&self.worker.proxy, self.caller.clone(), place, None)
+    }
+}
+
+impl Shelf {
+    /// What is known of the server as it is configured now.
+    fn kept(&self, server: &Server) -> Option<Arc<Listing>> {
+        self.kept.lock().as_ref().filter(|it| it.is_of(server)).map(Arc::clone)
+    }
+}
+
 /// How long a listing is fresh where the server gives no better word.
 pub(crate) const FRESH: Duration = Duration::from_secs(30);
 
-/// How long a failure to list is remembered, so that a dead server is not asked by every call.
+/// How long a failure to list is remembered at least, so that a dead server is not asked by every
+/// call.
 pub(crate) const FAILED: Duration = Duration::from_secs(2);

@@ -4,12 +4,14 @@
 //! the server's alias in front, and resources an alias scheme. Calls are looked up in the map made
 //! here and never by taking a name apart.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::{AppId, Ask, Assignment, Kind, Switches, User};
+use domain::{AppId, Ask, Assignment, Kind, ServerId, Switches, Target, User};
 use mcp::json::{Limits, Raw, quote_into};
 use mcp::names;
 use parking_lot::Mutex;
@@ -32,17 +34,28 @@ pub(crate) struct Part {
     pub(crate) listing: Arc<Listing>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Spot {
     part: usize,
     offer: usize,
 }
 
-/// Finished lists: per caller, and shared by all callers who see the same.
+/// Finished lists, shared by all callers who see the same, and what each caller sees while nothing
+/// is off.
 #[derive(Default)]
 struct Prepared {
-    by_app: HashMap<(AppId, List), Bytes>,
-    by_sight: HashMap<(List, Vec<bool>), Bytes>,
+    by_app: HashMap<(AppId, List), Sight>,
+    by_sight: HashMap<(List, Sight), Bytes>,
+}
+
+/// Which offers are seen, in listing order.
+type Sight = Arc<[bool]>;
+
+/// What is off of all that a view shows.
+#[derive(Default)]
+struct Off<'a> {
+    parts: HashSet<usize>,
+    tools: HashSet<(ServerId, &'a str)>,
 }
 
 /// The lists that clients ask for.
@@ -128,11 +141,7 @@ impl View {
     pub(super) fn is_of(&self, place: &Place, listings: &[Arc<Listing>]) -> bool {
         Arc::ptr_eq(&self.gateway, &place.gateway)
             && self.parts.len() == listings.len()
-            && self
-                .parts
-                .iter()
-                .zip(listings)
-                .all(|(it, listing)| Arc::ptr_eq(&it.listing, listing))
+            && self.parts.iter().zip(listings).all(|(it, listing)| it.listing.is_same(listing))
     }
 
     /// A tool or prompt by the name under which it is listed here.
@@ -167,7 +176,7 @@ impl View {
     pub(crate) fn missing_because(&self, exposed: &str) -> Option<(&str, &str)> {
         let failed = self.parts.iter().find(|it| {
             it.listing.error.is_some()
-                && (!self.prefixed || exposed.starts_with(it.assignment.alias.as_str()))
+                && (!self.prefixed || names::is_under(exposed, it.assignment.alias.as_str()))
         })?;
         Some((failed.assignment.server.name.as_str(), failed.listing.error.as_deref()?))
     }
@@ -179,40 +188,36 @@ impl View {
     /// The result of a list request without its opening brace: one page with everything that the
     /// looker may use.
     pub(crate) fn list(&self, list: List, looker: &Looker<'_>) -> Bytes {
-        let quiet = looker.switches.iter().next().is_none();
-        let key = (looker.app, list);
-        if quiet && let Some(known) = self.prepared.lock().by_app.get(&key) {
-            return known.clone();
+        let mut sight = self.sight(list, looker);
+        let off = self.off(list, looker);
+        if !off.is_empty() {
+            sight = self.without(list, &sight, &off);
         }
-        let shared = (list, self.sight(list, looker));
+        let shared = (list, sight);
         let mut prepared = self.prepared.lock();
-        if PREPARED <= prepared.by_app.len() + prepared.by_sight.len() {
-            *prepared = Prepared::default();
+        if let Some(body) = prepared.by_sight.get(&shared) {
+            return body.clone();
         }
-        let body = match prepared.by_sight.get(&shared) {
-            Some(body) => body.clone(),
-            None => {
-                let body = self.write(list, &shared.1);
-                prepared.by_sight.insert(shared, body.clone());
-                body
-            }
-        };
-        if quiet {
-            prepared.by_app.insert(key, body.clone());
-        }
+        let body = self.write(list, &shared.1);
+        prepared.make_room();
+        prepared.by_sight.insert(shared, body.clone());
         body
     }
 
     /// For how long what is listed here may be kept, on the clock by which listings are fresh.
     pub(crate) fn fresh_for(&self, elapsed: Duration) -> Duration {
-        let until = self.parts.iter().map(|it| it.listing.fresh_until()).min();
-        until.unwrap_or_default().saturating_sub(elapsed)
+        self.parts.iter().map(|it| it.listing.fresh_for(elapsed)).min().unwrap_or_default()
     }
 
-    /// Which offers the looker may use, in listing order.
-    fn sight(&self, list: List, looker: &Looker<'_>) -> Vec<bool> {
+    /// Which offers the looker may use where nothing is off. That does not change while the view
+    /// lasts, which is one of a policy.
+    fn sight(&self, list: List, looker: &Looker<'_>) -> Sight {
+        let key = (looker.app, list);
+        if let Some(known) = self.prepared.lock().by_app.get(&key) {
+            return Arc::clone(known);
+        }
         let mut sight = Vec::new();
-        for part in &self.parts {
+        for (index, part) in self.parts.iter().enumerate() {
             let offers = list.offers(&part.listing);
             let names: Vec<&str> = offers.iter().map(|it| it.name.as_ref()).collect();
             let ask = Ask {
@@ -222,11 +227,70 @@ impl View {
                 kind: list.kind(),
                 name: "",
             };
-            let allowed = self.gateway.policy.allows_each(ask, &names);
-            let on = |name: &str| part.is_on(list, name, looker);
-            sight.extend(allowed.into_iter().zip(names).map(|(yes, name)| yes && on(name)));
+            let allowed = self.gateway.policy.allows_each(ask, &names).into_iter().enumerate();
+            sight.extend(
+                allowed.map(|(offer, yes)| yes && self.is_found(list, Spot { part: index, offer })),
+            );
         }
+        let sight: Sight = sight.into();
+        let mut prepared = self.prepared.lock();
+        prepared.make_room();
+        prepared.by_app.insert(key, Arc::clone(&sight));
         sight
+    }
+
+    /// Whether a call of the offer's name would find it. What is not found is not listed.
+    fn is_found(&self, list: List, spot: Spot) -> bool {
+        let spots = match list {
+            List::Prompts => &self.prompts,
+            List::Tools => &self.tools,
+            List::Resources | List::Templates => return true,
+        };
+        let found = self.parts.get(spot.part).and_then(|part| {
+            let offer = list.offers(&part.listing).get(spot.offer)?;
+            spots.get(self.exposed(part, &offer.name).as_ref())
+        });
+        found == Some(&spot)
+    }
+
+    /// What is off of what is listed here. Mostly nothing, whatever is off elsewhere.
+    fn off<'a>(&self, list: List, looker: &Looker<'a>) -> Off<'a> {
+        let mut off = Off::default();
+        let in_force = looker.switches.iter().map(|(target, _)| target);
+        for target in in_force.filter(|it| looker.switches.find(it, looker.now).is_some()) {
+            let parts = self.parts.iter().enumerate();
+            match target {
+                Target::Assignment(id) => {
+                    off.parts.extend(parts.filter(|(_, it)| it.assignment.id == *id).map(first));
+                }
+                Target::Server(id) => off
+                    .parts
+                    .extend(parts.filter(|(_, it)| it.assignment.server.id == *id).map(first)),
+                Target::Tool(id, name) if list == List::Tools => {
+                    let is_here = self.parts.iter().any(|it| it.assignment.server.id == *id);
+                    off.tools.extend(is_here.then_some((*id, name.as_ref())));
+                }
+                _ => {}
+            }
+        }
+        off
+    }
+
+    fn without(&self, list: List, sight: &[bool], off: &Off<'_>) -> Sight {
+        let all = self.parts.iter().enumerate().flat_map(|(index, part)| {
+            list.offers(&part.listing).iter().map(move |offer| (index, part, offer))
+        });
+        let is_on = |index: usize, part: &Part, offer: &Offer| {
+            !off.parts.contains(&index)
+                && !off.tools.contains(&(part.assignment.server.id, offer.name.as_ref()))
+        };
+        let seen =
+            all.zip(sight).map(|((index, part, offer), yes)| *yes && is_on(index, part, offer));
+        seen.collect()
+    }
+
+    fn exposed<'a>(&self, part: &Part, name: &'a str) -> Cow<'a, str> {
+        exposed(self.prefixed, part, name)
     }
 
     fn write(&self, list: List, sight: &[bool]) -> Bytes {
@@ -280,32 +344,50 @@ impl View {
     }
 }
 
-impl Part {
-    fn is_on(&self, list: List, name: &str, looker: &Looker<'_>) -> bool {
-        use domain::Target;
-
-        let off = |target: Target| looker.switches.find(&target, looker.now).is_some();
-        let server = self.assignment.server.id;
-        let tool = list == List::Tools && off(Target::Tool(server, name.into()));
-        !(tool || off(Target::Assignment(self.assignment.id)) || off(Target::Server(server)))
+impl Prepared {
+    fn make_room(&mut self) {
+        if PREPARED <= self.by_app.len() + self.by_sight.len() {
+            *self = Self::default();
+        }
     }
 }
 
+impl Off<'_> {
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.tools.is_empty()
+    }
+}
+
+fn first((index, _): (usize, &Part)) -> usize {
+    index
+}
+
+fn exposed<'a>(prefixed: bool, part: &Part, name: &'a str) -> Cow<'a, str> {
+    if prefixed { names::exposed(part.assignment.alias.as_str(), name).into() } else { name.into() }
+}
+
+/// Where each name leads. One that two offers would have leads nowhere, so that none can take the
+/// other's place.
 fn spots(
     parts: &[Part],
     prefixed: bool,
     offers: impl Fn(&Listing) -> &Vec<Offer>,
 ) -> HashMap<Box<str>, Spot> {
-    let mut spots = HashMap::new();
+    let mut spots: HashMap<Box<str>, Spot> = HashMap::new();
+    let mut twice = HashSet::new();
     for (part, it) in parts.iter().enumerate() {
         for (offer, one) in offers(&it.listing).iter().enumerate() {
-            let exposed = if prefixed {
-                names::exposed(it.assignment.alias.as_str(), &one.name).into()
-            } else {
-                one.name.clone()
-            };
-            spots.entry(exposed).or_insert(Spot { part, offer });
+            match spots.entry(Box::from(exposed(prefixed, it, &one.name))) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(Spot { part, offer });
+                }
+                Entry::Occupied(taken) => {
+                    tracing::debug!(name = %taken.key(), "Two offers with one name are hidden");
+                    twice.insert(taken.key().clone());
+                }
+            }
         }
     }
+    spots.retain(|name, _| !twice.contains(name));
     spots
 }

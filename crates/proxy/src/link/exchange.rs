@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::sse;
 
+use crate::flight::Writing;
 use crate::refusal::UpstreamError;
 use crate::wire::{ChildExchange, Reply};
 
@@ -23,7 +24,10 @@ pub(crate) enum Exchange {
 pub(crate) struct HttpExchange {
     pub(crate) status: StatusCode,
     pub(crate) session: Option<http::HeaderValue>,
+    // Declared before what a cut-off waits for: the connection must be gone before that is.
     body: HttpBody,
+    /// Until the request has been written to its end: a server may answer before that.
+    writing: Option<Writing>,
 }
 
 enum HttpBody {
@@ -44,7 +48,8 @@ enum HttpBody {
 pub(crate) const LARGEST_ANSWER: usize = 128 << 20;
 
 impl Exchange {
-    pub(super) fn http(reply: Reply) -> Self {
+    pub(super) fn http(reply: Reply, writing: Writing) -> Self {
+        let writing = Some(writing).filter(|_| !reply.is_request_written());
         let media = reply.headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         let media = media.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         let status = reply.status;
@@ -55,7 +60,7 @@ impl Exchange {
         } else {
             HttpBody::Single { reply, first: Bytes::new(), rest: BytesMut::new() }
         };
-        Self::Http(Box::new(HttpExchange { status, session, body }))
+        Self::Http(Box::new(HttpExchange { status, session, body, writing }))
     }
 
     /// The HTTP status; what has none, a child process, has succeeded so far.
@@ -97,6 +102,20 @@ impl Exchange {
 
 impl HttpExchange {
     async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        let next = self.read().await;
+        let written = match &self.body {
+            HttpBody::Single { reply, .. } | HttpBody::Events { reply, .. } => {
+                reply.is_request_written()
+            }
+            HttpBody::Over => true,
+        };
+        if written {
+            self.writing = None;
+        }
+        next
+    }
+
+    async fn read(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         match &mut self.body {
             HttpBody::Over => None,
             HttpBody::Single { reply, first, rest } => loop {

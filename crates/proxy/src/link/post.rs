@@ -1,5 +1,7 @@
 //! Sending one message, and only through the last gate.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::Transport;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -52,6 +54,23 @@ impl Link {
         }
     }
 
+    /// Sends a message that has no answer, and waits no longer than for a probe: a server that takes
+    /// none of it must hold up neither a cut-off nor the call that it belongs to.
+    pub(crate) async fn post_briefly(
+        &self,
+        worker: &Worker,
+        pass: &Pass,
+        channel: &Channel,
+        letter: Letter,
+    ) -> Result<(), Refusal> {
+        let patience = worker.proxy.options.probe;
+        let posting = pass.unless_ended(self.post(worker, pass, channel, letter));
+        let posted = tokio::time::timeout(patience, posting).await;
+        let posted =
+            posted.unwrap_or_else(|_| Err(self.refuse(UpstreamError::Timeout(patience))));
+        posted.map(drop)
+    }
+
     /// Sends a message whose headers are complete.
     pub(super) async fn deliver(
         &self,
@@ -71,10 +90,21 @@ impl Link {
                     Some(child) => child.clone(),
                     None => self.children.modern(self, worker).await?,
                 };
+                self.check(pass)?;
+                let writing = pass.flight.write();
                 pass.clear().await?;
-                super::stdio::send(self, &child, pass, letter).await
+                super::stdio::send(self, &child, writing, letter).await
             }
         }
+    }
+
+    /// A pass lets nothing through to where it does not lead.
+    fn check(&self, pass: &Pass) -> Result<(), Refusal> {
+        let leads_here = pass.assignment().is_some_and(|it| {
+            let (ours, theirs) = (&self.server, &it.server);
+            Arc::ptr_eq(ours, theirs) || ours.id == theirs.id && ours.transport == theirs.transport
+        });
+        if leads_here { Ok(()) } else { Err(Refusal::Gate(domain::ports::GateClosed)) }
     }
 
     /// One HTTP request; its answer, when its head has come.
@@ -84,6 +114,7 @@ impl Link {
         pass: &Pass,
         mut outgoing: Outgoing,
     ) -> Result<Exchange, Refusal> {
+        self.check(pass)?;
         let endpoint =
             self.endpoint.as_ref().ok_or_else(|| self.refuse(UpstreamError::NoAnswer))?;
         let headers = &mut outgoing.headers;
@@ -97,11 +128,12 @@ impl Link {
         for _ in 0..ATTEMPTS {
             let ready =
                 worker.wire.checkout(endpoint).await.map_err(|it| self.refuse(it.into()))?;
+            let writing = pass.flight.write();
             let cleared = pass.clear().await?;
             outgoing.headers.clone_from(&plain);
             attach_secret(worker, &cleared, &mut outgoing.headers)?;
             match ready.send(outgoing).await {
-                Ok(reply) => return Ok(Exchange::http(reply)),
+                Ok(reply) => return Ok(Exchange::http(reply, writing)),
                 Err(SendError::Unsent(back)) => outgoing = back,
                 Err(SendError::Failed { error, .. }) => return Err(self.refuse(error.into())),
             }

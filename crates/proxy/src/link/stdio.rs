@@ -15,8 +15,7 @@ use mcp::json::{Limits, Raw};
 use tokio::sync::{Mutex, mpsc};
 
 use super::{Exchange, Hello, Letter, Link};
-use crate::authorize::Pass;
-use crate::flight::Flight;
+use crate::flight::Writing;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
 use crate::wire::{Child, Hold, StdioSpec};
@@ -149,36 +148,29 @@ async fn answer_asks(child: Child, mut inbox: mpsc::Receiver<Bytes>, server: Str
             let text = "this client cannot be asked";
             errors::error_body(id, errors::METHOD_NOT_FOUND, text, None)
         };
-        if child.notify(answer).await.is_err() {
+        if child.notify(answer, None).await.is_err() {
             tracing::debug!(server.name = server, "A child process went away");
             return;
         }
     }
 }
 
-/// Hands a frame to the child's writer, which looks at the flight once more before it writes.
+/// Hands a frame to the child's writer, which looks at the flight once more before it writes, and
+/// lets go of it right after.
 pub(super) async fn send(
     link: &Link,
     child: &Child,
-    pass: &Pass,
+    hold: Writing,
     letter: Letter,
 ) -> Result<Exchange, Refusal> {
     let Letter { parts, id, progress, headers: _ } = letter;
-    let hold: Box<dyn Hold> = Box::new(Held(Arc::clone(&pass.flight)));
+    let hold: Box<dyn Hold> = Box::new(hold);
     match id {
         Some(id) => Ok(Exchange::Stdio(child.request(id, parts, progress, hold))),
         None => {
-            child.notify(parts.concat().into()).await.map_err(|it| link.refuse(it.into()))?;
+            let sent = child.notify(parts.concat().into(), Some(hold)).await;
+            sent.map_err(|it| link.refuse(it.into()))?;
             Ok(Exchange::Done)
         }
-    }
-}
-
-/// Keeps a call in flight until its frame has been written, or never will be.
-struct Held(Arc<Flight>);
-
-impl Hold for Held {
-    fn is_open(&self) -> bool {
-        !self.0.is_ended()
     }
 }

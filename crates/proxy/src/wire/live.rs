@@ -79,6 +79,11 @@ impl Live {
         self.is_usable()
     }
 
+    /// Whether the current request has been written to its last byte.
+    pub(super) fn is_request_written(&self) -> bool {
+        self.meter.flushed.load(Ordering::Relaxed)
+    }
+
     /// Drives the connection; ready when it has ended.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         self.connection.poll_without_shutdown(cx)
@@ -86,7 +91,8 @@ impl Live {
 
     /// Writes the request and waits, no longer than `limit`, for the head of its answer.
     pub(super) async fn ask(&mut self, mut request: Request<Pieces>, limit: Duration) -> Asked {
-        self.meter.reset();
+        self.meter.reset(request.body().left == 0);
+        request.body_mut().meter = Some(Arc::clone(&self.meter));
         let meter = Arc::clone(&self.meter);
         hyper::ext::on_informational(&mut request, move |_| {
             meter.interim.fetch_add(1, Ordering::Relaxed);
@@ -195,13 +201,15 @@ pub(super) fn after(start: Instant, wait: Duration) -> Instant {
 pub(super) struct Pieces {
     pieces: VecDeque<Bytes>,
     left: u64,
+    /// Told when nothing is left.
+    meter: Option<Arc<Meter>>,
 }
 
 impl Pieces {
     pub(super) fn new(mut pieces: Vec<Bytes>) -> Self {
         pieces.retain(|piece| !piece.is_empty());
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces: pieces.into(), left }
+        Self { pieces: pieces.into(), left, meter: None }
     }
 
     /// What has not been written yet, in bytes.
@@ -226,6 +234,11 @@ impl Body for Pieces {
         if let Some(piece) = &piece {
             self.left -= piece.len() as u64;
         }
+        if self.left == 0
+            && let Some(meter) = &self.meter
+        {
+            meter.taken.store(true, Ordering::Relaxed);
+        }
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -242,14 +255,20 @@ impl Body for Pieces {
 #[derive(Debug, Default)]
 struct Meter {
     written: AtomicBool,
+    /// Nothing is left of the request's body outside of the connection's buffer.
+    taken: AtomicBool,
+    /// Nothing is left of the request in the connection's buffer either.
+    flushed: AtomicBool,
     interim: AtomicU32,
     /// Asks for a look at the socket itself when it is read next.
     doubt: AtomicBool,
 }
 
 impl Meter {
-    fn reset(&self) {
+    fn reset(&self, has_no_body: bool) {
         self.written.store(false, Ordering::Relaxed);
+        self.taken.store(has_no_body, Ordering::Relaxed);
+        self.flushed.store(false, Ordering::Relaxed);
         self.interim.store(0, Ordering::Relaxed);
     }
 }
@@ -311,7 +330,14 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        // HTTP's state machine flushes the stream when its own buffer is empty, and not before.
+        let taken = this.meter.taken.load(Ordering::Relaxed);
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        if taken && matches!(flushed, Poll::Ready(Ok(()))) {
+            this.meter.flushed.store(true, Ordering::Relaxed);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -79,6 +79,13 @@ impl Reply {
         self.content_length
     }
 
+    /// Whether nothing more of the request can be written: an upstream may answer before it has
+    /// been.
+    #[must_use]
+    pub fn is_request_written(&self) -> bool {
+        self.exchange.as_ref().is_none_or(|it| it.live.is_request_written())
+    }
+
     /// Waits `quiet` for each piece and, since the call began, `total` for the end, instead of as
     /// long as the limits say: for a stream that may be silent for long.
     pub fn be_patient(&mut self, quiet: Duration, total: Duration) {

@@ -64,7 +64,7 @@ impl Server {
     /// Sends more than the pipe holds, so that what comes after it must wait.
     pub(crate) async fn fill(&self) {
         let filler = json!({"jsonrpc": "2.0", "method": "filler", "params": "x".repeat(1 << 20)});
-        self.child.notify(Bytes::from(filler.to_string())).await.unwrap();
+        self.child.notify(Bytes::from(filler.to_string()), None).await.unwrap();
     }
 }
 

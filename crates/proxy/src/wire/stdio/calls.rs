@@ -25,10 +25,8 @@ struct Table {
 }
 
 struct Call {
-    /// Until it is written.
-    frame: Option<Vec<Bytes>>,
-    /// Here, or with the writer while it writes.
-    hold: Option<Box<dyn Hold>>,
+    /// Until it is written, with what keeps it open.
+    frame: Option<(Vec<Bytes>, Box<dyn Hold>)>,
     progress: Option<mpsc::Sender<Bytes>>,
     answer: oneshot::Sender<Result<Bytes, WireError>>,
 }
@@ -70,8 +68,8 @@ impl Calls {
             answer: Some(answer),
             answered: None,
         };
-        let call =
-            Call { frame: Some(frame), hold: Some(hold), progress: sender, answer: to_caller };
+        let frame = Some((frame, hold));
+        let call = Call { frame, progress: sender, answer: to_caller };
         if let Err((call, error)) = self.insert(id, call) {
             drop(call);
             exchange.answer = None;
@@ -93,20 +91,10 @@ impl Calls {
         Ok(())
     }
 
-    /// The frame, for writing it now, with the hold that must be asked before and handed back
-    /// after. Nothing if the call has been forgotten.
+    /// The frame, for writing it now, with the hold that must be asked before and kept until it has
+    /// been written. Nothing if the call has been forgotten.
     pub(super) fn begin_write(&self, id: u64) -> Option<(Vec<Bytes>, Box<dyn Hold>)> {
-        let mut table = self.table.lock();
-        let call = table.calls.get_mut(&id)?;
-        call.frame.take().zip(call.hold.take())
-    }
-
-    pub(super) fn end_write(&self, id: u64, hold: Box<dyn Hold>) {
-        let mut spent = Some(hold);
-        if let Some(call) = self.table.lock().calls.get_mut(&id) {
-            call.hold = spent.take();
-        }
-        // A call that was answered or forgotten meanwhile leaves its hold here, to be dropped.
+        self.table.lock().calls.get_mut(&id)?.frame.take()
     }
 
     /// Whether there was a call to answer.

@@ -5,7 +5,7 @@
 //! the process group. Calls meet the task in [`calls`], a table under one lock:
 //!
 //! - A frame is written whole, and only if its [`Hold`] is open at that moment.
-//! - The hold is dropped when the frame can no longer be written or has been answered.
+//! - The hold is dropped when the frame has been written, or never will be.
 //! - An answer finds its call by the id that we gave it, or it is discarded.
 
 mod calls;
@@ -87,8 +87,8 @@ impl Default for ChildLimits {
     }
 }
 
-/// Keeps a call's permission open. Dropped when the call's frame can no longer be written or has
-/// been answered.
+/// Keeps the permission for a frame open. Dropped when the frame has been written to its last byte,
+/// or never will be.
 pub trait Hold: Send + Sync {
     /// Asked right before the frame is written. If not, it never is.
     fn is_open(&self) -> bool;
@@ -157,13 +157,17 @@ impl Child {
     }
 
     /// Sends what expects no answer: a notification, or our response to a request of the server's.
-    /// Waits while the queue is full.
+    /// Waits while the queue is full. What is our own doing needs no hold.
     ///
     /// # Errors
     ///
     /// If the server has ended.
-    pub async fn notify(&self, frame: Bytes) -> Result<(), WireError> {
-        let sent = self.queue.send(Item::Line(frame)).await;
+    pub async fn notify(
+        &self,
+        frame: Bytes,
+        hold: Option<Box<dyn Hold>>,
+    ) -> Result<(), WireError> {
+        let sent = self.queue.send(Item::Line(frame, hold)).await;
         sent.map_err(|_| self.shared.calls.why_ended())
     }
 

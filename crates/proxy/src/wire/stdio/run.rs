@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::process::{Family, Pipes, Process};
-use super::{ChildLimits, Shared};
+use super::{ChildLimits, Hold, Shared};
 use crate::wire::error::{Wait, WireError};
 
 /// What waits to be written.
@@ -23,7 +23,7 @@ pub(super) enum Item {
     /// The frame of this call, if the call still wants it.
     Call(u64),
     /// A frame that belongs to no call.
-    Line(Bytes),
+    Line(Bytes, Option<Box<dyn Hold>>),
 }
 
 pub(super) struct Owner {
@@ -123,25 +123,25 @@ async fn write(
     limit: Duration,
 ) -> End {
     while let Some(item) = frames.recv().await {
-        let (frame, call) = match item {
-            Item::Line(frame) => (vec![frame], None),
+        let (frame, hold, call) = match item {
+            Item::Line(frame, hold) => (vec![frame], hold, None),
             Item::Call(id) => match shared.calls.begin_write(id) {
+                Some((frame, hold)) => (frame, Some(hold), Some(id)),
                 None => continue,
-                Some((_, hold)) if !hold.is_open() => {
-                    shared.calls.fail(id, closed("the call was ended before it was sent"));
-                    continue;
-                }
-                Some((frame, hold)) => (frame, Some((id, hold))),
             },
         };
+        if hold.as_ref().is_some_and(|it| !it.is_open()) {
+            if let Some(id) = call {
+                shared.calls.fail(id, closed("the call was ended before it was sent"));
+            }
+            continue;
+        }
         match timeout(limit, write_line(&mut stdin, frame)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return End::Hung(closed(&error.to_string())),
             Err(_) => return End::Faulty(WireError::Timeout { what: Wait::Write, limit }),
         }
-        if let Some((id, hold)) = call {
-            shared.calls.end_write(id, hold);
-        }
+        drop(hold);
     }
     End::Wanted
 }

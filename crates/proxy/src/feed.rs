@@ -1,0 +1,227 @@
+//! The stream of a legacy client for what belongs to no call: ours, and those of the upstreams.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use http::{Response, StatusCode};
+use inspect::{Hit, Leg, Rules};
+use mcp::envelope::{Message, MessageKind};
+use mcp::json::{Limits, Raw, quote};
+use mcp::names::exposed_uri;
+use mcp::splice::Splice;
+use mcp::sse;
+
+use crate::answer;
+use crate::authorize::{self, Pass};
+use crate::body::{Body, Outlet};
+use crate::content;
+use crate::link::{Exchange, Link, UpstreamSession};
+use crate::record::{Aside, Outcome, Said};
+use crate::refusal::Refusal;
+use crate::serve::{Known, Worker};
+use crate::session::Session;
+
+/// Opens the stream.
+pub(crate) async fn open(
+    worker: &Arc<Worker>,
+    known: Known,
+    session: Arc<Session>,
+) -> Result<Response<Body>, Refusal> {
+    let (caller, place) = (known.caller.clone(), known.place.clone());
+    let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
+    pass.clear().await?;
+    let worker = Arc::clone(worker);
+    let tasks = worker.proxy.options.tasks.clone();
+    let listening = Listening { worker, known, session, pass, taken: Vec::new() };
+    Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
+}
+
+struct Listening {
+    worker: Arc<Worker>,
+    known: Known,
+    session: Arc<Session>,
+    pass: Pass,
+    /// Upstream sessions whose streams are open already, or are not to be had.
+    taken: Vec<Arc<UpstreamSession>>,
+}
+
+type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
+
+/// An upstream's own stream, and what is recorded of it.
+struct Source {
+    exchange: Exchange,
+    pass: Pass,
+    upstream: Arc<UpstreamSession>,
+    aside: Aside,
+}
+
+impl Listening {
+    async fn run(mut self, outlet: Outlet) {
+        let session = Arc::clone(&self.session);
+        let mut inbox = session.listen();
+        let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
+        // The head goes out at once, with the first byte of the body.
+        if outlet.send(sse::KEEP_ALIVE).await.is_err() {
+            return;
+        }
+        loop {
+            let flight = Arc::clone(&self.pass.flight);
+            // Before the look at what is there, so that nothing comes unnoticed in between.
+            let opened = session.opened.notified();
+            let Some(new) = flight.unless_ended(self.open()).await else { return };
+            feeds.extend(new);
+            let event = tokio::select! {
+                biased;
+                () = self.pass.flight.ended() => return,
+                event = inbox.recv() => match event {
+                    Some(event) => event,
+                    // Another stream has taken this one's place.
+                    None => return,
+                },
+                Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
+                    Some((text, mut source)) => {
+                        let event = self.relay(&text, &mut source);
+                        feeds.push(Box::pin(next(source)));
+                        match event {
+                            Some(event) => event,
+                            None => continue,
+                        }
+                    }
+                    None => continue,
+                },
+                () = opened => continue,
+                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
+            };
+            // A client that takes nothing keeps no cut-off waiting for what is still opening.
+            if !matches!(flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    /// The streams of upstream sessions that have come since; each opens in its own time.
+    async fn open(&mut self) -> Vec<Feed> {
+        let open: Vec<_> =
+            self.session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
+        let mut feeds: Vec<Feed> = Vec::new();
+        for (assignment, upstream) in open {
+            if self.taken.iter().any(|it| Arc::ptr_eq(it, &upstream)) {
+                continue;
+            }
+            self.taken.push(Arc::clone(&upstream));
+            let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
+            let Some(assignment) = self.known.place.assignments().iter().find(own) else {
+                continue;
+            };
+            let who = (&self.known.caller, &self.known.place);
+            let Ok((pass, link)) = authorize::lead(&self.worker, who, assignment.id) else {
+                continue;
+            };
+            let (worker, place) = (Arc::clone(&self.worker), self.known.place.clone());
+            let (peer, revision) = (self.known.peer, self.session.revision);
+            feeds.push(Box::pin(async move {
+                let said = Said { place: &place, peer, revision, method: "GET" };
+                next(Source::open(&worker, (pass, link), upstream, &said).await?).await
+            }));
+        }
+        feeds
+    }
+
+    /// What an upstream says to no call, as the client is told it.
+    fn relay(&self, text: &Bytes, source: &mut Source) -> Option<Bytes> {
+        let message = Message::parse(text.clone(), Limits::default()).ok()?;
+        if message.kind() != MessageKind::Notification || source.pass.flight.is_ended() {
+            return None;
+        }
+        let mut hits = Vec::new();
+        let told = self.in_its_terms(&message, source, &mut hits);
+        source.aside.tell(told.as_ref(), hits);
+        Some(sse::event(&told?))
+    }
+
+    fn in_its_terms(
+        &self,
+        message: &Message,
+        source: &Source,
+        hits: &mut Vec<Hit>,
+    ) -> Option<Bytes> {
+        let only = source.pass.place.only.as_ref()?;
+        let mut value = None;
+        if message.method().ends_with("/list_changed") {
+            self.worker.proxy.catalog.changed(only.server.id);
+        } else if message.method() == "notifications/cancelled" {
+            let id = message.params()?.get("requestId")?;
+            let ours = self.session.take_back(&source.upstream, id.bytes())?;
+            value = Some(("requestId", ours.to_string()));
+        } else if message.method() == "notifications/resources/updated"
+            && self.known.place.only.is_none()
+        {
+            let uri = message.params()?.get("uri").and_then(Raw::str)?;
+            value = Some(("uri", quote(&exposed_uri(only.alias.as_str(), &uri))));
+        }
+        let rules = self.rules(source).ok()?;
+        // What belongs to no call belongs to no tool, so rules for certain tools do not look at it.
+        let nobody = (only.alias.as_str(), "");
+        let message = content::edit(&rules, Leg::Response, nobody, message, hits).ok()?;
+        let mut splice = Splice::new(message.body().clone());
+        if let (Some(params), Some((key, value))) = (message.params(), value) {
+            splice.set_member(params, key, value);
+        }
+        Some(splice.finish().into_bytes())
+    }
+
+    /// The rules that hold now, which may be others than when the stream began.
+    fn rules(&self, source: &Source) -> Result<Rules, Refusal> {
+        let proxy = &self.worker.proxy;
+        let latest = proxy.gate.latest();
+        let caller = source.pass.caller.again(&latest.config, proxy.clock.now())?;
+        let place = source.pass.place.again(&latest.config, &caller)?;
+        proxy.rulebook.of(caller.workspace.id, &place.gateway)
+    }
+}
+
+impl Source {
+    /// Opens the upstream's stream, which is recorded before anything leaves.
+    async fn open(
+        worker: &Worker,
+        (pass, link): (Pass, Arc<Link>),
+        upstream: Arc<UpstreamSession>,
+        said: &Said<'_>,
+    ) -> Option<Self> {
+        // Else it has no such stream.
+        upstream.id.as_ref()?;
+        let aside = recorded(Aside::begin(&pass, said, Vec::new(), &[]).await)?;
+        let opening = link.listen(worker, &pass, &upstream);
+        let outcome = match pass.flight.unless_ended(opening).await {
+            Some(Some(exchange)) => return Some(Self { exchange, pass, upstream, aside }),
+            Some(None) => Outcome::told(StatusCode::METHOD_NOT_ALLOWED),
+            None => Outcome::refused(&pass.why_ended().await),
+        };
+        recorded(aside.end(&outcome).await)?;
+        None
+    }
+}
+
+/// What a server says next; nothing when its stream has ended, or has been ended.
+async fn next(mut source: Source) -> Option<(Bytes, Source)> {
+    let flight = Arc::clone(&source.pass.flight);
+    let outcome = match flight.unless_ended(source.exchange.next()).await {
+        Some(Some(Ok(text))) => return Some((text, source)),
+        Some(Some(Err(error))) => {
+            let server = source.pass.assignment().map(|it| it.server.name.to_string());
+            Outcome::refused(&Refusal::upstream(&server.unwrap_or_default(), error))
+        }
+        Some(None) => Outcome::told(StatusCode::OK),
+        None => Outcome::refused(&source.pass.why_ended().await),
+    };
+    recorded(source.aside.end(&outcome).await)?;
+    None
+}
+
+/// What cannot be recorded is not done.
+fn recorded<T>(done: Result<T, Refusal>) -> Option<T> {
+    done.inspect_err(|error| tracing::warn!(%error, "A stream could not be recorded")).ok()
+}

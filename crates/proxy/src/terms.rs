@@ -1,0 +1,169 @@
+//! What an upstream says, in its client's terms.
+//!
+//! The rules come first: what is converted for another era is made of what they have left.
+
+use bytes::Bytes;
+use http::StatusCode;
+use inspect::{Hit, Leg};
+use mcp::convert;
+use mcp::envelope::Message;
+use mcp::errors::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
+use mcp::json::Raw;
+use mcp::meta;
+use mcp::methods;
+use mcp::names;
+use mcp::revision::Era;
+use mcp::splice::Splice;
+
+use crate::answer;
+use crate::call::Permitted;
+use crate::content;
+use crate::forward::Sent;
+use crate::link::{Channel, Exchange};
+use crate::refusal::{Refusal, UpstreamError};
+
+/// HTTP status, body, and what the rules have found.
+pub(crate) type Prepared = (StatusCode, Vec<Bytes>, Vec<Hit>);
+
+/// An answer as it may be released.
+pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal> {
+    let permitted = sent.recorded.permitted();
+    let asked = &permitted.asked;
+    if let Some(mistake) = ours(permitted, message) {
+        return Err(sent.way.link.refuse(mistake));
+    }
+    let mut hits = Vec::new();
+    let message = after_rules(permitted, message, &mut hits)?;
+    let mut splice = Splice::new(message.body().clone());
+    match message.id() {
+        Some(id) => splice.replace_value(id, Bytes::copy_from_slice(asked.id())),
+        None => splice.set_member(message.root(), "id", Bytes::copy_from_slice(asked.id())),
+    }
+    let method = asked.message.method();
+    if let Some(error) = message.error() {
+        if permitted.spoken != asked.era() {
+            convert::convert_error(&mut splice, method, error, asked.era());
+        }
+        let code = error.get("code").and_then(Raw::i64).unwrap_or_default();
+        let status = answer::status_of(code, asked.era());
+        return Ok((status, splice.finish().into_parts(), hits));
+    }
+    let result = message.result().ok_or(Refusal::Rules)?;
+    match (permitted.spoken, asked.era()) {
+        (Era::Legacy, Era::Modern) => {
+            let hints = methods::describe(method).is_some_and(|it| it.has_cache_hints);
+            let hints = hints.then_some(convert::CacheHints::NONE);
+            convert::to_modern_result(&mut splice, method, result, hints);
+        }
+        (Era::Modern, Era::Legacy) => {
+            if result.get("resultType").and_then(Raw::str).is_some_and(|it| it != "complete") {
+                return Err(sent.way.link.refuse(UpstreamError::Interactive));
+            }
+            convert::to_legacy_result(&mut splice, method, result, asked.revision);
+        }
+        _ => {}
+    }
+    if let Some(offered) = permitted.pass.offered.as_ref().filter(|_| permitted.prefixed) {
+        let alias = offered.assignment.alias.as_str();
+        for content in result.get("contents").into_iter().flat_map(Raw::items) {
+            let uri = content.get("uri");
+            if let Some((place, text)) = uri.and_then(|it| it.str().map(|text| (it, text))) {
+                let exposed = mcp::json::quote(&names::exposed_uri(alias, &text));
+                splice.replace_value(place, Bytes::from(exposed));
+            }
+        }
+    }
+    Ok((StatusCode::OK, splice.finish().into_parts(), hits))
+}
+
+/// A notification that belongs to the call, as its client is told it; nothing where it is not.
+pub(crate) fn notification(sent: &Sent, news: &Message, hits: &mut Vec<Hit>) -> Option<Bytes> {
+    let permitted = sent.recorded.permitted();
+    let asked = &permitted.asked;
+    note_change(permitted, news);
+    if asked.era() == Era::Modern && !is_due(news, &asked.message) {
+        return None;
+    }
+    let mut value = None;
+    if news.method() == "notifications/progress" {
+        let token = news.params()?.get("progressToken")?;
+        let theirs = asked.message.params().and_then(meta::progress_token)?;
+        let remapped =
+            token.u64() == Some(sent.way.id) && matches!(&sent.exchange, Exchange::Stdio(_));
+        // Else it is the token of another request (H071).
+        (remapped || token.bytes() == theirs.bytes()).then_some(())?;
+        value = Some(("progressToken", Bytes::copy_from_slice(theirs.bytes())));
+    } else if news.method() == "notifications/cancelled" {
+        // It takes back a question; of what others were asked it says nothing.
+        let Channel::Legacy(upstream) = &sent.way.channel else { return None };
+        let id = news.params()?.get("requestId")?;
+        let ours = asked.session.as_ref()?.take_back(upstream, id.bytes())?;
+        value = Some(("requestId", Bytes::from(ours.to_string())));
+    }
+    let news = after_rules(permitted, news, hits).ok()?;
+    let mut splice = Splice::new(news.body().clone());
+    let params = news.params();
+    if let (Some(params), Some((key, value))) = (params, value) {
+        splice.set_member(params, key, value);
+    }
+    if let (Some(params), Era::Legacy) = (params, asked.era()) {
+        convert::to_legacy_notification(&mut splice, news.method(), params, asked.revision);
+    }
+    Some(splice.finish().into_bytes())
+}
+
+/// What the rules leave of a message. Where they leave nothing, `hits` tell why.
+pub(crate) fn after_rules(
+    permitted: &Permitted,
+    message: &Message,
+    hits: &mut Vec<Hit>,
+) -> Result<Message, Refusal> {
+    match permitted.pass.offered.as_ref().filter(|it| it.kind == domain::Kind::Tool) {
+        None => Ok(message.clone()),
+        Some(tool) => {
+            let tool = (tool.assignment.alias.as_str(), tool.name.as_ref());
+            content::edit(&permitted.rules, Leg::Response, tool, message, hits)
+        }
+    }
+}
+
+/// An error that speaks of how we have asked, and not of what the client wants.
+fn ours(permitted: &Permitted, message: &Message) -> Option<UpstreamError> {
+    let code = message.error()?.get("code").and_then(Raw::i64)?;
+    match i32::try_from(code).ok().filter(|_| permitted.spoken == Era::Modern)? {
+        UNSUPPORTED_VERSION => Some(UpstreamError::Era),
+        HEADER_MISMATCH => {
+            // What we mirror depends on what it has listed.
+            if let Some(server) = permitted.pass.subject.server {
+                permitted.asked.worker.proxy.catalog.changed(server);
+            }
+            Some(UpstreamError::Headers)
+        }
+        _ => None,
+    }
+}
+
+/// Whoever hears it, a list that has changed is asked for anew.
+fn note_change(permitted: &Permitted, news: &Message) {
+    let changed = news.method().strip_suffix("/list_changed");
+    if changed.is_some_and(|it| it.starts_with("notifications/"))
+        && let Some(server) = permitted.pass.subject.server
+    {
+        permitted.asked.worker.proxy.catalog.changed(server);
+    }
+}
+
+/// Whether a modern client may be told this in the answer to its request: logs from the level on
+/// that it has named, and nothing that belongs to subscriptions.
+fn is_due(news: &Message, request: &Message) -> bool {
+    match news.method() {
+        "notifications/message" => {
+            let wanted = request.params().and_then(meta::log_level);
+            let level = news.params().and_then(|it| it.get("level")).and_then(Raw::str);
+            let level = level.and_then(|it| meta::LogLevel::parse(&it));
+            wanted.is_some_and(|wanted| level.is_none_or(|level| wanted <= level))
+        }
+        "notifications/progress" => true,
+        other => methods::describe(other).is_none(),
+    }
+}

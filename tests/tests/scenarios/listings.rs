@@ -1,0 +1,99 @@
+//! What servers list: none of them keeps the others waiting, or takes their names.
+
+use serde_json::json;
+use tests::{Answer, Client, Plan, Served, Site, Upstream};
+
+use crate::served::documents;
+
+/// Both servers on the gateway `main`, as `files` and `mail`.
+async fn serving(files: &str, mail: &str) -> (Site, Served) {
+    let site = Site::new(None);
+    let served = site.start_with(&documents(files, mail)).await;
+    (site, served)
+}
+
+async fn clients(served: &Served) -> [Client; 2] {
+    let token = served.token("bot", "listings").await;
+    Client::with_token(served, "/mcp/default/main", &token).await
+}
+
+fn tools(answer: &Answer) -> Vec<String> {
+    let listed = answer.json();
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    tools.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// One that takes every request to list and never answers it.
+fn silent() -> Plan {
+    Upstream::of_both_eras().by_hand("tools/list")
+}
+
+#[tokio::test]
+async fn a_call_waits_for_the_listing_of_its_own_server_alone() {
+    let files = silent().start().await;
+    let mail = Upstream::of_both_eras().echoing().start().await;
+    let (_site, served) = serving(&files.url, &mail.url).await;
+    let token = served.token("bot", "listings").await;
+    let modern = Client::modern_with_token(&served, "/mcp/default/main", &token);
+    let answer = modern.send(modern.tool("mail__echo", r#"{"n":1}"#)).await;
+    assert_eq!(answer.verdict(), "200", "{}", answer.text());
+    assert!(files.seen().is_empty(), "the other server is not asked for it");
+    // While somebody lists, and waits for the silent one.
+    let listing = modern.send(modern.request("tools/list", ""));
+    let calling = async {
+        let silent = files.next().await;
+        for _ in 0..3 {
+            let answer = modern.send(modern.tool("mail__echo", r#"{"n":1}"#)).await;
+            assert_eq!(answer.verdict(), "200", "{}", answer.text());
+        }
+        silent.refuse(503);
+    };
+    let (listed, ()) = futures::future::join(listing, calling).await;
+    assert_eq!(tools(&listed), ["mail__echo"]);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_listed_is_blamed_for_its_own_names_alone() {
+    let gone = Upstream::modern().start().await.url.clone();
+    let mail = Upstream::of_both_eras().echoing().start().await;
+    let (_site, served) = serving(&gone, &mail.url).await;
+    for client in clients(&served).await {
+        client.send(client.request("tools/list", "")).await;
+        for (tool, code) in [
+            ("files__echo", 1502),
+            ("filesystem__echo", -32602),
+            ("files", -32602),
+            ("mail__files__echo", -32602),
+        ] {
+            let answer = client.send(client.tool(tool, "{}")).await;
+            assert_eq!(answer.code(), Some(code), "{client}: {tool}: {}", answer.text());
+        }
+    }
+}
+
+/// Two names of one server whose shortened forms are the same.
+#[tokio::test]
+async fn h120_of_names_that_would_be_shown_alike_none_is() {
+    let [one, other] = ["22597", "25927"].map(|it| format!("{}{it}", "x".repeat(60)));
+    let listed = json!([
+        {"name": one, "inputSchema": {}},
+        {"name": "echo", "inputSchema": {}},
+        {"name": other, "inputSchema": {}},
+        {"name": "a\nb", "inputSchema": {}},
+        {"name": "n".repeat(2_000), "inputSchema": {}},
+    ]);
+    let files = Upstream::of_both_eras().with_tools(&listed.to_string()).echoing().start().await;
+    let mail = Upstream::of_both_eras().echoing().start().await;
+    let (_site, served) = serving(&files.url, &mail.url).await;
+    for client in clients(&served).await {
+        let answer = client.send(client.request("tools/list", "")).await;
+        assert_eq!(tools(&answer), ["files__echo", "mail__echo"], "{client}");
+        let shown = format!("files__{}_7927590a", "x".repeat(48));
+        let answer = client.send(client.tool(&shown, "{}")).await;
+        assert_eq!(answer.code(), Some(-32602), "{client}: {}", answer.text());
+        let single = client.at("/mcp/default/main/files").await;
+        let answer = single.send(single.request("tools/list", "")).await;
+        assert_eq!(tools(&answer), [&*one, "echo", &other], "{client}: its own names differ");
+    }
+    assert!(files.calls().is_empty());
+}

@@ -2,8 +2,8 @@
 //!
 //! A record goes this way, and each step has a file:
 //!
-//! 1. [`Log::append`] writes it to a segment (`segment`), or, where the disk is not quick (`pace`),
-//!    puts it into a queue (`queue`), in a batch that its future waits for (`batch`).
+//! 1. [`Log::append`] puts it into a queue (`queue`), in a batch that its future waits for (`batch`);
+//!    [`Log::write`] passes over the queue while the disk is quick (`pace`).
 //! 2. The writer writes batches to the segment (`writer`). Now it is *written*.
 //! 3. The syncer brings segments to the disk (`syncer`); now it is *synced*.
 //! 4. The sequencer puts it into the Merkle tree of its workspace (`sequencer`, `tree`, `merkle`),

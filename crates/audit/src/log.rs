@@ -42,9 +42,9 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bound on the bytes of records that are not yet on disk; beyond it appending is refused.
     pub queue_bytes: usize,
-    /// Whether a caller writes its record itself while the disk is quick. It is several times as fast
-    /// as asking the writer, but a disk that stops between one write and the next then holds that
-    /// one thread, which no deadline can free.
+    /// Whether [`Log::write`] writes on its caller's thread while the disk is quick. It is several
+    /// times as fast as asking the writer, but a disk that stops between one write and the next then
+    /// holds that one thread, which no deadline can free.
     pub callers_write: bool,
 }
 
@@ -227,13 +227,19 @@ impl Log {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Takes a record. The future resolves when it is durable, or fails within the deadline. The
-    /// record is taken at once and stays so when the future is dropped.
-    ///
-    /// See [`Options::callers_write`] for what may hold the calling thread.
+    /// Queues a record. The future resolves when it is durable, or fails within the deadline.
+    /// The record is queued at once and stays so when the future is dropped.
     #[expect(clippy::needless_pass_by_value, reason = "a record is given away")]
     pub fn append(&self, entry: Entry, durability: Durability) -> Append {
-        self.0.shared.append(&self.0.pen, &entry, durability)
+        self.0.shared.append(None, &entry, durability)
+    }
+
+    /// As [`Log::append`], but writes the record on the calling thread while the disk is quick. For
+    /// threads of which there are others; see [`Options::callers_write`].
+    #[expect(clippy::needless_pass_by_value, reason = "a record is given away")]
+    pub fn write(&self, entry: Entry, durability: Durability) -> Append {
+        let pen = self.0.shared.options.callers_write.then_some(self.0.pen.as_ref());
+        self.0.shared.append(pen, &entry, durability)
     }
 
     /// As [`Log::append`], waiting on the current thread. Not for async code.
@@ -270,6 +276,12 @@ impl Log {
             records_written: state.records_written,
             sizes,
         }
+    }
+
+    /// Whether the disk has not answered within the deadline, and still does not.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.0.shared.watched.is_blocked()
     }
 
     /// What opening found.

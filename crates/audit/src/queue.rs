@@ -117,10 +117,10 @@ impl Shared {
         }
     }
 
-    /// Writes a record, or hands it to the writer if the disk is slow or in other hands.
+    /// Writes a record if there is a pen and the disk is quick, or else hands it to the writer.
     pub(crate) fn append(
         &self,
-        pen: &Mutex<Writer>,
+        pen: Option<&Mutex<Writer>>,
         entry: &Entry,
         durability: Durability,
     ) -> Append {
@@ -142,7 +142,7 @@ impl Shared {
         if self.watched.is_blocked() {
             return Append::refused(LogError::Deadline);
         }
-        if self.options.callers_write
+        if let Some(pen) = pen
             && self.watched.pace.is_quick(opened)
             && let Some(mut writer) = pen.try_lock_for(PATIENCE)
             && let Some(append) = writer.write_one(&record, durability, opened)

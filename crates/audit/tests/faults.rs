@@ -206,7 +206,7 @@ fn workload(dir: &Path, mut acks: UnixStream) {
                 assert!(asked - began < Duration::from_secs(5), "record {n} is never taken");
                 let workspace = if n % 3 == 0 { BOB } else { ANN };
                 let result = entry(&store, workspace, n, durability)
-                    .and_then(|entry| log.append_blocking(entry, durability));
+                    .and_then(|entry| log.write(entry, durability).wait());
                 let took = (clock.monotonic() - asked).as_millis();
                 let line = match result {
                     Ok(_) => format!("ack {n} {took}\n"),

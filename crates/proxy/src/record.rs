@@ -254,7 +254,7 @@ async fn append(
         durable.await?;
         leaf = leaf.content("content", &place);
     }
-    proxy.log.append(Entry { workspace, kind, leaf: leaf.finish() }, durability).await?;
+    proxy.log.write(Entry { workspace, kind, leaf: leaf.finish() }, durability).await?;
     Ok(())
 }
 

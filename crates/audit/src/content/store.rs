@@ -37,7 +37,7 @@ pub struct ContentOptions {
     pub segment_bytes: u64,
     /// Bound on the bytes of content that are not yet written.
     pub queue_bytes: usize,
-    /// Whether a caller writes small content itself while the disk is quick; as
+    /// Whether a caller writes small content on its own thread while the disk is quick; as
     /// [`crate::Options::callers_write`].
     pub callers_write: bool,
 }
@@ -211,6 +211,12 @@ impl ContentStore {
             drop(state);
             return Ok((reference, ContentDurable(durable)));
         }
+    }
+
+    /// Whether the disk has not answered within the deadline, and still does not.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.shared.watched.is_blocked()
     }
 
     /// Gives content back. Reads the disk.

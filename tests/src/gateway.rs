@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::process::{Resource, geteuid, getrlimit};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -47,6 +48,27 @@ impl Gateway {
         Self::start(&["--upstream", upstream]).await.ok()
     }
 
+    /// The same with any words behind `dev`, as a user whom the system's limits hold for, which
+    /// they do not for root. `program` is a binary that this user is to reach; its new path takes
+    /// the place of `PROGRAM` among the words.
+    pub async fn dev_unprivileged(program: &Path, words: &[&str]) -> Self {
+        let home = TempDir::with_prefix("ostiary-test-").unwrap();
+        let [gateway, other] = [binary().as_path(), program].map(|it| {
+            let copy = home.path().join(it.file_name().unwrap());
+            std::fs::copy(it, &copy).unwrap();
+            copy
+        });
+        let mut command = Command::new(gateway);
+        if become_nobody(&mut command) {
+            std::os::unix::fs::chown(home.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let other = other.to_str().unwrap();
+        let words = words.iter().map(|it| if *it == "PROGRAM" { other } else { it });
+        let words: Vec<&str> = words.collect();
+        let started = Self::start_as(command, home, &words).await;
+        started.unwrap_or_else(|words| panic!("the gateway ended at once: {words}"))
+    }
+
     async fn dev_with<T: AsRef<OsStr>>(args: &[T]) -> Self {
         Self::start(args).await.unwrap_or_else(|words| panic!("the gateway ended at once: {words}"))
     }
@@ -54,7 +76,14 @@ impl Gateway {
     /// A gateway, or what it has said where it ended at once.
     async fn start<T: AsRef<OsStr>>(args: &[T]) -> Result<Self, String> {
         let home = TempDir::with_prefix("ostiary-test-").unwrap();
-        let mut command = Command::new(binary());
+        Self::start_as(Command::new(binary()), home, args).await
+    }
+
+    async fn start_as<T: AsRef<OsStr>>(
+        mut command: Command,
+        home: TempDir,
+        args: &[T],
+    ) -> Result<Self, String> {
         command.args(["dev", "--listen", "127.0.0.1:0"]).args(args);
         // What it makes is inside and goes with the test.
         command.env("TMPDIR", home.path()).env("RUST_BACKTRACE", "1");
@@ -107,6 +136,20 @@ impl Gateway {
         kilobytes << 10
     }
 
+    /// Lets its user have so many processes and threads; `None` lifts the limit.
+    pub async fn limit_processes(&self, limit: Option<u64>) {
+        // It has inherited our limit, and may have as many again.
+        let limit = limit.or(getrlimit(Resource::Nproc).maximum);
+        let limit = limit.map_or_else(|| "unlimited".to_owned(), |it| it.to_string());
+        let pid = self.process.id().expect("it runs");
+        // By a program, since the limits of a process are its own user's to change.
+        let mut command = Command::new("prlimit");
+        command.args([format!("--pid={pid}"), format!("--nproc={limit}:")]);
+        become_nobody(&mut command);
+        let output = within("prlimit", command.output()).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// The ids of the processes that it has started.
     pub fn children(&self) -> Vec<u32> {
         let id = self.process.id().unwrap();
@@ -134,6 +177,18 @@ impl Drop for Gateway {
         }
     }
 }
+
+/// Where we are root, the command is not to be; whether that is so.
+fn become_nobody(command: &mut Command) -> bool {
+    let is_root = geteuid().is_root();
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    is_root
+}
+
+/// Whom nothing belongs to.
+const NOBODY: u32 = 65_534;
 
 /// The file that its standard error goes to.
 const WORDS: &str = "stderr";

@@ -14,6 +14,8 @@
 
 pub mod archive;
 pub mod client;
+pub mod disk;
+pub mod faults;
 pub mod gateway;
 pub mod ledger;
 pub mod line;

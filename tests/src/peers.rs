@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 
 use crate::wait::within;
 
@@ -14,6 +15,8 @@ use crate::wait::within;
 pub struct Peer {
     pub url: String,
     _process: Child,
+    /// Reads what it says after its first line, so that it can go on speaking.
+    _listener: JoinSet<()>,
 }
 
 impl Peer {
@@ -27,8 +30,35 @@ impl Peer {
         let line = within("a peer's first line", lines.next_line()).await.unwrap();
         let line = line.unwrap_or_else(|| panic!("{name} ended at once"));
         let url = line.split_once("listening on ").unwrap_or_else(|| panic!("{name}: {line}")).1;
-        Self { url: url.trim().to_owned(), _process: process }
+        Self { url: url.trim().to_owned(), _process: process, _listener: JoinSet::new() }
     }
+
+    /// Starts the reference server, which must be told its port.
+    pub async fn everything() -> Self {
+        loop {
+            let port = free_port();
+            let mut command = Command::new(bin("server-everything"));
+            command.arg("streamableHttp").env("PORT", port.to_string()).kill_on_drop(true);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+            let mut process = command.spawn().unwrap();
+            let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+            let line = within("a peer's first line", lines.next_line()).await.unwrap();
+            if !line.is_some_and(|it| it.ends_with(&format!("listening on port {port}"))) {
+                // Somebody else has taken the port in the meantime.
+                continue;
+            }
+            let mut listener = JoinSet::new();
+            listener.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            let url = format!("http://127.0.0.1:{port}/mcp");
+            return Self { url, _process: process, _listener: listener };
+        }
+    }
+}
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Runs a client to its end; the one line of JSON that it prints.

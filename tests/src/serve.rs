@@ -76,6 +76,11 @@ impl Site {
         self.home.path().join("data")
     }
 
+    /// The folder of everything, which is more than its data.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// The name of its database.
     pub fn database(&self) -> &'static str {
         if self.database.is_some() { "PostgreSQL" } else { "SQLite" }

@@ -220,7 +220,9 @@ async fn quick_check(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {
     if found == "ok" {
         Ok(())
     } else {
-        Err(OpenError::Damaged { path: path.to_owned(), what: found })
+        // The first line says which database, and there is one.
+        let what = found.lines().last().unwrap_or_default().to_owned();
+        Err(OpenError::Damaged { path: path.to_owned(), what })
     }
 }
 

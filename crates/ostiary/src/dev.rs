@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
-use crate::door::{self, Doors};
+use crate::door::{self, Doors, Signals};
 use crate::failure::Failure;
 use crate::plane::{self, Wiring};
 use crate::print;
@@ -75,6 +75,7 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     settings.workers = 2;
     let bound = door::bind(settings).await?;
     let address = bound.local_addr();
+    let signals = Signals::heed()?;
     print::line(format_args!(
         "http://localhost:{}/mcp/{}/{}/{}",
         address.port(),
@@ -82,7 +83,8 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         names.gateway,
         names.server
     ));
-    door::serve(bound, Doors { wiring, proxy: Arc::clone(&proxy), pages: None }).await?;
+    let doors = Doors { wiring, proxy: Arc::clone(&proxy), pages: None };
+    door::serve(bound, doors, signals).await?;
     proxy.close().await;
     tasks.close();
     tasks.wait().await;

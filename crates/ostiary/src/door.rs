@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use ostiary::listener::{App, Bound, Settings};
 use proxy::{Proxy, Worker};
 use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -87,7 +88,7 @@ pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
 }
 
 /// Serves until the process is told to stop.
-pub(crate) async fn serve(bound: Bound, doors: Doors) -> Result<(), Failure> {
+pub(crate) async fn serve(bound: Bound, doors: Doors, signals: Signals) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let runtime = Handle::current();
     let make = move |_| {
@@ -101,22 +102,32 @@ pub(crate) async fn serve(bound: Bound, doors: Doors) -> Result<(), Failure> {
     tokio::pin!(serving);
     tokio::select! {
         outcome = &mut serving => return outcome.map_err(Failure::other),
-        told = told_to_stop() => told?,
+        () = signals.told_to_stop() => {}
     }
     stop.cancel();
     serving.await.map_err(Failure::other)
 }
 
-/// Resolves at the first SIGINT or SIGTERM.
-async fn told_to_stop() -> Result<(), Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
+/// How the process is told to stop.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
 
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+impl Signals {
+    /// From now on SIGINT and SIGTERM are wishes that wait to be heard, and end nothing by
+    /// themselves: to be called before anybody is told that we run.
+    pub(crate) fn heed() -> Result<Self, Failure> {
+        let terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+        Ok(Self { terminate, interrupt })
     }
-    tracing::info!("Stopping: requests under way may finish");
-    Ok(())
+
+    async fn told_to_stop(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("Stopping: requests under way may finish");
+    }
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "this is where the CLI prints")]
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::failure::Failure;
@@ -14,6 +14,9 @@ pub(crate) fn start_logging() {
     let filter = crate::config::env("OSTIARY_LOG").unwrap_or_else(|| "info".to_owned());
     let filter = tracing_subscriber::EnvFilter::new(filter);
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people: files and pipes get plain text.
+    let is_seen = std::io::stderr().is_terminal() && crate::config::env("NO_COLOR").is_none();
+    let logs = logs.with_ansi(is_seen);
     if crate::config::env("OSTIARY_LOG_FORMAT").as_deref() == Some("json") {
         logs.json().init();
     } else {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::{Control, ControlOptions, ServerState, ServerStatus, Status};
 use db::Db;
@@ -20,7 +21,7 @@ use crate::clock::SystemClock;
 use crate::commands::audit::KEY_FILE;
 use crate::commands::files;
 use crate::config::Config;
-use crate::door::{self, Doors};
+use crate::door::{self, Doors, Signals};
 use crate::failure::Failure;
 use crate::pages;
 use crate::plane::{self, Wiring};
@@ -43,27 +44,33 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
             "OSTIARY_ALLOW_LOOPBACK_UPSTREAMS is set: plain-HTTP loopback servers are let through"
         );
     }
-    // Bound before anything is written, so that a taken port leaves no trace.
+    // Read and bound before anything is written, so that a refusal leaves no trace.
+    let texts = apply.iter().map(|it| files::read_checked(it)).collect::<Result<Vec<_>, _>>()?;
     let bound = door::bind(settings(&config)).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let house = House::open(config).await?;
     let (log, content) = (house.log.clone(), Arc::clone(&house.content));
     let bound = bound.let_go_when(move || log.is_blocked() || content.is_blocked());
-    for file in apply {
-        house.files(&files::read(file)?, false).await?;
+    // Shown before anything else can fail: nobody could ask for it again.
+    if let Some(token) = house.control.first_admin_token()
+        && let Some(text) = token.expose_text()
+    {
+        print::line(format_args!("admin token (shown once): {text}"));
+    }
+    for text in &texts {
+        if let Err(failure) = house.files(text, false).await {
+            house.close().await?;
+            return Err(failure);
+        }
     }
     let doors = Doors {
         wiring: house.wiring.clone(),
         proxy: Arc::clone(&house.proxy),
         pages: Some(pages::router(&house)),
     };
-    if let Some(token) = house.control.first_admin_token()
-        && let Some(text) = token.expose_text()
-    {
-        print::line(format_args!("admin token (shown once): {text}"));
-    }
+    let signals = Signals::heed()?;
     print::line(format_args!("listening on {scheme}://{}", bound.local_addr()));
-    door::serve(bound, doors).await?;
+    door::serve(bound, doors, signals).await?;
     house.close().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -83,18 +90,30 @@ pub(crate) struct House {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) log: audit::Log,
     pub(crate) hosts: proxy::Hosts,
-    content: Arc<audit::ContentStore>,
+    pub(crate) content: Arc<audit::ContentStore>,
+    db: Db,
     wiring: Wiring,
     tasks: TaskTracker,
 }
 
 impl House {
     pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
-        make_private(&config.data).map_err(Failure::configuration)?;
+        let is_new = make_private(&config.data)?;
         let clock = Arc::new(SystemClock);
-        let db = Db::open(&config.database).await.map_err(Failure::configuration)?;
         let vault = Arc::new(Vault::new(config.key, 1));
-        let signer = signer(&config.data, &vault)?;
+        // Before the database is touched: this is where a foreign key shows.
+        let seed = stored_seed(&config.data, &vault)?;
+        let db = match Db::open(&config.database).await {
+            Ok(db) => db,
+            Err(error) => {
+                if is_new {
+                    // Gone if it is empty still, as it is where the database is elsewhere.
+                    std::fs::remove_dir(&config.data).ok();
+                }
+                return Err(Failure::configuration(error));
+            }
+        };
+        let signer = signer(&config.data, &vault, seed)?;
         let mut log = audit::Options::new(config.data.join("log"));
         // A thread that a disk may hold must not be the only one.
         log.callers_write = config.workers > 1;
@@ -102,7 +121,7 @@ impl House {
             .map_err(Failure::configuration)?;
         let secure = config.tls.is_some() || config.behind_tls_proxy;
         let control = Control::open(ControlOptions {
-            db,
+            db: db.clone(),
             vault: Arc::clone(&vault),
             log: log.clone(),
             clock: Arc::<SystemClock>::clone(&clock),
@@ -138,7 +157,7 @@ impl House {
             allow_loopback: config.allow_loopback_upstreams,
             allowed: config.allowed_networks.clone(),
         })?;
-        Ok(Self { control, proxy, log, hosts, content, wiring, tasks })
+        Ok(Self { control, proxy, log, hosts, content, db, wiring, tasks })
     }
 
     /// Applies a text, or says what applying it would do.
@@ -161,31 +180,56 @@ impl House {
         self.tasks.close();
         self.tasks.wait().await;
         self.content.close().map_err(Failure::other)?;
-        self.log.close().map_err(Failure::other)
+        self.log.close().map_err(Failure::other)?;
+        // Last, since all of them may ask it. SQLite then leaves one whole file behind; without an
+        // answer in time it leaves what the next start makes whole.
+        if tokio::time::timeout(Duration::from_secs(5), self.db.close()).await.is_err() {
+            tracing::warn!("The database was still in use at the end");
+        }
+        Ok(())
     }
 }
 
-/// The key that signs the log's checkpoints. Made once and sealed: it must outlive the master key,
-/// or nobody could follow the log across a rotation.
-fn signer(data: &Path, vault: &Vault) -> Result<audit::Signer, Failure> {
-    const PLACE: Place<'static> =
-        Place { workspace: [0; 16], kind: "log", record: [0; 16], field: "signer" };
-
-    let path = data.join("signer.sealed");
-    let mut seed = [0; 32];
-    match std::fs::read(&path) {
-        Ok(sealed) => {
-            let opened = vault.open(PLACE, &sealed).map_err(Failure::configuration)?;
-            let exposed: Result<[u8; 32], _> = opened.expose().try_into();
-            seed = exposed.map_err(Failure::configuration)?;
-        }
+/// The key that signs the log's checkpoints, if it has been made.
+fn stored_seed(data: &Path, vault: &Vault) -> Result<Option<[u8; 32]>, Failure> {
+    let path = data.join(SEED_FILE);
+    let sealed = match std::fs::read(&path) {
+        Ok(sealed) => sealed,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            plane::random(&mut seed)?;
-            let sealed = vault.seal(PLACE, &seed).map_err(Failure::configuration)?;
-            write_new(&path, sealed.as_bytes()).map_err(Failure::configuration)?;
+            // A new one could not go on with a log that another has signed.
+            if data.join(KEY_FILE).exists() {
+                return Err(Failure::Configuration(format!(
+                    "`{}` is missing: restore it from a backup of the data folder",
+                    path.display()
+                )));
+            }
+            return Ok(None);
         }
         Err(error) => return Err(Failure::configuration(error)),
-    }
+    };
+    let opened = vault.open(SEED_PLACE, &sealed).map_err(|_| {
+        Failure::Configuration(format!(
+            "the master key does not open `{}`: give the key that the data folder was made with",
+            path.display()
+        ))
+    })?;
+    let seed = opened.expose().try_into().map_err(Failure::configuration)?;
+    Ok(Some(seed))
+}
+
+/// Signs the log's checkpoints. Its key is made once and sealed: it must outlive the master key, or
+/// nobody could follow the log across a rotation.
+fn signer(data: &Path, vault: &Vault, seed: Option<[u8; 32]>) -> Result<audit::Signer, Failure> {
+    let seed = match seed {
+        Some(seed) => seed,
+        None => {
+            let mut seed = [0; 32];
+            plane::random(&mut seed)?;
+            let sealed = vault.seal(SEED_PLACE, &seed).map_err(Failure::configuration)?;
+            write_new(&data.join(SEED_FILE), sealed.as_bytes()).map_err(Failure::configuration)?;
+            seed
+        }
+    };
     let signer = audit::Signer::from_seed("ostiary", &seed);
     let public = data.join(KEY_FILE);
     if !public.exists() {
@@ -195,14 +239,22 @@ fn signer(data: &Path, vault: &Vault) -> Result<audit::Signer, Failure> {
     Ok(signer)
 }
 
-/// The folder, for us alone: it holds the log and the sealed secrets.
-fn make_private(data: &Path) -> std::io::Result<()> {
+const SEED_FILE: &str = "signer.sealed";
+const SEED_PLACE: Place<'static> =
+    Place { workspace: [0; 16], kind: "log", record: [0; 16], field: "signer" };
+
+/// The folder, for us alone: it holds the log and the sealed secrets. Whether it was missing.
+fn make_private(data: &Path) -> Result<bool, Failure> {
     use std::os::unix::fs::DirBuilderExt;
 
     if data.is_dir() {
-        return Ok(());
+        return Ok(false);
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+    made.map(|()| true).map_err(|error| {
+        let folder = data.display();
+        Failure::Configuration(format!("the data folder `{folder}` cannot be made: {error}"))
+    })
 }
 
 /// Whole or not at all.

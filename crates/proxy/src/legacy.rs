@@ -28,6 +28,7 @@ use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Worker};
 use crate::session::{Hello, Session};
+use crate::streams::Seat;
 
 /// Opens a session.
 pub(crate) async fn initialize(
@@ -283,11 +284,12 @@ pub(crate) async fn stream(
 ) -> Result<Response<Body>, Refusal> {
     let (caller, place) = (known.caller.clone(), known.place.clone());
     let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
+    let seat = worker.proxy.streams.take(known.caller.app)?;
     pass.clear().await?;
     pass.flight.land();
     let worker = Arc::clone(worker);
     let body = Body::stream(|outlet| {
-        let listening = Listening { worker, known, session, pass, taken: Vec::new() };
+        let listening = Listening { worker, known, session, pass, _seat: seat, taken: Vec::new() };
         listening.run(outlet)
     });
     Ok(answer::events(body))
@@ -298,6 +300,7 @@ struct Listening {
     known: Known,
     session: Arc<Session>,
     pass: Pass,
+    _seat: Seat,
     /// Upstream sessions whose streams are open already, or are not to be had.
     taken: Vec<Arc<UpstreamSession>>,
 }

@@ -41,6 +41,7 @@ mod release;
 mod route;
 mod serve;
 mod session;
+mod streams;
 pub mod wire;
 
 pub use body::Body;

@@ -26,6 +26,7 @@ use crate::link::{Channel, Exchange, Letter};
 use crate::record;
 use crate::refusal::Refusal;
 use crate::route::Place;
+use crate::streams::Seat;
 
 /// Kinds of change that can be listened to, with the capability that offers each.
 const CHANGES: [(&str, &str); 3] = [
@@ -56,26 +57,38 @@ type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
 /// Opens a stream.
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
-        Ok((pass, view, filter)) => answer::events(Body::stream(|outlet| {
-            Listening { asked, pass, view, filter }.run(outlet)
-        })),
+        Ok(granted) => {
+            let Granted { pass, seat, view, filter } = granted;
+            answer::events(Body::stream(|outlet| {
+                Listening { asked, pass, _seat: seat, view, filter }.run(outlet)
+            }))
+        }
         Err(refusal) => asked.refuse(&refusal).await,
     }
 }
 
-async fn open(asked: &Asked) -> Result<(Pass, Arc<View>, Filter), Refusal> {
+/// What a client may listen to, and that there is room for it.
+struct Granted {
+    pass: Pass,
+    seat: Seat,
+    view: Arc<View>,
+    filter: Filter,
+}
+
+async fn open(asked: &Asked) -> Result<Granted, Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
     let proxy = &asked.worker.proxy;
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let pass = authorize::authorize(proxy, caller, place, None)?;
+    let seat = proxy.streams.take(asked.caller.app)?;
     let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
     pass.clear().await?;
     pass.flight.land();
     let filter = grant(asked, &view, wanted);
     record::answered(asked).await?;
-    Ok((pass, view, filter))
+    Ok(Granted { pass, seat, view, filter })
 }
 
 /// What of it the servers offer and the caller may see (H072).
@@ -108,6 +121,7 @@ fn has(part: &Part, kind: &str) -> bool {
 struct Listening {
     asked: Asked,
     pass: Pass,
+    _seat: Seat,
     view: Arc<View>,
     filter: Filter,
 }

@@ -32,6 +32,7 @@ use crate::record;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::session::{Session, Sessions};
+use crate::streams::Streams;
 use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
 
 /// What the data plane is made with.
@@ -71,6 +72,7 @@ pub struct Proxy {
     pub(crate) content: Option<Arc<audit::ContentStore>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) sessions: Sessions,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
     pub(crate) rulebook: Rulebook,
@@ -106,6 +108,7 @@ impl Proxy {
             content,
             flights: Arc::default(),
             sessions: Sessions::default(),
+            streams: Arc::default(),
             links: Links::default(),
             catalog: Catalog::default(),
             rulebook: Rulebook::new(options.rule_salt),

@@ -1,9 +1,13 @@
 //! `ostiary serve`: several people's apps, servers and gateways, and what stays between them.
 
+use std::time::Duration;
+
 use futures::future::join;
 use http::Method;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tests::serve::CREDENTIAL;
+use tests::wait::within;
 use tests::{Client, Era, Post, Served, Site, Upstream};
 
 /// Ann's apps `bot` and `helper` on the gateway `main` with the servers `files` and `mail`; Bob's
@@ -225,6 +229,56 @@ async fn h081_h139_what_is_not_the_callers_is_not_there() {
             assert_eq!(listed["result"]["resources"], json!([]), "{client}");
         }
     }
+}
+
+#[tokio::test]
+async fn h026_an_app_holds_a_bounded_number_of_streams_and_others_have_theirs() {
+    open_as_many_files_as_we_may();
+    let world = World::at(Site::new(None)).await;
+    let [modern, legacy] = world.clients("bot", "main").await;
+    let listen = |client: &Client| {
+        // Of no server's changes, so that what is counted are our streams alone.
+        let filter = r#""notifications":{"toolsListChanged":false}"#;
+        client.request("subscriptions/listen", filter)
+    };
+    let mut streams = vec![legacy.open(legacy.get()).await];
+    while streams.len() < STREAMS_OF_ONE_APP {
+        let opened = (0..100.min(STREAMS_OF_ONE_APP - streams.len())).map(|_| async {
+            let mut stream = modern.open(listen(&modern)).await;
+            assert_eq!(stream.status, 200);
+            stream.message().await;
+            stream
+        });
+        streams.extend(futures::future::join_all(opened).await);
+    }
+    let many = ("429/1503", "too_many_streams");
+    world.refuses(&modern, listen(&modern), many).await;
+    world.refuses(&legacy, legacy.get(), many).await;
+    for client in [&modern, &legacy] {
+        assert_eq!(client.send(client.tool("files__echo", "{}")).await.verdict(), "200");
+    }
+    let [other, _] = world.clients("helper", "main").await;
+    let mut others = other.open(listen(&other)).await;
+    assert_eq!(others.message().await["method"], "notifications/subscriptions/acknowledged");
+    // One that is closed makes room for another.
+    drop(streams.pop());
+    let again = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        while modern.open(listen(&modern)).await.status != 200 {
+            ticks.tick().await;
+        }
+    };
+    within("room for one more stream", again).await;
+}
+
+/// How many streams the gateway lets an app have.
+const STREAMS_OF_ONE_APP: usize = 2_000;
+
+/// Each of our streams takes one on either side.
+fn open_as_many_files_as_we_may() {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
 }
 
 #[tokio::test]

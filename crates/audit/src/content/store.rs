@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) batch: Option<Arc<Batch>>,
     pub(crate) queued_bytes: usize,
     cursors: HashMap<(Uuid, i32), Cursor>,
+    /// The last failure, and when it was.
+    pub(crate) failed: Option<(LogError, Duration)>,
     pub(crate) is_closing: bool,
     pub(crate) writer_idles: bool,
 }
@@ -217,6 +219,16 @@ impl ContentStore {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.shared.watched.is_blocked()
+    }
+
+    /// Why content is not taken, as far as the last seconds have shown.
+    #[must_use]
+    pub fn refusal(&self) -> Option<LogError> {
+        let now = self.shared.clock.monotonic();
+        let is_fresh = |at: Duration| now.saturating_sub(at) < FRESH;
+        let failed = self.shared.state.lock().failed.filter(|(_, at)| is_fresh(*at));
+        let blocked = self.is_blocked().then_some(LogError::Deadline);
+        blocked.or(failed.map(|(reason, _)| reason))
     }
 
     /// Gives content back. Reads the disk.
@@ -467,5 +479,7 @@ fn day(now_ms: i64) -> i32 {
 /// What takes longer to seal and write than a thread may keep others waiting.
 const SMALL: usize = 64 * 1024;
 const MS_PER_DAY: i64 = 86_400_000;
+/// How long after a failure the disk is not believed to be well.
+const FRESH: Duration = Duration::from_secs(3);
 /// What closing may take beyond a deadline.
 const CLOSE_EXTRA: Duration = Duration::from_secs(8);

@@ -8,12 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::ContentRef;
 use super::file::{self, Name, day_folder};
 use super::seal;
-use super::store::{Job, Queued, Shared};
+use super::store::{Job, Queued, Shared, State};
 use crate::batch::{Append, Batch, Durability, LogError, Receipt};
 
 /// Seals and writes, in the order in which places were given out. A caller that has sealed small
@@ -97,9 +97,11 @@ impl Writer {
         let write = || file.write_all_at(item, offset);
         if let Err(error) = shared.watched.pace.watch(shared.clock.as_ref(), now, write) {
             tracing::error!(%error, "content could not be written");
-            shared.state.lock().abandon(name);
-            self.cut_back(&HashMap::from([(name, offset)]));
-            return Err(reason(&error));
+            let reason = reason(&error);
+            let mut state = shared.state.lock();
+            state.abandon(name);
+            self.fail_behind(state, HashMap::from([(name, offset)]), reason);
+            return Err(reason);
         }
         if durability == Durability::Written {
             shared.sync.note(name, file);
@@ -115,39 +117,43 @@ impl Writer {
 
     fn work(&mut self, jobs: &[Job], batch: &Arc<Batch>) {
         let result = jobs.iter().try_for_each(|job| self.job(job)).and_then(|()| self.flush());
-        let bytes = jobs.iter().map(|job| match job {
-            Job::Append(queued) => usize::try_from(queued.digest.len).unwrap_or(usize::MAX),
-            Job::Complete(_) | Job::Erase(..) => 0,
-        });
-        let bytes: usize = bytes.sum();
-        let mut state = self.shared.state.lock();
-        state.queued_bytes -= bytes;
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
+        state.queued_bytes -= bytes_of(jobs);
         let Err(error) = result else {
             drop(state);
             self.round.batches.push(Arc::clone(batch));
             self.shared.sync.push(std::mem::take(&mut self.round), batch.wants_sync());
             return batch.finish_written();
         };
-        // Nobody relies on what this batch has written: new content begins elsewhere.
         tracing::error!(%error, "content could not be written");
-        let mut begins: HashMap<Name, u64> = HashMap::new();
-        for job in jobs {
-            match job {
-                Job::Append(queued) => {
-                    let name = name_of(&queued.reference);
-                    state.abandon(name);
-                    begins.entry(name).or_insert(queued.reference.offset);
-                }
-                Job::Complete(name) => self.round.complete.push(*name),
-                Job::Erase(..) => {}
-            }
-        }
+        let mut begins = HashMap::new();
+        abandon(jobs, &mut state, &mut self.round, &mut begins);
+        let reason = reason(&error);
+        self.fail_behind(state, begins, reason);
+        batch.fail(reason);
+    }
+
+    /// After a failed write: what has been given a place behind it fails as well, since it would
+    /// leave a gap before it, and the files end where the failed write began.
+    fn fail_behind(
+        &mut self,
+        mut state: MutexGuard<'_, State>,
+        mut begins: HashMap<Name, u64>,
+        reason: LogError,
+    ) {
+        let (behind, batch) = (std::mem::take(&mut state.jobs), state.batch.take());
+        state.queued_bytes -= bytes_of(&behind);
+        abandon(&behind, &mut state, &mut self.round, &mut begins);
+        state.failed = Some((reason, self.shared.clock.monotonic()));
         drop(state);
         self.buffer.clear();
         self.place = None;
         self.cut_back(&begins);
         self.shared.sync.push(std::mem::take(&mut self.round), false);
-        batch.fail(reason(&error));
+        if let Some(batch) = batch {
+            batch.fail(reason);
+        }
     }
 
     /// Removes what a failed batch has written. Where even that fails, the next start does it.
@@ -302,6 +308,7 @@ pub(crate) fn run(shared: &Shared) {
                 // What these files hold on disk is not known: they get nothing more.
                 let mut state = shared.state.lock();
                 round.written.keys().for_each(|name| state.abandon(*name));
+                state.failed = Some((LogError::Io, shared.clock.monotonic()));
                 drop(state);
                 round.batches.iter().for_each(|batch| batch.fail(LogError::Io));
             }
@@ -353,6 +360,31 @@ fn has_work(shared: &Shared) -> bool {
         shared.work.wait(&mut state);
     }
     state.batch.is_some()
+}
+
+/// Nobody relies on what a failed write has left: new content begins in other files. Notes where
+/// the failed write began in each.
+fn abandon(jobs: &[Job], state: &mut State, round: &mut Round, begins: &mut HashMap<Name, u64>) {
+    for job in jobs {
+        match job {
+            Job::Append(queued) => {
+                let name = name_of(&queued.reference);
+                state.abandon(name);
+                begins.entry(name).or_insert(queued.reference.offset);
+            }
+            Job::Complete(name) => round.complete.push(*name),
+            Job::Erase(..) => {}
+        }
+    }
+}
+
+/// The bytes of content that wait in them.
+fn bytes_of(jobs: &[Job]) -> usize {
+    let bytes = jobs.iter().map(|job| match job {
+        Job::Append(queued) => usize::try_from(queued.digest.len).unwrap_or(usize::MAX),
+        Job::Complete(_) | Job::Erase(..) => 0,
+    });
+    bytes.sum()
 }
 
 fn reason(error: &io::Error) -> LogError {

@@ -132,12 +132,24 @@ pub(crate) fn resolve(reference: &str) -> Option<Secret> {
 }
 
 pub(crate) fn read(file: &Path) -> Result<String, Failure> {
-    let text = if file.as_os_str() == "-" {
+    text_of(file)
+        .map_err(|error| Failure::Other(format!("cannot read `{}`: {error}", file.display())))
+}
+
+/// Reads a file that a gateway starts with, and checks it as far as can be done without one.
+pub(crate) fn read_checked(file: &Path) -> Result<String, Failure> {
+    let refused = |why: String| Failure::Configuration(format!("`{}`: {why}", file.display()));
+    let text = text_of(file).map_err(|error| refused(format!("it cannot be read: {error}")))?;
+    control::references(&text).map_err(refused)?;
+    Ok(text)
+}
+
+fn text_of(file: &Path) -> std::io::Result<String> {
+    if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())
     } else {
         std::fs::read_to_string(file)
-    };
-    text.map_err(|error| Failure::Other(format!("cannot read `{}`: {error}", file.display())))
+    }
 }
 
 fn show(args: &FileArgs, objects: &[Value]) {

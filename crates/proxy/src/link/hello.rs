@@ -65,8 +65,12 @@ pub(super) async fn discover(
         let answer = final_answer(link, &mut exchange, id).await;
         Ok::<_, Refusal>((exchange.status(), answer))
     };
-    let outcome = tokio::time::timeout(worker.proxy.options.probe, asked).await;
     let stdio = matches!(link.server.transport, Transport::Stdio { .. });
+    if stdio {
+        // That it cannot be started says nothing of what it would speak.
+        link.children.modern(link, worker).await?;
+    }
+    let outcome = tokio::time::timeout(worker.proxy.options.probe, asked).await;
     let (status, answer) = match outcome {
         // A child that does not answer what it does not know is a legacy one.
         Err(_) if stdio => return Ok(link.children.not_modern().await),
@@ -74,7 +78,7 @@ pub(super) async fn discover(
             let patience = worker.proxy.options.probe;
             return Err(link.refuse(UpstreamError::Timeout(patience)));
         }
-        Ok(Err(_)) if stdio => return Ok(link.children.not_modern().await),
+        Ok(Err(Refusal::Upstream { .. })) if stdio => return Ok(link.children.not_modern().await),
         Ok(outcome) => outcome?,
     };
     if matches!(status.as_u16(), 401 | 403 | 407 | 429 | 500..) {

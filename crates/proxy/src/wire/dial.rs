@@ -4,10 +4,11 @@
 //! answer between check and connect gains nothing.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -33,14 +35,35 @@ pub trait Resolve: Send + Sync {
 }
 
 /// Asks the system, as every other program on the machine does.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemResolver;
+#[derive(Clone, Debug)]
+pub struct SystemResolver {
+    free: Arc<Semaphore>,
+}
+
+/// Names that are asked for at once. More wait their turn, as long as they would for an answer.
+const LOOKUPS: usize = 64;
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self { free: Arc::new(Semaphore::new(LOOKUPS)) }
+    }
+}
 
 impl Resolve for SystemResolver {
     fn lookup<'a>(&'a self, host: &'a str) -> Lookup<'a> {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((host, 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
+            let turn = Arc::clone(&self.free).acquire_owned().await.map_err(io::Error::other)?;
+            let (sender, answer) = oneshot::channel();
+            let host = host.to_owned();
+            // A thread of its own: the runtime panics where the system has none left for it.
+            let asking = move || {
+                let found = (host.as_str(), 0).to_socket_addrs();
+                // Whoever asked may have given up.
+                sender.send(found.map(|it| it.map(|address| address.ip()).collect())).ok();
+                drop(turn);
+            };
+            thread::Builder::new().name("resolver".to_owned()).spawn(asking)?;
+            answer.await.map_err(io::Error::other)?
         })
     }
 }

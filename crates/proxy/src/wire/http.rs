@@ -105,7 +105,7 @@ impl HttpWire {
     /// Resolves names as the system does.
     #[must_use]
     pub fn new(guard: Guard, tls: Arc<rustls::ClientConfig>, limits: WireLimits) -> Self {
-        Self::with_resolver(guard, tls, limits, Arc::new(SystemResolver))
+        Self::with_resolver(guard, tls, limits, Arc::<SystemResolver>::default())
     }
 
     /// With a resolver of the caller's.

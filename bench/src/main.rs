@@ -53,6 +53,12 @@ struct Cli {
     /// Measures only this; may be given several times.
     #[arg(long)]
     trial: Vec<String>,
+    /// Measures only these columns of the tables; may be given several times.
+    #[arg(long)]
+    only: Vec<String>,
+    /// One round, each trial this long: for a profiler.
+    #[arg(long, conflicts_with = "quick")]
+    seconds: Option<u64>,
     #[command(subcommand)]
     role: Option<Role>,
 }

@@ -34,9 +34,14 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
     // syncing costs nothing.
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(home)?;
     let upstream = contender::upstream(&plan.load, folder.path())?;
-    let pains = if cli.quick { Pains::QUICK } else { Pains::FULL };
+    let pains = match cli.seconds {
+        Some(seconds) => Pains { rounds: 1, time: Duration::from_secs(seconds), ..Pains::QUICK },
+        None if cli.quick => Pains::QUICK,
+        None => Pains::FULL,
+    };
     let bench = Bench { plan, pains, upstream };
-    let run = Run { bench: &bench, folder: folder.path(), binary: binary.as_deref() };
+    let binary = binary.as_deref();
+    let run = Run { bench: &bench, folder: folder.path(), binary, only: &cli.only };
     let mut tables = vec![run.plain(&asked, files)?];
     if asked.has(TLS) {
         tables.push(run.over_tls()?);
@@ -54,6 +59,8 @@ struct Run<'a> {
     folder: &'a Path,
     /// The gateway; none where it is left out.
     binary: Option<&'a Path>,
+    /// The contenders to measure; all where none is named.
+    only: &'a [String],
 }
 
 impl Run<'_> {
@@ -73,6 +80,8 @@ impl Run<'_> {
             });
             contenders.push(Gateway::set_up(synced)?.0.into_contender()?);
         }
+        contenders
+            .retain(|it| self.only.is_empty() || self.only.iter().any(|name| name == it.name));
         figures.measure(&asked.trials(), &contenders, self.bench);
         let mut notes = Vec::new();
         if asked.has(STREAMS) {

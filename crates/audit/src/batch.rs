@@ -62,6 +62,7 @@ pub struct Append(State);
 #[derive(Debug)]
 enum State {
     Refused(LogError),
+    Done(Receipt),
     Waiting { batch: Arc<Batch>, ordinal: u32, durability: Durability, slot: Option<usize> },
 }
 
@@ -87,6 +88,10 @@ struct Stage {
 impl Append {
     pub(crate) fn refused(error: LogError) -> Self {
         Self(State::Refused(error))
+    }
+
+    pub(crate) fn done(receipt: Receipt) -> Self {
+        Self(State::Done(receipt))
     }
 
     pub(crate) fn waiting(batch: Arc<Batch>, ordinal: u32, durability: Durability) -> Self {
@@ -119,6 +124,7 @@ impl Future for Append {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (batch, ordinal, durability, slot) = match &mut self.0 {
             State::Refused(error) => return Poll::Ready(Err(*error)),
+            State::Done(receipt) => return Poll::Ready(Ok(*receipt)),
             State::Waiting { batch, ordinal, durability, slot } => {
                 (batch, *ordinal, *durability, slot)
             }

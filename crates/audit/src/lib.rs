@@ -2,8 +2,9 @@
 //!
 //! A record goes this way, and each step has a file:
 //!
-//! 1. [`Log::append`] puts it into a queue (`queue`), in a batch that its future waits for (`batch`).
-//! 2. The writer writes batches to a segment (`writer`, `segment`); now it is *written*.
+//! 1. [`Log::append`] puts it into a queue (`queue`), in a batch that its future waits for (`batch`);
+//!    [`Log::write`] passes over the queue while the disk is quick (`pace`).
+//! 2. The writer writes batches to the segment (`writer`). Now it is *written*.
 //! 3. The syncer brings segments to the disk (`syncer`); now it is *synced*.
 //! 4. The sequencer puts it into the Merkle tree of its workspace (`sequencer`, `tree`, `merkle`),
 //!    as C2SP tiles (`tile`) under a signed checkpoint (`note`). From then on it can be proved
@@ -14,7 +15,8 @@
 //! - A future that resolved with a receipt stands for a record that every later start finds.
 //! - A record is in its tree exactly once, in order of its sequence, whatever crashes.
 //! - No two signed checkpoints of a log contradict each other.
-//! - No append takes longer than its deadline, whatever the disk does (`watchdog`).
+//! - No append waits longer than its deadline, whatever the disk does (`watchdog`), but for the one
+//!   caller that is writing when the disk stops ([`Options::callers_write`]).
 
 mod batch;
 mod clock;
@@ -24,6 +26,7 @@ mod leaf;
 mod log;
 mod merkle;
 mod note;
+mod pace;
 mod proof;
 mod queue;
 mod replay;

@@ -42,6 +42,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bound on the bytes of records that are not yet on disk; beyond it appending is refused.
     pub queue_bytes: usize,
+    /// Whether [`Log::write`] writes on its caller's thread while the disk is quick. It is several
+    /// times as fast as asking the writer, but a disk that stops between one write and the next then
+    /// holds that one thread, which no deadline can free.
+    pub callers_write: bool,
 }
 
 /// The tamper-evident log. Cheap to clone. Closed by [`Log::close`] or with its last clone; either
@@ -51,6 +55,7 @@ pub struct Log(Arc<Inner>);
 
 struct Inner {
     shared: Arc<Shared>,
+    pen: Arc<Mutex<Writer>>,
     tails: Arc<Tails>,
     heads: Arc<Heads>,
     signer: Arc<Signer>,
@@ -164,6 +169,7 @@ impl Options {
             checkpoint_every: Duration::from_millis(200),
             segment_bytes: 64 * 1024 * 1024,
             queue_bytes: 64 * 1024 * 1024,
+            callers_write: true,
         }
     }
 }
@@ -201,9 +207,11 @@ impl Log {
         let folder = File::open(&segments).map_err(|source| OpenError::io(&segments, source))?;
         let syncer = Syncer::new(Arc::clone(&shared), folder);
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&tails), segments, position);
-        let watched = Arc::clone(&shared);
+        let pen = Arc::new(Mutex::new(writer));
+        let (writing, watched, held) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&pen));
         let inner = Inner {
             shared,
+            pen,
             tails,
             heads,
             signer,
@@ -212,7 +220,7 @@ impl Log {
             _lock: lock,
         };
         // Should one thread fail to start, dropping `inner` ends those before it.
-        inner.start("audit-writer", move || writer.run())?;
+        inner.start("audit-writer", move || Writer::run(&held, &writing))?;
         inner.start("audit-syncer", move || syncer.run())?;
         inner.start("audit-sequencer", move || sequencer.run())?;
         inner.start("audit-watchdog", move || watched.watched.run())?;
@@ -223,7 +231,15 @@ impl Log {
     /// The record is queued at once and stays so when the future is dropped.
     #[expect(clippy::needless_pass_by_value, reason = "a record is given away")]
     pub fn append(&self, entry: Entry, durability: Durability) -> Append {
-        self.0.shared.append(&entry, durability)
+        self.0.shared.append(None, &entry, durability)
+    }
+
+    /// As [`Log::append`], but writes the record on the calling thread while the disk is quick. For
+    /// threads of which there are others; see [`Options::callers_write`].
+    #[expect(clippy::needless_pass_by_value, reason = "a record is given away")]
+    pub fn write(&self, entry: Entry, durability: Durability) -> Append {
+        let pen = self.0.shared.options.callers_write.then_some(self.0.pen.as_ref());
+        self.0.shared.append(pen, &entry, durability)
     }
 
     /// As [`Log::append`], waiting on the current thread. Not for async code.
@@ -260,6 +276,12 @@ impl Log {
             records_written: state.records_written,
             sizes,
         }
+    }
+
+    /// Whether the disk has not answered within the deadline, and still does not.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.0.shared.watched.is_blocked()
     }
 
     /// What opening found.

@@ -3,7 +3,8 @@
 //! A record passes these places in this order: a *lane* (the buffer that appenders fill), the
 //! *writer* (which takes a lane and writes it to the segment), *unsynced* (kept in memory until the
 //! disk has it, so that it can be written again elsewhere), *synced* (until the sequencer has put
-//! it into the tree). All of them together are bounded by [`Options::queue_bytes`], but for the
+//! it into the tree). While the disk is quick, callers pass over the first two and write for
+//! themselves ([`crate::pace`]). All of them together are bounded by [`Options::queue_bytes`], but for the
 //! last: what the sequencer cannot take in time it reads from the segments later.
 //!
 //! There are two lanes, so that administrative records pass on a full disk, where calls do not.
@@ -19,8 +20,10 @@ use crate::batch::{Append, Batch, Durability, LogError};
 use crate::clock::Clock;
 use crate::entry::{Entry, HEAD, MAX_LEAF, Record};
 use crate::log::Options;
+use crate::pace::PATIENCE;
 use crate::segment::{self, FRAME_HEAD, SegmentFile};
 use crate::watchdog::Watched;
+use crate::writer::Writer;
 
 /// What all threads of a log share.
 pub(crate) struct Shared {
@@ -58,6 +61,8 @@ pub(crate) struct State {
     pub(crate) refusal: Option<LogError>,
     /// A sync has failed: what is unsynced must be written again.
     pub(crate) needs_repair: bool,
+    /// When the writer last looked whether a disk that failed takes records again.
+    pub(crate) probed: Duration,
     /// Somebody waits for a sync.
     pub(crate) sync_wanted: bool,
     pub(crate) writer_idles: bool,
@@ -91,8 +96,11 @@ pub(crate) struct Written {
     pub(crate) frames: Arc<Vec<u8>>,
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
-    pub(crate) batch: Arc<Batch>,
+    /// None when nobody waits for the disk.
+    pub(crate) batch: Option<Arc<Batch>>,
     pub(crate) file: Arc<SegmentFile>,
+    /// More may be added: no sync has begun since.
+    pub(crate) is_open: bool,
 }
 
 impl Shared {
@@ -109,8 +117,13 @@ impl Shared {
         }
     }
 
-    /// The hot path: a look at the clock, one lock, one copy of the leaf.
-    pub(crate) fn append(&self, entry: &Entry, durability: Durability) -> Append {
+    /// Writes a record if there is a pen and the disk is quick, or else hands it to the writer.
+    pub(crate) fn append(
+        &self,
+        pen: Option<&Mutex<Writer>>,
+        entry: &Entry,
+        durability: Durability,
+    ) -> Append {
         if entry.leaf.len() > MAX_LEAF {
             return Append::refused(LogError::TooLarge);
         }
@@ -128,6 +141,13 @@ impl Shared {
 
         if self.watched.is_blocked() {
             return Append::refused(LogError::Deadline);
+        }
+        if let Some(pen) = pen
+            && self.watched.pace.is_quick(opened)
+            && let Some(mut writer) = pen.try_lock_for(PATIENCE)
+            && let Some(append) = writer.write_one(&record, durability, opened)
+        {
+            return append;
         }
         let mut state = self.state.lock();
         if let Some(error) = state.refuses(is_privileged, bytes, self.options.queue_bytes) {
@@ -148,6 +168,48 @@ impl Shared {
 }
 
 impl State {
+    /// Whether a caller may write a record for itself.
+    pub(crate) fn lets_write(&self, bytes: usize, bound: usize) -> bool {
+        !self.needs_repair && self.refusal.is_none() && self.refuses(false, bytes, bound).is_none()
+    }
+
+    /// Notes what stands in a segment now. Whether the syncer is to be woken.
+    pub(crate) fn wrote(&mut self, written: Written, records: u64) -> bool {
+        let wants_sync = written.batch.as_ref().is_some_and(|batch| batch.wants_sync());
+        let wake = self.unsynced.is_empty() || wants_sync;
+        self.sync_wanted |= wants_sync;
+        self.records_written += records;
+        self.unsynced.push_back(written);
+        wake
+    }
+
+    /// Notes one record that nobody waits for, beside others of its kind. Whether the syncer is to
+    /// be woken.
+    pub(crate) fn wrote_one(&mut self, file: &Arc<SegmentFile>, frame: &[u8], seq: u64) -> bool {
+        self.queued_bytes += frame.len();
+        if let Some(last) = self.unsynced.back_mut()
+            && last.is_open
+            && last.batch.is_none()
+            && Arc::ptr_eq(&last.file, file)
+            && let Some(frames) = Arc::get_mut(&mut last.frames)
+            && frames.len() < MAX_RESERVED_BYTES
+        {
+            frames.extend_from_slice(frame);
+            last.last_sequence = seq;
+            self.records_written += 1;
+            return false;
+        }
+        let written = Written {
+            frames: Arc::new(frame.to_vec()),
+            first_sequence: seq,
+            last_sequence: seq,
+            batch: None,
+            file: Arc::clone(file),
+            is_open: true,
+        };
+        self.wrote(written, 1)
+    }
+
     fn refuses(&self, is_privileged: bool, bytes: usize, bound: usize) -> Option<LogError> {
         if self.is_closing {
             return Some(LogError::Closed);

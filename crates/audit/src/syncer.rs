@@ -27,12 +27,16 @@ impl Syncer {
     pub(crate) fn run(self) {
         while let Some((files, records)) = self.next_sync() {
             let began = self.shared.clock.monotonic();
+            self.shared.watched.pace.sync_begins(began);
             let result = files.iter().try_for_each(|file| file.sync(&self.dir));
+            self.shared.watched.pace.sync_ends();
             let took = self.shared.clock.monotonic().saturating_sub(began);
             match result {
                 Ok(()) => {
                     let done = self.settle(records, |state| state.last_sync = took);
-                    done.iter().for_each(|written| written.batch.finish_synced());
+                    done.iter()
+                        .filter_map(|it| it.batch.as_ref())
+                        .for_each(|it| it.finish_synced());
                 }
                 Err(error) => self.ask_for_repair(&error),
             }
@@ -40,7 +44,9 @@ impl Syncer {
         let mut state = self.shared.state.lock();
         // The writer has ended without repairing: these may be on disk or not.
         for written in std::mem::take(&mut state.unsynced) {
-            written.batch.fail(LogError::Io);
+            if let Some(batch) = written.batch {
+                batch.fail(LogError::Io);
+            }
         }
         state.syncer_ended = true;
         drop(state);
@@ -69,7 +75,8 @@ impl Syncer {
         }
         state.sync_wanted = false;
         let mut files: Vec<Arc<SegmentFile>> = vec![];
-        for written in &state.unsynced {
+        for written in &mut state.unsynced {
+            written.is_open = false;
             if files.last().is_none_or(|last| !Arc::ptr_eq(last, &written.file)) {
                 files.push(Arc::clone(&written.file));
             }

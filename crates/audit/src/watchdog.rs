@@ -9,6 +9,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::batch::{Batch, LogError};
 use crate::clock::Clock;
+use crate::pace::Pace;
 
 /// The batches under way, and whether one of them is older than the deadline.
 pub(crate) struct Watched {
@@ -17,6 +18,8 @@ pub(crate) struct Watched {
     list: Mutex<List>,
     ended: Condvar,
     is_blocked: AtomicBool,
+    /// Of the disk that the batches are for.
+    pub(crate) pace: Pace,
 }
 
 #[derive(Default)]
@@ -33,6 +36,7 @@ impl Watched {
             list: Mutex::default(),
             ended: Condvar::new(),
             is_blocked: AtomicBool::new(false),
+            pace: Pace::default(),
         }
     }
 
@@ -64,7 +68,8 @@ impl Watched {
             let now = self.clock.monotonic();
             let is_late = |batch: &&Arc<Batch>| now.saturating_sub(batch.opened) >= self.deadline;
             let late: Vec<_> = list.batches.iter().filter(is_late).map(Arc::clone).collect();
-            self.note(!late.is_empty());
+            let caught = self.pace.writing_for(now).is_some_and(|time| time >= self.deadline);
+            self.note(caught || !late.is_empty());
             if !late.is_empty() {
                 // Waking waiters runs foreign code: not under the lock.
                 drop(list);

@@ -1,7 +1,8 @@
-//! The thread that owns the segment.
+//! The pen that writes to the segment, and the thread that holds it when callers do not.
 //!
-//! It swaps the appenders' buffer for an empty one, gives the records their sequence, writes them
-//! with one system call and wakes who waited. It never syncs on that path; see [`crate::syncer`].
+//! A caller writes its own record while the disk is quick; see [`crate::pace`]. The thread swaps the
+//! appenders' buffer for an empty one, gives the records their sequence, writes them with one system
+//! call and wakes who waited. Neither syncs; see [`crate::syncer`].
 //!
 //! When a write fails for want of space, what was written of the batch is cut off again and calls
 //! are refused until a probe succeeds; administrative records go to the reserve meanwhile. When it
@@ -13,9 +14,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::LogError;
+use parking_lot::Mutex;
+
+use crate::batch::{Append, Durability, LogError, Receipt};
 use crate::clock::Monotone;
-use crate::entry;
+use crate::entry::{self, Record};
 use crate::queue::{Shared, State, Taken, Written};
 use crate::segment::{self, Segment, Space};
 use crate::tail::Tails;
@@ -30,7 +33,8 @@ pub(crate) struct Writer {
     next_sequence: u64,
     time: Monotone,
     reserve_is_whole: bool,
-    probed: Duration,
+    /// The frame of a record that its caller writes.
+    frame: Vec<u8>,
 }
 
 /// Where the writer goes on after a start.
@@ -59,41 +63,104 @@ impl Writer {
             next_sequence: at.sequence,
             time: Monotone::after(at.last_ms),
             reserve_is_whole: false,
-            probed: Duration::ZERO,
+            frame: Vec::new(),
         }
     }
 
-    pub(crate) fn run(mut self) {
-        self.reserve_is_whole = segment::ensure_reserve(&self.dir).is_ok();
+    /// The body of the thread.
+    pub(crate) fn run(pen: &Mutex<Self>, shared: &Shared) {
+        pen.lock().begin();
         loop {
-            match self.next_work() {
-                Work::Write(taken) => self.write(taken),
-                Work::Repair => self.repair(),
-                Work::Probe => self.probe(),
+            match shared.next_work() {
+                Work::Write(taken) => pen.lock().write(taken),
+                Work::Repair => pen.lock().repair(),
+                Work::Probe => pen.lock().probe(),
                 Work::End => break,
             }
         }
-        let shared = Arc::clone(&self.shared);
+        let mut writer = pen.lock();
         let mut state = shared.state.lock();
         while let Some(taken) = state.take() {
             taken.batch.fail(LogError::Closed);
         }
-        self.finish_segment(&mut state);
+        writer.finish_segment(&mut state);
         state.writer_ended = true;
         drop(state);
         shared.sync_due.notify_one();
         shared.ended.notify_all();
     }
 
+    fn begin(&mut self) {
+        self.reserve_is_whole = segment::ensure_reserve(&self.dir).is_ok();
+    }
+
+    /// Writes a record for the caller that holds the pen. `None` when it is for the thread to do:
+    /// something is in the way, or it went wrong, which the thread knows how to treat.
+    pub(crate) fn write_one(
+        &mut self,
+        record: &Record<'_>,
+        durability: Durability,
+        now: Duration,
+    ) -> Option<Append> {
+        let shared = Arc::clone(&self.shared);
+        let bound = shared.options.segment_bytes;
+        self.frame.clear();
+        segment::frame(&mut self.frame, record);
+        let bytes = self.frame.len();
+        let sequence = self.next_sequence;
+        segment::seal(&mut self.frame, |entry| {
+            entry::stamp(entry, sequence, |now| self.time.tick(now));
+        });
+        let fits = |it: &&mut Segment| it.len + bytes as u64 <= bound;
+        let segment = self.segment.as_mut().filter(fits)?;
+        if !shared.state.lock().lets_write(bytes, shared.options.queue_bytes) {
+            return None;
+        }
+        let write = || segment.append(&self.frame);
+        shared.watched.pace.watch(shared.clock.as_ref(), now, write).ok()?;
+        self.next_sequence += 1;
+        self.tails.publish(&self.frame);
+        let batch = (durability == Durability::Synced).then(|| shared.watched.open(now));
+        let receipt = Receipt { sequence };
+        let Some(batch) = batch else {
+            let wake = shared.state.lock().wrote_one(&segment.file, &self.frame, sequence);
+            if wake {
+                shared.sync_due.notify_one();
+            }
+            return Some(Append::done(receipt));
+        };
+        batch.number(sequence);
+        batch.finish_written();
+        let append = Append::waiting(Arc::clone(&batch), 0, durability);
+        let written = Written {
+            frames: Arc::new(self.frame.clone()),
+            first_sequence: sequence,
+            last_sequence: sequence,
+            batch: Some(batch),
+            file: Arc::clone(&segment.file),
+            is_open: false,
+        };
+        let mut state = shared.state.lock();
+        state.queued_bytes += bytes;
+        let wake = state.wrote(written, 1);
+        drop(state);
+        if wake {
+            shared.sync_due.notify_one();
+        }
+        Some(append)
+    }
+}
+
+impl Shared {
     fn next_work(&self) -> Work {
-        let mut state = self.shared.state.lock();
+        let mut state = self.state.lock();
         loop {
             if let Some(reason) = state.refusal {
                 if state.is_closing {
                     return Work::End;
                 }
                 // However many administrative records come, the probe is not starved.
-                if self.shared.clock.monotonic().saturating_sub(self.probed) >= PROBE_EVERY {
+                if self.clock.monotonic().saturating_sub(state.probed) >= PROBE_EVERY {
                     return Work::Probe;
                 }
                 if reason == LogError::Full
@@ -102,7 +169,7 @@ impl Writer {
                     return Work::Write(taken);
                 }
                 state.writer_idles = true;
-                if self.shared.work.wait_for(&mut state, PROBE_EVERY).timed_out() {
+                if self.work.wait_for(&mut state, PROBE_EVERY).timed_out() {
                     return Work::Probe;
                 }
                 continue;
@@ -118,10 +185,12 @@ impl Writer {
                 return Work::End;
             }
             state.writer_idles = true;
-            self.shared.work.wait(&mut state);
+            self.work.wait(&mut state);
         }
     }
+}
 
+impl Writer {
     fn write(&mut self, mut taken: Taken) {
         let mut next = self.next_sequence;
         segment::seal(&mut taken.frames, |bytes| {
@@ -182,15 +251,11 @@ impl Writer {
             frames,
             first_sequence,
             last_sequence: self.next_sequence - 1,
-            batch: Arc::clone(&taken.batch),
+            batch: Some(Arc::clone(&taken.batch)),
             file: Arc::clone(&segment.file),
+            is_open: false,
         };
-        let mut state = self.shared.state.lock();
-        let wake = state.unsynced.is_empty() || taken.batch.wants_sync();
-        state.sync_wanted |= taken.batch.wants_sync();
-        state.records_written += u64::from(taken.records);
-        state.unsynced.push_back(written);
-        drop(state);
+        let wake = self.shared.state.lock().wrote(written, u64::from(taken.records));
         if wake {
             self.shared.sync_due.notify_one();
         }
@@ -216,8 +281,9 @@ impl Writer {
 
     /// Takes no more calls, nor those that wait, until a probe succeeds.
     fn refuse(&mut self, reason: LogError) {
-        self.probed = self.shared.clock.monotonic();
+        let now = self.shared.clock.monotonic();
         let mut state = self.shared.state.lock();
+        state.probed = now;
         if state.refusal != Some(reason) {
             tracing::error!(%reason, "the audit log refuses calls");
         }
@@ -257,7 +323,7 @@ impl Writer {
 
     /// Finds out whether the disk takes records again.
     fn probe(&mut self) {
-        self.probed = self.shared.clock.monotonic();
+        self.shared.state.lock().probed = self.shared.clock.monotonic();
         if !self.reserve_is_whole {
             self.reserve_is_whole = segment::ensure_reserve(&self.dir).is_ok();
         }

@@ -59,7 +59,9 @@ fn h148_a_kill_at_any_call_loses_nothing_that_was_acknowledged() {
     .flat_map(|(call, counts)| counts.into_iter().map(move |count| (call, count)))
     .collect();
     let killed = in_parallel(points, |(call, count)| {
-        let run = Run::new().strace(&format!("{call}:signal=KILL:when={count}"));
+        // As callers write, and every other time as the writer does.
+        let run = if count % 2 == 0 { Run::handed() } else { Run::new() };
+        let run = run.strace(&format!("{call}:signal=KILL:when={count}"));
         run.check();
         u32::from(!run.status_ok)
     });
@@ -105,7 +107,7 @@ fn h149_a_failed_sync_or_write_is_made_good_elsewhere() {
 /// The kernel forgets what it could not write: the failed segment may hold nothing of it later.
 #[test]
 fn h149_what_a_failed_sync_may_have_lost_stands_elsewhere() {
-    let mut run = Run::new();
+    let mut run = Run::handed();
     run.is_roomy = true;
     let log = run.world.root().join("trace");
     let run = run.child(&[
@@ -134,10 +136,22 @@ fn h149_what_a_failed_sync_may_have_lost_stands_elsewhere() {
 #[test]
 fn h148_a_disk_that_is_full_for_a_moment_refuses_and_recovers() {
     in_parallel(vec!["pwrite64:error=ENOSPC:when=6", "pwrite64:error=ENOSPC:when=6..8"], |fault| {
-        let run = Run::new().strace(fault);
+        let run = Run::handed().strace(fault);
         assert!(run.status_ok, "{fault}: {}", run.output);
         assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
         assert!(run.errors.contains("Full"), "{fault}: {}", run.errors);
+        run.check();
+    });
+}
+
+/// What goes wrong for a caller that writes for itself is left to the writer, which tries again.
+#[test]
+fn h148_a_caller_that_finds_the_disk_full_hands_its_record_over() {
+    let faults = ["pwrite64:error=ENOSPC:when=6", "pwrite64:error=EIO:when=3..5"];
+    in_parallel(faults.to_vec(), |fault| {
+        let run = Run::new().strace(fault);
+        assert!(run.status_ok, "{fault}: {}", run.output);
+        assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
         run.check();
     });
 }
@@ -147,7 +161,7 @@ fn h150_a_disk_that_hangs_ends_waits_at_the_deadline_and_recovers() {
     in_parallel(
         vec!["fdatasync:delay_enter=700000:when=3", "pwrite64:delay_enter=700000:when=8"],
         |fault| {
-            let run = Run::new().strace(fault);
+            let run = Run::handed().strace(fault);
             assert!(run.status_ok, "{fault}: {}", run.output);
             assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
             assert!(run.errors.contains("Deadline"), "{fault}: {}", run.errors);
@@ -192,7 +206,7 @@ fn workload(dir: &Path, mut acks: UnixStream) {
                 assert!(asked - began < Duration::from_secs(5), "record {n} is never taken");
                 let workspace = if n % 3 == 0 { BOB } else { ANN };
                 let result = entry(&store, workspace, n, durability)
-                    .and_then(|entry| log.append_blocking(entry, durability));
+                    .and_then(|entry| log.write(entry, durability).wait());
                 let took = (clock.monotonic() - asked).as_millis();
                 let line = match result {
                     Ok(_) => format!("ack {n} {took}\n"),
@@ -238,6 +252,7 @@ fn open_store(log: &Path) -> std::io::Result<ContentStore> {
         segment_bytes: 2_000,
         deadline: Duration::from_millis(250),
         sync_every: Duration::from_millis(3),
+        callers_write: std::env::var_os(HANDED).is_none(),
         ..ContentOptions::new(log.with_file_name("content"))
     };
     ContentStore::open(options, Arc::new(Keys::new()), Arc::new(RealClock::new()))
@@ -303,6 +318,7 @@ fn tight_options(dir: &Path) -> Options {
         segment_bytes: segment_bytes.unwrap_or(2_000),
         deadline: Duration::from_millis(250),
         sync_every: Duration::from_millis(3),
+        callers_write: std::env::var_os(HANDED).is_none(),
         ..quick_options(dir)
     }
 }
@@ -319,9 +335,15 @@ struct Run {
     is_repeated: bool,
     /// Segments large enough for the whole workload.
     is_roomy: bool,
+    /// Everything goes through the writer.
+    is_handed: bool,
 }
 
 impl Run {
+    fn handed() -> Self {
+        Self { is_handed: true, ..Self::new() }
+    }
+
     fn new() -> Self {
         Self {
             world: World::new(),
@@ -332,6 +354,7 @@ impl Run {
             longest: Duration::ZERO,
             is_repeated: false,
             is_roomy: false,
+            is_handed: false,
         }
     }
 
@@ -355,7 +378,11 @@ impl Run {
         });
         let exe = std::env::current_exe().unwrap().into_os_string();
         let mut words = tracer.iter().cloned().chain([exe]);
-        let output = Command::new(words.next().unwrap())
+        let mut command = Command::new(words.next().unwrap());
+        if self.is_handed {
+            command.env(HANDED, "");
+        }
+        let output = command
             .args(words)
             .args(["--exact", "a_workload_is_recorded_as_acknowledged", "--test-threads=1"])
             .env(DIR, self.world.dir())
@@ -447,4 +474,5 @@ const APPENDS: u64 = 40;
 const DIR: &str = "AUDIT_FAULT_DIR";
 const ACKS: &str = "AUDIT_FAULT_ACKS";
 const SEGMENT: &str = "AUDIT_FAULT_SEGMENT";
+const HANDED: &str = "AUDIT_FAULT_HANDED";
 const FULL_DIR: &str = "AUDIT_FAULT_FULL_DIR";

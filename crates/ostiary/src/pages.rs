@@ -25,6 +25,7 @@ pub(crate) struct Pages {
     pub(crate) control: Arc<Control>,
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) log: audit::Log,
+    content: Arc<audit::ContentStore>,
     hosts: Arc<Hosts>,
 }
 
@@ -34,6 +35,7 @@ pub(crate) fn router(house: &House) -> Router {
         control: Arc::clone(&house.control),
         proxy: Arc::clone(&house.proxy),
         log: house.log.clone(),
+        content: Arc::clone(&house.content),
         hosts: Arc::new(house.hosts.clone()),
     };
     Router::new()
@@ -80,6 +82,9 @@ async fn alive() -> &'static str {
 async fn ready(State(pages): State<Pages>) -> Response {
     if let audit::Condition::Refusing { reason } = pages.log.health().condition {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("log: {reason}\n")).into_response();
+    }
+    if let Some(reason) = pages.content.refusal() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("content: {reason}\n")).into_response();
     }
     match pages.control.gate().current().await {
         Ok(_) => "ok\n".into_response(),

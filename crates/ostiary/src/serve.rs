@@ -49,6 +49,8 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
     let bound = door::bind(settings(&config)).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let house = House::open(config).await?;
+    let (log, content) = (house.log.clone(), Arc::clone(&house.content));
+    let bound = bound.let_go_when(move || log.is_blocked() || content.is_blocked());
     // Shown before anything else can fail: nobody could ask for it again.
     if let Some(token) = house.control.first_admin_token()
         && let Some(text) = token.expose_text()
@@ -88,7 +90,7 @@ pub(crate) struct House {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) log: audit::Log,
     pub(crate) hosts: proxy::Hosts,
-    content: Arc<audit::ContentStore>,
+    pub(crate) content: Arc<audit::ContentStore>,
     db: Db,
     wiring: Wiring,
     tasks: TaskTracker,
@@ -112,7 +114,9 @@ impl House {
             }
         };
         let signer = signer(&config.data, &vault, seed)?;
-        let log = audit::Options::new(config.data.join("log"));
+        let mut log = audit::Options::new(config.data.join("log"));
+        // A thread that a disk may hold must not be the only one.
+        log.callers_write = config.workers > 1;
         let log = audit::Log::open(log, signer, Arc::<SystemClock>::clone(&clock))
             .map_err(Failure::configuration)?;
         let secure = config.tls.is_some() || config.behind_tls_proxy;
@@ -128,6 +132,7 @@ impl House {
         let mut content = audit::ContentOptions::new(config.data.join("content"));
         // Room for many large results at once: what does not fit is refused.
         content.queue_bytes = 256 << 20;
+        content.callers_write = config.workers > 1;
         let content = audit::ContentStore::open(
             content,
             control.data_keys(),

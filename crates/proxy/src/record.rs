@@ -408,7 +408,7 @@ async fn append(
             leaf = leaf.content(key, &place);
         }
     }
-    proxy.log.append(Entry { workspace, kind, leaf: leaf.finish() }, durability).await?;
+    proxy.log.write(Entry { workspace, kind, leaf: leaf.finish() }, durability).await?;
     Ok(())
 }
 

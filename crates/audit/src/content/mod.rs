@@ -30,6 +30,8 @@ mod seal;
 mod store;
 mod sync;
 
+use std::cell::RefCell;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -127,9 +129,7 @@ pub enum ContentError {
 /// Salts and hashes content that is given in parts.
 #[must_use]
 pub fn digest(parts: &[Bytes]) -> ContentDigest {
-    let mut salt = [0; 16];
-    random(&mut salt);
-    digest_with(salt, parts.iter().map(Bytes::as_ref))
+    digest_with(random(), parts.iter().map(Bytes::as_ref))
 }
 
 pub(crate) fn digest_with<'a>(
@@ -148,8 +148,24 @@ pub(crate) fn digest_with<'a>(
     ContentDigest { salt, sha256, len }
 }
 
-pub(crate) fn random(bytes: &mut [u8]) {
-    aws_lc_rs::rand::fill(bytes).expect("the system's random numbers do not fail");
+/// Salts and nonces. Each thread asks for many at once, since asking costs a system call.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    POOL.with_borrow_mut(|(pool, used)| {
+        if pool.len() - *used < N {
+            aws_lc_rs::rand::fill(pool).expect("the system's random numbers do not fail");
+            *used = 0;
+        }
+        let mut taken = [0; N];
+        let fresh = pool.get_mut(*used..*used + N).expect("a salt is shorter than the pool");
+        taken.swap_with_slice(fresh);
+        *used += N;
+        taken
+    })
+}
+
+thread_local! {
+    /// Random bytes, and how many of them have been used.
+    static POOL: RefCell<([u8; 1024], usize)> = const { RefCell::new(([0; 1024], 1024)) };
 }
 
 /// The form in a leaf.

@@ -47,18 +47,17 @@ pub(crate) fn sealed_len(len: u64) -> u64 {
     plain.saturating_add(HEADER as u64 + frames * OVERHEAD as u64)
 }
 
-/// Appends an item to `out`, frame by frame; `flush` may take from `out` after each.
+/// Appends an item of a workspace and record to `out`, frame by frame; `flush` may take from `out`
+/// after each.
 pub(crate) fn seal<E>(
     out: &mut Vec<u8>,
     key: &SealKey,
-    reference: &ContentRef,
+    (workspace, record): (Uuid, Uuid),
     content: (&ContentDigest, &[Bytes]),
     mut flush: impl FnMut(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     let (digest, parts) = content;
-    let mut nonce = [0; 12];
-    random(&mut nonce);
-    let item = Item { record: reference.record, key: key.id, nonce, len: digest.len };
+    let item = Item { record, key: key.id, nonce: random(), len: digest.len };
     item.write(out);
     let mut rest = digest.len + SALT as u64;
     let mut start = out.len();
@@ -72,7 +71,7 @@ pub(crate) fn seal<E>(
             piece = later;
             rest -= taken as u64;
             if rest == 0 || out.len() - start == FRAME {
-                let aad = item.aad(reference.workspace, number, rest == 0);
+                let aad = item.aad(workspace, number, rest == 0);
                 seal_frame(out, start, key, item.nonce(number), aad);
                 flush(out)?;
                 start = out.len();
@@ -357,7 +356,8 @@ mod tests {
             len: digest.len,
         };
         let mut out = vec![];
-        seal(&mut out, &key(1), &reference, (&digest, &parts), |_| Ok::<(), ()>(())).unwrap();
+        let whose = (reference.workspace, reference.record);
+        seal(&mut out, &key(1), whose, (&digest, &parts), |_| Ok::<(), ()>(())).unwrap();
         (parts, reference, out)
     }
 }

@@ -1,5 +1,5 @@
-//! Appending content: places are given out under one lock, so a leaf can name them at once; a
-//! thread seals and writes in the same order.
+//! Appending content: places are given out under one lock, so a leaf can name them at once; content
+//! is written in the same order, by its caller or by a thread.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,6 +21,7 @@ use super::sync::{SyncQueue, Writer};
 use super::{ContentDigest, ContentError, ContentRef, DataKeys, digest};
 use crate::batch::{Append, Batch, Durability, LogError};
 use crate::clock::Clock;
+use crate::pace::PATIENCE;
 use crate::watchdog::Watched;
 
 /// How a content store works.
@@ -36,11 +37,15 @@ pub struct ContentOptions {
     pub segment_bytes: u64,
     /// Bound on the bytes of content that are not yet written.
     pub queue_bytes: usize,
+    /// Whether a caller writes small content on its own thread while the disk is quick; as
+    /// [`crate::Options::callers_write`].
+    pub callers_write: bool,
 }
 
 /// Sealed content beside the log. Closed with [`ContentStore::close`] or when dropped.
 pub struct ContentStore {
     shared: Arc<Shared>,
+    pen: Arc<Mutex<Writer>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -66,6 +71,8 @@ pub(crate) struct State {
     pub(crate) batch: Option<Arc<Batch>>,
     pub(crate) queued_bytes: usize,
     cursors: HashMap<(Uuid, i32), Cursor>,
+    /// The last failure, and when it was.
+    pub(crate) failed: Option<(LogError, Duration)>,
     pub(crate) is_closing: bool,
     pub(crate) writer_idles: bool,
 }
@@ -101,6 +108,7 @@ impl ContentOptions {
             deadline: Duration::from_secs(2),
             segment_bytes: 64 * 1024 * 1024,
             queue_bytes: 64 * 1024 * 1024,
+            callers_write: true,
         }
     }
 }
@@ -127,18 +135,20 @@ impl ContentStore {
             work: Condvar::new(),
             sync: SyncQueue::default(),
         });
-        let store = Self { shared: Arc::clone(&shared), threads: Mutex::default() };
-        let writer = Writer::new(Arc::clone(&shared));
-        let (syncing, watching) = (Arc::clone(&shared), shared);
+        let pen = Arc::new(Mutex::new(Writer::new(Arc::clone(&shared))));
+        let held = Arc::clone(&pen);
+        let store = Self { shared: Arc::clone(&shared), pen, threads: Mutex::default() };
+        let (writing, syncing, watching) = (Arc::clone(&shared), Arc::clone(&shared), shared);
         // Should one thread fail to start, dropping `store` ends those before it.
-        store.start("content-writer", move || writer.run())?;
+        store.start("content-writer", move || Writer::run(&held, &writing))?;
         store.start("content-syncer", move || super::sync::run(&syncing))?;
         store.start("content-watchdog", move || watching.watched.run())?;
         Ok(store)
     }
 
-    /// Queues content and tells at once where it will be. Hashes on the calling thread; sealing
-    /// and writing happen elsewhere, straight from the parts.
+    /// Takes content and tells at once where it is, or will be. Hashes on the calling thread, and
+    /// seals and writes small content there too while the disk is quick. What is large is sealed
+    /// and written elsewhere, straight from the parts.
     ///
     /// The leaf that names the place is to be appended to the log *after* the future has resolved.
     /// Else a crash in between leaves a record whose content is missing, which the verifier cannot
@@ -165,39 +175,60 @@ impl ContentStore {
         let size = seal::sealed_len(digest.len);
         let queued = usize::try_from(digest.len).unwrap_or(usize::MAX);
         let opened = self.shared.clock.monotonic();
+        let mut reference = ContentRef {
+            workspace,
+            record,
+            day,
+            segment: 0,
+            offset: 0,
+            key: Uuid::nil(),
+            digest: digest.sha256,
+            len: digest.len,
+        };
+        let may_write = queued <= SMALL && self.shared.options.callers_write;
+        if may_write && self.shared.watched.pace.is_quick(opened) {
+            let sealing = (&digest, parts);
+            if let Some(append) = self.write_one(&mut reference, sealing, durability, opened)? {
+                return Ok((reference, ContentDurable(append)));
+            }
+        }
         let mut state = self.shared.state.lock();
         loop {
             state.admit(queued, self.shared.options.queue_bytes)?;
-            let fits = |cursor: &&mut Cursor| {
-                let end = cursor.offset.checked_add(size);
-                cursor.offset == 0
-                    || end.is_some_and(|end| end <= self.shared.options.segment_bytes)
-            };
+            let fits = |it: &&mut Cursor| it.has_room(size, &self.shared.options);
             let Some(cursor) = state.cursors.get_mut(&(workspace, day)).filter(fits) else {
                 drop(state);
                 state = self.begin_file(workspace, day)?;
                 continue;
             };
-            let reference = ContentRef {
-                workspace,
-                record,
-                day,
-                segment: cursor.number,
-                offset: cursor.offset,
-                key: cursor.key.id,
-                digest: digest.sha256,
-                len: digest.len,
-            };
+            reference.segment = cursor.number;
+            reference.offset = cursor.offset;
+            reference.key = cursor.key.id;
             cursor.offset += size;
             let key = Arc::clone(&cursor.key);
             state.queued_bytes += queued;
-            let (reference_, parts) = (reference.clone(), parts.to_vec());
-            let job = Queued { reference: reference_, key, digest, parts };
+            let job = Queued { reference: reference.clone(), key, digest, parts: parts.to_vec() };
             let batch = self.push(&mut state, Job::Append(Box::new(job)), opened);
             let durable = Append::waiting(batch, 0, durability);
             drop(state);
             return Ok((reference, ContentDurable(durable)));
         }
+    }
+
+    /// Whether the disk has not answered within the deadline, and still does not.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.shared.watched.is_blocked()
+    }
+
+    /// Why content is not taken, as far as the last seconds have shown.
+    #[must_use]
+    pub fn refusal(&self) -> Option<LogError> {
+        let now = self.shared.clock.monotonic();
+        let is_fresh = |at: Duration| now.saturating_sub(at) < FRESH;
+        let failed = self.shared.state.lock().failed.filter(|(_, at)| is_fresh(*at));
+        let blocked = self.is_blocked().then_some(LogError::Deadline);
+        blocked.or(failed.map(|(reason, _)| reason))
     }
 
     /// Gives content back. Reads the disk.
@@ -248,6 +279,31 @@ impl ContentStore {
         self.shared.watched.end();
         let panicked = threads.into_iter().filter_map(|thread| thread.join().err()).count();
         if panicked == 0 { Ok(()) } else { Err(LogError::Io) }
+    }
+
+    /// Seals content and writes it on this thread, unless something is in the way.
+    fn write_one(
+        &self,
+        reference: &mut ContentRef,
+        (digest, parts): (&ContentDigest, &[Bytes]),
+        durability: Durability,
+        now: Duration,
+    ) -> Result<Option<Append>, LogError> {
+        let of_day = (reference.workspace, reference.day);
+        let key = {
+            let state = self.shared.state.lock();
+            let Some(cursor) = state.cursors.get(&of_day) else { return Ok(None) };
+            reference.segment = cursor.number;
+            Arc::clone(&cursor.key)
+        };
+        reference.key = key.id;
+        let size = usize::try_from(seal::sealed_len(digest.len)).unwrap_or(0);
+        let mut item = Vec::with_capacity(size);
+        let whose = (reference.workspace, reference.record);
+        let kept = |_: &mut Vec<u8>| Ok::<_, LogError>(());
+        seal::seal(&mut item, &key, whose, (digest, parts), kept)?;
+        let Some(mut writer) = self.pen.try_lock_for(PATIENCE) else { return Ok(None) };
+        writer.write_one(&item, reference, durability, now)
     }
 
     fn start(&self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -324,7 +380,34 @@ impl ContentDurable {
     }
 }
 
+impl Cursor {
+    fn has_room(&self, size: u64, options: &ContentOptions) -> bool {
+        let end = self.offset.checked_add(size);
+        self.offset == 0 || end.is_some_and(|end| end <= options.segment_bytes)
+    }
+}
+
 impl State {
+    /// The place for an item that was sealed for the file and key of `reference`. None if those are
+    /// no longer the current ones, or something is to be written first.
+    pub(crate) fn give_place(
+        &mut self,
+        options: &ContentOptions,
+        reference: &ContentRef,
+    ) -> Option<u64> {
+        if self.is_closing || self.batch.is_some() {
+            return None;
+        }
+        let size = seal::sealed_len(reference.len);
+        let cursor = self.cursors.get_mut(&(reference.workspace, reference.day))?;
+        if cursor.number != reference.segment || !cursor.has_room(size, options) {
+            return None;
+        }
+        let offset = cursor.offset;
+        cursor.offset += size;
+        Some(offset)
+    }
+
     fn admit(&self, bytes: usize, bound: usize) -> Result<(), LogError> {
         if self.is_closing {
             return Err(LogError::Closed);
@@ -393,6 +476,10 @@ fn day(now_ms: i64) -> i32 {
     i32::try_from(days).unwrap_or(if days < 0 { i32::MIN } else { i32::MAX })
 }
 
+/// What takes longer to seal and write than a thread may keep others waiting.
+const SMALL: usize = 64 * 1024;
 const MS_PER_DAY: i64 = 86_400_000;
+/// How long after a failure the disk is not believed to be well.
+const FRESH: Duration = Duration::from_secs(3);
 /// What closing may take beyond a deadline.
 const CLOSE_EXTRA: Duration = Duration::from_secs(8);

@@ -1,4 +1,5 @@
-//! The threads of a content store: one seals and writes, one brings files to the disk.
+//! The pen of a content store, the thread that holds it when callers do not, and the thread that
+//! brings files to the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,14 +8,16 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::ContentRef;
 use super::file::{self, Name, day_folder};
 use super::seal;
-use super::store::{Job, Queued, Shared};
-use crate::batch::{Batch, LogError};
+use super::store::{Job, Queued, Shared, State};
+use crate::batch::{Append, Batch, Durability, LogError, Receipt};
 
-/// Seals and writes, in the order in which places were given out.
+/// Seals and writes, in the order in which places were given out. A caller that has sealed small
+/// content writes it without the thread; see [`crate::pace`].
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     files: HashMap<Name, Arc<File>>,
@@ -54,32 +57,68 @@ impl Writer {
         Self { shared, files: HashMap::new(), buffer: vec![], place: None, round: Round::default() }
     }
 
-    pub(crate) fn run(mut self) {
-        while let Some((jobs, batch)) = self.next() {
-            self.work(&jobs, &batch);
+    /// The body of the thread.
+    pub(crate) fn run(pen: &Mutex<Self>, shared: &Shared) {
+        while has_work(shared) {
+            let mut writer = pen.lock();
+            // Only who has the pen takes jobs: nothing is written before what has its place before.
+            let mut state = shared.state.lock();
+            let Some(batch) = state.batch.take() else { continue };
+            let jobs = std::mem::take(&mut state.jobs);
+            drop(state);
+            writer.work(&jobs, &batch);
         }
-        self.round.complete = self.shared.state.lock().leave_all();
-        self.shared.sync.push(std::mem::take(&mut self.round), false);
-        self.shared.sync.writer_ends();
+        let mut writer = pen.lock();
+        writer.round.complete = shared.state.lock().leave_all();
+        shared.sync.push(std::mem::take(&mut writer.round), false);
+        shared.sync.writer_ends();
     }
 
-    fn next(&self) -> Option<(Vec<Job>, Arc<Batch>)> {
-        let mut state = self.shared.state.lock();
-        loop {
-            if let Some(batch) = state.batch.take() {
-                return Some((std::mem::take(&mut state.jobs), batch));
-            }
-            if state.is_closing {
-                return None;
-            }
-            state.writer_idles = true;
-            self.shared.work.wait(&mut state);
+    /// Writes a sealed item for the caller that holds the pen, at the place that `reference` gets
+    /// here. `None` when it is for the thread to do, because something is in the way.
+    ///
+    /// # Errors
+    ///
+    /// When writing failed; then nothing of it stays.
+    pub(crate) fn write_one(
+        &mut self,
+        item: &[u8],
+        reference: &mut ContentRef,
+        durability: Durability,
+        now: Duration,
+    ) -> Result<Option<Append>, LogError> {
+        let shared = Arc::clone(&self.shared);
+        let name = name_of(reference);
+        let Some(file) = self.files.get(&name) else { return Ok(None) };
+        let Some(offset) = shared.state.lock().give_place(&shared.options, reference) else {
+            return Ok(None);
+        };
+        reference.offset = offset;
+        let write = || file.write_all_at(item, offset);
+        if let Err(error) = shared.watched.pace.watch(shared.clock.as_ref(), now, write) {
+            tracing::error!(%error, "content could not be written");
+            let reason = reason(&error);
+            let mut state = shared.state.lock();
+            state.abandon(name);
+            self.fail_behind(state, HashMap::from([(name, offset)]), reason);
+            return Err(reason);
         }
+        if durability == Durability::Written {
+            shared.sync.note(name, file);
+            return Ok(Some(Append::done(Receipt { sequence: 0 })));
+        }
+        let batch = shared.watched.open(now);
+        batch.finish_written();
+        let append = Append::waiting(Arc::clone(&batch), 0, durability);
+        let written = HashMap::from([(name, Arc::clone(file))]);
+        shared.sync.push(Round { written, batches: vec![batch], ..Round::default() }, true);
+        Ok(Some(append))
     }
 
     fn work(&mut self, jobs: &[Job], batch: &Arc<Batch>) {
         let result = jobs.iter().try_for_each(|job| self.job(job)).and_then(|()| self.flush());
-        let mut state = self.shared.state.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
         state.queued_bytes -= bytes_of(jobs);
         let Err(error) = result else {
             drop(state);
@@ -87,34 +126,33 @@ impl Writer {
             self.shared.sync.push(std::mem::take(&mut self.round), batch.wants_sync());
             return batch.finish_written();
         };
-        // Nobody relies on what this batch has written: new content begins elsewhere. What has been
-        // given a place behind it meanwhile fails as well: it would leave a gap before it.
         tracing::error!(%error, "content could not be written");
-        let (behind, batch_behind) = (std::mem::take(&mut state.jobs), state.batch.take());
+        let mut begins = HashMap::new();
+        abandon(jobs, &mut state, &mut self.round, &mut begins);
+        let reason = reason(&error);
+        self.fail_behind(state, begins, reason);
+        batch.fail(reason);
+    }
+
+    /// After a failed write: what has been given a place behind it fails as well, since it would
+    /// leave a gap before it, and the files end where the failed write began.
+    fn fail_behind(
+        &mut self,
+        mut state: MutexGuard<'_, State>,
+        mut begins: HashMap<Name, u64>,
+        reason: LogError,
+    ) {
+        let (behind, batch) = (std::mem::take(&mut state.jobs), state.batch.take());
         state.queued_bytes -= bytes_of(&behind);
-        let mut begins: HashMap<Name, u64> = HashMap::new();
-        for job in jobs.iter().chain(&behind) {
-            match job {
-                Job::Append(queued) => {
-                    let name = name_of(queued);
-                    state.abandon(name);
-                    begins.entry(name).or_insert(queued.reference.offset);
-                }
-                Job::Complete(name) => self.round.complete.push(*name),
-                Job::Erase(..) => {}
-            }
-        }
+        abandon(&behind, &mut state, &mut self.round, &mut begins);
+        state.failed = Some((reason, self.shared.clock.monotonic()));
         drop(state);
         self.buffer.clear();
         self.place = None;
         self.cut_back(&begins);
         self.shared.sync.push(std::mem::take(&mut self.round), false);
-        let is_full =
-            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let reason = if is_full { LogError::Full } else { LogError::Io };
-        batch.fail(reason);
-        if let Some(behind) = batch_behind {
-            behind.fail(reason);
+        if let Some(batch) = batch {
+            batch.fail(reason);
         }
     }
 
@@ -147,7 +185,7 @@ impl Writer {
     }
 
     fn append(&mut self, queued: &Queued) -> io::Result<()> {
-        let name = name_of(queued);
+        let name = name_of(&queued.reference);
         let offset = queued.reference.offset;
         let follows = self.place.is_some_and(|(current, start)| {
             current == name && start + self.buffer.len() as u64 == offset
@@ -158,8 +196,9 @@ impl Writer {
         }
         let file = self.file(name)?;
         let place = &mut self.place;
-        let content = (&queued.digest, queued.parts.as_slice());
-        seal::seal(&mut self.buffer, &queued.key, &queued.reference, content, |buffer| {
+        let Queued { reference, key, digest, parts } = queued;
+        let whose = (reference.workspace, reference.record);
+        seal::seal(&mut self.buffer, key, whose, (digest, parts), |buffer| {
             if buffer.len() < WRITE_BYTES {
                 return Ok(());
             }
@@ -199,15 +238,29 @@ impl Writer {
 }
 
 impl SyncQueue {
+    /// A file has grown, and nobody waits for that to be on disk.
+    fn note(&self, name: Name, file: &Arc<File>) {
+        let mut state = self.state.lock();
+        let is_first = state.round.is_empty();
+        state.round.written.entry(name).or_insert_with(|| Arc::clone(file));
+        drop(state);
+        if is_first {
+            self.due.notify_one();
+        }
+    }
+
     fn push(&self, round: Round, is_wanted: bool) {
         let mut state = self.state.lock();
+        let wake = is_wanted || state.round.is_empty();
         state.round.written.extend(round.written);
         state.round.created.extend(round.created);
         state.round.complete.extend(round.complete);
         state.round.batches.extend(round.batches);
         state.is_wanted |= is_wanted;
         drop(state);
-        self.due.notify_one();
+        if wake {
+            self.due.notify_one();
+        }
     }
 
     fn writer_ends(&self) {
@@ -245,13 +298,17 @@ impl Round {
 pub(crate) fn run(shared: &Shared) {
     loop {
         let (round, is_last) = shared.sync.next(shared.options.sync_every);
-        match sync(shared, &round) {
+        shared.watched.pace.sync_begins(shared.clock.monotonic());
+        let result = sync(shared, &round);
+        shared.watched.pace.sync_ends();
+        match result {
             Ok(()) => round.batches.iter().for_each(|batch| batch.finish_synced()),
             Err(error) => {
                 tracing::error!(%error, "content could not be synced");
                 // What these files hold on disk is not known: they get nothing more.
                 let mut state = shared.state.lock();
                 round.written.keys().for_each(|name| state.abandon(*name));
+                state.failed = Some((LogError::Io, shared.clock.monotonic()));
                 drop(state);
                 round.batches.iter().for_each(|batch| batch.fail(LogError::Io));
             }
@@ -295,6 +352,32 @@ fn write(file: &File, place: &mut Option<(Name, u64)>, buffer: &mut Vec<u8>) -> 
     Ok(())
 }
 
+/// Waits until there are jobs. `false` at the end.
+fn has_work(shared: &Shared) -> bool {
+    let mut state = shared.state.lock();
+    while state.batch.is_none() && !state.is_closing {
+        state.writer_idles = true;
+        shared.work.wait(&mut state);
+    }
+    state.batch.is_some()
+}
+
+/// Nobody relies on what a failed write has left: new content begins in other files. Notes where
+/// the failed write began in each.
+fn abandon(jobs: &[Job], state: &mut State, round: &mut Round, begins: &mut HashMap<Name, u64>) {
+    for job in jobs {
+        match job {
+            Job::Append(queued) => {
+                let name = name_of(&queued.reference);
+                state.abandon(name);
+                begins.entry(name).or_insert(queued.reference.offset);
+            }
+            Job::Complete(name) => round.complete.push(*name),
+            Job::Erase(..) => {}
+        }
+    }
+}
+
 /// The bytes of content that wait in them.
 fn bytes_of(jobs: &[Job]) -> usize {
     let bytes = jobs.iter().map(|job| match job {
@@ -304,8 +387,12 @@ fn bytes_of(jobs: &[Job]) -> usize {
     bytes.sum()
 }
 
-fn name_of(queued: &Queued) -> Name {
-    let reference = &queued.reference;
+fn reason(error: &io::Error) -> LogError {
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if is_full { LogError::Full } else { LogError::Io }
+}
+
+fn name_of(reference: &ContentRef) -> Name {
     Name { workspace: reference.workspace, day: reference.day, number: reference.segment }
 }
 

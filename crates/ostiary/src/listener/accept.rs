@@ -51,7 +51,7 @@ pub(super) async fn run(
                 }
                 gauge.connections.fetch_add(1, Ordering::Relaxed);
                 let seat = Seat { gauge: Arc::clone(gauge), _permit: permit };
-                workers.hand(Arrival { stream, peer, seat }).await?;
+                workers.hand(Arrival { stream, peer, seat, hold: None }).await?;
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
@@ -76,9 +76,10 @@ fn is_the_peers(error: &io::Error) -> bool {
     )
 }
 
-/// Leaves a quarter of the open files to the database, the log and the upstreams.
+/// Leaves a quarter of the open files to the database, the log and the upstreams. Each connection
+/// takes two: its own, and the one it is closed by when its worker is stuck.
 fn cap(wanted: usize) -> usize {
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let share = usize::try_from(allowed / 4 * 3).unwrap_or(usize::MAX);
+    let share = usize::try_from(allowed / 8 * 3).unwrap_or(usize::MAX);
     wanted.min(share).clamp(1, Semaphore::MAX_PERMITS)
 }

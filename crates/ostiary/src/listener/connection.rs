@@ -66,7 +66,7 @@ impl<A: App> Place<A> {
 
 /// Serves one connection to its end.
 pub(super) async fn run<A: App>(place: Arc<Place<A>>, arrival: Arrival) {
-    let Arrival { stream, peer, seat: _seat } = arrival;
+    let Arrival { stream, peer, seat: _seat, hold: _hold } = arrival;
     let Ok(stream) = TcpStream::from_std(stream) else {
         return;
     };

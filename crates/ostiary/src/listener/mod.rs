@@ -22,6 +22,7 @@ mod frames;
 mod front;
 mod gauge;
 mod ledger;
+mod pulse;
 mod refusal;
 mod settings;
 mod strict;
@@ -67,6 +68,7 @@ pub struct Bound {
     limits: Arc<Limits>,
     workers: usize,
     gauge: Arc<Gauge>,
+    is_stalled: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Takes the port. Nothing is accepted before [`Bound::serve`].
@@ -86,6 +88,7 @@ pub async fn bind(settings: Settings) -> Result<Bound, ListenError> {
         limits: Arc::new(settings.limits),
         workers: settings.workers.max(1),
         gauge: Arc::default(),
+        is_stalled: Box::new(|| false),
     })
 }
 
@@ -98,6 +101,14 @@ impl Bound {
     /// Counts that outlive `serve`'s taking of this value, for readiness and metrics.
     pub fn gauge(&self) -> Arc<Gauge> {
         Arc::clone(&self.gauge)
+    }
+
+    /// Says what tells that something has stopped that a worker may have to wait for. The clients of
+    /// a worker that does not answer meanwhile are let go after two seconds.
+    #[must_use]
+    pub fn let_go_when(mut self, is_stalled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.is_stalled = Box::new(is_stalled);
+        self
     }
 
     /// Accepts until `stop` is cancelled, then lets what is under way finish, for as long as the
@@ -124,6 +135,7 @@ impl Bound {
             () = stop.cancelled() => Ok(()),
             outcome = accept::run(self.socket, &workers, &self.limits, &self.gauge) => outcome,
             () = watched => Ok(()),
+            () = workers.watch(&self.is_stalled) => Ok(()),
         };
         workers.finish().await.and(outcome)
     }

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::App;
 use super::accept::Seat;
 use super::connection::{self, Place};
+use super::pulse::{self, Hold, Look, Pulse};
 use super::settings::{Limits, ListenError};
 
 /// Connections that wait for a busy worker; beyond, the next worker is asked.
@@ -31,6 +32,8 @@ pub(super) struct Arrival {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) seat: Seat,
+    /// Known once it has a worker.
+    pub(super) hold: Option<Hold>,
 }
 
 /// What all workers are given.
@@ -44,6 +47,7 @@ pub(super) struct Shop {
 /// The running threads.
 pub(super) struct Workers {
     inboxes: Vec<mpsc::Sender<Arrival>>,
+    pulses: Vec<Arc<Pulse>>,
     next: AtomicUsize,
     threads: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
     stop: CancellationToken,
@@ -57,6 +61,7 @@ pub(super) async fn start<A: App>(
 ) -> Result<Workers, ListenError> {
     let mut workers = Workers {
         inboxes: Vec::with_capacity(count),
+        pulses: Vec::with_capacity(count),
         next: AtomicUsize::new(0),
         threads: Vec::with_capacity(count),
         stop: shop.stop.clone(),
@@ -66,11 +71,13 @@ pub(super) async fn start<A: App>(
         let (ready, is_ready) = oneshot::channel();
         let (at_end, ended) = oneshot::channel();
         let (shop, make_app) = (shop.clone(), Arc::clone(&make_app));
+        let pulse = Arc::<Pulse>::default();
+        workers.pulses.push(Arc::clone(&pulse));
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
                 let _at_end: oneshot::Sender<()> = at_end;
-                work(arrivals, shop, ready, || make_app(number));
+                work((arrivals, pulse), shop, ready, || make_app(number));
             })
             .map_err(ListenError::Thread)?;
         workers.inboxes.push(inbox);
@@ -81,20 +88,38 @@ pub(super) async fn start<A: App>(
 }
 
 impl Workers {
-    /// Gives a connection to the next worker, or to the first after it with room.
+    /// Gives a connection to the next worker, or to the first after it that answers and has room.
     pub(super) async fn hand(&self, arrival: Arrival) -> Result<(), ListenError> {
         let count = self.inboxes.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed) % count;
         let mut arrival = arrival;
-        for inbox in self.inboxes.iter().cycle().skip(first).take(count) {
+        let workers = self.inboxes.iter().zip(&self.pulses).cycle().skip(first).take(count);
+        let mut answering = workers.filter(|(_, pulse)| !pulse.is_stuck());
+        let mut last = None;
+        for (inbox, pulse) in answering.by_ref() {
+            let Ok(hold) = pulse.hold(&arrival.stream) else { return Ok(()) };
+            arrival.hold = Some(hold);
             match inbox.try_send(arrival) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(back)) => arrival = back,
                 Err(mpsc::error::TrySendError::Closed(_)) => return Err(ListenError::Died),
             }
+            last = Some(inbox);
         }
-        let inbox = self.inboxes.get(first).expect("the remainder is below the count");
+        // With no worker that answers, nobody could even be told so.
+        let Some(inbox) = last else { return Ok(()) };
         inbox.send(arrival).await.map_err(|_| ListenError::Died)
+    }
+
+    /// Looks after the workers for as long as it is polled.
+    pub(super) async fn watch(&self, is_stalled: &(dyn Fn() -> bool + Send + Sync)) {
+        let mut looks: Vec<Look> = self.pulses.iter().map(|_| Look::default()).collect();
+        loop {
+            tokio::time::sleep(pulse::BEAT).await;
+            for (worker, (pulse, look)) in self.pulses.iter().zip(&mut looks).enumerate() {
+                pulse.look(worker, look, is_stalled);
+            }
+        }
     }
 
     /// Stops the threads, and returns when they have ended.
@@ -121,7 +146,7 @@ impl Drop for Workers {
 }
 
 fn work<A: App>(
-    mut arrivals: mpsc::Receiver<Arrival>,
+    (mut arrivals, pulse): (mpsc::Receiver<Arrival>, Arc<Pulse>),
     shop: Shop,
     ready: oneshot::Sender<std::io::Result<()>>,
     make_app: impl FnOnce() -> Arc<A>,
@@ -146,10 +171,17 @@ fn work<A: App>(
                 tracker.spawn(connection::run(Arc::clone(&place), arrival));
             }
         };
+        let beating = async {
+            loop {
+                pulse.beat();
+                tokio::time::sleep(pulse::BEAT).await;
+            }
+        };
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
             () = accepting => {}
+            () = beating => {}
         }
         tracker.close();
         if tokio::time::timeout(grace, tracker.wait()).await.is_err() {

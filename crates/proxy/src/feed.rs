@@ -23,6 +23,7 @@ use crate::record::{Aside, Outcome, Said};
 use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
 use crate::session::Session;
+use crate::streams::Seat;
 
 /// Opens the stream.
 pub(crate) async fn open(
@@ -32,10 +33,11 @@ pub(crate) async fn open(
 ) -> Result<Response<Body>, Refusal> {
     let (caller, place) = (known.caller.clone(), known.place.clone());
     let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
+    let seat = worker.proxy.streams.take(known.caller.app)?;
     pass.clear().await?;
     let worker = Arc::clone(worker);
     let tasks = worker.proxy.options.tasks.clone();
-    let listening = Listening { worker, known, session, pass, taken: Vec::new() };
+    let listening = Listening { worker, known, session, pass, _seat: seat, taken: Vec::new() };
     Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
 }
 
@@ -44,6 +46,7 @@ struct Listening {
     known: Known,
     session: Arc<Session>,
     pass: Pass,
+    _seat: Seat,
     /// Upstream sessions whose streams are open already, or are not to be had.
     taken: Vec<Arc<UpstreamSession>>,
 }

@@ -25,12 +25,7 @@ use crate::modern;
 use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
-<<<<<<< HEAD
-use crate::session::{Hello, Session};
-use crate::streams::Seat;
-=======
 use crate::session::{Hello, Pending, Session};
->>>>>>> fix
 
 /// Opens a session.
 pub(crate) async fn initialize(
@@ -301,8 +296,7 @@ pub(crate) async fn end(
     for (assignment, upstream) in upstreams {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };
-        let (pass, link) =
-            authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
+        let (pass, link) = authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
         let said = Said::of(&known, session.revision, "DELETE");
         let aside = Aside::begin(&pass, &said, Vec::new(), &[]).await?;
         // A server that is cut off meanwhile is left without a word.
@@ -315,148 +309,3 @@ pub(crate) async fn end(
     }
     Ok(Response::new(Body::empty()))
 }
-<<<<<<< HEAD
-
-/// The stream for what belongs to no call: ours, and those of the upstreams.
-pub(crate) async fn stream(
-    worker: &Arc<Worker>,
-    known: Known,
-    session: Arc<Session>,
-) -> Result<Response<Body>, Refusal> {
-    let (caller, place) = (known.caller.clone(), known.place.clone());
-    let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
-    let seat = worker.proxy.streams.take(known.caller.app)?;
-    pass.clear().await?;
-    pass.flight.land();
-    let worker = Arc::clone(worker);
-    let body = Body::stream(|outlet| {
-        let listening = Listening { worker, known, session, pass, _seat: seat, taken: Vec::new() };
-        listening.run(outlet)
-    });
-    Ok(answer::events(body))
-}
-
-struct Listening {
-    worker: Arc<Worker>,
-    known: Known,
-    session: Arc<Session>,
-    pass: Pass,
-    _seat: Seat,
-    /// Upstream sessions whose streams are open already, or are not to be had.
-    taken: Vec<Arc<UpstreamSession>>,
-}
-
-type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
-
-/// An upstream's own stream.
-struct Source {
-    exchange: Exchange,
-    pass: Pass,
-}
-
-impl Listening {
-    async fn run(mut self, outlet: Outlet) {
-        let session = Arc::clone(&self.session);
-        let mut inbox = session.listen();
-        let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
-        // The head goes out at once, with the first byte of the body.
-        if outlet.send(sse::KEEP_ALIVE).await.is_err() {
-            return;
-        }
-        loop {
-            let flight = Arc::clone(&self.pass.flight);
-            // Before the look at what is there, so that nothing comes unnoticed in between.
-            let opened = session.opened.notified();
-            let Some(new) = flight.unless_ended(self.open()).await else { return };
-            feeds.extend(new);
-            let event = tokio::select! {
-                biased;
-                () = self.pass.flight.ended() => return,
-                event = inbox.recv() => match event {
-                    Some(event) => event,
-                    // Another stream has taken this one's place.
-                    None => return,
-                },
-                Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
-                    Some((text, source)) => {
-                        let event = self.relay(&text, &source);
-                        feeds.push(Box::pin(next(source)));
-                        match event {
-                            Some(event) => event,
-                            None => continue,
-                        }
-                    }
-                    None => continue,
-                },
-                () = opened => continue,
-                () = tokio::time::sleep(std::time::Duration::from_secs(15)) => sse::KEEP_ALIVE,
-            };
-            if outlet.send(event).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// The streams of upstream sessions that have come since; each opens in its own time.
-    async fn open(&mut self) -> Vec<Feed> {
-        let open: Vec<_> =
-            self.session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
-        let mut feeds: Vec<Feed> = Vec::new();
-        for (assignment, upstream) in open {
-            if self.taken.iter().any(|it| Arc::ptr_eq(it, &upstream)) {
-                continue;
-            }
-            self.taken.push(Arc::clone(&upstream));
-            let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
-            let Some(assignment) = self.known.place.assignments().iter().find(own) else {
-                continue;
-            };
-            let place = Place { only: Some(Arc::clone(assignment)), ..self.known.place.clone() };
-            let caller = self.known.caller.clone();
-            let Ok(pass) = authorize::authorize(&self.worker.proxy, caller, place, None) else {
-                continue;
-            };
-            let Ok(link) = self.worker.proxy.links.to(&self.worker, &assignment.server) else {
-                continue;
-            };
-            let worker = Arc::clone(&self.worker);
-            feeds.push(Box::pin(async move {
-                let opening = link.listen(&worker, &pass, &upstream);
-                let exchange = pass.flight.unless_ended(opening).await??;
-                pass.flight.land();
-                next(Source { exchange, pass }).await
-            }));
-        }
-        feeds
-    }
-
-    fn relay(&self, text: &Bytes, source: &Source) -> Option<Bytes> {
-        let message = Message::parse(text.clone(), mcp::json::Limits::default()).ok()?;
-        if message.kind() != MessageKind::Notification || source.pass.flight.is_ended() {
-            return None;
-        }
-        let only = source.pass.place.only.as_ref()?;
-        if message.method().ends_with("/list_changed") {
-            self.worker.proxy.catalog.changed(only.server.id);
-        }
-        let mut splice = Splice::new(text.clone());
-        let uri = message.params().and_then(|it| it.get("uri"));
-        if self.known.place.only.is_none()
-            && message.method() == "notifications/resources/updated"
-            && let Some((place, uri)) = uri.and_then(|it| it.str().map(|text| (it, text)))
-        {
-            let exposed = mcp::names::exposed_uri(only.alias.as_str(), &uri);
-            splice.replace_value(place, Bytes::from(quote(&exposed)));
-        }
-        Some(sse::event(&splice.finish().into_bytes()))
-    }
-}
-
-/// What a server says next; nothing when its stream has ended, or has been ended.
-async fn next(mut source: Source) -> Option<(Bytes, Source)> {
-    let flight = Arc::clone(&source.pass.flight);
-    let text = flight.unless_ended(source.exchange.next()).await??.ok()?;
-    Some((text, source))
-}
-=======
->>>>>>> fix

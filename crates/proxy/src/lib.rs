@@ -43,11 +43,8 @@ mod release;
 mod route;
 mod serve;
 mod session;
-<<<<<<< HEAD
 mod streams;
-=======
 mod terms;
->>>>>>> fix
 pub mod wire;
 
 pub use body::Body;

@@ -25,11 +25,7 @@ use crate::catalog::{Part, View};
 use crate::link::{Channel, Exchange, Letter};
 use crate::record;
 use crate::refusal::Refusal;
-<<<<<<< HEAD
-use crate::route::Place;
 use crate::streams::Seat;
-=======
->>>>>>> fix
 
 /// Kinds of change that can be listened to, with the capability that offers each.
 const CHANGES: [(&str, &str); 3] = [
@@ -60,18 +56,11 @@ type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
 /// Opens a stream.
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
-<<<<<<< HEAD
         Ok(granted) => {
             let Granted { pass, seat, view, filter } = granted;
-            answer::events(Body::stream(|outlet| {
-                Listening { asked, pass, _seat: seat, view, filter }.run(outlet)
-            }))
-=======
-        Ok((pass, view, filter)) => {
             let tasks = asked.worker.proxy.options.tasks.clone();
-            let listening = Listening { asked, pass, view, filter };
+            let listening = Listening { asked, pass, _seat: seat, view, filter };
             answer::events(Body::stream(&tasks, |outlet| listening.run(outlet)))
->>>>>>> fix
         }
         Err(refusal) => asked.refuse(&refusal).await,
     }
@@ -89,17 +78,8 @@ async fn open(asked: &Asked) -> Result<Granted, Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
-<<<<<<< HEAD
-    let proxy = &asked.worker.proxy;
-    let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = authorize::authorize(proxy, caller, place, None)?;
-    let seat = proxy.streams.take(asked.caller.app)?;
-    let view = proxy.catalog.view(&asked.worker, &asked.caller, &asked.place, Era::Modern).await;
-    pass.clear().await?;
-    pass.flight.land();
-=======
+    let seat = asked.worker.proxy.streams.take(asked.caller.app)?;
     let (pass, view) = authorize::look(asked, Era::Modern).await?;
->>>>>>> fix
     let filter = grant(asked, &view, wanted);
     record::answered(asked).await?;
     Ok(Granted { pass, seat, view, filter })

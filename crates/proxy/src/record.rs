@@ -315,7 +315,13 @@ pub(crate) async fn unidentified(
         .str("end", refusal.reason())
         .bool("error", true)
         .str("detail", &refusal.to_string());
-    append(proxy, workspace, Kind::Outcome, Written { call, leaf, content: Vec::new(), news: Vec::new() }).await
+    append(
+        proxy,
+        workspace,
+        Kind::Outcome,
+        Written { call, leaf, content: Vec::new(), news: Vec::new() },
+    )
+    .await
 }
 
 /// What is asked, and by whom.

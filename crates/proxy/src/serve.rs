@@ -120,7 +120,7 @@ impl Proxy {
 
     /// What is under way, for whoever cuts it off.
     pub fn traffic(self: &Arc<Self>) -> Arc<dyn Traffic> {
-        Arc::<Self>::clone(self)
+        Arc::<Flights>::clone(&self.flights)
     }
 
     /// How a server has been doing.
@@ -141,21 +141,6 @@ impl Proxy {
     /// Ends child processes.
     pub async fn close(&self) {
         self.links.close().await;
-    }
-}
-
-impl Traffic for Proxy {
-    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
-        let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
-        let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
-        Box::pin(async move {
-            let config = Arc::clone(&self.gate.latest().config);
-            let options = &self.options;
-            let mut stopping = pin!(self.links.stop(servers, &config).fuse());
-            let mut stop = pin!(self.flights.stop(targets));
-            // A process takes its time to end. Its input is closed at once, and no call waits.
-            select! {}
-        })
     }
 }
 

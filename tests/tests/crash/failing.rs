@@ -40,7 +40,7 @@ async fn h148_a_write_without_space_refuses_calls_until_there_is_some() {
         let endured = endure(&origin, Fault { inject, group: group.clone() }, &case).await;
         Calls::SomeRefused.check(&endured.done, &case);
         // Of a disk for content alone nothing is known between two calls.
-        assert!(endured.was_unready || group == Group::Content, "{case}");
+        assert!(endured.was_unready, "{case}");
     }
 }
 
@@ -60,7 +60,7 @@ async fn h150_a_disk_that_hangs_refuses_calls_at_the_deadline_and_they_go_on_aft
         let longest = endured.done.longest;
         assert!(longest < DEADLINE + SPARE, "{case}: {longest:?}");
         // Of a disk for content alone nothing is known between two calls.
-        assert!(endured.was_unready || group == Group::Content, "{case}");
+        assert!(endured.was_unready, "{case}");
     }
 }
 

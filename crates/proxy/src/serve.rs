@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Gate, Secrets, Traffic};
-use domain::{Clock, ServerId};
+use domain::ports::{Answer, Gate, Secrets, Traffic};
+use domain::{Clock, ServerId, Target};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use mcp::envelope::Message;
@@ -145,14 +145,12 @@ impl Traffic for Proxy {
     fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
         let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
         let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
-        Box::pin(async move {
-            let config = Arc::clone(&self.gate.latest().config);
-            let options = &self.options;
-            let mut stopping = pin!(self.links.stop(servers, &config).fuse());
-            let mut stop = pin!(self.flights.stop(targets));
-            // A process takes its time to end. Its input is closed at once, and no call waits.
-            select! {}
-        })
+        let Options { tasks, runtime, .. } = &self.options;
+        for link in self.links.known(&servers, &self.gate.latest().config) {
+            // A process takes its time to end; what it is given to read ends at once.
+            tasks.spawn_on(async move { link.stop().await }, runtime);
+        }
+        Box::pin(self.flights.stop(targets))
     }
 }
 

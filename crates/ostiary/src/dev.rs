@@ -75,6 +75,7 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     settings.workers = 2;
     let bound = door::bind(settings).await?;
     let address = bound.local_addr();
+    let told_to_stop = door::told_to_stop()?;
     print::line(format_args!(
         "http://localhost:{}/mcp/{}/{}/{}",
         address.port(),
@@ -82,7 +83,8 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         names.gateway,
         names.server
     ));
-    door::serve(bound, Doors { wiring, proxy: Arc::clone(&proxy), pages: None }).await?;
+    let doors = Doors { wiring, proxy: Arc::clone(&proxy), pages: None };
+    door::serve(bound, doors, told_to_stop).await?;
     proxy.close().await;
     tasks.close();
     tasks.wait().await;

@@ -86,8 +86,12 @@ pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
     ostiary::listener::bind(settings).await.map_err(Failure::configuration)
 }
 
-/// Serves until the process is told to stop.
-pub(crate) async fn serve(bound: Bound, doors: Doors) -> Result<(), Failure> {
+/// Serves until it is told to stop.
+pub(crate) async fn serve(
+    bound: Bound,
+    doors: Doors,
+    told_to_stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let runtime = Handle::current();
     let make = move |_| {
@@ -101,22 +105,24 @@ pub(crate) async fn serve(bound: Bound, doors: Doors) -> Result<(), Failure> {
     tokio::pin!(serving);
     tokio::select! {
         outcome = &mut serving => return outcome.map_err(Failure::other),
-        told = told_to_stop() => told?,
+        () = told_to_stop => {}
     }
+    tracing::info!("Stopping: requests under way may finish");
     stop.cancel();
     serving.await.map_err(Failure::other)
 }
 
-/// Resolves at the first SIGINT or SIGTERM.
-async fn told_to_stop() -> Result<(), Failure> {
+/// Resolves at the first SIGINT or SIGTERM from now on. To be called before anybody is told that
+/// we serve, since whoever reads that may say stop at once.
+pub(crate) fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("Stopping: requests under way may finish");
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -60,8 +60,9 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
     {
         print::line(format_args!("admin token (shown once): {text}"));
     }
+    let told_to_stop = door::told_to_stop()?;
     print::line(format_args!("listening on {scheme}://{}", bound.local_addr()));
-    door::serve(bound, doors).await?;
+    door::serve(bound, doors, told_to_stop).await?;
     house.close().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -88,9 +89,10 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
-        make_private(&config.data).map_err(Failure::configuration)?;
+        make_private(&config.data)?;
         let clock = Arc::new(SystemClock);
         let db = Db::open(&config.database).await.map_err(Failure::configuration)?;
+        db.claim().await.map_err(Failure::configuration)?;
         let vault = Arc::new(Vault::new(config.key, 1));
         let signer = signer(&config.data, &vault)?;
         let log = audit::Options::new(config.data.join("log"));
@@ -191,13 +193,23 @@ fn signer(data: &Path, vault: &Vault) -> Result<audit::Signer, Failure> {
 }
 
 /// The folder, for us alone: it holds the log and the sealed secrets.
-fn make_private(data: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
+fn make_private(data: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
-    if data.is_dir() {
+    if !data.is_dir() {
+        let mut folder = std::fs::DirBuilder::new();
+        folder.recursive(true).mode(0o700);
+        return folder.create(data).map_err(Failure::configuration);
+    }
+    let mode = std::fs::metadata(data).map_err(Failure::configuration)?.permissions().mode();
+    if mode & 0o077 == 0 {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
+    let data = data.display();
+    Err(Failure::Configuration(format!(
+        "the data folder {data} is open to other users of this machine; close it with \
+         `chmod 700 {data}`"
+    )))
 }
 
 /// Whole or not at all.

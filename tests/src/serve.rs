@@ -283,6 +283,7 @@ pub fn binary() -> PathBuf {
 
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for item in std::fs::read_dir(from).unwrap() {
         let item = item.unwrap();
         let (from, to) = (item.path(), to.join(item.file_name()));

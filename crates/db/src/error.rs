@@ -9,6 +9,8 @@ pub enum DbError {
     Referenced,
     #[error("the database is busy")]
     Busy(#[source] sqlx::Error),
+    #[error("another process owns the database")]
+    Owned,
     #[error("database request failed")]
     Other(#[source] sqlx::Error),
 }

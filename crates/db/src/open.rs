@@ -43,6 +43,10 @@ pub enum OpenError {
     File { path: PathBuf, source: io::Error },
     #[error("another process is using the database {}", path.display())]
     InUse { path: PathBuf },
+    #[error("another Ostiary process is using the database; stop it first")]
+    Owned,
+    #[error("the database cannot be claimed")]
+    Claim(#[source] DbError),
     #[error("the database file {} is damaged ({what}); restore it from a backup", path.display())]
     Damaged { path: PathBuf, what: String },
     #[error(
@@ -83,6 +87,24 @@ impl Db {
     /// Whether this process is the only one that can write, so that its memory is the truth.
     pub fn is_exclusive(&self) -> bool {
         matches!(self.pools, Pools::Sqlite { .. })
+    }
+
+    /// Makes this process the only one that may use the database, for as long as it lives. On
+    /// SQLite it is that already.
+    ///
+    /// # Errors
+    /// [`OpenError::Owned`] where another process is, and does not end within a moment.
+    pub async fn claim(&self) -> Result<(), OpenError> {
+        const TRIES: u32 = 25;
+
+        for _ in 0..TRIES {
+            match self.epochs.claim().await {
+                // The server may not have noticed yet that the owner has gone.
+                Err(DbError::Owned) => tokio::time::sleep(LOCK_WAIT / TRIES).await,
+                outcome => return outcome.map_err(OpenError::Claim),
+            }
+        }
+        Err(OpenError::Owned)
     }
 
     /// Begins a transaction that may write.

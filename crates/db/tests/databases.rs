@@ -36,6 +36,30 @@ async fn what_is_written_is_read_back_unchanged() {
 }
 
 #[tokio::test]
+async fn whoever_has_lost_a_claimed_database_learns_nothing_more_of_it() {
+    let Some(Fresh { db: first, url, .. }) = testing::postgres().await else { return };
+    let second = Db::open(&url).await.unwrap();
+    first.claim().await.unwrap();
+    assert!(matches!(second.claim().await, Err(OpenError::Owned)));
+    first.epoch().await.unwrap();
+    // Its connection is lost, and the other one is quicker to come back.
+    let mut tx = first.begin().await.unwrap();
+    let lost = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+                WHERE locktype = 'advisory' AND objsubid = 2
+                  AND objid = hashtext(current_schema())::bigint::bit(32)::bigint";
+    tx.execute(sql(lost)).await.unwrap();
+    tx.rollback().await.unwrap();
+    second.claim().await.unwrap();
+    assert!(matches!(first.epoch().await, Err(DbError::Other(_))), "the connection is gone");
+    assert!(matches!(first.epoch().await, Err(DbError::Owned)));
+    second.epoch().await.unwrap();
+    second.close().await;
+    // The server may take a moment to notice.
+    first.claim().await.unwrap();
+    first.epoch().await.unwrap();
+}
+
+#[tokio::test]
 async fn text_sorts_by_its_bytes() {
     for Fresh { db, .. } in &testing::databases().await {
         let mut tx = db.begin().await.unwrap();

@@ -317,7 +317,7 @@ fn push_part(parts: &mut Vec<Bytes>, part: Bytes) {
 }
 
 /// Equal when case is ignored as lenient JSON libraries do: ASCII, U+017F as `s`, U+212A as `k`.
-fn is_lookalike(name: &str, known: &str) -> bool {
+pub fn is_lookalike(name: &str, known: &str) -> bool {
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

@@ -104,6 +104,7 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, signals: Signals) -> Resul
         outcome = &mut serving => return outcome.map_err(Failure::other),
         () = signals.told_to_stop() => {}
     }
+    tracing::info!("Stopping: requests under way may finish");
     stop.cancel();
     serving.await.map_err(Failure::other)
 }

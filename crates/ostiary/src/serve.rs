@@ -113,6 +113,7 @@ impl House {
                 return Err(Failure::configuration(error));
             }
         };
+        db.claim().await.map_err(Failure::configuration)?;
         let signer = signer(&config.data, &vault, seed)?;
         let mut log = audit::Options::new(config.data.join("log"));
         // A thread that a disk may hold must not be the only one.
@@ -245,16 +246,23 @@ const SEED_PLACE: Place<'static> =
 
 /// The folder, for us alone: it holds the log and the sealed secrets. Whether it was missing.
 fn make_private(data: &Path) -> Result<bool, Failure> {
-    use std::os::unix::fs::DirBuilderExt;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
-    if data.is_dir() {
+    let folder = data.display();
+    if !data.is_dir() {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
+        return made.map(|()| true).map_err(|error| {
+            Failure::Configuration(format!("the data folder `{folder}` cannot be made: {error}"))
+        });
+    }
+    let mode = std::fs::metadata(data).map_err(Failure::configuration)?.permissions().mode();
+    if mode & 0o077 == 0 {
         return Ok(false);
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.map(|()| true).map_err(|error| {
-        let folder = data.display();
-        Failure::Configuration(format!("the data folder `{folder}` cannot be made: {error}"))
-    })
+    Err(Failure::Configuration(format!(
+        "the data folder {folder} is open to other users of this machine; close it with \
+         `chmod 700 {folder}`"
+    )))
 }
 
 /// Whole or not at all.

@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::ports::GateClosed;
-use domain::{Ask, Assignment, AssignmentId, Config, IdentityId, Snapshot, Subject, Workspace};
+use domain::{
+    Ask, Assignment, AssignmentId, Config, IdentityId, Provision, Snapshot, Subject, Target,
+    Workspace,
+};
 use mcp::revision::Era;
 
 use crate::call::Asked;
@@ -32,6 +35,8 @@ pub(crate) struct Pass {
     /// As of which epoch it was decided.
     pub(crate) epoch: u64,
     pub(crate) flight: Arc<Flight>,
+    /// Whether it is for what nobody here can read, and so depends on all of its server.
+    pub(crate) is_opaque: bool,
 }
 
 /// Proof that a [`Pass`] was current a moment ago. Borrowed, so that it cannot be kept.
@@ -59,7 +64,7 @@ pub(crate) fn authorize(
     let subject = decide(&snapshot, &caller, &place, offered.as_ref(), now)?;
     let flight = Arc::new(proxy.flights.enter(subject.clone()));
     let (proxy, epoch) = (Arc::clone(proxy), snapshot.epoch);
-    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight })
+    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight, is_opaque: false })
 }
 
 /// The permission to speak to one server for a caller at a place, and the link to it.
@@ -110,6 +115,7 @@ impl Pass {
         }
         if Arc::ptr_eq(&snapshot.config, &self.place.config) {
             check_switches(&snapshot, &self.subject, now)?;
+            self.check_whole(&snapshot, &self.place, now)?;
             let workspace = Arc::clone(&self.caller.workspace);
             let identity = self.subject.identity;
             return Ok(Cleared { workspace, identity, is_unchanged: true, pass: PhantomData });
@@ -154,6 +160,7 @@ impl Pass {
         let before = (&self.caller, &self.place, self.offered.as_ref());
         let (caller, place, offered) = again(&snapshot.config, now, before)?;
         let subject = decide(snapshot, &caller, &place, offered.as_ref(), now)?;
+        self.check_whole(snapshot, &place, now)?;
         // The connection at hand may lead to where the server was before.
         let moved = place.only.as_ref().zip(self.place.only.as_ref());
         let moved = moved.is_some_and(|(is, was)| !leads_alike(is, was));
@@ -166,10 +173,31 @@ impl Pass {
         Ok(Cleared { workspace, identity, is_unchanged: false, pass: PhantomData })
     }
 
+    fn check_whole(
+        &self,
+        snapshot: &Snapshot,
+        place: &Place,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refusal> {
+        if !self.is_opaque || is_whole(snapshot, place, now) {
+            return Ok(());
+        }
+        Err(Refusal::Gate(GateClosed))
+    }
+
     /// The server that it leads to, where it leads to one.
     pub(crate) fn assignment(&self) -> Option<&Arc<Assignment>> {
         self.offered.as_ref().map(|it| &it.assignment).or(self.place.only.as_ref())
     }
+}
+
+/// Whether a place is one server of which everything is exposed, and nothing is off.
+pub(crate) fn is_whole(snapshot: &Snapshot, place: &Place, now: DateTime<Utc>) -> bool {
+    let Some(only) = &place.only else { return false };
+    let is_tool = |it: &Target| matches!(it, Target::Tool(server, _) if *server == only.server.id);
+    let is_off = |it: &Target| is_tool(it) && snapshot.switches.find(it, now).is_some();
+    [&only.tools, &only.prompts, &only.resources].iter().all(|it| **it == Provision::All)
+        && !snapshot.switches.iter().any(|(target, _)| is_off(target))
 }
 
 /// The same of another configuration, by which it must then be decided.
@@ -252,6 +280,6 @@ fn check_switches(
     }
 }
 
-fn off_by(target: &domain::Target, switch: &domain::Switch) -> Refusal {
+fn off_by(target: &Target, switch: &domain::Switch) -> Refusal {
     Refusal::Off { noun: target.noun(), reason: switch.reason.as_deref().map(str::to_owned) }
 }

@@ -139,3 +139,55 @@ impl Revocable {
         Some(part)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{AppId, ConnectionId, GatewayId, Subject, Target, UserId};
+    use http_body_util::BodyExt;
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::flight::Flights;
+
+    #[tokio::test]
+    async fn a_stream_goes_on_while_nobody_reads_it_and_ends_with_its_reader() {
+        let tasks = TaskTracker::new();
+        let (tell, told) = oneshot::channel();
+        let body = Body::stream(&tasks, |outlet| async move {
+            outlet.send(Bytes::from_static(b"one")).await.unwrap();
+            tell.send(()).unwrap();
+            std::future::pending().await
+        });
+        told.await.unwrap();
+        drop(body);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_breaks_off_when_its_call_is_ended() {
+        let flights = Arc::<Flights>::default();
+        let id = Uuid::from_u128;
+        let subject = Subject {
+            app: AppId(id(1)),
+            token: None,
+            user: UserId(id(2)),
+            gateway: GatewayId(id(3)),
+            connection: ConnectionId(id(4)),
+            server: None,
+            assignment: None,
+            identity: None,
+            tool: None,
+        };
+        let flight = Arc::new(flights.enter(subject));
+        let whole = Bytes::from(vec![b'x'; 3 * PIECE]);
+        let mut body = Body::revocable(vec![whole.clone()], Arc::clone(&flight));
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(3 * PIECE as u64));
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(piece.len(), PIECE);
+        flights.stop(vec![Target::App(AppId(id(1)))]).await;
+        assert!(body.frame().await.is_none());
+        assert!(!http_body::Body::is_end_stream(&body), "it is seen to be broken");
+    }
+}

@@ -10,21 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Kind;
+use domain::{Kind, Scheme};
 use http::{HeaderMap, Response};
 use mcp::envelope::Message;
 use mcp::headers::{self, ParamHeader};
 use mcp::json::Raw;
-use mcp::methods::{self, Names};
+use mcp::methods::{self, Direction, Form, Names};
 use mcp::revision::{Era, Revision};
-use mcp::splice::Splice;
+use mcp::splice::{Splice, is_lookalike};
 
 use crate::answer::{self, Manner};
 use crate::authorize::{self, Pass};
 use crate::body::Body;
 use crate::catalog::View;
 use crate::content;
-use crate::identify::Caller;
+use crate::identify::{Caller, Proof};
 use crate::late;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
@@ -105,6 +105,28 @@ impl Permitted {
     }
 }
 
+/// Whether a method that is none of ours may go to the one server behind a single-server URL. Only
+/// where all of the server is exposed, since nobody here can tell what such a request reaches.
+pub(crate) fn may_pass(asked: &Asked) -> bool {
+    let Some(only) = &asked.place.only else { return false };
+    let proxy = &asked.worker.proxy;
+    if !authorize::is_whole(&proxy.gate.latest(), &asked.place, proxy.clock.now()) {
+        return false;
+    }
+    let method = asked.message.method();
+    match methods::describe(method) {
+        // Tasks are found by ids that others may guess, and listed: those of others, too, unless
+        // the server can tell callers apart.
+        _ if method.starts_with("tasks/") => {
+            let alone = matches!(asked.caller.proof, Proof::Anonymous);
+            alone || only.scheme == Scheme::Own
+        }
+        Some(known) => known.form == Form::Request && known.direction != Direction::ToClient,
+        // What a lenient server takes for a method of ours would go by without its checks.
+        None => !methods::all().iter().any(|it| is_lookalike(method.trim(), it.name)),
+    }
+}
+
 /// The whole life of a call.
 pub(crate) async fn run(asked: Asked) -> Response<Body> {
     let permitted = match permit(asked).await {
@@ -128,10 +150,11 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
         Err(refusal) => return Err((asked, refusal)),
     };
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let pass = match authorize::authorize(&asked.worker.proxy, caller, place, found.offered) {
+    let mut pass = match authorize::authorize(&asked.worker.proxy, caller, place, found.offered) {
         Ok(pass) => pass,
         Err(refusal) => return Err((asked, refusal)),
     };
+    pass.is_opaque = pass.offered.is_none();
     match inspected(&asked, &pass, &found.params, view.is_prefixed()) {
         Err(refusal) => Err((asked, refusal)),
         Ok((splice, rules, hits)) => {

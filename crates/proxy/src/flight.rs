@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use domain::ports::{Answer, Traffic};
 use domain::{Subject, Target};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -104,7 +103,9 @@ impl Flights {
         found
     }
 
-    async fn stop(&self, targets: Vec<Target>) -> usize {
+    /// Ends what depends on any target. Resolves, with how many were ended, when nothing of them
+    /// can reach an upstream any more.
+    pub(crate) async fn stop(&self, targets: Vec<Target>) -> usize {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let ended = self.end(&targets);
         let count = ended.len();
@@ -119,12 +120,6 @@ impl Flights {
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         count
-    }
-}
-
-impl Traffic for Flights {
-    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
-        Box::pin(self.stop(targets))
     }
 }
 

@@ -158,7 +158,8 @@ pub(crate) async fn own_session(
     assignment: domain::AssignmentId,
 ) -> Result<Arc<UpstreamSession>, Refusal> {
     let mut own = session.upstreams.lock().await;
-    if let Some(upstream) = own.get(&assignment).filter(|it| it.is_usable()) {
+    let usable = |it: &&Arc<UpstreamSession>| it.is_usable() && it.is_for(link, pass);
+    if let Some(upstream) = own.get(&assignment).filter(usable) {
         return Ok(Arc::clone(upstream));
     }
     let introduction = Introduction {

@@ -125,7 +125,7 @@ async fn request(asked: Asked) -> Response<Body> {
         | "completion/complete" => call::run(asked).await,
         "initialize" | "server/discover" | "subscriptions/listen" => unknown(asked).await,
         // What we do not know may be known to the one server behind a single-server URL.
-        _ if asked.place.only.is_some() => call::run(asked).await,
+        _ if call::may_pass(&asked) => call::run(asked).await,
         _ => unknown(asked).await,
     }
 }

@@ -46,7 +46,7 @@ async fn request(asked: Asked) -> Response<Body> {
             call::run(asked).await
         }
         // What we do not know may be known to the one server behind a single-server URL.
-        _ if asked.place.only.is_some() => call::run(asked).await,
+        _ if call::may_pass(&asked) => call::run(asked).await,
         _ => unknown(asked).await,
     }
 }

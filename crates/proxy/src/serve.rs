@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Gate, Secrets, Traffic};
-use domain::{Clock, ServerId};
+use domain::ports::{Answer, Gate, Secrets, Traffic};
+use domain::{Clock, ServerId, Target};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use mcp::envelope::Message;
@@ -120,7 +120,7 @@ impl Proxy {
 
     /// What is under way, for whoever cuts it off.
     pub fn traffic(self: &Arc<Self>) -> Arc<dyn Traffic> {
-        Arc::<Flights>::clone(&self.flights)
+        Arc::<Self>::clone(self)
     }
 
     /// How a server has been doing.
@@ -141,6 +141,19 @@ impl Proxy {
     /// Ends child processes.
     pub async fn close(&self) {
         self.links.close().await;
+    }
+}
+
+impl Traffic for Proxy {
+    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
+        let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
+        let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
+        let Options { tasks, runtime, .. } = &self.options;
+        for link in self.links.known(&servers, &self.gate.latest().config) {
+            // A process takes its time to end; what it is given to read ends at once.
+            tasks.spawn_on(async move { link.stop().await }, runtime);
+        }
+        Box::pin(self.flights.stop(targets))
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Sessions {
 struct Open {
     by_id: HashMap<String, Arc<Session>>,
     per_app: HashMap<AppId, usize>,
+    /// When idle ones were last looked for.
+    swept: Duration,
 }
 
 /// One client's session.
@@ -76,6 +78,9 @@ const PER_APP: usize = 10_000;
 /// How long a session may be idle.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
+/// How often idle sessions are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// How many requests of upstreams may wait for one client.
 const PENDING: usize = 64;
 
@@ -88,11 +93,12 @@ impl Sessions {
         now: Duration,
     ) -> Result<Arc<Session>, Refusal> {
         let mut open = self.open.lock();
-        if open.is_full(caller.app) {
+        // They grow by new ones only, so that is when to look for what can go.
+        if open.swept + SWEEP <= now || open.is_full(caller.app) {
             open.drop_idle(now);
-            if open.is_full(caller.app) {
-                return Err(Refusal::TooManySessions);
-            }
+        }
+        if open.is_full(caller.app) {
+            return Err(Refusal::TooManySessions);
         }
         let session = Arc::new(Session {
             id: random_id(),
@@ -170,6 +176,7 @@ impl Open {
     }
 
     fn drop_idle(&mut self, now: Duration) {
+        self.swept = now;
         let idle = |it: &&Arc<Session>| *it.used.lock() + IDLE <= now;
         let ids: Vec<String> = self.by_id.values().filter(idle).map(|it| it.id.clone()).collect();
         ids.iter().for_each(|it| self.remove(it));

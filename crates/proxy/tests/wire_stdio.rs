@@ -172,9 +172,9 @@ async fn a_hold_lasts_until_its_frame_has_been_written_and_no_longer() {
 async fn a_line_is_not_written_once_its_hold_has_closed_and_lasts_until_then() {
     let gate = Gate::start().await;
     let (open, written) = Held::open();
-    gate.server.child.notify(frame(1, "echo"), Some(open)).await.unwrap();
+    gate.server.child.notify(Bytes::from_static(ECHO), Some(open)).await.unwrap();
     let (closed, skipped) = Held::open();
-    gate.server.child.notify(frame(2, "echo"), Some(closed)).await.unwrap();
+    gate.server.child.notify(Bytes::from_static(ECHO), Some(closed)).await.unwrap();
     assert!(!written.is_dropped.load(Ordering::SeqCst), "it waits to be written");
     skipped.is_open.store(false, Ordering::SeqCst);
     let server = gate.open();
@@ -358,6 +358,7 @@ async fn a_launched_server_lives_within_its_limits() {
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
 }
 
+const ECHO: &[u8] = br#"{"jsonrpc":"2.0","id":1000000,"method":"echo","params":{}}"#;
 const FILLER: &[u8] = br#"{"jsonrpc":"2.0","method":"filler"}"#;
 
 /// A server that reads nothing after its first frame until it is let.

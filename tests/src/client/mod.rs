@@ -97,6 +97,20 @@ impl Client {
         }
     }
 
+    /// A legacy one of a certain revision, with these capabilities.
+    pub async fn legacy_with_token(
+        served: &Served,
+        (path, token): (&str, &str),
+        revision: &'static str,
+        capabilities: &str,
+    ) -> Self {
+        let capabilities = capabilities.to_owned();
+        let modern = Self::modern_with_token(served, path, token);
+        let mut client = Self { era: Era::Legacy, revision, capabilities, ..modern };
+        client.say_hello().await;
+        client
+    }
+
     /// One that has not said hello.
     pub fn stranger(gateway: &Gateway, era: Era, revision: &'static str) -> Self {
         Self {

@@ -7,6 +7,7 @@
 //! as `Member`.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod held;
 mod history;
 mod replicas;
 mod streams;
@@ -24,9 +25,13 @@ enum Switch {
     Token,
     /// The app's owner leaves the team that may use the gateway.
     Member,
+    /// The gateway exposes none of the server's tools any more.
+    Narrowing,
+    /// The app's connection chooses no credential any more.
+    Choice,
 }
 
-const SWITCHES: [Switch; 10] = [
+const SWITCHES: [Switch; 12] = [
     Switch::Cutoff("server", "target"),
     Switch::Cutoff("gateway", "main"),
     Switch::Cutoff("app", "bot"),
@@ -37,6 +42,8 @@ const SWITCHES: [Switch; 10] = [
     Switch::Cutoff("tool", "target/echo"),
     Switch::Cutoff("assignment", "main/target"),
     Switch::Member,
+    Switch::Narrowing,
+    Switch::Choice,
 ];
 
 impl Switch {
@@ -52,6 +59,8 @@ impl Switch {
                 served.must(Method::DELETE, &format!("apps/bot/tokens/{name}"), None).await;
             }
             Self::Member => drop(served.must(Method::DELETE, MEMBERSHIP, None).await),
+            Self::Narrowing => expose(served, "nothing").await,
+            Self::Choice => choose(served, &[]).await,
         }
     }
 
@@ -63,11 +72,23 @@ impl Switch {
                 *caller.token.lock().unwrap() = token;
             }
             Self::Member => drop(served.must(Method::PUT, MEMBERSHIP, None).await),
+            Self::Narrowing => expose(served, "all").await,
+            Self::Choice => choose(served, &["credential"]).await,
         }
     }
 }
 
 const MEMBERSHIP: &str = "teams/dev/members/ann";
+
+async fn expose(served: &Served, what: &str) {
+    let patch = json!({"tools": {"expose": what}});
+    served.must(Method::PATCH, "gateways/main/assignments/target", Some(patch)).await;
+}
+
+async fn choose(served: &Served, identities: &[&str]) {
+    let patch = json!({"identities": identities});
+    served.must(Method::PATCH, "apps/bot/connections/main", Some(patch)).await;
+}
 
 async fn cut(served: &Served, kind: &str, name: &str, seconds: Option<u64>) -> Value {
     let body = json!({"kind": kind, "name": name, "seconds": seconds, "reason": "a drill"});

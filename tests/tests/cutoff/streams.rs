@@ -158,7 +158,10 @@ async fn r3b_the_stream_of_a_legacy_session_ends() {
                 // At the gateway there are other servers to hear of, as long as it may be used.
                 let of_server = ["server", "identity", "assignment"];
                 let goes_on = caller.path == scene.caller.path
-                    && matches!(switch, Switch::Cutoff(kind, _) if of_server.contains(&kind));
+                    && match switch {
+                        Switch::Cutoff(kind, _) => of_server.contains(&kind),
+                        other => matches!(other, Switch::Narrowing),
+                    };
                 if !goes_on {
                     let rest = stream.rest().await;
                     assert!(off.elapsed() < SOON, "{switch:?}: {:?}", off.elapsed());
@@ -364,4 +367,4 @@ impl<'a> Session<'a> {
 const PROGRESS: &str = "notifications/progress";
 
 /// Whatever is to end has ended within this.
-const SOON: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_secs(1);

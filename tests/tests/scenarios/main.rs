@@ -1,6 +1,7 @@
 //! Whole-system scenarios: the real binary, clients of both eras, and a server that the test plays.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod alone;
 mod browser;
 mod cancel;
 mod clients;
@@ -13,8 +14,11 @@ mod json;
 mod listening;
 mod listings;
 mod logs;
+mod permits;
 mod proofs;
+mod recorded;
 mod refusals;
+mod rules;
 mod samples;
 mod scene;
 mod secrets;

@@ -1,5 +1,6 @@
 //! Getting acquainted: `server/discover` with the modern side, `initialize` with the legacy one.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
@@ -13,10 +14,12 @@ use mcp::meta;
 use mcp::revision::{self, Revision};
 
 use super::post::{add_session, version};
+use super::stdio::Shared;
 use super::{Exchange, Hello, Letter, Link, UpstreamSession};
 use crate::authorize::Pass;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
+use crate::wire::Child;
 
 /// How we introduce ourselves when we open a legacy session.
 pub(crate) struct Introduction {
@@ -147,22 +150,27 @@ async fn open(
     introduction: &Introduction,
 ) -> Result<UpstreamSession, Refusal> {
     let child = match &link.server.transport {
+        Transport::Stdio { .. } if introduction.own => Some(link.children.own(link, worker).await?),
         Transport::Stdio { .. } => {
-            let (child, known) = link.children.legacy(link, worker, introduction.own).await?;
-            if let Some(hello) = known {
-                return Ok(session(false, hello, Some(child)));
-            }
-            Some(child)
+            let Shared { child, said } = link.children.shared(link, worker).await?;
+            let mut shared = session(link, pass, introduction, Some(child.clone()));
+            let asking = introduce(link, worker, pass, (introduction, Some(child)));
+            let hello = said.get_or_try_init(async || asking.await.map(|it| it.hello)).await?;
+            shared.hello = hello.copied();
+            return Ok(shared);
         }
         Transport::Http { .. } => None,
     };
-    let hello = Hello {
-        revision: Revision::V2025_03_26,
-        capabilities: Bytes::new(),
-        instructions: None,
-        info: None,
-    };
-    let mut session = session(introduction.own, hello, child);
+    introduce(link, worker, pass, (introduction, child)).await
+}
+
+async fn introduce(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+    (introduction, child): (&Introduction, Option<Child>),
+) -> Result<UpstreamSession, Refusal> {
+    let mut session = session(link, pass, introduction, child);
     let id = link.next_id();
     let params = format!(
         r#"{{"protocolVersion":"{}","capabilities":{},"clientInfo":{}}}"#,
@@ -183,12 +191,9 @@ async fn open(
     let revision = result.get("protocolVersion").and_then(Raw::str);
     let revision: Revision =
         revision.and_then(|it| it.parse().ok()).ok_or_else(|| link.refuse(UpstreamError::Era))?;
-    session.hello = self::hello(revision, result, result.get("serverInfo"));
+    session.hello = hello(revision, result, result.get("serverInfo"));
     drop(exchange);
     say_initialized(link, worker, pass, &session).await?;
-    if session.child.is_some() && !introduction.own {
-        link.children.remember(&session.hello).await;
-    }
     Ok(session)
 }
 
@@ -224,8 +229,22 @@ async fn say_initialized(
     Ok(())
 }
 
-fn session(own: bool, hello: Hello, child: Option<crate::wire::Child>) -> UpstreamSession {
-    UpstreamSession { id: None, hello, lost: AtomicBool::new(false), own, child }
+/// One of which nothing is known yet.
+fn session(
+    link: &Link,
+    pass: &Pass,
+    introduction: &Introduction,
+    child: Option<Child>,
+) -> UpstreamSession {
+    let hello = Hello {
+        revision: Revision::V2025_03_26,
+        capabilities: Bytes::new(),
+        instructions: None,
+        info: None,
+    };
+    let server = Arc::clone(&link.server);
+    let (identity, own, lost) = (pass.subject.identity, introduction.own, AtomicBool::new(false));
+    UpstreamSession { id: None, hello, server, identity, lost, own, child }
 }
 
 /// The answer to our own request; what else comes meanwhile is for nobody.

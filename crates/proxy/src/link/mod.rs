@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{AppId, EraSetting, IdentityId, Server, ServerId, Transport};
+use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Transport};
 use http::HeaderValue;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
@@ -72,6 +72,10 @@ pub(crate) struct UpstreamSession {
     /// Absent where the server gives none; then none is ever sent.
     pub(crate) id: Option<HeaderValue>,
     pub(crate) hello: Hello,
+    /// With whom it was opened.
+    server: Arc<Server>,
+    /// By whose credential, if by any.
+    identity: Option<IdentityId>,
     /// Set when the server says that it has forgotten the session.
     pub(crate) lost: AtomicBool,
     /// Whether it serves one client alone.
@@ -141,11 +145,19 @@ impl Links {
         self.by_server.lock().get(&server).map(|it| it.health.lock().clone())
     }
 
+    /// The links to these servers; those that are gone are forgotten.
+    pub(crate) fn known(&self, servers: &[ServerId], config: &Config) -> Vec<Arc<Link>> {
+        let mut links = self.by_server.lock();
+        let is_gone = |id| !config.workspaces.values().any(|it| it.servers.contains_key(id));
+        let known = |id| if is_gone(id) { links.remove(id) } else { links.get(id).map(Arc::clone) };
+        servers.iter().filter_map(known).collect()
+    }
+
     /// Stops every child process.
     pub(crate) async fn close(&self) {
         let links: Vec<_> = self.by_server.lock().drain().map(|(_, link)| link).collect();
         for link in links {
-            link.children.stop().await;
+            link.stop().await;
         }
     }
 }
@@ -242,6 +254,11 @@ impl Link {
         opened
     }
 
+    /// Ends its child processes, if it has any.
+    pub(crate) async fn stop(&self) {
+        self.children.stop().await;
+    }
+
     pub(crate) fn succeeded(&self, now: Duration) {
         let mut health = self.health.lock();
         if health.last_answer.is_none_or(|it| it + Duration::from_secs(1) < now)
@@ -259,6 +276,12 @@ impl Link {
 }
 
 impl UpstreamSession {
+    /// Whether it is one with this server, as it is configured now, under the credential of the
+    /// pass. What one credential has opened is not to be used with another's.
+    pub(crate) fn is_for(&self, link: &Link, pass: &Pass) -> bool {
+        Arc::ptr_eq(&self.server, &link.server) && self.identity == pass.subject.identity
+    }
+
     pub(crate) fn is_usable(&self) -> bool {
         !self.lost.load(Ordering::Relaxed)
             && self.child.as_ref().is_none_or(crate::wire::Child::is_alive)

@@ -46,6 +46,9 @@ impl Link {
                 self.deliver(worker, pass, None, Letter { headers, ..letter }).await
             }
             Channel::Legacy(session) => {
+                if !session.is_for(self, pass) {
+                    return Err(self.refuse(UpstreamError::SessionLost));
+                }
                 let mut headers = letter.headers.clone();
                 add_session(&mut headers, session);
                 let letter = Letter { headers, ..letter };
@@ -187,7 +190,7 @@ impl Link {
             child.stop().await;
             return;
         }
-        if session.id.is_none() {
+        if session.id.is_none() || !session.is_for(self, pass) {
             return;
         }
         let mut headers = HeaderMap::new();
@@ -205,7 +208,7 @@ impl Link {
         pass: &Pass,
         session: &UpstreamSession,
     ) -> Option<Exchange> {
-        session.id.as_ref()?;
+        session.id.as_ref().filter(|_| session.is_for(self, pass))?;
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
         let outgoing = Outgoing { method: Method::GET, headers, body: Vec::new() };

@@ -12,13 +12,13 @@ use domain::Transport;
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::json::{Limits, Raw};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 
 use super::{Exchange, Hello, Letter, Link};
 use crate::flight::Writing;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
-use crate::wire::{Child, Hold, StdioSpec};
+use crate::wire::{Child, Hold, StdioSpec, WeakChild};
 
 /// The processes of one server.
 #[derive(Default)]
@@ -29,12 +29,17 @@ pub(crate) struct Children {
 #[derive(Default)]
 struct Running {
     modern: Option<Child>,
-    legacy: Option<(Child, Option<Shared>)>,
-    own: Vec<Child>,
+    legacy: Option<Shared>,
+    /// They end with the sessions that they serve.
+    own: Vec<WeakChild>,
 }
 
-/// What the shared legacy child has said about itself.
-type Shared = Arc<Hello>;
+/// The shared legacy child, and what it has said about itself when it was asked, once.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) child: Child,
+    pub(super) said: Arc<OnceCell<Hello>>,
+}
 
 /// How many clients may have a child of their own at one server.
 const OWN: usize = 64;
@@ -60,48 +65,42 @@ impl Children {
         None
     }
 
-    /// The shared legacy child with what it has said, or a client's own one, which is new.
-    pub(super) async fn legacy(
-        &self,
-        link: &Link,
-        worker: &Worker,
-        own: bool,
-    ) -> Result<(Child, Option<Hello>), Refusal> {
+    /// The shared legacy child.
+    pub(super) async fn shared(&self, link: &Link, worker: &Worker) -> Result<Shared, Refusal> {
         let mut running = self.running.lock().await;
-        if own {
-            running.own.retain(Child::is_alive);
-            if OWN <= running.own.len() {
-                return Err(Refusal::TooManySessions);
-            }
-            let child = spawn(link, worker).await?;
-            running.own.push(child.clone());
-            return Ok((child, None));
+        if let Some(shared) = running.legacy.as_ref().filter(|it| it.child.is_alive()) {
+            return Ok(shared.clone());
         }
-        if let Some((child, hello)) = running.legacy.as_ref().filter(|(it, _)| it.is_alive()) {
-            return Ok((child.clone(), hello.as_ref().map(|it| it.copied())));
+        let shared = Shared { child: spawn(link, worker).await?, said: Arc::default() };
+        running.legacy = Some(shared.clone());
+        Ok(shared)
+    }
+
+    /// A new child for one client alone, which ends when nobody holds it any more.
+    pub(super) async fn own(&self, link: &Link, worker: &Worker) -> Result<Child, Refusal> {
+        let mut running = self.running.lock().await;
+        running.own.retain(|it| it.upgrade().is_some());
+        if OWN <= running.own.len() {
+            return Err(Refusal::TooManySessions);
         }
         let child = spawn(link, worker).await?;
-        running.legacy = Some((child.clone(), None));
-        Ok((child, None))
+        running.own.push(child.downgrade());
+        Ok(child)
     }
 
-    pub(super) async fn remember(&self, hello: &Hello) {
-        if let Some((_, known)) = &mut self.running.lock().await.legacy {
-            *known = Some(Arc::new(hello.copied()));
-        }
-    }
-
+    /// Ends them all. Whoever needs one after that starts it anew.
     pub(super) async fn stop(&self) {
         let running = std::mem::take(&mut *self.running.lock().await);
-        let legacy = running.legacy.map(|(child, _)| child);
-        for child in running.modern.into_iter().chain(legacy).chain(running.own) {
+        let shared = running.legacy.map(|it| it.child);
+        let own = running.own.iter().filter_map(WeakChild::upgrade);
+        for child in running.modern.into_iter().chain(shared).chain(own) {
             child.stop().await;
         }
     }
 }
 
 impl Hello {
-    fn copied(&self) -> Self {
+    pub(super) fn copied(&self) -> Self {
         Self {
             revision: self.revision,
             capabilities: self.capabilities.clone(),
@@ -129,13 +128,13 @@ async fn spawn(link: &Link, worker: &Worker) -> Result<Child, Refusal> {
     let child = Child::spawn(&options.runtime, &spec, options.child, events)
         .await
         .map_err(|error| link.refuse(error.into()))?;
-    let (reader, name) = (child.clone(), link.name().to_owned());
+    let (reader, name) = (child.downgrade(), link.name().to_owned());
     options.tasks.spawn_on(answer_asks(reader, inbox, name), &options.runtime);
     Ok(child)
 }
 
 /// A child that asks what no call can carry is told so, at once; else it would wait for ever.
-async fn answer_asks(child: Child, mut inbox: mpsc::Receiver<Bytes>, server: String) {
+async fn answer_asks(child: WeakChild, mut inbox: mpsc::Receiver<Bytes>, server: String) {
     while let Some(text) = inbox.recv().await {
         let Ok(message) = Message::parse(text, Limits::default()) else { continue };
         if message.kind() != MessageKind::Request {
@@ -148,6 +147,7 @@ async fn answer_asks(child: Child, mut inbox: mpsc::Receiver<Bytes>, server: Str
             let text = "this client cannot be asked";
             errors::error_body(id, errors::METHOD_NOT_FOUND, text, None)
         };
+        let Some(child) = child.upgrade() else { return };
         if child.notify(answer, None).await.is_err() {
             tracing::debug!(server.name = server, "A child process went away");
             return;

@@ -28,5 +28,5 @@ pub use guard::{Endpoint, Guard, UrlError};
 pub use http::{HttpWire, Outgoing, Ready, WireLimits};
 pub use launch::{ProcessLimits, launch};
 pub use reply::Reply;
-pub use stdio::{Child, ChildExchange, ChildLimits, Hold, StdioSpec};
+pub use stdio::{Child, ChildExchange, ChildLimits, Hold, StdioSpec, WeakChild};
 pub use tls::client_config;

@@ -101,6 +101,13 @@ pub struct Child {
     queue: mpsc::Sender<Item>,
 }
 
+/// A handle that does not keep the server running.
+#[derive(Clone)]
+pub struct WeakChild {
+    shared: Arc<Shared>,
+    queue: mpsc::WeakSender<Item>,
+}
+
 struct Shared {
     calls: Arc<Calls>,
     tail: Tail,
@@ -173,6 +180,12 @@ impl Child {
         self.shared.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// For whoever must find the server as long as it runs, and no longer.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakChild {
+        WeakChild { shared: Arc::clone(&self.shared), queue: self.queue.downgrade() }
+    }
+
     /// Whether requests can still be answered.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -190,5 +203,14 @@ impl Child {
     pub async fn stop(&self) {
         self.shared.stop.cancel();
         self.shared.tasks.wait().await;
+    }
+}
+
+impl WeakChild {
+    /// The server, if anybody keeps it running and it does run.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Child> {
+        let queue = self.queue.upgrade()?;
+        Some(Child { shared: Arc::clone(&self.shared), queue }).filter(Child::is_alive)
     }
 }

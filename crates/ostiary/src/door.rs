@@ -42,9 +42,9 @@ impl App for Door {
         peer: SocketAddr,
     ) -> Response<Self::Body> {
         if request.uri().path().starts_with("/mcp/") {
-            return self.worker.handle(request, peer).await.map(Either::Left);
+            return Box::pin(self.worker.handle(request, peer)).await.map(Either::Left);
         }
-        self.page(request, peer).await.map(Either::Right)
+        Box::pin(self.page(request, peer)).await.map(Either::Right)
     }
 }
 

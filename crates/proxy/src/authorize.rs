@@ -138,7 +138,8 @@ impl Pass {
         &self,
         doing: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        match self.flight.unless_ended(doing).await {
+        // On the heap, since what may be ended is large and would be moved twice.
+        match self.flight.unless_ended(Box::pin(doing)).await {
             Some(done) => done,
             None => Err(self.why_ended().await),
         }

@@ -129,15 +129,15 @@ pub(crate) fn may_pass(asked: &Asked) -> bool {
 
 /// The whole life of a call.
 pub(crate) async fn run(asked: Asked) -> Response<Body> {
-    let permitted = match permit(asked).await {
+    let permitted = match Box::pin(permit(asked)).await {
         Ok(permitted) => permitted,
-        Err((asked, refusal)) => return asked.refuse(&refusal).await,
+        Err((asked, refusal)) => return Box::pin(asked.refuse(&refusal)).await,
     };
-    let recorded = match record::intent(permitted).await {
+    let recorded = match Box::pin(record::intent(permitted)).await {
         Ok(recorded) => recorded,
         Err((asked, refusal)) => return answer::refusal(&refusal, asked.manner()),
     };
-    late::send(recorded).await
+    Box::pin(late::send(recorded)).await
 }
 
 async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {

@@ -84,7 +84,7 @@ impl Leaving {
         let pass = &recorded.permitted().pass;
         tokio::select! {
             biased;
-            () = pass.flight.ended() => Left::Refused(pass.why_ended().await),
+            () = pass.flight.ended() => Left::Refused(Box::pin(pass.why_ended()).await),
             word = self.ear.cancelled() => Left::Cancelled(word),
             sent = attempt(recorded, &mut self.way) => match sent {
                 Ok(exchange) => Left::Answered(exchange),
@@ -111,7 +111,7 @@ async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange,
     let link = worker.proxy.links.to(worker, &assignment.server)?;
     let mut fresh = false;
     loop {
-        let channel = channel(recorded, &link, assignment.id).await?;
+        let channel = Box::pin(channel(recorded, &link, assignment.id)).await?;
         let id = link.next_id();
         let letter = letter(recorded, &channel, id)?;
         let taken = way.insert(Way { link: Arc::clone(&link), channel, id });
@@ -138,13 +138,15 @@ async fn channel(
     let permitted = recorded.permitted();
     let (asked, pass) = (&permitted.asked, &permitted.pass);
     if permitted.spoken == Era::Modern {
-        let hello = link.discover(&asked.worker, pass).await?;
+        let hello = Box::pin(link.discover(&asked.worker, pass)).await?;
         let hello = hello.ok_or_else(|| link.refuse(UpstreamError::Era))?;
         return Ok(Channel::Modern(hello));
     }
     match &asked.session {
-        None => link.plain_session(&asked.worker, pass, Some(asked.caller.app)).await,
-        Some(session) => own_session(&asked.worker, pass, link, session, assignment).await,
+        None => Box::pin(link.plain_session(&asked.worker, pass, Some(asked.caller.app))).await,
+        Some(session) => {
+            Box::pin(own_session(&asked.worker, pass, link, session, assignment)).await
+        }
     }
     .map(Channel::Legacy)
 }

@@ -29,8 +29,8 @@ pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
     tokio::select! {
         biased;
         sent = &mut leaving => match sent {
-            Ok(sent) => release::release(sent).await,
-            Err(Unsent::Refused(it)) => release::refuse(it.0, it.1).await,
+            Ok(sent) => Box::pin(release::release(sent)).await,
+            Err(Unsent::Refused(it)) => Box::pin(release::refuse(it.0, it.1)).await,
             Err(Unsent::Cancelled) => answer::events(Body::empty()),
         },
         () = tokio::time::sleep(HEARTBEAT) => {
@@ -49,8 +49,8 @@ async fn wait(mut leaving: Leaving, outlet: Outlet) {
         }
     };
     match sent {
-        Ok(sent) => release::release_into(sent, outlet).await,
-        Err(Unsent::Refused(it)) => release::refuse_into(it.0, it.1, &outlet).await,
+        Ok(sent) => Box::pin(release::release_into(sent, outlet)).await,
+        Err(Unsent::Refused(it)) => Box::pin(release::refuse_into(it.0, it.1, &outlet)).await,
         Err(Unsent::Cancelled) => {}
     }
 }

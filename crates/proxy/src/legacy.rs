@@ -34,7 +34,7 @@ pub(crate) async fn initialize(
     message: Message,
 ) -> Response<Body> {
     let asked = known.ask(worker, message, revision::LATEST_LEGACY, None);
-    match opened(&asked).await {
+    match Box::pin(opened(&asked)).await {
         Ok((session, result)) => {
             let parts = answer::result(asked.id(), [result]);
             let mut response = answer::json(StatusCode::OK, parts);
@@ -43,7 +43,7 @@ pub(crate) async fn initialize(
             }
             response
         }
-        Err(refusal) => asked.refuse(&refusal).await,
+        Err(refusal) => Box::pin(asked.refuse(&refusal)).await,
     }
 }
 
@@ -90,12 +90,12 @@ fn introduction(view: &View, revision: revision::Revision) -> Bytes {
 /// Answers one message of a session.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
     match asked.message.kind() {
-        MessageKind::Request => request(asked).await,
-        MessageKind::Notification => notification(asked).await,
-        MessageKind::Response | MessageKind::Error => match answered(&asked).await {
+        MessageKind::Request => Box::pin(request(asked)).await,
+        MessageKind::Notification => Box::pin(notification(asked)).await,
+        MessageKind::Response | MessageKind::Error => match Box::pin(answered(&asked)).await {
             Ok(()) => answer::accepted(),
             Err(refusal) => {
-                let mut response = asked.refuse(&refusal).await;
+                let mut response = Box::pin(asked.refuse(&refusal)).await;
                 // Nobody reads an answer to an answer but by its status.
                 if response.status().is_success() {
                     *response.status_mut() = StatusCode::BAD_REQUEST;
@@ -109,24 +109,24 @@ pub(crate) async fn serve(asked: Asked) -> Response<Body> {
 async fn request(asked: Asked) -> Response<Body> {
     let method = asked.message.method();
     if let Some(list) = List::of(method) {
-        return modern::list(asked, list).await;
+        return Box::pin(modern::list(asked, list)).await;
     }
     match method {
         "ping" => empty_result(&asked),
-        "logging/setLevel" => match set_level(&asked).await {
+        "logging/setLevel" => match Box::pin(set_level(&asked)).await {
             Ok(()) => empty_result(&asked),
-            Err(refusal) => asked.refuse(&refusal).await,
+            Err(refusal) => Box::pin(asked.refuse(&refusal)).await,
         },
         "tools/call"
         | "prompts/get"
         | "resources/read"
         | "resources/subscribe"
         | "resources/unsubscribe"
-        | "completion/complete" => call::run(asked).await,
-        "initialize" | "server/discover" | "subscriptions/listen" => unknown(asked).await,
+        | "completion/complete" => Box::pin(call::run(asked)).await,
+        "initialize" | "server/discover" | "subscriptions/listen" => Box::pin(unknown(asked)).await,
         // What we do not know may be known to the one server behind a single-server URL.
-        _ if call::may_pass(&asked) => call::run(asked).await,
-        _ => unknown(asked).await,
+        _ if call::may_pass(&asked) => Box::pin(call::run(asked)).await,
+        _ => Box::pin(unknown(asked)).await,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::refusal::{Refusal, UpstreamError, WireBlame};
 /// Answers one message.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
     match asked.message.kind() {
-        MessageKind::Request => request(asked).await,
+        MessageKind::Request => Box::pin(request(asked)).await,
         // Over HTTP a client cancels by closing its stream; nothing else is said this way.
         MessageKind::Notification => answer::accepted(),
         MessageKind::Response | MessageKind::Error => {
@@ -31,23 +31,23 @@ pub(crate) async fn serve(asked: Asked) -> Response<Body> {
 async fn request(asked: Asked) -> Response<Body> {
     let method = asked.message.method();
     if let Some(list) = List::of(method) {
-        return self::list(asked, list).await;
+        return Box::pin(self::list(asked, list)).await;
     }
     match method {
-        "server/discover" => discover(asked).await,
-        "subscriptions/listen" => listen::modern(asked).await,
+        "server/discover" => Box::pin(discover(asked)).await,
+        "subscriptions/listen" => Box::pin(listen::modern(asked)).await,
         // Gone in this era; a server of the other one would know them.
         "initialize"
         | "ping"
         | "logging/setLevel"
         | "resources/subscribe"
-        | "resources/unsubscribe" => unknown(asked).await,
+        | "resources/unsubscribe" => Box::pin(unknown(asked)).await,
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
-            call::run(asked).await
+            Box::pin(call::run(asked)).await
         }
         // What we do not know may be known to the one server behind a single-server URL.
-        _ if call::may_pass(&asked) => call::run(asked).await,
-        _ => unknown(asked).await,
+        _ if call::may_pass(&asked) => Box::pin(call::run(asked)).await,
+        _ => Box::pin(unknown(asked)).await,
     }
 }
 
@@ -60,7 +60,7 @@ async fn unknown(asked: Asked) -> Response<Body> {
 pub(crate) async fn list(asked: Asked, list: List) -> Response<Body> {
     match listed(&asked, list).await {
         Ok(parts) => answer::json(http::StatusCode::OK, answer::result(asked.id(), parts)),
-        Err(refusal) => asked.refuse(&refusal).await,
+        Err(refusal) => Box::pin(asked.refuse(&refusal)).await,
     }
 }
 
@@ -115,7 +115,7 @@ fn our_meta() -> String {
 async fn discover(asked: Asked) -> Response<Body> {
     match discovered(&asked).await {
         Ok(result) => answer::json(http::StatusCode::OK, answer::result(asked.id(), [result])),
-        Err(refusal) => asked.refuse(&refusal).await,
+        Err(refusal) => Box::pin(asked.refuse(&refusal)).await,
     }
 }
 

@@ -60,15 +60,15 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
                 let (status, parts) = turn.settle(answer).await;
                 return answer::json(status, Body::revocable(parts, flight));
             }
-            Step::Broken(error) => return turn.fail(error).await,
-            Step::CutOff => return turn.cut_off().await,
+            Step::Broken(error) => return Box::pin(turn.fail(error)).await,
+            Step::CutOff => return Box::pin(turn.cut_off()).await,
             Step::Cancelled(word) => {
-                turn.give_up(word).await;
+                Box::pin(turn.give_up(word)).await;
                 return answer::events(Body::empty());
             }
             Step::Quiet => break sse::KEEP_ALIVE,
             Step::News(message) => {
-                if let Some(news) = turn.news(message).await {
+                if let Some(news) = Box::pin(turn.news(message)).await {
                     break sse::event(&news);
                 }
             }
@@ -80,7 +80,7 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
 
 /// Answers a call that has been sent, in a response that is a stream already.
 pub(crate) async fn release_into(sent: Sent, outlet: Outlet) {
-    Turn::of(sent).stream(None, outlet).await;
+    Box::pin(Turn::of(sent).stream(None, outlet)).await;
 }
 
 /// A call that was recorded and has got no answer.
@@ -185,7 +185,7 @@ impl Turn {
             }
             event = match self.step().await {
                 Step::Quiet => Some(sse::KEEP_ALIVE),
-                Step::News(message) => self.news(message).await.map(|it| sse::event(&it)),
+                Step::News(message) => Box::pin(self.news(message)).await.map(|it| sse::event(&it)),
                 Step::Answer(answer) => {
                     let (_, parts) = self.settle(answer).await;
                     for piece in pieces(sse_parts(parts)) {
@@ -198,16 +198,16 @@ impl Turn {
                 }
                 Step::Broken(error) => {
                     let refusal = self.sent().way.link.refuse(error);
-                    self.end_stream(refusal, &outlet).await;
+                    Box::pin(self.end_stream(refusal, &outlet)).await;
                     return;
                 }
                 Step::CutOff => {
                     let refusal = self.sent().recorded.permitted().pass.why_ended().await;
-                    self.end_stream(refusal, &outlet).await;
+                    Box::pin(self.end_stream(refusal, &outlet)).await;
                     return;
                 }
                 Step::Cancelled(word) => {
-                    self.give_up(word).await;
+                    Box::pin(self.give_up(word)).await;
                     return;
                 }
             };
@@ -227,7 +227,7 @@ impl Turn {
         let mut hits = Vec::new();
         let told = match message.kind() {
             MessageKind::Notification => terms::notification(self.sent(), &message, &mut hits),
-            MessageKind::Request => self.question(&message, &mut hits).await,
+            MessageKind::Request => Box::pin(self.question(&message, &mut hits)).await,
             // An answer to something that was not asked here (H069).
             MessageKind::Response | MessageKind::Error => None,
         };
@@ -256,7 +256,7 @@ impl Turn {
         let Ok(allowed) = terms::after_rules(permitted, message, hits) else {
             let text = "what it asks may not be asked here";
             let body = errors::error_body(Some(id.bytes()), errors::INVALID_REQUEST, text, None);
-            self.reply(body).await;
+            Box::pin(self.reply(body)).await;
             return None;
         };
         let pending = Pending {
@@ -268,7 +268,7 @@ impl Turn {
         let Some(ours) = asked.session.as_ref().and_then(|it| it.ask(pending)) else {
             let text = "this client cannot be asked";
             let body = errors::error_body(Some(id.bytes()), errors::METHOD_NOT_FOUND, text, None);
-            self.reply(body).await;
+            Box::pin(self.reply(body)).await;
             return None;
         };
         let mut splice = Splice::new(allowed.body().clone());

@@ -170,9 +170,9 @@ impl Worker {
         peer: SocketAddr,
     ) -> Response<Body> {
         let arrived = self.proxy.clock.elapsed();
-        match self.receive(request, peer.ip(), arrived).await {
+        match Box::pin(self.receive(request, peer.ip(), arrived)).await {
             Ok(response) => response,
-            Err(turned) => self.turn_away(*turned, peer.ip()).await,
+            Err(turned) => Box::pin(self.turn_away(*turned, peer.ip())).await,
         }
     }
 
@@ -195,9 +195,9 @@ impl Worker {
         let place = Place::find(&snapshot.config, &caller, &path).map_err(away)?;
         let known = Known { caller, place, headers: parts.headers, peer, arrived };
         match parts.method {
-            Method::POST => self.post(known, body).await.map_err(|it| away(it).into()),
+            Method::POST => Box::pin(self.post(known, body)).await.map_err(|it| away(it).into()),
             Method::GET | Method::DELETE => {
-                self.by_session(known, parts.method).await.map_err(|it| away(it).into())
+                Box::pin(self.by_session(known, parts.method)).await.map_err(|it| away(it).into())
             }
             _ => Err(away(Refusal::Verb { allowed: "POST, GET, DELETE" }).into()),
         }
@@ -218,23 +218,23 @@ impl Worker {
             Detected::Modern => match headers::validate(&known.headers, &message) {
                 Ok(revision) => {
                     let asked = known.ask(self, message, revision, None);
-                    Ok(modern::serve(asked).await)
+                    Ok(Box::pin(modern::serve(asked)).await)
                 }
                 Err(error) => {
                     let asked = known.ask(self, message, mcp::revision::LATEST, None);
-                    Ok(asked.refuse(&error.into()).await)
+                    Ok(Box::pin(asked.refuse(&error.into())).await)
                 }
             },
-            Detected::Initialize => Ok(legacy::initialize(self, known, message).await),
+            Detected::Initialize => Ok(Box::pin(legacy::initialize(self, known, message)).await),
             Detected::LegacySession => {
                 let session = known.session(self)?;
                 let revision = session.revision;
                 let asked = known.ask(self, message, revision, Some(session));
-                Ok(legacy::serve(asked).await)
+                Ok(Box::pin(legacy::serve(asked)).await)
             }
             Detected::LegacySessionless => {
                 let asked = known.ask(self, message, mcp::revision::LATEST_LEGACY, None);
-                Ok(asked.refuse(&Refusal::SessionMissing).await)
+                Ok(Box::pin(asked.refuse(&Refusal::SessionMissing)).await)
             }
         }
     }

@@ -132,7 +132,7 @@ impl Catalog {
         }
         let fetches = assignments.iter().zip(ready).map(async |(assignment, ready)| match ready {
             Some(listing) => listing,
-            None => self.fetch(look, assignment).await,
+            None => Box::pin(self.fetch(look, assignment)).await,
         });
         join_all(fetches).await
     }

@@ -85,17 +85,17 @@ impl Link {
             Transport::Http { .. } => {
                 let Letter { headers, parts, .. } = letter;
                 let outgoing = Outgoing { method: Method::POST, headers, body: parts };
-                self.request(worker, pass, outgoing).await
+                Box::pin(self.request(worker, pass, outgoing)).await
             }
             Transport::Stdio { .. } => {
                 let child = match session.and_then(|it| it.child.as_ref()) {
                     Some(child) => child.clone(),
-                    None => self.children.modern(self, worker).await?,
+                    None => Box::pin(self.children.modern(self, worker)).await?,
                 };
                 self.check(pass)?;
                 let writing = pass.flight.write();
                 pass.clear().await?;
-                super::stdio::send(self, &child, writing, letter).await
+                Box::pin(super::stdio::send(self, &child, writing, letter)).await
             }
         }
     }
@@ -196,7 +196,7 @@ impl Link {
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
         let outgoing = Outgoing { method: Method::DELETE, headers, body: Vec::new() };
-        if let Err(error) = self.request(worker, pass, outgoing).await {
+        if let Err(error) = Box::pin(self.request(worker, pass, outgoing)).await {
             tracing::debug!(%error, "A session with an upstream was not ended");
         }
     }
@@ -212,7 +212,7 @@ impl Link {
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
         let outgoing = Outgoing { method: Method::GET, headers, body: Vec::new() };
-        let mut opened = self.request(worker, pass, outgoing).await.ok()?;
+        let mut opened = Box::pin(self.request(worker, pass, outgoing)).await.ok()?;
         opened.be_patient();
         opened.status().is_success().then_some(opened)
     }

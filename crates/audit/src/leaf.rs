@@ -153,7 +153,7 @@ impl Leaf {
     #[must_use]
     pub fn content(self, key: &'static str, content: &ContentRef) -> Self {
         // Ours, so known to be JSON without anything hidden in it.
-        self.member(key, |out, _| out.extend_from_slice(content.to_json().as_bytes()))
+        self.member(key, |out, _| content.write_json(out))
     }
 
     /// The leaf: one line, at most [`crate::MAX_LEAF`] bytes.
@@ -170,7 +170,8 @@ impl Leaf {
     fn member(mut self, key: &'static str, value: impl FnOnce(&mut Vec<u8>, usize)) -> Self {
         let before = self.json.len();
         self.json.extend_from_slice(b",\"");
-        escape(&mut self.json, key, MAX_VALUE);
+        debug_assert!(key.bytes().all(is_plain), "keys are words");
+        self.json.extend_from_slice(key.as_bytes());
         self.json.extend_from_slice(b"\":");
         let room = (MAX_LEAF - MARGIN).saturating_sub(self.json.len());
         value(&mut self.json, room);
@@ -182,10 +183,14 @@ impl Leaf {
     }
 }
 
+/// Whether a byte stands for itself.
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
+}
+
 /// Appends `text` escaped, at most about `room` bytes. How many bytes of `text` were taken.
 fn escape(json: &mut Vec<u8>, text: &str, room: usize) -> usize {
     let end = json.len().saturating_add(room);
-    let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
     if text.len() <= room && text.bytes().all(is_plain) {
         json.extend_from_slice(text.as_bytes());
         return text.len();

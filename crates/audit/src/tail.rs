@@ -173,7 +173,10 @@ impl From<Record<'_>> for TailEntry {
             time_ms: record.time_ms,
             clock_suspect: record.clock_suspect,
             kind: record.kind,
-            text: String::from_utf8_lossy(record.leaf).into(),
+            text: match std::str::from_utf8(record.leaf) {
+                Ok(text) => text.into(),
+                Err(_) => String::from_utf8_lossy(record.leaf).into(),
+            },
         }
     }
 }

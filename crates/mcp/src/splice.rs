@@ -318,6 +318,9 @@ fn push_part(parts: &mut Vec<Bytes>, part: Bytes) {
 
 /// Equal when case is ignored as lenient JSON libraries do: ASCII, U+017F as `s`, U+212A as `k`.
 pub fn is_lookalike(name: &str, known: &str) -> bool {
+    if name.is_ascii() {
+        return name.eq_ignore_ascii_case(known);
+    }
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

@@ -42,7 +42,7 @@ impl App for Door {
         peer: SocketAddr,
     ) -> Response<Self::Body> {
         if request.uri().path().starts_with("/mcp/") {
-            return Box::pin(self.worker.handle(request, peer)).await.map(Either::Left);
+            return self.worker.handle(request, peer).await.map(Either::Left);
         }
         Box::pin(self.page(request, peer)).await.map(Either::Right)
     }

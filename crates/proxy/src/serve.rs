@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::ports::{Answer, Gate, Secrets, Traffic};
 use domain::{Clock, ServerId, Target};
+use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use mcp::envelope::Message;
@@ -164,16 +165,22 @@ impl Worker {
     }
 
     /// Answers one HTTP request for a path that begins with `/mcp/`.
-    pub async fn handle(
+    ///
+    /// Everything below stands on the heap, level by level: as one future it would be some 20 KB,
+    /// and each level would move all of it.
+    pub fn handle(
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> Response<Body> {
-        let arrived = self.proxy.clock.elapsed();
-        match Box::pin(self.receive(request, peer.ip(), arrived)).await {
-            Ok(response) => response,
-            Err(turned) => Box::pin(self.turn_away(*turned, peer.ip())).await,
-        }
+    ) -> BoxFuture<'static, Response<Body>> {
+        let worker = Arc::clone(self);
+        Box::pin(async move {
+            let arrived = worker.proxy.clock.elapsed();
+            match Box::pin(worker.receive(request, peer.ip(), arrived)).await {
+                Ok(response) => response,
+                Err(turned) => Box::pin(worker.turn_away(*turned, peer.ip())).await,
+            }
+        })
     }
 
     async fn receive(

@@ -34,7 +34,7 @@ use std::cell::RefCell;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -169,7 +169,7 @@ thread_local! {
 }
 
 /// The form in a leaf.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RefJson {
     record: Uuid,
@@ -185,16 +185,26 @@ impl ContentRef {
     /// The JSON object in a leaf. The workspace is that of the record.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let json = RefJson {
-            record: self.record,
-            day: self.day,
-            segment: self.segment,
-            offset: self.offset,
-            key: self.key,
-            digest: hex::encode(self.digest),
-            bytes: self.len,
-        };
-        serde_json::to_string(&json).expect("plain fields are JSON")
+        let mut json = Vec::new();
+        self.write_json(&mut json);
+        String::from_utf8(json).expect("numbers, ids and digits are ASCII")
+    }
+
+    /// Appends the JSON object. Every leaf of a call has one, so it is written without a detour.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        let mut id = Uuid::encode_buffer();
+        let mut digest = [0; 64];
+        hex::encode_to_slice(self.digest, &mut digest).expect("32 bytes have 64 digits");
+        let Self { day, segment, offset, len, .. } = self;
+        let numbers =
+            format!("\",\"day\":{day},\"segment\":{segment},\"offset\":{offset},\"key\":\"");
+        out.extend_from_slice(b"{\"record\":\"");
+        out.extend_from_slice(self.record.hyphenated().encode_lower(&mut id).as_bytes());
+        out.extend_from_slice(numbers.as_bytes());
+        out.extend_from_slice(self.key.hyphenated().encode_lower(&mut id).as_bytes());
+        out.extend_from_slice(b"\",\"digest\":\"");
+        out.extend_from_slice(&digest);
+        out.extend_from_slice(format!("\",\"bytes\":{len}}}").as_bytes());
     }
 
     /// Reads the JSON object of a leaf. `None` when it is not one.

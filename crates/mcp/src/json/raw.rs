@@ -269,22 +269,23 @@ fn skip_value(bytes: &[u8], mut at: usize) -> usize {
         }
     }
     let mut depth = 0usize;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(length) = find_by_eight(rest, is_structure) else { return bytes.len() };
+        at += length;
+        match bytes.get(at) {
+            Some(b'"') => {
                 at = skip_string(bytes, at).0;
                 continue;
             }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
+            Some(b'{' | b'[') => depth += 1,
+            _ => depth = depth.saturating_sub(1),
         }
         at += 1;
         if depth == 0 {
-            break;
+            return at;
         }
     }
-    at
 }
 
 /// The end of a string that starts at `at`, and whether it holds escapes.
@@ -294,8 +295,10 @@ fn skip_string(bytes: &[u8], at: usize) -> (usize, bool) {
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         // Most names and values are shorter than what a vector search needs to warm up.
-        let near = rest.iter().take(16).position(|b| matches!(b, b'"' | b'\\'));
-        let Some(length) = near.or_else(|| memchr::memchr2(b'"', b'\\', rest)) else {
+        let (near, far) = rest.split_at(rest.len().min(NEAR));
+        let found = find_by_eight(near, is_string_end);
+        let found = found.or_else(|| Some(near.len() + memchr::memchr2(b'"', b'\\', far)?));
+        let Some(length) = found else {
             return (bytes.len(), escaped);
         };
         at += length;
@@ -306,6 +309,42 @@ fn skip_string(bytes: &[u8], at: usize) -> (usize, bool) {
         at += 2;
     }
 }
+
+/// The first byte that `marks` marks, looked for in eight at a time.
+fn find_by_eight(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for (at, eight) in eights.iter().enumerate() {
+        let marked = marks(u64::from_le_bytes(*eight));
+        if marked != 0 {
+            return Some(at * 8 + marked.trailing_zeros() as usize / 8);
+        }
+    }
+    let is_marked = |byte: &u8| marks(u64::from(*byte)) & 0xff != 0;
+    rest.iter().position(is_marked).map(|at| eights.len() * 8 + at)
+}
+
+/// Marks quotes and backslashes.
+fn is_string_end(eight: u64) -> u64 {
+    marked(eight ^ each(b'"')) | marked(eight ^ each(b'\\'))
+}
+
+/// Marks quotes, brackets and braces, which differ from brackets in one bit.
+fn is_structure(eight: u64) -> u64 {
+    let folded = eight | each(0x20);
+    marked(eight ^ each(b'"')) | marked(folded ^ each(b'{')) | marked(folded ^ each(b'}'))
+}
+
+/// The highest bit of the first zero byte; what is above it may be marked wrongly.
+fn marked(eight: u64) -> u64 {
+    eight.wrapping_sub(each(0x01)) & !eight & each(0x80)
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Up to here a vector search does not pay.
+const NEAR: usize = 32;
 
 /// The text that a string with escapes stands for.
 pub(crate) fn decode(written: &[u8]) -> Cow<'_, [u8]> {

@@ -113,7 +113,8 @@ async fn request(asked: Asked) -> Response<Body> {
     }
     match method {
         "ping" => empty_result(&asked),
-        "logging/setLevel" => match set_level(&asked).await {
+        // Boxed, so that the futures of calls are not as large as this rare one.
+        "logging/setLevel" => match Box::pin(set_level(&asked)).await {
             Ok(()) => empty_result(&asked),
             Err(refusal) => asked.refuse(&refusal).await,
         },

@@ -122,6 +122,26 @@ async fn a_modern_client_hears_only_what_it_has_asked_for() {
 }
 
 #[tokio::test]
+async fn a_list_that_changes_during_a_call_is_asked_for_anew() {
+    for (spoken, plan) in each_era() {
+        let scene = Scene::of(plan).await;
+        for client in scene.clients().await {
+            let listed = scene.upstream.seen_of("tools/list").len();
+            let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
+                let call = scene.upstream.next().await.stream();
+                call.notification("notifications/tools/list_changed", "{}").await;
+                call.result(r#"{"content":[]}"#).await;
+            })
+            .await;
+            assert_eq!(answer.verdict(), "200", "{client}, a {spoken:?} server");
+            client.warm_up().await;
+            let now = scene.upstream.seen_of("tools/list").len();
+            assert_eq!(now, listed + 1, "{client}, a {spoken:?} server");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_question_of_a_legacy_server_is_answered_by_its_legacy_client() {
     let scene = Scene::of(Upstream::legacy()).await;
     let capabilities = r#"{"elicitation":{},"sampling":{},"roots":{}}"#;

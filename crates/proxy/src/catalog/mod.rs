@@ -191,7 +191,8 @@ impl Catalog {
         if let Some(fresh) = shelf.kept(server).filter(|it| it.is_fresh(began)) {
             return fresh;
         }
-        let asking = listing::fetch(look.worker, &upkeep, server, look.era);
+        // Boxed, since it is large, rare and deep in the stack of whoever waits for it.
+        let asking = Box::pin(listing::fetch(look.worker, &upkeep, server, look.era));
         let asking = tokio::time::timeout(PATIENCE, upkeep.unless_ended(asking));
         let late = || Refusal::upstream(server.name.as_str(), UpstreamError::Timeout(PATIENCE));
         let fetched = match asking.await.unwrap_or_else(|_| Err(late())) {

@@ -7,6 +7,8 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
+use sqlx::Connection as _;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -157,6 +159,7 @@ impl Db {
     async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         create_private(path).map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+        quick_check(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -171,8 +174,10 @@ impl Db {
             .connect_with(options.clone())
             .await
             .map_err(|error| sqlite_error(path, error))?;
-        quick_check(path, &writer).await?;
-        migrate_error(FOR_SQLITE.run(&writer).await)?;
+        if let Err(error) = migrate_error(FOR_SQLITE.run(&writer).await) {
+            writer.close().await;
+            return Err(error);
+        }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(LOCK_WAIT)
@@ -234,11 +239,16 @@ fn create_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-async fn quick_check(path: &Path, pool: &SqlitePool) -> Result<(), OpenError> {
-    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(pool)
-        .await
-        .map_err(|error| sqlite_error(path, error))?;
+/// On a connection that nothing is asked of before and that is closed before anything else happens:
+/// a file that is refused is left as it was, without companions.
+async fn quick_check(path: &Path) -> Result<(), OpenError> {
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(LOCK_WAIT);
+    let connected = options.connect().await;
+    let mut connection = connected.map_err(|error| sqlite_error(path, error))?;
+    let found = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await;
+    let closed = connection.close().await;
+    let found: String = found.map_err(|error| sqlite_error(path, error))?;
+    closed.map_err(|error| sqlite_error(path, error))?;
     if found == "ok" {
         Ok(())
     } else {

@@ -44,6 +44,49 @@ async fn h123_an_image_of_50_mb_passes_and_takes_a_few_times_its_size() {
 }
 
 #[tokio::test]
+async fn h028_an_answer_without_end_is_given_up_at_the_limit() {
+    for media in ["application/json", "text/event-stream"] {
+        let scene = Scene::of(Upstream::of_both_eras()).await;
+        let client = Client::modern(&scene.gateway);
+        client.warm_up().await;
+        let known = scene.gateway.records().len();
+        let before = scene.gateway.peak_memory();
+        let (answer, sent) = join(client.send(client.tool("echo", "{}")), async {
+            let call = scene.upstream.next().await.begin(media);
+            let opening = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":""#;
+            let prefix = if media == "application/json" { "" } else { "data: " };
+            call.bytes(format!("{prefix}{opening}")).await;
+            let piece = bytes::Bytes::from(vec![b'x'; 1 << 20]);
+            let mut sent = 0_u64;
+            let endless = async {
+                loop {
+                    call.bytes(piece.clone()).await;
+                    sent += 1;
+                    // To see that nobody reads any more.
+                    tokio::task::yield_now().await;
+                    assert!(sent < 1_024, "{media}: nobody stops reading");
+                }
+            };
+            tokio::select! {
+                () = call.given_up() => {}
+                () = endless => {}
+            }
+            sent
+        })
+        .await;
+        assert_eq!(answer.verdict(), "502/1502", "{media}: {:.300}", answer.text());
+        assert_eq!(scene.gateway.records_since(known).last().unwrap().end(), "upstream", "{media}");
+        let grown = scene.gateway.peak_memory() - before;
+        eprintln!(
+            "an endless answer as {media}: {sent} MiB taken, {} MiB at the peak",
+            grown >> 20
+        );
+        assert!(sent < 200, "{media}: {sent} MiB were taken");
+        assert!(grown < 400 << 20, "{media}: {grown} bytes");
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_2000_tools_passes_and_takes_a_few_times_its_size() {
     let description = "what it does, told at some length, ".repeat(20);
     let tool = |index: usize| {

@@ -111,7 +111,9 @@ async fn a_change_elsewhere_is_no_reason_to_refuse_an_answer() {
             let held = scene.upstream.next().await;
             let user = json!({"name": "carol"});
             scene.served.must(Method::POST, "users", Some(user)).await;
-            held.result(r#"{"resultType":"complete","content":[],"structuredContent":{"nonce":7}}"#);
+            held.result(
+                r#"{"resultType":"complete","content":[],"structuredContent":{"nonce":7}}"#,
+            );
         };
         let (call, ()) = tokio::join!(call, changing);
         assert_eq!(call.end, End::Answered);

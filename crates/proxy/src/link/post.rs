@@ -69,8 +69,7 @@ impl Link {
         let patience = worker.proxy.options.probe;
         let posting = pass.unless_ended(self.post(worker, pass, channel, letter));
         let posted = tokio::time::timeout(patience, posting).await;
-        let posted =
-            posted.unwrap_or_else(|_| Err(self.refuse(UpstreamError::Timeout(patience))));
+        let posted = posted.unwrap_or_else(|_| Err(self.refuse(UpstreamError::Timeout(patience))));
         posted.map(drop)
     }
 

@@ -73,11 +73,7 @@ impl Drop for Listening {
 
 /// Records that a call was given up, and tells the upstream if it has been sent: to the end, whether
 /// anybody waits for it or not. `word` is what the client has said, if it has.
-pub(crate) fn give_up(
-    recorded: Recorded,
-    way: Option<Way>,
-    word: Option<Message>,
-) -> Lasting<()> {
+pub(crate) fn give_up(recorded: Recorded, way: Option<Way>, word: Option<Message>) -> Lasting<()> {
     let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
     Lasting::new(&tasks, async move {
         if let Err(error) = record::outcome(&recorded, &Outcome::given_up()).await {

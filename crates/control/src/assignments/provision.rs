@@ -84,9 +84,8 @@ mod tests {
 
     #[test]
     fn what_covers_what() {
-        let named = |names: &[&str]| {
-            Provision::Named(names.iter().map(|it| (*it).to_owned()).collect())
-        };
+        let named =
+            |names: &[&str]| Provision::Named(names.iter().map(|it| (*it).to_owned()).collect());
         let order = [Provision::Nothing, named(&["a"]), named(&["a", "b"]), Provision::All];
         for (i, one) in order.iter().enumerate() {
             for (j, other) in order.iter().enumerate() {

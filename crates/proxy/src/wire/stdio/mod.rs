@@ -169,11 +169,7 @@ impl Child {
     /// # Errors
     ///
     /// If the server has ended.
-    pub async fn notify(
-        &self,
-        frame: Bytes,
-        hold: Option<Box<dyn Hold>>,
-    ) -> Result<(), WireError> {
+    pub async fn notify(&self, frame: Bytes, hold: Option<Box<dyn Hold>>) -> Result<(), WireError> {
         let sent = self.queue.send(Item::Line(frame, hold)).await;
         sent.map_err(|_| self.shared.calls.why_ended())
     }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -51,7 +52,20 @@ struct Listening {
     taken: Vec<Arc<UpstreamSession>>,
 }
 
-type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
+type Feed = Pin<Box<dyn Future<Output = Fed> + Send>>;
+
+enum Fed {
+    Said(Bytes, Box<Source>),
+    /// The stream has ended, or is not open to us now.
+    Ended(Arc<UpstreamSession>),
+    /// It is time to open it again.
+    Due(Arc<UpstreamSession>),
+    /// There is no such stream.
+    Nothing,
+}
+
+/// How long a stream that has ended stays closed: servers and what stands before them end idle ones.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// An upstream's own stream, and what is recorded of it.
 struct Source {
@@ -74,8 +88,7 @@ impl Listening {
             let flight = Arc::clone(&self.pass.flight);
             // Before the look at what is there, so that nothing comes unnoticed in between.
             let opened = session.opened.notified();
-            let Some(new) = flight.unless_ended(self.open()).await else { return };
-            feeds.extend(new);
+            feeds.extend(self.open());
             let event = tokio::select! {
                 biased;
                 () = self.pass.flight.ended() => return,
@@ -85,7 +98,7 @@ impl Listening {
                     None => return,
                 },
                 Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
-                    Some((text, mut source)) => {
+                    Fed::Said(text, mut source) => {
                         let event = self.relay(&text, &mut source);
                         feeds.push(Box::pin(next(source)));
                         match event {
@@ -93,7 +106,15 @@ impl Listening {
                             None => continue,
                         }
                     }
-                    None => continue,
+                    Fed::Ended(upstream) => {
+                        feeds.push(Box::pin(pause(upstream)));
+                        continue;
+                    }
+                    Fed::Due(upstream) => {
+                        self.taken.retain(|it| !Arc::ptr_eq(it, &upstream));
+                        continue;
+                    }
+                    Fed::Nothing => continue,
                 },
                 () = opened => continue,
                 is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
@@ -106,9 +127,9 @@ impl Listening {
     }
 
     /// The streams of upstream sessions that have come since; each opens in its own time.
-    async fn open(&mut self) -> Vec<Feed> {
-        let open: Vec<_> =
-            self.session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
+    fn open(&mut self) -> Vec<Feed> {
+        let open = self.session.upstreams();
+        self.taken.retain(|it| open.iter().any(|(_, known)| Arc::ptr_eq(it, known)));
         let mut feeds: Vec<Feed> = Vec::new();
         for (assignment, upstream) in open {
             if self.taken.iter().any(|it| Arc::ptr_eq(it, &upstream)) {
@@ -121,13 +142,17 @@ impl Listening {
             };
             let who = (&self.known.caller, &self.known.place);
             let Ok((pass, link)) = authorize::lead(&self.worker, who, assignment.id) else {
+                feeds.push(Box::pin(pause(upstream)));
                 continue;
             };
             let (worker, place) = (Arc::clone(&self.worker), self.known.place.clone());
             let (peer, revision) = (self.known.peer, self.session.revision);
             feeds.push(Box::pin(async move {
                 let said = Said { place: &place, peer, revision, method: "GET" };
-                next(Source::open(&worker, (pass, link), upstream, &said).await?).await
+                match Source::open(&worker, (pass, link), upstream, &said).await {
+                    Some(source) => next(Box::new(source)).await,
+                    None => Fed::Nothing,
+                }
             }));
         }
         feeds
@@ -208,11 +233,11 @@ impl Source {
     }
 }
 
-/// What a server says next; nothing when its stream has ended, or has been ended.
-async fn next(mut source: Source) -> Option<(Bytes, Source)> {
+/// What a server says next, until its stream has ended, or has been ended.
+async fn next(mut source: Box<Source>) -> Fed {
     let flight = Arc::clone(&source.pass.flight);
     let outcome = match flight.unless_ended(source.exchange.next()).await {
-        Some(Some(Ok(text))) => return Some((text, source)),
+        Some(Some(Ok(text))) => return Fed::Said(text, source),
         Some(Some(Err(error))) => {
             let server = source.pass.assignment().map(|it| it.server.name.to_string());
             Outcome::refused(&Refusal::upstream(&server.unwrap_or_default(), error))
@@ -220,8 +245,16 @@ async fn next(mut source: Source) -> Option<(Bytes, Source)> {
         Some(None) => Outcome::told(StatusCode::OK),
         None => Outcome::refused(&source.pass.why_ended().await),
     };
-    recorded(source.aside.end(&outcome).await)?;
-    None
+    let Source { aside, upstream, .. } = *source;
+    match recorded(aside.end(&outcome).await) {
+        Some(_) => Fed::Ended(upstream),
+        None => Fed::Nothing,
+    }
+}
+
+async fn pause(upstream: Arc<UpstreamSession>) -> Fed {
+    tokio::time::sleep(PAUSE).await;
+    Fed::Due(upstream)
 }
 
 /// What cannot be recorded is not done.

@@ -159,20 +159,22 @@ pub(crate) async fn own_session(
     session: &Session,
     assignment: domain::AssignmentId,
 ) -> Result<Arc<UpstreamSession>, Refusal> {
-    let mut own = session.upstreams.lock().await;
-    let usable = |it: &&Arc<UpstreamSession>| it.is_usable() && it.is_for(link, pass);
-    if let Some(upstream) = own.get(&assignment).filter(usable) {
-        return Ok(Arc::clone(upstream));
-    }
-    let introduction = Introduction {
-        revision: session.revision,
-        capabilities: session.capabilities.clone(),
-        client_info: session.client_info.clone(),
-        own: is_interactive(&session.capabilities),
+    let opening = async {
+        let introduction = Introduction {
+            revision: session.revision,
+            capabilities: session.capabilities.clone(),
+            client_info: session.client_info.clone(),
+            own: is_interactive(&session.capabilities),
+        };
+        link.initialize(worker, pass, &introduction).await.map(Arc::new)
     };
-    let opened = Arc::new(link.initialize(worker, pass, &introduction).await?);
-    own.insert(assignment, Arc::clone(&opened));
-    session.opened.notify_waiters();
+    let is_good = |it: &Arc<UpstreamSession>| it.is_usable() && it.is_for(link, pass);
+    let slot = session.upstream(assignment);
+    let before = slot.got();
+    let opened = slot.get((link.name(), &*worker.proxy.clock), is_good, opening).await?;
+    if before.is_none_or(|it| !Arc::ptr_eq(&it, &opened)) {
+        session.opened.notify_waiters();
+    }
     Ok(opened)
 }
 

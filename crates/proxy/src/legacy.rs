@@ -27,6 +27,9 @@ use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
 use crate::session::{Hello, Pending, Session};
 
+/// How much a client may say of itself, in bytes: it is kept as long as its session.
+const LONGEST_HELLO: usize = 16 << 10;
+
 /// Opens a session.
 pub(crate) async fn initialize(
     worker: &Arc<Worker>,
@@ -63,12 +66,19 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         capabilities: object("capabilities"),
         client_info: object("clientInfo"),
     };
+    if LONGEST_HELLO < hello.capabilities.len() + hello.client_info.len() {
+        return Err(Refusal::Params("`capabilities` and `clientInfo` are too long"));
+    }
     let proxy = &asked.worker.proxy;
     let (_pass, view) = authorize::look(asked, Era::Legacy).await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;
     let session = proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
-    record::answered(asked).await?;
+    if let Err(unrecorded) = record::answered(asked).await {
+        // Its client will never learn of it.
+        proxy.sessions.end(&session);
+        return Err(unrecorded);
+    }
     Ok((session, introduction(&view, revision)))
 }
 
@@ -205,8 +215,7 @@ async fn open_only(asked: &Asked) -> Result<(), Refusal> {
 /// Sends a message to all upstreams that the client's session has sessions with.
 async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), Refusal> {
     let Some(session) = &asked.session else { return Ok(()) };
-    let open: Vec<_> =
-        session.upstreams.lock().await.iter().map(|(k, v)| (*k, Arc::clone(v))).collect();
+    let open = session.upstreams();
     for (assignment, upstream) in open {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = asked.place.assignments().iter().find(own) else { continue };
@@ -292,7 +301,7 @@ pub(crate) async fn end(
     session: &Arc<Session>,
 ) -> Result<Response<Body>, Refusal> {
     worker.proxy.sessions.end(session);
-    let upstreams: Vec<_> = session.upstreams.lock().await.drain().collect();
+    let upstreams = session.upstreams();
     for (assignment, upstream) in upstreams {
         let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };

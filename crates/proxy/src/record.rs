@@ -315,13 +315,8 @@ pub(crate) async fn unidentified(
         .str("end", refusal.reason())
         .bool("error", true)
         .str("detail", &refusal.to_string());
-    append(
-        proxy,
-        workspace,
-        Kind::Outcome,
-        Written { call, leaf, content: Vec::new(), news: Vec::new() },
-    )
-    .await
+    let written = Written { call, leaf, content: Vec::new(), news: Vec::new() };
+    append(proxy, workspace, Kind::Outcome, written).await
 }
 
 /// What is asked, and by whom.

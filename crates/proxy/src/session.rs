@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::identify::Caller;
-use crate::link::UpstreamSession;
+use crate::link::{Slot, UpstreamSession};
 use crate::refusal::Refusal;
 use crate::route::Place;
 
@@ -48,7 +48,7 @@ pub(crate) struct Session {
     pub(crate) capabilities: Bytes,
     pub(crate) client_info: Bytes,
     /// Sessions of ours with upstreams, opened when first needed.
-    pub(crate) upstreams: tokio::sync::Mutex<HashMap<AssignmentId, Arc<UpstreamSession>>>,
+    upstreams: Mutex<HashMap<AssignmentId, Arc<Slot<Arc<UpstreamSession>>>>>,
     /// Told when a session with an upstream has been opened.
     pub(crate) opened: Notify,
     /// Requests of upstreams that wait for the client, by the id that we gave them.
@@ -108,7 +108,7 @@ impl Sessions {
             revision: hello.revision,
             capabilities: hello.capabilities,
             client_info: hello.client_info,
-            upstreams: tokio::sync::Mutex::default(),
+            upstreams: Mutex::default(),
             opened: Notify::new(),
             pending: Mutex::default(),
             next: AtomicU64::new(1),
@@ -191,6 +191,17 @@ pub(crate) struct Hello {
 }
 
 impl Session {
+    /// The place of our session with one upstream.
+    pub(crate) fn upstream(&self, assignment: AssignmentId) -> Arc<Slot<Arc<UpstreamSession>>> {
+        Arc::clone(self.upstreams.lock().entry(assignment).or_default())
+    }
+
+    /// Our sessions with upstreams, as far as they have been opened.
+    pub(crate) fn upstreams(&self) -> Vec<(AssignmentId, Arc<UpstreamSession>)> {
+        let upstreams = self.upstreams.lock();
+        upstreams.iter().filter_map(|(id, slot)| Some((*id, slot.got()?))).collect()
+    }
+
     /// Gives a request of an upstream the id under which the client will answer it.
     pub(crate) fn ask(&self, pending: Pending) -> Option<u64> {
         let mut waiting = self.pending.lock();

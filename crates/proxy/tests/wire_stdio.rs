@@ -221,6 +221,19 @@ async fn a_server_that_exits_fails_its_calls_and_leaves_its_last_words() {
 }
 
 #[tokio::test]
+async fn a_server_ends_when_nobody_holds_it_any_more() {
+    let server = Server::start("answer").await;
+    let pid = server.pid;
+    let weak = server.child.downgrade();
+    assert!(weak.upgrade().is_some());
+    drop(server);
+    assert!(weak.upgrade().is_none());
+    while is_running(pid) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_does_not_exist_is_the_registrations_fault() {
     let mut spec = spec("answer");
     spec.command = "/nonexistent/server".to_owned();

@@ -1,9 +1,9 @@
 //! A server on standard streams, as well-behaved or as bad as the tool that is called.
 //!
-//!     stdio_double legacy|modern [--impatient]
+//!     stdio_double legacy|modern [--impatient] [--once]
 //!
 //! It speaks one era. An impatient one ends when it is asked what it does not know, which some
-//! servers do before `initialize`.
+//! servers do before `initialize`. One of `--once` lets itself be initialized once.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is the end of it")]
 
 use std::io::{self, BufRead, Write};
@@ -15,7 +15,8 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let is_modern = args[0] == "modern";
     let is_impatient = args.iter().any(|it| it == "--impatient");
-    let mut double = Double { is_modern, is_impatient, given_up: Vec::new(), asked: None };
+    let hellos = if args.iter().any(|it| it == "--once") { 1 } else { usize::MAX };
+    let mut double = Double { is_modern, is_impatient, hellos, given_up: Vec::new(), asked: None };
     for line in io::stdin().lock().lines() {
         double.take(&line.unwrap());
     }
@@ -24,6 +25,8 @@ fn main() {
 struct Double {
     is_modern: bool,
     is_impatient: bool,
+    /// How often it may yet be initialized.
+    hellos: usize,
     /// The ids of calls that have been cancelled.
     given_up: Vec<Value>,
     /// The id of the call for which the client has been asked something.
@@ -40,7 +43,8 @@ impl Double {
                     r#"{{{HINTS},"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"_meta":{{}}}}"#
                 ),
             ),
-            "initialize" if !self.is_modern => {
+            "initialize" if !self.is_modern && 0 < self.hellos => {
+                self.hellos -= 1;
                 let version = raw(line, &["params", "protocolVersion"]);
                 let hello = format!(
                     r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{"listChanged":true}},"logging":{{}}}},"serverInfo":{{"name":"double","version":"1"}}}}"#

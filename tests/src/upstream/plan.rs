@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub struct Plan {
     capabilities: String,
     by_hand: HashSet<String>,
     scripts: HashMap<String, Script>,
+    /// What is done once, and whether it has been.
+    first: HashMap<String, (Script, Arc<AtomicBool>)>,
 }
 
 type Script = Arc<dyn Fn(Arrived) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -54,6 +56,7 @@ impl Plan {
             capabilities: r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true},"logging":{},"completions":{}}"#.to_owned(),
             by_hand: HashSet::new(),
             scripts: HashMap::new(),
+            first: HashMap::new(),
         }
     }
 
@@ -86,6 +89,21 @@ impl Plan {
         self
     }
 
+    /// What is done with the first message of a method.
+    #[must_use]
+    pub fn on_first<F>(
+        mut self,
+        method: &str,
+        script: impl Fn(Arrived) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let script: Script = Arc::new(move |arrived| Box::pin(script(arrived)));
+        self.first.insert(method.to_owned(), (script, Arc::default()));
+        self
+    }
+
     /// Leaves a method to the test that the plan would answer, or `GET` or `DELETE`.
     #[must_use]
     pub fn by_hand(mut self, method: &str) -> Self {
@@ -112,6 +130,11 @@ impl Plan {
 /// Does what the plan says, or hands the message to the test.
 pub(super) async fn dispatch(shared: Arc<Shared>, arrived: Arrived) {
     let plan = &shared.plan;
+    if let Some((script, done)) = plan.first.get(&arrived.method)
+        && !done.swap(true, Ordering::Relaxed)
+    {
+        return script(arrived).await;
+    }
     if let Some(script) = plan.scripts.get(&arrived.method) {
         return script(arrived).await;
     }

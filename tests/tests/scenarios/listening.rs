@@ -116,6 +116,29 @@ async fn a_legacy_client_hears_on_its_own_stream_what_its_server_says_on_that() 
 }
 
 #[tokio::test]
+async fn a_stream_that_its_server_ends_is_opened_again() {
+    let scene = Scene::of(Upstream::legacy().by_hand("GET").echoing()).await;
+    let client = Client::legacy(&scene.gateway).await;
+    assert_eq!(client.send(client.tool("echo", "{}")).await.verdict(), "200");
+    let mut stream = client.open(client.get()).await;
+    for data in ["one", "two"] {
+        let theirs = scene.upstream.next().await;
+        assert_eq!(theirs.method, "GET");
+        let theirs = theirs.stream();
+        let params = format!(r#"{{"level":"info","data":"{data}"}}"#);
+        theirs.notification("notifications/message", &params).await;
+        assert_eq!(stream.message().await["params"]["data"], data);
+    }
+    // But not where there is none.
+    scene.upstream.next().await.refuse(405);
+    assert_eq!(client.send(client.tool("echo", "{}")).await.verdict(), "200");
+    drop(stream);
+    assert_eq!(client.send(client.delete()).await.status, 200);
+    let seen = scene.upstream.seen();
+    assert_eq!(seen.iter().filter(|it| it.verb == "GET").count(), 3);
+}
+
+#[tokio::test]
 async fn a_legacy_subscription_to_a_resource_goes_to_the_server_and_back() {
     let scene = Scene::of(Upstream::legacy()).await;
     let client = Client::legacy(&scene.gateway).await;

@@ -4,9 +4,11 @@
 mod alone;
 mod browser;
 mod cancel;
+mod children;
 mod clients;
 mod crosstalk;
 mod egress;
+mod eras;
 mod floods;
 mod framing;
 mod headers;

@@ -126,7 +126,6 @@ async fn a_list_that_changes_during_a_call_is_asked_for_anew() {
     for (spoken, plan) in each_era() {
         let scene = Scene::of(plan).await;
         for client in scene.clients().await {
-            let listed = scene.upstream.seen_of("tools/list").len();
             let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
                 let call = scene.upstream.next().await.stream();
                 call.notification("notifications/tools/list_changed", "{}").await;
@@ -134,6 +133,7 @@ async fn a_list_that_changes_during_a_call_is_asked_for_anew() {
             })
             .await;
             assert_eq!(answer.verdict(), "200", "{client}, a {spoken:?} server");
+            let listed = scene.upstream.seen_of("tools/list").len();
             client.warm_up().await;
             let now = scene.upstream.seen_of("tools/list").len();
             assert_eq!(now, listed + 1, "{client}, a {spoken:?} server");

@@ -70,6 +70,8 @@ pub(crate) async fn turn_off(
     reason: Option<String>,
 ) -> Result<Off, Error> {
     let off = Off { since: change.now(), until, reason };
+    // Here, since this is where they come from.
+    store::delete_over(change, workspace, off.since).await?;
     store::insert(change, workspace, &target, &off).await?;
     change.ends(target);
     Ok(off)

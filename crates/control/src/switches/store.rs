@@ -83,6 +83,21 @@ pub(super) async fn delete(
         .await
 }
 
+/// Those whose time has passed.
+pub(super) async fn delete_over(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    change
+        .execute(
+            sql("DELETE FROM switches WHERE workspace_id = $1 AND until <= $2")
+                .bind(workspace.0)
+                .bind(now),
+        )
+        .await
+}
+
 /// With the switches of its tools, where it is a server.
 pub(super) async fn forget(
     change: &mut Change,

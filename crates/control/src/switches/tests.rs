@@ -108,6 +108,12 @@ async fn a_cut_off_with_a_limit_ends_by_itself() {
         let target = api.snapshot().await.switches.iter().next().unwrap().0.clone();
         let now = domain::Clock::now(&*api.clock);
         assert!(api.snapshot().await.switches.find(&target, now).is_none());
+        // The next one sweeps up.
+        let cut = json!({"kind": "gateway", "name": "main"});
+        assert_eq!(api.post("cutoffs", cut).await.status, 200);
+        let snapshot = api.snapshot().await;
+        let nouns: Vec<&str> = snapshot.switches.iter().map(|(it, _)| it.noun()).collect();
+        assert_eq!(nouns, ["gateway"]);
     }
 }
 

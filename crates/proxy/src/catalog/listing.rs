@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{EraSetting, Server, Transport};
 use http::{HeaderMap, HeaderValue};
-use mcp::errors;
+use mcp::envelope::Message;
+use mcp::errors::{self, METHOD_NOT_FOUND};
 use mcp::headers::{MCP_METHOD, ParamHeader, param_headers};
 use mcp::json::{Raw, quote};
 use mcp::meta;
@@ -48,6 +50,9 @@ pub(crate) struct Offer {
     /// Arguments that must also be given as headers.
     pub(crate) headers: Vec<ParamHeader>,
 }
+
+/// How much one server may list, in bytes.
+const MOST_BYTES: usize = 16 << 20;
 
 /// The largest number of offers of one kind, and of pages that they may come in.
 const MOST_OFFERS: usize = 20_000;
@@ -124,14 +129,20 @@ pub(super) async fn fetch(
 ) -> Result<Listing, Refusal> {
     let link = worker.proxy.links.to(worker, server)?;
     let era = link.era(worker, pass, client).await?;
-    match fetch_in(worker, pass, &link, era).await {
-        // The legacy side turned out not to be there; the modern one may be.
-        Err(Refusal::Upstream { source: UpstreamError::Era, .. })
-            if era == Era::Legacy && server.era == EraSetting::Auto =>
+    match (fetch_in(worker, pass, &link, era).await, era) {
+        // This side turned out not to be there; the other one may be.
+        (Err(Refusal::Upstream { source: UpstreamError::Era, .. }), Era::Legacy)
+            if server.era == EraSetting::Auto =>
         {
             fetch_in(worker, pass, &link, Era::Modern).await
         }
-        fetched => fetched,
+        (Err(Refusal::Upstream { source: UpstreamError::Era, .. }), Era::Modern)
+            if server.era == EraSetting::Auto =>
+        {
+            link.forget_modern(pass);
+            fetch_in(worker, pass, &link, Era::Legacy).await
+        }
+        (fetched, _) => fetched,
     }
 }
 
@@ -154,7 +165,7 @@ async fn fetch_in(
     };
     let capabilities = Raw::parse(&hello.capabilities, mcp::json::Limits::default()).ok();
     let has = |kind: &str| capabilities.is_some_and(|it| it.get(kind).is_some());
-    let mut asking = Asking { worker, pass, link, channel: &channel, ttl: FRESH };
+    let mut asking = Asking { worker, pass, link, channel: &channel, ttl: FRESH, bytes: 0 };
     let tools = if has("tools") { asking.all("tools/list", "tools").await? } else { Vec::new() };
     let prompts =
         if has("prompts") { asking.all("prompts/list", "prompts").await? } else { Vec::new() };
@@ -189,6 +200,8 @@ struct Asking<'a> {
     link: &'a Arc<Link>,
     channel: &'a Channel,
     ttl: Duration,
+    /// How much has come so far.
+    bytes: usize,
 }
 
 impl Asking<'_> {
@@ -199,6 +212,11 @@ impl Asking<'_> {
         let mut cursor: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let page = self.page(method, cursor.as_deref()).await?;
+            self.bytes += page.body().len();
+            if MOST_BYTES < self.bytes {
+                let why = format!("it lists more than {MOST_BYTES} bytes");
+                return Err(self.link.refuse(UpstreamError::Malformed(why)));
+            }
             let result = page.result().ok_or_else(|| {
                 self.link.refuse(UpstreamError::Malformed(format!("`{method}` failed")))
             })?;
@@ -217,11 +235,7 @@ impl Asking<'_> {
         Ok(found)
     }
 
-    async fn page(
-        &self,
-        method: &'static str,
-        cursor: Option<&str>,
-    ) -> Result<mcp::envelope::Message, Refusal> {
+    async fn page(&self, method: &'static str, cursor: Option<&str>) -> Result<Message, Refusal> {
         let id = self.link.next_id();
         let mut members = Vec::new();
         if let Channel::Modern(_) = self.channel {
@@ -248,10 +262,12 @@ impl Asking<'_> {
         let asking = async {
             let mut exchange = self.link.post(self.worker, self.pass, self.channel, letter).await?;
             let answer = final_answer(self.link, &mut exchange, id).await;
-            if exchange.status() == http::StatusCode::NOT_FOUND
-                && let Channel::Legacy(session) = self.channel
-            {
-                session.lost.store(true, std::sync::atomic::Ordering::Relaxed);
+            match (self.channel, exchange.status().as_u16()) {
+                (Channel::Legacy(session), 404) => session.lost.store(true, Ordering::Relaxed),
+                (Channel::Modern(_), 400 | 404 | 405) if !answer.as_ref().is_ok_and(is_modern) => {
+                    return Err(self.link.refuse(UpstreamError::Era));
+                }
+                _ => {}
             }
             answer.map_err(|error| self.link.refuse(error))
         };
@@ -259,6 +275,12 @@ impl Asking<'_> {
             .await
             .unwrap_or_else(|_| Err(self.link.refuse(UpstreamError::Timeout(patience))))
     }
+}
+
+/// Whether an answer is one that nobody but a modern server gives with a status of failure.
+fn is_modern(answer: &Message) -> bool {
+    let code = answer.error().and_then(|it| it.get("code")).and_then(Raw::i64);
+    matches!(code.and_then(|it| i32::try_from(it).ok()), Some(-32022..=-32020 | METHOD_NOT_FOUND))
 }
 
 /// Reads what names each; what has no name cannot be called, and of two with one name the first

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Transport;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::envelope::{Message, MessageKind};
-use mcp::errors;
+use mcp::errors::{self, HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION};
 use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::json::{Limits, Raw};
 use mcp::meta;
@@ -51,12 +52,18 @@ pub(crate) fn our_info() -> Bytes {
     )
 }
 
-/// Asks the modern side. `None` is a verdict: it has none. What is no evidence is an error.
+/// How long the verdict that there is no modern side holds: one that an answer has given, and one
+/// that nothing but an HTTP status has.
+const SAID: Duration = Duration::from_secs(60 * 60);
+const GUESSED: Duration = Duration::from_secs(60);
+
+/// Asks the modern side, and says for how long it holds that there is none. What is no evidence
+/// is an error.
 pub(super) async fn discover(
     link: &Link,
     worker: &Worker,
     pass: &Pass,
-) -> Result<Option<Hello>, Refusal> {
+) -> Result<(Option<Hello>, Duration), Refusal> {
     let id = link.next_id();
     let body = discover_body(id);
     let mut headers = HeaderMap::new();
@@ -68,33 +75,29 @@ pub(super) async fn discover(
         let answer = final_answer(link, &mut exchange, id).await;
         Ok::<_, Refusal>((exchange.status(), answer))
     };
-    let stdio = matches!(link.server.transport, Transport::Stdio { .. });
-    if stdio {
-        // That it cannot be started says nothing of what it would speak.
-        link.children.modern(link, worker).await?;
-    }
     let outcome = tokio::time::timeout(worker.proxy.options.probe, asked).await;
-    let (status, answer) = match outcome {
-        // A child that does not answer what it does not know is a legacy one.
-        Err(_) if stdio => return Ok(link.children.not_modern().await),
-        Err(_) => {
-            let patience = worker.proxy.options.probe;
-            return Err(link.refuse(UpstreamError::Timeout(patience)));
+    let patience = worker.proxy.options.probe;
+    if matches!(link.server.transport, Transport::Stdio { .. }) {
+        // A child that does not answer what it does not know, or ends, is a legacy one. One that
+        // was never asked is not.
+        let answer = outcome.map_or(Ok(None), |it| it.map(|(_, answer)| answer.ok()))?;
+        return Ok(match answer.as_ref().and_then(Message::result).and_then(discovered) {
+            Some(hello) => (Some(hello), SAID),
+            None => (link.children.not_modern().await, SAID),
+        });
+    }
+    let late = || Err(link.refuse(UpstreamError::Timeout(patience)));
+    let (status, answer) = outcome.unwrap_or_else(|_| late())?;
+    match (status.as_u16(), answer) {
+        (401 | 403 | 407 | 408 | 429 | 500.., _) | (300..=399, _) => {
+            Err(link.refuse(UpstreamError::Status(status.as_u16())))
         }
-        Ok(Err(Refusal::Upstream { .. })) if stdio => return Ok(link.children.not_modern().await),
-        Ok(outcome) => outcome?,
-    };
-    if matches!(status.as_u16(), 401 | 403 | 407 | 429 | 500..) {
-        return Err(link.refuse(UpstreamError::Status(status.as_u16())));
+        (_, Ok(message)) => Ok((message.result().and_then(discovered), SAID)),
+        // Its connection has broken.
+        (_, Err(error @ UpstreamError::Wire(..))) => Err(link.refuse(error)),
+        (200..=299, Err(error @ UpstreamError::Malformed(_))) => Err(link.refuse(error)),
+        (_, Err(_)) => Ok((None, GUESSED)),
     }
-    let hello = match &answer {
-        Ok(message) => message.result().and_then(|it| discovered(it)),
-        Err(_) => None,
-    };
-    if hello.is_none() && stdio {
-        return Ok(link.children.not_modern().await);
-    }
-    Ok(hello)
 }
 
 fn discover_body(id: u64) -> Bytes {
@@ -119,13 +122,21 @@ fn discovered(result: Raw<'_>) -> Option<Hello> {
 }
 
 fn hello(revision: Revision, result: Raw<'_>, info: Option<Raw<'_>>) -> Hello {
-    let capabilities = result.get("capabilities").filter(|it| it.is_object());
+    /// What is longer is kept for nobody.
+    const LONGEST: usize = 64 << 10;
+
+    let object = |it: Raw<'_>| {
+        (it.is_object() && it.bytes().len() <= LONGEST).then(|| Bytes::copy_from_slice(it.bytes()))
+    };
+    let instructions = result.get("instructions").filter(|it| it.bytes().len() <= LONGEST);
     Hello {
         revision,
-        capabilities: capabilities
-            .map_or(Bytes::from_static(b"{}"), |it| Bytes::copy_from_slice(it.bytes())),
-        instructions: result.get("instructions").and_then(Raw::str).map(|it| it.into_owned()),
-        info: info.filter(|it| it.is_object()).map(|it| Bytes::copy_from_slice(it.bytes())),
+        capabilities: result
+            .get("capabilities")
+            .and_then(object)
+            .unwrap_or(Bytes::from_static(b"{}")),
+        instructions: instructions.and_then(Raw::str).map(|it| it.into_owned()),
+        info: info.and_then(object),
     }
 }
 
@@ -203,14 +214,26 @@ fn accepted(
     status: StatusCode,
     answer: Result<Message, UpstreamError>,
 ) -> Result<Message, Refusal> {
-    match (status.as_u16(), answer) {
-        (200..=299, Ok(message)) if message.kind() == MessageKind::Response => Ok(message),
-        (200..=299 | 400 | 404 | 405, Ok(_)) | (400 | 404 | 405, Err(_)) => {
-            Err(link.refuse(UpstreamError::Era))
-        }
-        (200..=299, Err(error)) => Err(link.refuse(error)),
-        (status, _) => Err(link.refuse(UpstreamError::Status(status))),
-    }
+    let error = match (status.as_u16(), answer) {
+        (200..=299, Ok(message)) => match message.error() {
+            None => return Ok(message),
+            Some(error) if is_foreign(error) => UpstreamError::Era,
+            Some(error) => {
+                let why = error.get("message").and_then(Raw::str).unwrap_or_default();
+                UpstreamError::Malformed(format!("`initialize` failed: {why}"))
+            }
+        },
+        (400 | 404 | 405, _) => UpstreamError::Era,
+        (200..=299, Err(error)) => error,
+        (status, _) => UpstreamError::Status(status),
+    };
+    Err(link.refuse(error))
+}
+
+/// Whether an error says that the method, or the revision in it, is not known.
+fn is_foreign(error: Raw<'_>) -> bool {
+    let code = error.get("code").and_then(Raw::i64).and_then(|it| i32::try_from(it).ok());
+    matches!(code, Some(METHOD_NOT_FOUND | INVALID_PARAMS | UNSUPPORTED_VERSION | HEADER_MISMATCH))
 }
 
 async fn say_initialized(

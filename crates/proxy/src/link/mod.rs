@@ -7,9 +7,11 @@
 mod exchange;
 mod hello;
 mod post;
+mod slot;
 mod stdio;
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +25,7 @@ use parking_lot::Mutex;
 pub(crate) use exchange::Exchange;
 pub(crate) use hello::{Introduction, final_answer, our_info};
 pub(crate) use post::Letter;
+pub(crate) use slot::Slot;
 
 use crate::authorize::Pass;
 use crate::refusal::{Refusal, UpstreamError};
@@ -39,12 +42,12 @@ pub(crate) struct Links {
 pub(crate) struct Link {
     pub(crate) server: Arc<Server>,
     endpoint: Option<Endpoint>,
-    modern: tokio::sync::Mutex<Option<Verdict<Arc<Hello>>>>,
-    /// What the modern side said, for whoever needs no more than a look.
-    modern_seen: Mutex<Option<(Duration, Option<Arc<Hello>>)>>,
+    /// What the modern side has said, by credential: it may not say the same to everybody.
+    modern: Mutex<HashMap<Option<IdentityId>, Arc<Slot<Verdict>>>>,
     /// Sessions that serve clients without one of their own, by credential and app.
-    plain: tokio::sync::Mutex<HashMap<PlainKey, Arc<UpstreamSession>>>,
-    legacy_refused: AtomicBool,
+    plain: Mutex<HashMap<PlainKey, Arc<Slot<Arc<UpstreamSession>>>>>,
+    /// When the legacy side was last found wanting.
+    legacy_refused: Mutex<Option<Duration>>,
     children: stdio::Children,
     next_id: AtomicU64,
     health: Mutex<ServerHealth>,
@@ -52,9 +55,13 @@ pub(crate) struct Link {
 
 type PlainKey = (Option<IdentityId>, Option<AppId>);
 
-struct Verdict<T> {
-    found: Option<T>,
-    at: Duration,
+/// What asking the modern side has shown. Nothing is found where there is none.
+#[derive(Clone)]
+struct Verdict {
+    found: Option<Arc<Hello>>,
+    /// A server that learns the modern era goes on answering the legacy one, so nothing else would
+    /// tell that it has.
+    until: Duration,
 }
 
 /// What a server says about itself: the result of `server/discover` or of `initialize`.
@@ -102,9 +109,12 @@ pub(crate) enum Channel {
     Legacy(Arc<UpstreamSession>),
 }
 
-/// How long a verdict that a server is *not* modern holds: a server that learns the modern era
-/// goes on answering the legacy one, so nothing else would tell.
-const VERDICT_AGE: Duration = Duration::from_secs(60 * 60);
+/// How long a server that has refused a legacy session is asked in the modern era instead, if it
+/// speaks that. It may have been a bad moment.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// Of how many credentials or apps a link remembers something; past that it begins anew.
+const MOST: usize = 1_000;
 
 impl Links {
     /// The link to a server; a new one when its configuration has changed.
@@ -129,10 +139,9 @@ impl Links {
         let link = Arc::new(Link {
             server: Arc::clone(server),
             endpoint,
-            modern: tokio::sync::Mutex::default(),
-            modern_seen: Mutex::default(),
-            plain: tokio::sync::Mutex::default(),
-            legacy_refused: AtomicBool::new(false),
+            modern: Mutex::default(),
+            plain: Mutex::default(),
+            legacy_refused: Mutex::default(),
             children: stdio::Children::default(),
             next_id: AtomicU64::new(1),
             health: Mutex::default(),
@@ -182,15 +191,17 @@ impl Link {
         match (self.server.era, client) {
             (EraSetting::Modern, _) => Ok(Era::Modern),
             (EraSetting::Legacy, _) => Ok(Era::Legacy),
-            (EraSetting::Auto, Era::Legacy) if self.legacy_refused.load(Ordering::Relaxed) => {
-                Ok(Era::Modern)
-            }
-            (EraSetting::Auto, Era::Legacy) => Ok(Era::Legacy),
-            (EraSetting::Auto, Era::Modern) => {
+            (EraSetting::Auto, Era::Legacy) if !self.has_refused_legacy(worker) => Ok(Era::Legacy),
+            (EraSetting::Auto, _) => {
                 let found = self.discover(worker, pass).await?;
                 Ok(if found.is_some() { Era::Modern } else { Era::Legacy })
             }
         }
+    }
+
+    fn has_refused_legacy(&self, worker: &Worker) -> bool {
+        let now = worker.proxy.clock.elapsed();
+        self.legacy_refused.lock().is_some_and(|at| now < at + REFUSED)
     }
 
     /// What the modern side says about itself; `None` where there is no modern side.
@@ -199,22 +210,24 @@ impl Link {
         worker: &Worker,
         pass: &Pass,
     ) -> Result<Option<Arc<Hello>>, Refusal> {
-        let now = worker.proxy.clock.elapsed();
-        if let Some((at, found)) = &*self.modern_seen.lock()
-            && (found.is_some() || now < *at + VERDICT_AGE)
-        {
-            return Ok(found.clone());
-        }
-        let mut verdict = self.modern.lock().await;
-        if let Some(Verdict { found, at }) = &*verdict
-            && (found.is_some() || now < *at + VERDICT_AGE)
-        {
-            return Ok(found.clone());
-        }
-        let found = hello::discover(self, worker, pass).await?.map(Arc::new);
-        *self.modern_seen.lock() = Some((now, found.clone()));
-        *verdict = Some(Verdict { found: found.clone(), at: now });
-        Ok(found)
+        let clock = &*worker.proxy.clock;
+        let slot = slot(&self.modern, self.asks_as(pass));
+        let is_good = |it: &Verdict| it.found.is_some() || clock.elapsed() < it.until;
+        let asking = async {
+            let (found, holds) = hello::discover(self, worker, pass).await?;
+            Ok(Verdict { found: found.map(Arc::new), until: clock.elapsed() + holds })
+        };
+        slot.get((self.name(), clock), is_good, asking).await.map(|it| it.found)
+    }
+
+    /// The modern side has answered as if it were not there any more.
+    pub(crate) fn forget_modern(&self, pass: &Pass) {
+        slot(&self.modern, self.asks_as(pass)).forget();
+    }
+
+    /// A child is the same for everybody.
+    fn asks_as(&self, pass: &Pass) -> Option<IdentityId> {
+        pass.subject.identity.filter(|_| self.endpoint.is_some())
     }
 
     /// A session that is shared by what one app does without a session of its own.
@@ -224,20 +237,11 @@ impl Link {
         pass: &Pass,
         app: Option<AppId>,
     ) -> Result<Arc<UpstreamSession>, Refusal> {
-        /// Past this many, the sessions of apps that come and go are given up together.
-        const MOST: usize = 1_000;
-
-        let key = (pass.subject.identity, app);
-        let mut plain = self.plain.lock().await;
-        if let Some(session) = plain.get(&key).filter(|it| it.is_usable()) {
-            return Ok(Arc::clone(session));
-        }
-        let session = Arc::new(self.initialize(worker, pass, &Introduction::plain()).await?);
-        if MOST <= plain.len() {
-            plain.clear();
-        }
-        plain.insert(key, Arc::clone(&session));
-        Ok(session)
+        let introduction = Introduction::plain();
+        let opening = async { self.initialize(worker, pass, &introduction).await.map(Arc::new) };
+        let is_good = |it: &Arc<UpstreamSession>| it.is_usable();
+        let slot = slot(&self.plain, (pass.subject.identity, app));
+        slot.get((self.name(), &*worker.proxy.clock), is_good, opening).await
     }
 
     /// Opens a session. A server that speaks no legacy revision is remembered as such.
@@ -249,7 +253,7 @@ impl Link {
     ) -> Result<UpstreamSession, Refusal> {
         let opened = hello::initialize(self, worker, pass, introduction).await;
         if let Err(Refusal::Upstream { source: UpstreamError::Era, .. }) = &opened {
-            self.legacy_refused.store(true, Ordering::Relaxed);
+            *self.legacy_refused.lock() = Some(worker.proxy.clock.elapsed());
         }
         opened
     }
@@ -273,6 +277,14 @@ impl Link {
         health.failures = health.failures.saturating_add(1);
         health.error = Some(error.to_string());
     }
+}
+
+fn slot<K: Eq + Hash, T>(slots: &Mutex<HashMap<K, Arc<Slot<T>>>>, key: K) -> Arc<Slot<T>> {
+    let mut slots = slots.lock();
+    if MOST <= slots.len() && !slots.contains_key(&key) {
+        slots.clear();
+    }
+    Arc::clone(slots.entry(key).or_default())
 }
 
 impl UpstreamSession {

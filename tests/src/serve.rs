@@ -25,6 +25,8 @@ pub struct Site {
     home: TempDir,
     /// A URL, where it is not SQLite in the data folder.
     database: Option<String>,
+    /// Whether others may use the database too.
+    pub shares_database: bool,
     admin: Mutex<String>,
 }
 
@@ -59,7 +61,7 @@ impl Site {
     /// In a folder of that folder.
     pub fn inside(parent: &Path, database: Option<String>) -> Self {
         let home = TempDir::with_prefix_in("ostiary-site-", parent).unwrap();
-        Self { home, database, admin: Mutex::default() }
+        Self { home, database, shares_database: false, admin: Mutex::default() }
     }
 
     /// A copy of what is there while nothing runs. With SQLite only.
@@ -170,6 +172,9 @@ impl Site {
         command.env("OSTIARY_MASTER_KEY", KEY).env("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS", "1");
         command.env("TMPDIR", self.home.path()).env("RUST_BACKTRACE", "1");
         command.env(CREDENTIAL.0, CREDENTIAL.1);
+        if self.shares_database {
+            command.env("OSTIARY_SHARE_DATABASE", "1");
+        }
         match &self.database {
             Some(url) => command.env("OSTIARY_DATABASE_URL", url),
             None => command.env_remove("OSTIARY_DATABASE_URL"),

@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) behind_tls_proxy: bool,
     pub(crate) workers: usize,
     pub(crate) allow_loopback_upstreams: bool,
+    /// Others may use the database too, which no cut-off waits for.
+    pub(crate) share_database: bool,
     pub(crate) allowed_networks: Vec<IpNet>,
     pub(crate) largest_request_bytes: usize,
 }
@@ -70,8 +72,8 @@ pub(crate) enum ConfigError {
     Workers,
     #[error("`largest_request_bytes` must be from 1024 to 1073741824")]
     LargestRequest,
-    #[error("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS must be 1 or unset")]
-    Loopback,
+    #[error("{name} must be 1 or unset")]
+    Switch { name: &'static str },
 }
 
 impl Config {
@@ -105,7 +107,8 @@ impl Config {
             tls: file.tls,
             behind_tls_proxy: file.behind_tls_proxy,
             workers,
-            allow_loopback_upstreams: allow_loopback()?,
+            allow_loopback_upstreams: is_on("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS")?,
+            share_database: is_on("OSTIARY_SHARE_DATABASE")?,
             allowed_networks: file.allowed_networks,
             largest_request_bytes,
         })
@@ -153,11 +156,11 @@ fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres:") || url.starts_with("postgresql:")
 }
 
-fn allow_loopback() -> Result<bool, ConfigError> {
-    match env("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS").as_deref() {
+fn is_on(name: &'static str) -> Result<bool, ConfigError> {
+    match env(name).as_deref() {
         None => Ok(false),
         Some("1") => Ok(true),
-        Some(_) => Err(ConfigError::Loopback),
+        Some(_) => Err(ConfigError::Switch { name }),
     }
 }
 

@@ -113,7 +113,11 @@ impl House {
                 return Err(Failure::configuration(error));
             }
         };
-        db.claim().await.map_err(Failure::configuration)?;
+        if config.share_database {
+            tracing::warn!("OSTIARY_SHARE_DATABASE is set: no cut-off waits for other processes");
+        } else {
+            db.claim().await.map_err(Failure::configuration)?;
+        }
         let signer = signer(&config.data, &vault, seed)?;
         let mut log = audit::Options::new(config.data.join("log"));
         // A thread that a disk may hold must not be the only one.
@@ -256,7 +260,8 @@ fn make_private(data: &Path) -> Result<bool, Failure> {
         });
     }
     let mode = std::fs::metadata(data).map_err(Failure::configuration)?.permissions().mode();
-    if mode & 0o077 == 0 {
+    // A group may be how a volume is given to the one who runs the gateway.
+    if mode & 0o007 == 0 {
         return Ok(false);
     }
     Err(Failure::Configuration(format!(

@@ -16,7 +16,8 @@ use crate::{SWITCHES, documents};
 #[tokio::test]
 async fn r3_a_replica_that_was_told_nothing_asks_before_it_sends() {
     let Some(url) = db::testing::postgres_url().await else { return };
-    let (here, there) = (Site::new(Some(url.clone())), Site::new(Some(url)));
+    let (mut here, mut there) = (Site::new(Some(url.clone())), Site::new(Some(url)));
+    (here.shares_database, there.shares_database) = (true, true);
     let (held, mut greetings) = mpsc::channel(16);
     let upstream = holding(held).start().await;
     let first = here.start_with(&documents(&upstream.url, &upstream.url)).await;

@@ -83,7 +83,10 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
         Refusal::Verb { allowed } => {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
-        Refusal::Audit(_) | Refusal::Gate(_) | Refusal::TooManySessions => {
+        Refusal::Audit(_)
+        | Refusal::Gate(_)
+        | Refusal::TooManySessions
+        | Refusal::TooManyStreams => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
@@ -150,7 +153,9 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
             (StatusCode::BAD_REQUEST, errors::INVALID_REQUEST)
         }
         Refusal::SessionUnknown => (StatusCode::NOT_FOUND, errors::INVALID_REQUEST),
-        Refusal::TooManySessions => (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE),
+        Refusal::TooManySessions | Refusal::TooManyStreams => {
+            (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE)
+        }
         Refusal::UnknownMethod { .. } if modern => {
             (StatusCode::NOT_FOUND, errors::METHOD_NOT_FOUND)
         }
@@ -174,7 +179,10 @@ fn may_retry(refusal: &Refusal) -> bool {
     use crate::refusal::{UpstreamError, WireBlame};
 
     match refusal {
-        Refusal::Gate(_) | Refusal::Audit(_) | Refusal::TooManySessions => true,
+        Refusal::Gate(_)
+        | Refusal::Audit(_)
+        | Refusal::TooManySessions
+        | Refusal::TooManyStreams => true,
         Refusal::Upstream { source: UpstreamError::Wire(_, blame), .. } => {
             *blame == WireBlame::Retry
         }

@@ -23,7 +23,7 @@ use crate::link::{Exchange, Link, UpstreamSession};
 use crate::record::{Aside, Outcome, Said};
 use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
-use crate::session::Session;
+use crate::session::{OpenStream, Session};
 
 /// Opens the stream.
 pub(crate) async fn open(
@@ -31,12 +31,14 @@ pub(crate) async fn open(
     known: Known,
     session: Arc<Session>,
 ) -> Result<Response<Body>, Refusal> {
-    let (caller, place) = (known.caller.clone(), known.place.clone());
-    let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
+    let place = worker.proxy.streams.open(known.caller.app)?;
+    let (caller, at) = (known.caller.clone(), known.place.clone());
+    let pass = authorize::authorize(&worker.proxy, caller, at, None)?;
     pass.clear().await?;
     let worker = Arc::clone(worker);
     let tasks = worker.proxy.options.tasks.clone();
-    let listening = Listening { worker, known, session, pass, taken: Vec::new() };
+    let taken = Vec::new();
+    let listening = Listening { worker, known, session, pass, taken, _place: place };
     Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
 }
 
@@ -47,6 +49,8 @@ struct Listening {
     pass: Pass,
     /// Upstream sessions whose streams are open already, or are not to be had.
     taken: Vec<Arc<UpstreamSession>>,
+    /// Its place among the streams of its app.
+    _place: OpenStream,
 }
 
 type Feed = Pin<Box<dyn Future<Output = Fed> + Send>>;

@@ -25,6 +25,7 @@ use crate::catalog::{Part, View};
 use crate::link::{Channel, Exchange, Letter};
 use crate::record;
 use crate::refusal::Refusal;
+use crate::session::OpenStream;
 
 /// Kinds of change that can be listened to, with the capability that offers each.
 const CHANGES: [(&str, &str); 3] = [
@@ -55,23 +56,24 @@ type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
 /// Opens a stream.
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
-        Ok((pass, view, filter)) => {
+        Ok((pass, view, filter, place)) => {
             let tasks = asked.worker.proxy.options.tasks.clone();
-            let listening = Listening { asked, pass, view, filter };
+            let listening = Listening { asked, pass, view, filter, _place: place };
             answer::events(Body::stream(&tasks, |outlet| listening.run(outlet)))
         }
         Err(refusal) => asked.refuse(&refusal).await,
     }
 }
 
-async fn open(asked: &Asked) -> Result<(Pass, Arc<View>, Filter), Refusal> {
+async fn open(asked: &Asked) -> Result<(Pass, Arc<View>, Filter, OpenStream), Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
+    let place = asked.worker.proxy.streams.open(asked.caller.app)?;
     let (pass, view) = authorize::look(asked, Era::Modern).await?;
     let filter = grant(asked, &view, wanted);
     record::answered(asked).await?;
-    Ok((pass, view, filter))
+    Ok((pass, view, filter, place))
 }
 
 /// What of it the servers offer and the caller may see (H072).
@@ -106,6 +108,8 @@ struct Listening {
     pass: Pass,
     view: Arc<View>,
     filter: Filter,
+    /// Its place among the streams of its app.
+    _place: OpenStream,
 }
 
 impl Listening {

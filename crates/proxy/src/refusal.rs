@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
     Revision,
     #[error("too many sessions are open for this app; end some first")]
     TooManySessions,
+    #[error("too many streams are open for this app; close some first")]
+    TooManyStreams,
     #[error("unknown method `{method}`")]
     UnknownMethod { method: String },
     #[error("unknown {kind} `{name}`")]
@@ -143,6 +145,7 @@ impl Refusal {
             Self::SessionUnknown => "session_unknown",
             Self::Revision => "revision",
             Self::TooManySessions => "too_many_sessions",
+            Self::TooManyStreams => "too_many_streams",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",

@@ -72,6 +72,21 @@ pub(crate) struct Pending {
     pub(crate) id: Bytes,
 }
 
+/// How many streams that belong to no call each app has open.
+#[derive(Default)]
+pub(crate) struct Streams {
+    per_app: Mutex<HashMap<AppId, usize>>,
+}
+
+/// One of them, as long as it is open.
+pub(crate) struct OpenStream {
+    streams: Arc<Streams>,
+    app: AppId,
+}
+
+/// How many streams one app may have open.
+const STREAMS: usize = 1_000;
+
 /// How many sessions one app may hold open.
 const PER_APP: usize = 10_000;
 
@@ -83,6 +98,30 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// How many requests of upstreams may wait for one client.
 const PENDING: usize = 64;
+
+impl Streams {
+    pub(crate) fn open(self: &Arc<Self>, app: AppId) -> Result<OpenStream, Refusal> {
+        let mut per_app = self.per_app.lock();
+        let open = per_app.entry(app).or_default();
+        if STREAMS <= *open {
+            return Err(Refusal::TooManyStreams);
+        }
+        *open += 1;
+        Ok(OpenStream { streams: Arc::clone(self), app })
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let mut per_app = self.streams.per_app.lock();
+        if let Some(open) = per_app.get_mut(&self.app) {
+            *open -= 1;
+            if *open == 0 {
+                per_app.remove(&self.app);
+            }
+        }
+    }
+}
 
 impl Sessions {
     pub(crate) fn open(
@@ -172,6 +211,9 @@ impl Open {
             && let Some(count) = self.per_app.get_mut(&session.app)
         {
             *count -= 1;
+            if *count == 0 {
+                self.per_app.remove(&session.app);
+            }
         }
     }
 

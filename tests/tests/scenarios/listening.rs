@@ -116,6 +116,29 @@ async fn a_legacy_client_hears_on_its_own_stream_what_its_server_says_on_that() 
 }
 
 #[tokio::test]
+async fn h026_an_app_has_a_thousand_streams_and_no_more() {
+    let scene = Scene::of(Upstream::legacy()).await;
+    let client = Client::modern(&scene.gateway);
+    client.warm_up().await;
+    let listen = || client.request("subscriptions/listen", r#""notifications":{}"#);
+    let mut streams = Vec::new();
+    for _ in 0..1_000 {
+        let stream = client.open(listen()).await;
+        assert!(stream.is_stream(), "{}", streams.len());
+        streams.push(stream);
+    }
+    let known = scene.gateway.records().len();
+    let refused = client.send(listen()).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(scene.gateway.records_since(known)[0].end(), "too_many_streams");
+    // Its calls are another matter, and room comes back.
+    assert_eq!(client.send(client.request("tools/list", "")).await.verdict(), "200");
+    drop(streams.pop());
+    let asking = async { while !client.open(listen()).await.is_stream() {} };
+    tests::wait::within("a stream", asking).await;
+}
+
+#[tokio::test]
 async fn a_stream_that_its_server_ends_is_opened_again() {
     let scene = Scene::of(Upstream::legacy().by_hand("GET").echoing()).await;
     let client = Client::legacy(&scene.gateway).await;

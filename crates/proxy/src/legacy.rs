@@ -24,7 +24,7 @@ use crate::link::{Channel, Letter, Link};
 use crate::modern;
 use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::Refusal;
-use crate::serve::{Known, Worker};
+use crate::serve::{Known, Proxy, Worker};
 use crate::session::{Hello, Pending, Session};
 
 /// How much a client may say of itself, in bytes: it is kept as long as its session.
@@ -79,13 +79,13 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         proxy.sessions.end(&session);
         return Err(unrecorded);
     }
-    Ok((session, introduction(&view, revision)))
+    Ok((session, introduction(&view, revision, proxy)))
 }
 
-fn introduction(view: &View, revision: revision::Revision) -> Bytes {
+fn introduction(view: &View, revision: revision::Revision, proxy: &Proxy) -> Bytes {
     let only = view.parts.first().filter(|_| !view.is_prefixed());
     let info = only.and_then(|it| it.listing.info.clone()).unwrap_or_else(crate::link::our_info);
-    let instructions = modern::instructions(view)
+    let instructions = modern::instructions(view, proxy)
         .map(|it| format!(r#","instructions":{}"#, quote(&it)))
         .unwrap_or_default();
     let result = format!(

@@ -43,6 +43,7 @@ mod release;
 mod route;
 mod serve;
 mod session;
+mod strangers;
 mod streams;
 mod terms;
 pub mod wire;

@@ -15,6 +15,7 @@ use crate::catalog::{List, View};
 use crate::listen;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
+use crate::serve::Proxy;
 
 /// Answers one message.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
@@ -131,7 +132,7 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
         .map(|it| quote(it.as_str()))
         .collect();
     let ttl = view.fresh_for(proxy.clock.elapsed()).as_millis();
-    let instructions = instructions(&view)
+    let instructions = instructions(&view, proxy)
         .map(|it| format!(r#""instructions":{},"#, quote(&it)))
         .unwrap_or_default();
     let result = format!(
@@ -174,11 +175,13 @@ pub(crate) fn capabilities(view: &View, era: Era) -> String {
     format!("{{{}}}", all.join(","))
 }
 
-/// The instructions of all servers, each under its name.
-pub(crate) fn instructions(view: &View) -> Option<String> {
+/// The instructions of all servers that may be seen, each under its name.
+pub(crate) fn instructions(view: &View, proxy: &Proxy) -> Option<String> {
+    let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
     let all: Vec<String> = view
         .parts
         .iter()
+        .filter(|it| it.is_shown(&snapshot.switches, now))
         .filter_map(|it| {
             let text = it.listing.instructions.as_ref()?;
             let alias = it.assignment.alias.as_str();

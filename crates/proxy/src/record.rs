@@ -26,6 +26,7 @@ use crate::identify::Caller;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Proxy};
+use crate::strangers::Crowd;
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
 pub(crate) struct Recorded {
@@ -317,6 +318,22 @@ pub(crate) async fn unidentified(
         .str("detail", &refusal.to_string());
     let written = Written { call, leaf, content: Vec::new(), news: Vec::new() };
     append(proxy, workspace, Kind::Outcome, written).await
+}
+
+/// Records those of them who were too many to be recorded one by one.
+pub(crate) async fn crowd(proxy: &Proxy, crowd: &Crowd) -> Result<(), Refusal> {
+    for ((peer, reason), count) in &crowd.counted {
+        let call = proxy.clock.id();
+        let leaf = Leaf::new(Kind::Outcome)
+            .call(call)
+            .str("peer", &peer.to_string())
+            .str("end", reason)
+            .bool("error", true)
+            .u64("count", *count);
+        let written = Written { call, leaf, content: Vec::new(), news: Vec::new() };
+        append(proxy, &crowd.workspace, Kind::Outcome, written).await?;
+    }
+    Ok(())
 }
 
 /// What is asked, and by whom.

@@ -34,6 +34,7 @@ use crate::record;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::session::{Session, Sessions};
+use crate::strangers::Strangers;
 use crate::streams::Streams;
 use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
 
@@ -75,6 +76,7 @@ pub struct Proxy {
     pub(crate) flights: Arc<Flights>,
     pub(crate) sessions: Sessions,
     pub(crate) streams: Arc<Streams>,
+    strangers: Strangers,
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
     pub(crate) rulebook: Rulebook,
@@ -111,6 +113,7 @@ impl Proxy {
             flights: Arc::default(),
             sessions: Sessions::default(),
             streams: Arc::default(),
+            strangers: Strangers::default(),
             links: Links::default(),
             catalog: Catalog::default(),
             rulebook: Rulebook::new(options.rule_salt),
@@ -139,9 +142,20 @@ impl Proxy {
         BTreeMap::from([("flights", self.flights.len()), ("sessions", self.sessions.len())])
     }
 
-    /// Ends child processes.
+    /// Ends child processes, and records what is still to be recorded.
     pub async fn close(&self) {
         self.links.close().await;
+        self.record_strangers(Duration::MAX).await;
+    }
+
+    /// Records those who were too many to be recorded one by one.
+    async fn record_strangers(&self, now: Duration) {
+        for crowd in self.strangers.take(now) {
+            if let Err(error) = record::crowd(self, &crowd).await {
+                let workspace = &crowd.workspace.name;
+                tracing::error!(workspace.name = %workspace, %error, "Refusals were not recorded");
+            }
+        }
     }
 }
 
@@ -175,7 +189,13 @@ impl Worker {
     ) -> BoxFuture<'static, Response<Body>> {
         let worker = Arc::clone(self);
         Box::pin(async move {
-            let arrived = worker.proxy.clock.elapsed();
+            let proxy = &worker.proxy;
+            let arrived = proxy.clock.elapsed();
+            if proxy.strangers.is_due(arrived) {
+                let recording = Arc::clone(proxy);
+                let tasks = &proxy.options.tasks;
+                tasks.spawn(async move { recording.record_strangers(arrived).await });
+            }
             match Box::pin(worker.receive(request, peer.ip(), arrived)).await {
                 Ok(response) => response,
                 Err(turned) => Box::pin(worker.turn_away(*turned, peer.ip())).await,
@@ -192,7 +212,7 @@ impl Worker {
         let (parts, body) = request.into_parts();
         // Read first, since whatever is turned away is recorded where it wanted to go.
         let path = Path::parse(parts.uri.path()).ok_or(Refusal::NoGateway)?;
-        let away = |refusal| TurnedAway::at(&path, refusal);
+        let away = |refusal| TurnedAway::stranger(&path, refusal);
         self.proxy.options.hosts.check(&parts).map_err(away)?;
         receive::check_names(&parts.headers).map_err(away)?;
         let snapshot = self.proxy.gate.latest();
@@ -201,6 +221,8 @@ impl Worker {
         let caller = caller.map_err(away)?;
         let place = Place::find(&snapshot.config, &caller, &path).map_err(away)?;
         let known = Known { caller, place, headers: parts.headers, peer, arrived };
+        let away =
+            |refusal| TurnedAway { is_stranger: false, ..TurnedAway::stranger(&path, refusal) };
         match parts.method {
             Method::POST => Box::pin(self.post(known, body)).await.map_err(|it| away(it).into()),
             Method::GET | Method::DELETE => {
@@ -271,7 +293,13 @@ impl Worker {
         self.proxy.metrics.refused(refusal.reason());
         let config = &self.proxy.gate.latest().config;
         let workspace = turned.workspace.as_deref().and_then(|it| config.workspaces.get(it));
+        let is_counted = |workspace| {
+            let who = (peer, refusal.reason());
+            let now = self.proxy.clock.elapsed();
+            turned.is_stranger && !self.proxy.strangers.is_one_of_few(workspace, who, now)
+        };
         if let Some(workspace) = workspace
+            && !is_counted(workspace)
             && let Err(unrecorded) =
                 record::unidentified(&self.proxy, workspace, peer, &refusal).await
         {
@@ -334,16 +362,18 @@ impl Known {
 struct TurnedAway {
     workspace: Option<String>,
     refusal: Refusal,
+    /// Whether nobody knows whose it was, or what it wanted is not there for its sender.
+    is_stranger: bool,
 }
 
 impl TurnedAway {
-    fn at(path: &Path, refusal: Refusal) -> Self {
-        Self { workspace: Some(path.workspace.clone()), refusal }
+    fn stranger(path: &Path, refusal: Refusal) -> Self {
+        Self { workspace: Some(path.workspace.clone()), refusal, is_stranger: true }
     }
 }
 
 impl From<Refusal> for Box<TurnedAway> {
     fn from(refusal: Refusal) -> Self {
-        Self::new(TurnedAway { workspace: None, refusal })
+        Self::new(TurnedAway { workspace: None, refusal, is_stranger: true })
     }
 }

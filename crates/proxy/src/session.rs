@@ -172,6 +172,9 @@ impl Open {
             && let Some(count) = self.per_app.get_mut(&session.app)
         {
             *count -= 1;
+            if *count == 0 {
+                self.per_app.remove(&session.app);
+            }
         }
     }
 

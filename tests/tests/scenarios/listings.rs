@@ -1,5 +1,8 @@
 //! What servers list: none of them keeps the others waiting, or takes their names.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use http::Method;
 use serde_json::json;
 use tests::{Answer, Client, Plan, Served, Site, Upstream};
 
@@ -13,7 +16,9 @@ async fn serving(files: &str, mail: &str) -> (Site, Served) {
 }
 
 async fn clients(served: &Served) -> [Client; 2] {
-    let token = served.token("bot", "listings").await;
+    static MADE: AtomicU32 = AtomicU32::new(0);
+
+    let token = served.token("bot", &format!("t{}", MADE.fetch_add(1, Ordering::Relaxed))).await;
     Client::with_token(served, "/mcp/default/main", &token).await
 }
 
@@ -96,4 +101,40 @@ async fn h120_of_names_that_would_be_shown_alike_none_is() {
         assert_eq!(tools(&answer), [&*one, "echo", &other], "{client}: its own names differ");
     }
     assert!(files.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_lists_up_to_a_limit() {
+    let tool = |length| json!([{"name": "echo", "description": "x".repeat(length)}]).to_string();
+    for (length, is_listed) in [(15 << 20, true), (17 << 20, false)] {
+        let files = Upstream::of_both_eras().with_tools(&tool(length)).start().await;
+        let mail = Upstream::of_both_eras().start().await;
+        let (_site, served) = serving(&files.url, &mail.url).await;
+        for client in clients(&served).await {
+            let answer = client.send(client.request("tools/list", "")).await;
+            let named = tools(&answer).contains(&"files__echo".to_owned());
+            assert_eq!(named, is_listed, "{client}: {length} bytes");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_itself_is_told_while_it_is_on() {
+    let said = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"handle with care"}"#;
+    let opened = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"},"instructions":"handle with care"}"#;
+    let plan = Upstream::of_both_eras()
+        .on("server/discover", move |it| async move { it.result(said) })
+        .on("initialize", move |it| async move { it.result(opened) });
+    let (files, mail) = (plan.start().await, Upstream::of_both_eras().start().await);
+    let (_site, served) = serving(&files.url, &mail.url).await;
+    for (asked, is_told) in [("restores", true), ("cutoffs", false), ("restores", true)] {
+        let files = json!({"kind": "server", "name": "files"});
+        served.must(Method::POST, asked, Some(files)).await;
+        let [modern, legacy] = clients(&served).await;
+        for post in [modern.request("server/discover", ""), legacy.initialize()] {
+            let answer = modern.send(post).await;
+            assert_eq!(answer.verdict(), "200", "{asked}: {}", answer.text());
+            assert_eq!(answer.text().contains("handle with care"), is_told, "{asked}");
+        }
+    }
 }

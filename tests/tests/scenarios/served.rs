@@ -192,6 +192,29 @@ async fn h081_h099_a_token_is_presented_in_one_way_alone() {
 }
 
 #[tokio::test]
+async fn strangers_without_number_do_not_fill_the_record() {
+    const REQUESTS: u64 = 450;
+
+    let world = World::at(Site::new(None)).await;
+    let token = world.served.token("bot", "kept").await;
+    let client = Client::modern_with_token(&world.served, "/mcp/default/main", &token);
+    for _ in 0..REQUESTS {
+        let answer = client.send(client.tool("files__echo", "{}").without("authorization")).await;
+        assert_eq!(answer.verdict(), "401/1401");
+    }
+    let World { site, served, .. } = world;
+    assert!(served.stop().await.success());
+    let records = site.records();
+    let records: Vec<_> =
+        records.iter().filter(|it| it.text("end") == Some("unauthenticated")).collect();
+    assert!(records.len() < 450, "{}", records.len());
+    let counts = records.iter().map(|it| it.leaf["count"].as_u64().unwrap_or(1));
+    assert_eq!(counts.sum::<u64>(), REQUESTS, "none of them is forgotten");
+    let (code, words) = site.verify().await;
+    assert_eq!(code, Some(0), "{words}");
+}
+
+#[tokio::test]
 async fn h081_h139_what_is_not_the_callers_is_not_there() {
     for world in World::on_each_database().await {
         let [modern, legacy] = world.clients("other", "side").await;

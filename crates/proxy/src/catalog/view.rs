@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::{AppId, Ask, Assignment, Kind, ServerId, Switches, Target, User};
+use domain::{AppId, Ask, Assignment, Kind, Provision, ServerId, Switches, Target, User};
 use mcp::json::{Limits, Raw, quote_into};
 use mcp::names;
 use parking_lot::Mutex;
@@ -341,6 +341,20 @@ impl View {
             out.extend_from_slice(&name);
             out.extend_from_slice(after);
         }
+    }
+}
+
+impl Part {
+    /// Whether anything of it may be seen now. What a server says of itself goes with it.
+    pub(crate) fn is_shown(&self, switches: &Switches, now: chrono::DateTime<chrono::Utc>) -> bool {
+        let it = &self.assignment;
+        let is_exposed = [&it.tools, &it.prompts, &it.resources].into_iter().any(|it| match it {
+            Provision::All => true,
+            Provision::Nothing => false,
+            Provision::Named(names) => !names.is_empty(),
+        });
+        let targets = [Target::Assignment(it.id), Target::Server(it.server.id)];
+        is_exposed && targets.iter().all(|it| switches.find(it, now).is_none())
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn direct(upstream: &Process) -> Result<Contender> {
             tls: None,
             path: format!("/mcp/{tools}"),
             token: None,
+            more_tokens: Vec::new(),
             tool: TOOL.to_owned(),
             tools,
         })

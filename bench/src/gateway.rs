@@ -40,7 +40,8 @@ pub(crate) struct Setup<'a> {
 pub(crate) struct Gateway<'a> {
     setup: Setup<'a>,
     key: String,
-    token: String,
+    /// One of each app.
+    tokens: Vec<String>,
     process: Process,
 }
 
@@ -57,8 +58,8 @@ impl<'a> Gateway<'a> {
         let began = clock::now();
         let process = setup.start(&key, true)?;
         let ready = began.elapsed();
-        let mut gateway = Self { setup, key, token: String::new(), process };
-        gateway.token = gateway.make_token()?;
+        let mut gateway = Self { setup, key, tokens: Vec::new(), process };
+        gateway.tokens = APPS.iter().map(|app| gateway.make_token(app)).collect::<Result<_>>()?;
         let called = gateway.call()?;
         Ok((gateway, ready + called))
     }
@@ -87,7 +88,8 @@ impl<'a> Gateway<'a> {
             address: contender::address(&self.process.url)?,
             tls: self.setup.certificate.map(|it| Arc::clone(&it.trusted)),
             path: format!("/mcp/default/{gateway}"),
-            token: Some(self.token.clone()),
+            token: self.tokens.first().cloned(),
+            more_tokens: self.tokens.iter().skip(1).cloned().collect(),
             tool: format!("{NARROW}__{TOOL}"),
             tools,
         })
@@ -100,12 +102,12 @@ impl<'a> Gateway<'a> {
         Ok(began.elapsed())
     }
 
-    /// A token for the app, made by the administrator who was made at the first start.
-    fn make_token(&self) -> Result<String> {
+    /// A token for an app, made by the administrator who was made at the first start.
+    fn make_token(&self, app: &str) -> Result<String> {
         let said = self.process.said.iter();
         let admin = said.filter_map(|line| line.strip_prefix("admin token (shown once): ")).next();
         let target = Target {
-            path: "/api/v1/workspaces/default/apps/bench/tokens".into(),
+            path: format!("/api/v1/workspaces/default/apps/{app}/tokens"),
             token: Some(admin.context("no admin token was shown")?.to_owned()),
             ..self.target("narrow", FEW)?
         };
@@ -165,11 +167,18 @@ impl Setup<'_> {
         };
         gateway("narrow", &[NARROW.to_owned()]);
         gateway("wide", &shares);
-        text.push_str("---\nkind: App\nname: bench\nowner: ann\npurpose: measuring\n");
-        text.push_str("gateways:\n  - gateway: narrow\n  - gateway: wide\n");
+        for app in APPS {
+            text.push_str(&format!(
+                "---\nkind: App\nname: {app}\nowner: ann\npurpose: measuring\n"
+            ));
+            text.push_str("gateways:\n  - gateway: narrow\n  - gateway: wide\n");
+        }
         text
     }
 }
+
+/// The first makes all calls; an app may have 2 000 streams.
+const APPS: [&str; 6] = ["bench", "bench-2", "bench-3", "bench-4", "bench-5", "bench-6"];
 
 /// The server of the narrow gateway.
 const NARROW: &str = "up";

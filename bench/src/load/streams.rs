@@ -24,6 +24,7 @@ impl Streams {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let opening = stream::iter(0..count)
             .map(|number| async move {
+                let target = target.in_turn(number);
                 let filter = r#""notifications":{"toolsListChanged":true}"#;
                 let mut request = target.modern("subscriptions/listen", None, filter);
                 let mut connection = target.connect().await?;

@@ -17,6 +17,8 @@ pub(crate) struct Target {
     pub(crate) path: String,
     /// Sent as a bearer token.
     pub(crate) token: Option<String>,
+    /// Tokens of other apps, for more streams than one app may have.
+    pub(crate) more_tokens: Vec<String>,
     /// What `sized` is called there.
     pub(crate) tool: String,
     /// How many tools it offers.
@@ -26,6 +28,13 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) async fn connect(&self) -> Result<Connection> {
         Connection::open(self.address, self.tls.as_ref()).await
+    }
+
+    /// The same for one of the apps in turn.
+    pub(super) fn in_turn(&self, number: usize) -> Self {
+        let tokens: Vec<_> = self.token.iter().chain(&self.more_tokens).collect();
+        let token = tokens.get(number % tokens.len().max(1)).map(|it| (*it).clone());
+        Self { token, ..self.clone() }
     }
 
     /// A modern request. `params` are the members of its params beside `_meta`.

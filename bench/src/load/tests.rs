@@ -54,5 +54,5 @@ const SHORT: Span = Span { warm_up: Duration::from_millis(10), time: Duration::f
 
 fn target(address: SocketAddr) -> Target {
     let (path, tool) = (format!("/mcp/{FEW}"), TOOL.to_owned());
-    Target { address, tls: None, path, token: None, tool, tools: FEW }
+    Target { address, tls: None, path, token: None, more_tokens: Vec::new(), tool, tools: FEW }
 }

@@ -145,6 +145,11 @@ impl Gateway {
         kilobytes << 10
     }
 
+    /// How much the peak has grown. The kernel rounds, and may later say less than before.
+    pub fn grown_since(&self, before: u64) -> u64 {
+        self.peak_memory().saturating_sub(before)
+    }
+
     /// Lets its user have so many processes and threads; `None` lifts the limit.
     pub async fn limit_processes(&self, limit: Option<u64>) {
         // It has inherited our limit, and may have as many again.

@@ -116,8 +116,7 @@ async fn h025_a_client_that_does_not_read_costs_little_and_others_are_served() {
         deaf.send(post.bytes(&scene.gateway.host(), &scene.gateway.path)).await;
         let talk = scene.upstream.next().await.stream();
         let sent = fill(&talk, method).await;
-        // The kernel rounds, and may round down later what it has said before.
-        let grown = scene.gateway.peak_memory().saturating_sub(before);
+        let grown = scene.gateway.grown_since(before);
         eprintln!("{row}: {} MiB on the way, {} KiB more at the peak", sent >> 20, grown >> 10);
         assert!(sent < MUCH, "{row}: the server is held back");
         assert!(grown < 8 << 20, "{row}: {grown} bytes");

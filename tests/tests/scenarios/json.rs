@@ -352,7 +352,7 @@ async fn h030_a_small_request_takes_little_memory() {
             assert_eq!(answer.status, 400);
         }
     }
-    let grown = scene.gateway.peak_memory() - before;
+    let grown = scene.gateway.grown_since(before);
     eprintln!("8 hostile requests of 10 KiB: {} KiB more at the peak", grown >> 10);
     assert!(grown < 8 << 20, "{grown} bytes");
 }

@@ -31,7 +31,7 @@ async fn h123_an_image_of_50_mb_passes_and_takes_a_few_times_its_size() {
         assert_eq!(answer.status, 200, "{:.300}", answer.text());
         let text = answer.text();
         assert!(text.ends_with(&format!(r#"{image}"}}]}}}}"#)), "{:.300}", text);
-        let grown = scene.gateway.peak_memory() - before;
+        let grown = scene.gateway.grown_since(before);
         let times = times(grown, IMAGE_BYTES);
         let form = if in_stream { "stream" } else { "JSON" };
         eprintln!(
@@ -76,7 +76,7 @@ async fn h028_an_answer_without_end_is_given_up_at_the_limit() {
         .await;
         assert_eq!(answer.verdict(), "502/1502", "{media}: {:.300}", answer.text());
         assert_eq!(scene.gateway.records_since(known).last().unwrap().end(), "upstream", "{media}");
-        let grown = scene.gateway.peak_memory() - before;
+        let grown = scene.gateway.grown_since(before);
         eprintln!(
             "an endless answer as {media}: {sent} MiB taken, {} MiB at the peak",
             grown >> 20
@@ -110,7 +110,7 @@ async fn a_list_of_2000_tools_passes_and_takes_a_few_times_its_size() {
                 assert!(path == "/mcp/dev/dev" || text.contains(inner), "{client}");
                 assert_eq!(text.matches(r#""inputSchema""#).count(), 2_000, "{client}");
             }
-            peaks.push(times(scene.gateway.peak_memory() - before, tools.len()));
+            peaks.push(times(scene.gateway.grown_since(before), tools.len()));
         }
         scene.passes(&client, client.tool("tool-1999", "{}"), "{}").await;
     }

@@ -94,7 +94,7 @@ async fn h029_a_line_without_end_is_given_up() {
         assert_blamed(&client, &answer, &client.to_string());
         assert_eq!(said(&client, "twice").await, "first");
     }
-    let grown = gateway.peak_memory() - before;
+    let grown = gateway.grown_since(before);
     eprintln!("lines without end: {} MiB more at the peak", grown >> 20);
     assert!(grown < 256 << 20, "{grown} bytes");
 }
@@ -106,7 +106,7 @@ async fn h143_a_child_that_floods_its_standard_error_goes_on() {
     for client in Client::of_each_era(&gateway).await {
         assert_eq!(said(&client, "complain").await, "after the complaint", "{client}");
     }
-    let grown = gateway.peak_memory() - before;
+    let grown = gateway.grown_since(before);
     assert!(grown < 16 << 20, "{grown} bytes for 16 MiB of complaints");
 }
 

@@ -53,6 +53,7 @@ test('signing out ends the session, also for the back button', async ({ page }) 
   await open(page, '/workspaces/default/servers');
   await page.getByRole('button', { name: 'Sign out' }).click();
   await expect(page).toHaveURL('/sign-in');
+  await expect(tokenField(page)).toBeVisible();
   await page.goBack();
   await expect(page).toHaveURL(/\/sign-in/);
   await expect(page.getByText('payroll')).toHaveCount(0);

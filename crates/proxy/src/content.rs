@@ -23,6 +23,9 @@ pub(crate) struct Rulebook {
 /// Rules, and the definitions that they were compiled from.
 type Compiled = (Arc<[RuleDef]>, Rules);
 
+/// Of how many gateways compiled rules are kept.
+const MOST: usize = 1_000;
+
 impl Rulebook {
     pub(crate) fn new(salt: [u8; 32]) -> Self {
         Self { salt, compiled: RwLock::default() }
@@ -45,7 +48,12 @@ impl Rulebook {
             Refusal::Rules
         })?;
         let entry = (Arc::clone(&gateway.rules), rules.clone());
-        self.compiled.write().insert(gateway.id, entry);
+        let mut compiled = self.compiled.write();
+        // Gateways come and go; what is forgotten is compiled again.
+        if MOST <= compiled.len() {
+            compiled.clear();
+        }
+        compiled.insert(gateway.id, entry);
         Ok(rules)
     }
 

@@ -6,6 +6,7 @@
  * `osta_demo-empty` nothing at all, `osta_demo-flood` more than anyone can read, `osta_demo-hostile`
  * what attackers would like to be shown.
  */
+import { randomInt } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { ReadableStream as WebStream } from 'node:stream/web';
@@ -53,7 +54,8 @@ async function answer(
     const { token } = (await request.clone().json()) as { token: string };
     const response = (await getResponse([signIn], request)) ?? nowhere();
     if (!response.ok) return response;
-    const session = `${worlds.size + 1}`;
+    // Never one that there was before: whoever has signed out must stay so.
+    const session = randomInt(2 ** 47).toString();
     worlds.set(session, populate(token.slice(TOKEN.length)));
     const headers = new Headers(response.headers);
     headers.set('set-cookie', `${COOKIE}=${session}; Path=/; HttpOnly; SameSite=Strict`);

@@ -8,11 +8,12 @@ use tests::line::Line;
 use tests::load::{End, once};
 use tests::raw::Raw;
 use tests::wait::within;
-use tests::{Caller, Plan, Served, Site, Upstream};
+use tests::{Caller, Upstream};
 use tokio::time::Instant;
 
+use crate::scene::Scene;
 use crate::streams::SOON;
-use crate::{SWITCHES, cut, documents, sites};
+use crate::{SWITCHES, cut};
 
 #[tokio::test]
 async fn r1_a_body_that_comes_after_a_change_is_judged_by_what_holds_then() {
@@ -123,32 +124,7 @@ async fn a_change_elsewhere_is_no_reason_to_refuse_an_answer() {
 const LISTED: &str =
     r#"{"resultType":"complete","ttlMs":1,"tools":[{"name":"echo","inputSchema":{}}]}"#;
 
-/// A gateway in front of a server that the test plays.
-struct Scene {
-    served: Served,
-    upstream: Upstream,
-    caller: Caller,
-    _site: Site,
-}
-
 impl Scene {
-    async fn on_each_database(plan: impl Fn() -> Plan) -> Vec<Self> {
-        let mut scenes = Vec::new();
-        for site in sites().await {
-            let upstream = plan().start().await;
-            let served = site.start_with(&documents(&upstream.url, &upstream.url)).await;
-            let caller = Caller::of("main", "target", &served.token("bot", "t").await);
-            scenes.push(Self { served, upstream, caller, _site: site });
-        }
-        scenes
-    }
-
-    /// How a call ends.
-    async fn call(&self) -> End {
-        let mut line = Line::to(self.served.address);
-        once(&mut line, self.served.address, &self.caller, 1).await.end
-    }
-
     /// Sends the head of a call and waits until the gateway wants the body, which is given.
     async fn head_of_a_call(&self, caller: &Caller) -> (Raw, Bytes) {
         let request: Request<Full<Bytes>> = caller.request(self.served.address, 7);

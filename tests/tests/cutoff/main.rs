@@ -10,6 +10,7 @@
 mod held;
 mod history;
 mod replicas;
+mod scene;
 mod streams;
 
 use http::Method;

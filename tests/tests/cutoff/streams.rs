@@ -13,11 +13,12 @@ use tests::load::{End, once};
 use tests::raw::Raw;
 use tests::upstream::Talk;
 use tests::wait::within;
-use tests::{Caller, Plan, Served, Site, Upstream};
+use tests::{Caller, Served, Upstream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::{SWITCHES, Switch, cut, documents, restore, sites};
+use crate::scene::Scene;
+use crate::{SWITCHES, Switch, cut, restore};
 
 #[tokio::test]
 async fn r3b_a_stream_under_way_ends_and_lets_nothing_more_through() {
@@ -212,32 +213,7 @@ async fn a_new_token_does_not_get_around_a_cut_off_user() {
     }
 }
 
-/// A gateway in front of a server that the test plays.
-struct Scene {
-    served: Served,
-    upstream: Upstream,
-    caller: Caller,
-    _site: Site,
-}
-
 impl Scene {
-    async fn on_each_database(plan: impl Fn() -> Plan) -> Vec<Self> {
-        let mut scenes = Vec::new();
-        for site in sites().await {
-            let upstream = plan().start().await;
-            let served = site.start_with(&documents(&upstream.url, &upstream.url)).await;
-            let caller = Caller::of("main", "target", &served.token("bot", "t").await);
-            scenes.push(Self { served, upstream, caller, _site: site });
-        }
-        scenes
-    }
-
-    /// How a call ends.
-    async fn call(&self) -> End {
-        let mut line = Line::to(self.served.address);
-        once(&mut line, self.served.address, &self.caller, 1).await.end
-    }
-
     /// A call whose sender has been recognised, and the body that it still waits for.
     async fn begun_call(&self, nonce: u64) -> (Raw, Bytes) {
         let (parts, body) = self.caller.request(self.served.address, nonce).into_parts();

@@ -437,3 +437,28 @@ const SYNC_BYTES: usize = 16 * 1024 * 1024;
 const RECENT: u64 = 256 * 1024;
 /// Files that are kept open for writing.
 const OPEN_FILES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn much_content_is_synced_before_its_time() {
+        let (queue, file) = (SyncQueue::default(), Arc::new(tempfile::tempfile().unwrap()));
+        let name = Name { workspace: Uuid::nil(), day: 1, number: 1 };
+        let an_hour = Duration::from_secs(3600);
+        for bytes in [vec![SYNC_BYTES], vec![SYNC_BYTES / 2; 2]] {
+            bytes.iter().for_each(|bytes| queue.note(name, &file, *bytes));
+            let (round, is_last) = queue.next(an_hour);
+            assert!(round.written.contains_key(&name) && !is_last);
+        }
+        queue.note(name, &file, SYNC_BYTES - 1);
+        let (round, _) = queue.next(Duration::ZERO);
+        assert_eq!(round.bytes, SYNC_BYTES - 1, "what was counted before is forgotten");
+        let round = Round { bytes: SYNC_BYTES, ..Round::default() };
+        queue.push(round, false);
+        assert!(queue.state.lock().is_wanted);
+    }
+}

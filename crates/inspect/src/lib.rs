@@ -29,6 +29,7 @@ mod pass;
 mod prefilter;
 mod rule;
 mod rules;
+mod runs;
 #[cfg(test)]
 mod tests;
 

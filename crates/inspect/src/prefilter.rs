@@ -58,7 +58,7 @@ impl Prefilter {
         let mut candidates = Bits::NONE;
         for index in self.reminded_of(text, active).iter() {
             let rule = &rules[index];
-            if rule.is_anchored || rule.regex.is_match(text) {
+            if rule.is_anchored || rule.matches(text) {
                 candidates.insert(index);
             }
         }

@@ -9,6 +9,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use crate::action::{Deed, Search};
 use crate::bits::MAX_RULES;
 use crate::keywords::keywords;
+use crate::runs::{Runs, with_neighbours};
 use crate::{Action, Legs, RuleSpec, ToolScope};
 
 /// A longer pattern is a list that belongs elsewhere.
@@ -19,6 +20,12 @@ const MAX_COMPILED_BYTES: usize = 1 << 20;
 const MAX_WEIGHT: u64 = 2000;
 /// Deeper nesting is made by machines, or by an enemy.
 const MAX_NESTING: u32 = 50;
+/// So many places where a pattern may match are looked at one by one.
+const FEW_RUNS: usize = 64;
+/// Shorter runs stand everywhere.
+const LEAST_RUN_BYTES: usize = 4;
+/// Of the 95 printable characters of ASCII; of more than this, text has long runs.
+const MOST_PRINTABLE: usize = 40;
 /// What stands in for a match is a label, not a document.
 const MAX_REPLACEMENT_BYTES: usize = 4 << 10;
 
@@ -104,6 +111,21 @@ impl Rule {
     pub(crate) fn search(&self) -> Search<'_> {
         Search { regex: &self.regex, reach: &self.reach }
     }
+
+    /// Whether the pattern matches anywhere in `text`; only for one without anchors. A pattern with
+    /// keywords is searched for by them, any other one where enough of its bytes stand together.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        if self.keywords.is_some() || !self.reach.is_telling() {
+            return self.regex.is_match(text);
+        }
+        let mut runs = Runs::new(text, &self.reach.in_matches, self.reach.min_match_bytes);
+        if runs.by_ref().take(FEW_RUNS).any(|it| self.regex.is_match(with_neighbours(text, it))) {
+            return true;
+        }
+        // Where runs are many, one search through the rest is quicker than one through each.
+        let rest = runs.next().map(|run| text.floor_char_boundary(run.start));
+        rest.is_some_and(|rest| self.regex.is_match_at(text, rest))
+    }
 }
 
 fn parse(spec: &RuleSpec) -> Result<Hir, RuleError> {
@@ -166,6 +188,7 @@ fn is_one_letter(class: &Class) -> bool {
 /// holds, and no further than the longest match.
 pub(crate) struct Reach {
     in_matches: [bool; 256],
+    min_match_bytes: usize,
     /// `usize::MAX` where there is no longest.
     pub(crate) max_match_bytes: usize,
 }
@@ -174,8 +197,15 @@ impl Reach {
     fn of(hir: &Hir) -> Self {
         let mut in_matches = [false; 256];
         mark(hir, &mut in_matches);
+        let min_match_bytes = hir.properties().minimum_len().unwrap_or(0);
         let max_match_bytes = hir.properties().maximum_len().unwrap_or(usize::MAX);
-        Self { in_matches, max_match_bytes }
+        Self { in_matches, min_match_bytes, max_match_bytes }
+    }
+
+    /// Whether a run of bytes that matches hold is rare, and quicker to look for than a match.
+    fn is_telling(&self) -> bool {
+        let printable = self.in_matches.iter().skip(0x20).take(0x5f).filter(|it| **it).count();
+        LEAST_RUN_BYTES <= self.min_match_bytes && printable <= MOST_PRINTABLE
     }
 
     pub(crate) fn stops(&self, byte: u8) -> bool {
@@ -207,5 +237,58 @@ fn mark(hir: &Hir, bytes: &mut [bool; 256]) {
             }
         }
         other => other.subs().iter().for_each(|sub| mark(sub, bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ToolScope;
+
+    const PATTERNS: [&str; 8] = [
+        r"\b\d{4}[ -]?\d{4}\b",
+        r"\b\d{2}-\d{2}\b",
+        r"\B\d{4}\B",
+        r"[0-9é]{4,}",
+        r"\d{4}|é\d-\d",
+        r"(?i)[a-c]{2}-?\d\d",
+        r"(?-u:\b)[0-9a-f]{6}(?-u:\b)",
+        r"[à-é]{2}[1-3]{2}",
+    ];
+
+    proptest! {
+        #[test]
+        fn looking_at_runs_finds_what_looking_at_all_finds(
+            pattern in prop::sample::select(&PATTERNS[..]),
+            text in "([0-9]{1,5}|[a-cA-C xé٣è-]{1,3}){0,100}",
+        ) {
+            let rule = compile(pattern);
+            prop_assert!(rule.keywords.is_none() && rule.reach.is_telling(), "{pattern}");
+            prop_assert_eq!(rule.matches(&text), rule.regex.is_match(&text));
+        }
+    }
+
+    #[test]
+    fn what_follows_many_runs_is_found() {
+        let rule = compile(PATTERNS[0]);
+        for runs in [FEW_RUNS - 1, FEW_RUNS, FEW_RUNS + 1, 3 * FEW_RUNS] {
+            let no_cards = "x12345678 ".repeat(runs);
+            assert!(!rule.matches(&no_cards), "{runs}");
+            assert!(rule.matches(&(no_cards + "1234-5678")), "{runs}");
+        }
+    }
+
+    fn compile(pattern: &str) -> Rule {
+        let spec = RuleSpec {
+            name: "rule".to_owned(),
+            pattern: pattern.to_owned(),
+            legs: Legs { request: true, response: true },
+            tools: ToolScope::All,
+            action: Action::Redact,
+            observe_only: false,
+        };
+        Rule::compile(&spec, &Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &[0; 32]))).unwrap()
     }
 }

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::fs::Advice;
 
 use super::ContentRef;
 use super::file::{self, Name, day_folder};
@@ -34,6 +36,8 @@ struct Round {
     created: Vec<Name>,
     complete: Vec<Name>,
     batches: Vec<Arc<Batch>>,
+    /// How much was written.
+    bytes: usize,
 }
 
 /// Between writer and syncer.
@@ -104,14 +108,15 @@ impl Writer {
             return Err(reason);
         }
         if durability == Durability::Written {
-            shared.sync.note(name, file);
+            shared.sync.note(name, file, item.len());
             return Ok(Some(Append::done(Receipt { sequence: 0 })));
         }
         let batch = shared.watched.open(now);
         batch.finish_written();
         let append = Append::waiting(Arc::clone(&batch), 0, durability);
         let written = HashMap::from([(name, Arc::clone(file))]);
-        shared.sync.push(Round { written, batches: vec![batch], ..Round::default() }, true);
+        let bytes = item.len();
+        shared.sync.push(Round { written, batches: vec![batch], bytes, ..Round::default() }, true);
         Ok(Some(append))
     }
 
@@ -119,7 +124,9 @@ impl Writer {
         let result = jobs.iter().try_for_each(|job| self.job(job)).and_then(|()| self.flush());
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
-        state.queued_bytes -= bytes_of(jobs);
+        let bytes = bytes_of(jobs);
+        state.queued_bytes -= bytes;
+        self.round.bytes += bytes;
         let Err(error) = result else {
             drop(state);
             self.round.batches.push(Arc::clone(batch));
@@ -239,19 +246,21 @@ impl Writer {
 
 impl SyncQueue {
     /// A file has grown, and nobody waits for that to be on disk.
-    fn note(&self, name: Name, file: &Arc<File>) {
+    fn note(&self, name: Name, file: &Arc<File>, bytes: usize) {
         let mut state = self.state.lock();
         let is_first = state.round.is_empty();
         state.round.written.entry(name).or_insert_with(|| Arc::clone(file));
+        let is_much = state.add(bytes);
         drop(state);
-        if is_first {
+        if is_first || is_much {
             self.due.notify_one();
         }
     }
 
     fn push(&self, round: Round, is_wanted: bool) {
         let mut state = self.state.lock();
-        let wake = is_wanted || state.round.is_empty();
+        let is_much = state.add(round.bytes);
+        let wake = is_wanted || is_much || state.round.is_empty();
         state.round.written.extend(round.written);
         state.round.created.extend(round.created);
         state.round.complete.extend(round.complete);
@@ -285,6 +294,16 @@ impl SyncQueue {
         self.due.wait_while_for(&mut state, may_wait, every);
         state.is_wanted = false;
         (std::mem::take(&mut state.round), state.writer_ended)
+    }
+}
+
+impl SyncState {
+    /// Counts what was written. Whether it has just become too much to wait for its time.
+    fn add(&mut self, bytes: usize) -> bool {
+        self.round.bytes += bytes;
+        let is_much = SYNC_BYTES <= self.round.bytes && !self.is_wanted;
+        self.is_wanted |= is_much;
+        is_much
     }
 }
 
@@ -323,7 +342,7 @@ pub(crate) fn run(shared: &Shared) {
 
 fn sync(shared: &Shared, round: &Round) -> io::Result<()> {
     let dir = &shared.options.dir;
-    round.written.values().try_for_each(|file| file.sync_data())?;
+    round.written.values().try_for_each(|file| sync_file(file))?;
     for name in &round.created {
         let day = day_folder(dir, name.workspace, name.day);
         for folder in day.ancestors().take_while(|folder| folder.starts_with(dir)) {
@@ -340,6 +359,20 @@ fn sync(shared: &Shared, round: &Round) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other?,
         }
+    }
+    Ok(())
+}
+
+/// Brings a file to the disk, and gives the memory back that the system keeps of it. Content is
+/// rarely read again, and writing into memory that has just been in use costs a fraction of what
+/// fresh memory does.
+fn sync_file(file: &File) -> io::Result<()> {
+    let end = file.metadata()?.len();
+    file.sync_data()?;
+    // What comes next shares a page with the end, and must not wait for that to be read again.
+    if let Some(old) = NonZeroU64::new(end.saturating_sub(RECENT)) {
+        // Without it the system does as it would have done.
+        rustix::fs::fadvise(file, 0, Some(old), Advice::DontNeed).ok();
     }
     Ok(())
 }
@@ -398,5 +431,34 @@ fn name_of(reference: &ContentRef) -> Name {
 
 /// Small contents share a write of about this size.
 const WRITE_BYTES: usize = 1024 * 1024;
+/// With this much written, the syncer begins before its time.
+const SYNC_BYTES: usize = 16 * 1024 * 1024;
+/// So much of a file's end stays in memory.
+const RECENT: u64 = 256 * 1024;
 /// Files that are kept open for writing.
 const OPEN_FILES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn much_content_is_synced_before_its_time() {
+        let (queue, file) = (SyncQueue::default(), Arc::new(tempfile::tempfile().unwrap()));
+        let name = Name { workspace: Uuid::nil(), day: 1, number: 1 };
+        let an_hour = Duration::from_secs(3600);
+        for bytes in [vec![SYNC_BYTES], vec![SYNC_BYTES / 2; 2]] {
+            bytes.iter().for_each(|bytes| queue.note(name, &file, *bytes));
+            let (round, is_last) = queue.next(an_hour);
+            assert!(round.written.contains_key(&name) && !is_last);
+        }
+        queue.note(name, &file, SYNC_BYTES - 1);
+        let (round, _) = queue.next(Duration::ZERO);
+        assert_eq!(round.bytes, SYNC_BYTES - 1, "what was counted before is forgotten");
+        let round = Round { bytes: SYNC_BYTES, ..Round::default() };
+        queue.push(round, false);
+        assert!(queue.state.lock().is_wanted);
+    }
+}

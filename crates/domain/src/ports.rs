@@ -16,6 +16,9 @@ pub trait Gate: Send + Sync {
 
     /// A snapshot proved current by a read that began after this was called.
     fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>>;
+
+    /// Resolves when [`Gate::latest`] is another one than `known`.
+    fn replaced<'a>(&'a self, known: &'a Arc<Snapshot>) -> Answer<'a, ()>;
 }
 
 /// The store could not say whether anything has changed, so nothing may pass.

@@ -189,6 +189,10 @@ impl Gate for Still {
     fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>> {
         Box::pin(std::future::ready(Ok(Arc::clone(&self.0))))
     }
+
+    fn replaced<'a>(&'a self, _: &'a Arc<Snapshot>) -> Answer<'a, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 impl Secrets for Still {

@@ -31,6 +31,7 @@ use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::route::{Offered, Place};
 use crate::serve::Worker;
 use crate::session::Session;
+use crate::subscribe::Wish;
 
 /// One request of an identified caller.
 pub(crate) struct Asked {
@@ -133,6 +134,9 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
         Ok(permitted) => permitted,
         Err((asked, refusal)) => return Box::pin(asked.refuse(&refusal)).await,
     };
+    if let Some(wish) = Wish::of(&permitted) {
+        return Box::pin(wish.grant(&permitted)).await;
+    }
     let recorded = match Box::pin(record::intent(permitted)).await {
         Ok(recorded) => recorded,
         Err((asked, refusal)) => return answer::refusal(&refusal, asked.manner()),

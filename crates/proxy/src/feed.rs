@@ -1,17 +1,25 @@
 //! The stream of a legacy client for what belongs to no call: ours, and those of the upstreams.
+//!
+//! Servers with which the client's session has a session of its own are heard on that. Modern ones,
+//! and managed ones that many share, are listened to as for a modern client (see [`crate::subscribe`]).
 
-use std::pin::Pin;
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use domain::Kind;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use http::{Response, StatusCode};
 use inspect::{Hit, Leg, Rules};
+use mcp::convert;
 use mcp::envelope::{Message, MessageKind};
 use mcp::json::{Limits, Raw, quote};
 use mcp::names::exposed_uri;
+use mcp::revision::Era;
 use mcp::splice::Splice;
 use mcp::sse;
 
@@ -25,6 +33,9 @@ use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
 use crate::session::Session;
 use crate::streams::Seat;
+use crate::subscribe::{
+    Change, Heard, LISTS, Listener, Prints, Sight, Subscriptions, Wanted, can_watch, has,
+};
 
 /// Opens the stream.
 pub(crate) async fn open(
@@ -38,7 +49,19 @@ pub(crate) async fn open(
     pass.clear().await?;
     let worker = Arc::clone(worker);
     let tasks = worker.proxy.options.tasks.clone();
-    let listening = Listening { worker, known, session, pass, _seat: seat, taken: Vec::new() };
+    let listener = Listener {
+        worker: Arc::clone(&worker),
+        caller: known.caller.clone(),
+        place: known.place.clone(),
+        peer: known.peer,
+        revision: session.revision,
+        method: "GET",
+    };
+    let servers = Subscriptions::new(listener.clone());
+    let taken = Vec::new();
+    let sight = None;
+    let listening =
+        Listening { worker, known, session, pass, _seat: seat, taken, listener, servers, sight };
     Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
 }
 
@@ -50,6 +73,11 @@ struct Listening {
     _seat: Seat,
     /// Upstream sessions whose streams are open already, or are not to be had.
     taken: Vec<Arc<UpstreamSession>>,
+    listener: Listener,
+    /// Servers with which the session has none of its own.
+    servers: Subscriptions,
+    /// Absent until it is known what the place offers.
+    sight: Option<Sight>,
 }
 
 type Feed = Pin<Box<dyn Future<Output = Fed> + Send>>;
@@ -84,11 +112,14 @@ impl Listening {
         if outlet.send(sse::KEEP_ALIVE).await.is_err() {
             return;
         }
+        let looking = look(self.listener.clone(), session.prints());
+        let mut looking = pin!(looking.fuse());
         loop {
             let flight = Arc::clone(&self.pass.flight);
             // Before the look at what is there, so that nothing comes unnoticed in between.
             let opened = session.opened.notified();
             feeds.extend(self.open());
+            self.want();
             let event = tokio::select! {
                 biased;
                 () = self.pass.flight.ended() => return,
@@ -97,6 +128,17 @@ impl Listening {
                     // Another stream has taken this one's place.
                     None => return,
                 },
+                sight = &mut looking => {
+                    self.sight = sight;
+                    continue;
+                }
+                heard = self.servers.next() => {
+                    heard.iter().filter_map(|it| self.told(it)).collect::<Vec<_>>().concat().into()
+                }
+                lists = changed(&mut self.sight, &mut self.listener) => {
+                    let changes = lists.into_iter().map(|it| Change::List(it).notification());
+                    changes.map(|it| sse::event(&it)).collect::<Vec<_>>().concat().into()
+                }
                 Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
                     Fed::Said(text, mut source) => {
                         let event = self.relay(&text, &mut source);
@@ -117,13 +159,57 @@ impl Listening {
                     Fed::Nothing => continue,
                 },
                 () = opened => continue,
-                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
+                is_current = self.pass.tick() => {
+                    if !is_current {
+                        return;
+                    }
+                    self.sight.iter_mut().for_each(Sight::look_for_failed);
+                    sse::KEEP_ALIVE
+                }
             };
+            if event.is_empty() {
+                continue;
+            }
             // A client that takes nothing keeps no cut-off waiting for what is still opening.
             if !matches!(flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
                 return;
             }
         }
+    }
+
+    /// Says what is to be heard of servers with which the session has none of its own.
+    fn want(&mut self) {
+        let Some(sight) = &self.sight else { return };
+        self.servers.set_listener(&self.listener);
+        let view = sight.view();
+        for part in view.parts.iter().filter(|it| it.listing.error.is_none()) {
+            let id = part.assignment.id;
+            if !self.session.is_listened_to(part) {
+                continue;
+            }
+            let lists = LISTS.into_iter().filter(|it| has(part, *it)).collect();
+            let resources =
+                if can_watch(part) { self.session.watched(id) } else { BTreeSet::new() };
+            let wanted = Wanted { lists, resources };
+            self.servers.want(id, part.listing.spoken, wanted);
+        }
+        self.servers.retain(|it| view.parts.iter().any(|part| part.assignment.id == it));
+    }
+
+    /// What a server has said to us, as the client is told it.
+    fn told(&self, heard: &Heard) -> Option<Bytes> {
+        let Heard { assignment, change, message } = heard;
+        let mut splice = Splice::new(message.body().clone());
+        if let Some(params) = message.params() {
+            let revision = self.session.revision;
+            convert::to_legacy_notification(&mut splice, message.method(), params, revision);
+        }
+        if let Change::Resource(uri) = change {
+            self.listener.may_read(assignment, uri).then_some(())?;
+            let exposed = self.listener.exposed(assignment, uri);
+            splice.set_member(message.params()?, "uri", quote(&exposed));
+        }
+        Some(sse::event(&splice.finish().into_bytes()))
     }
 
     /// The streams of upstream sessions that have come since; each opens in its own time.
@@ -211,6 +297,27 @@ impl Listening {
     }
 }
 
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(sight) = &self.sight {
+            self.session.keep_prints(sight.prints());
+        }
+    }
+}
+
+async fn look(listener: Listener, before: Prints) -> Option<Sight> {
+    let Listener { worker, caller, place, .. } = &listener;
+    let view = worker.proxy.catalog.view(worker, caller, place, Era::Legacy).await;
+    Sight::of(&listener, view, before).ok()
+}
+
+async fn changed(sight: &mut Option<Sight>, listener: &mut Listener) -> Vec<Kind> {
+    match sight {
+        Some(sight) => sight.changed(listener, Era::Legacy).await,
+        None => pending().await,
+    }
+}
+
 impl Source {
     /// Opens the upstream's stream, which is recorded before anything leaves.
     async fn open(
@@ -224,8 +331,9 @@ impl Source {
         let aside = recorded(Aside::begin(&pass, said, Vec::new(), &[]).await)?;
         let opening = link.listen(worker, &pass, &upstream);
         let outcome = match pass.flight.unless_ended(opening).await {
-            Some(Some(exchange)) => return Some(Self { exchange, pass, upstream, aside }),
-            Some(None) => Outcome::told(StatusCode::METHOD_NOT_ALLOWED),
+            Some(Ok(Some(exchange))) => return Some(Self { exchange, pass, upstream, aside }),
+            Some(Ok(None)) => Outcome::told(StatusCode::METHOD_NOT_ALLOWED),
+            Some(Err(refusal)) => Outcome::refused(&refusal),
             None => Outcome::refused(&pass.why_ended().await),
         };
         recorded(aside.end(&outcome).await)?;

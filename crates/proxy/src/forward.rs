@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
-use mcp::json::Raw;
 use mcp::meta;
 use mcp::revision::{self, Era};
 use mcp::splice::{Splice, Spliced};
@@ -21,7 +20,7 @@ use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
-use crate::session::Session;
+use crate::session::{Session, is_interactive};
 
 /// A call whose answer has begun to come.
 pub(crate) struct Sent {
@@ -176,13 +175,6 @@ pub(crate) async fn own_session(
         session.opened.notify_waiters();
     }
     Ok(opened)
-}
-
-/// Whether a client has said that it can be asked anything.
-fn is_interactive(capabilities: &[u8]) -> bool {
-    let capabilities = Raw::parse(capabilities, mcp::json::Limits::default());
-    let can = |kind: &str| capabilities.as_ref().is_ok_and(|it| it.get(kind).is_some());
-    can("elicitation") || can("sampling") || can("roots")
 }
 
 fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Refusal> {

@@ -45,6 +45,7 @@ mod serve;
 mod session;
 mod strangers;
 mod streams;
+mod subscribe;
 mod terms;
 pub mod wire;
 

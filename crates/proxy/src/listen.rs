@@ -1,19 +1,15 @@
-//! `subscriptions/listen`: one stream to the client, fed by one stream of each server.
+//! `subscriptions/listen`: one stream to the client, fed by the streams of all servers.
 
-use std::pin::Pin;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use http::{HeaderMap, HeaderValue, Response};
-use mcp::envelope::{Message, MessageKind};
+use domain::Kind;
+use http::Response;
 use mcp::errors;
-use mcp::headers::MCP_METHOD;
-use mcp::json::{Limits, Raw, quote};
+use mcp::json::{Raw, quote};
 use mcp::meta;
-use mcp::names;
-use mcp::revision::{self, Era};
+use mcp::revision::Era;
 use mcp::splice::Splice;
 use mcp::sse;
 
@@ -21,18 +17,14 @@ use crate::answer;
 use crate::authorize::{self, Pass};
 use crate::body::{Body, Outlet};
 use crate::call::Asked;
-use crate::catalog::{Part, View};
-use crate::link::{Channel, Exchange, Letter};
+use crate::catalog::View;
 use crate::record;
 use crate::refusal::Refusal;
 use crate::streams::Seat;
-
-/// Kinds of change that can be listened to, with the capability that offers each.
-const CHANGES: [(&str, &str); 3] = [
-    ("toolsListChanged", "tools"),
-    ("promptsListChanged", "prompts"),
-    ("resourcesListChanged", "resources"),
-];
+use crate::subscribe::{
+    Change, Heard, LISTS, Listener, Prints, Sight, Subscriptions, Wanted, can_watch, filter_member,
+    has,
+};
 
 /// The largest number of resources that one stream may watch.
 const MOST_RESOURCES: usize = 1_000;
@@ -40,140 +32,139 @@ const MOST_RESOURCES: usize = 1_000;
 /// What a client has asked for, as far as it is granted.
 #[derive(Default)]
 struct Filter {
-    changes: Vec<&'static str>,
+    lists: Vec<Kind>,
     /// As the client names them.
-    resources: Vec<String>,
+    resources: BTreeSet<String>,
 }
-
-/// One server's stream.
-struct Source {
-    exchange: Exchange,
-    pass: Pass,
-}
-
-type Feed = Pin<Box<dyn Future<Output = Option<(Bytes, Source)>> + Send>>;
 
 /// Opens a stream.
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
-        Ok(granted) => {
-            let Granted { pass, seat, view, filter } = granted;
+        Ok((seat, pass, listening)) => {
             let tasks = asked.worker.proxy.options.tasks.clone();
-            let listening = Listening { asked, pass, _seat: seat, view, filter };
-            answer::events(Body::stream(&tasks, |outlet| listening.run(outlet)))
+            let run = async move |outlet| {
+                let _seat = seat;
+                listening.run(pass, outlet).await;
+            };
+            answer::events(Body::stream(&tasks, run))
         }
         Err(refusal) => asked.refuse(&refusal).await,
     }
 }
 
-/// What a client may listen to, and that there is room for it.
-struct Granted {
-    pass: Pass,
-    seat: Seat,
-    view: Arc<View>,
-    filter: Filter,
-}
-
-async fn open(asked: &Asked) -> Result<Granted, Refusal> {
+async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
     let seat = asked.worker.proxy.streams.take(asked.caller.app)?;
     let (pass, view) = authorize::look(asked, Era::Modern).await?;
-    let filter = grant(asked, &view, wanted);
+    let listener = Listener {
+        worker: Arc::clone(&asked.worker),
+        caller: pass.caller.clone(),
+        place: pass.place.clone(),
+        peer: asked.peer,
+        revision: asked.revision,
+        method: "subscriptions/listen",
+    };
+    let filter = grant(&listener, &view, wanted);
+    let sight = Sight::of(&listener, view, Prints::default())?;
     record::answered(asked).await?;
-    Ok(Granted { pass, seat, view, filter })
+    let id = Bytes::copy_from_slice(asked.id());
+    let servers = Subscriptions::new(listener.clone());
+    let mut listening = Listening { id, filter, listener, servers, sight };
+    listening.want();
+    Ok((seat, pass, listening))
 }
 
 /// What of it the servers offer and the caller may see (H072).
-fn grant(asked: &Asked, view: &View, wanted: Raw<'_>) -> Filter {
-    let offers = |kind: &str| view.parts.iter().any(|it| modern_part(it) && has(it, kind));
-    let asked_for = |key: &str| wanted.get(key).and_then(Raw::bool) == Some(true);
-    let changes = CHANGES.iter().filter(|(key, kind)| asked_for(key) && offers(kind));
-    let changes = changes.map(|(key, _)| *key).collect();
+fn grant(listener: &Listener, view: &View, wanted: Raw<'_>) -> Filter {
+    let offers = |kind| view.parts.iter().any(|it| it.listing.error.is_none() && has(it, kind));
+    let asked_for = |kind| wanted.get(filter_member(kind)).and_then(Raw::bool) == Some(true);
+    let lists = LISTS.into_iter().filter(|it| asked_for(*it) && offers(*it)).collect();
     let uris = wanted.get("resourceSubscriptions").into_iter().flat_map(Raw::items);
     let uris = uris.filter_map(Raw::str).take(MOST_RESOURCES).map(|it| it.into_owned());
-    let readable = |uri: &String| {
+    let is_granted = |uri: &String| {
         let offered = view.find_resource(uri);
-        let (caller, place) = (asked.caller.clone(), asked.place.clone());
         offered.is_some_and(|it| {
-            authorize::authorize(&asked.worker.proxy, caller, place, Some(it)).is_ok()
+            let mut own = view.parts.iter().filter(|part| part.assignment.id == it.assignment.id);
+            own.any(can_watch) && listener.may_read(&it.assignment, &it.name)
         })
     };
-    Filter { changes, resources: uris.filter(readable).collect() }
-}
-
-fn modern_part(part: &Part) -> bool {
-    part.listing.spoken == Era::Modern && part.listing.error.is_none()
-}
-
-fn has(part: &Part, kind: &str) -> bool {
-    let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
-    capabilities.is_ok_and(|it| it.get(kind).is_some())
+    Filter { lists, resources: uris.filter(is_granted).collect() }
 }
 
 struct Listening {
-    asked: Asked,
-    pass: Pass,
-    _seat: Seat,
-    view: Arc<View>,
+    /// Of the request, which names the subscription.
+    id: Bytes,
     filter: Filter,
+    listener: Listener,
+    servers: Subscriptions,
+    sight: Sight,
 }
 
 impl Listening {
-    async fn run(self, outlet: Outlet) {
+    async fn run(mut self, pass: Pass, outlet: Outlet) {
         // At once, and not after the servers have answered: clients wait for it.
         if outlet.send(sse::event(&self.acknowledgement())).await.is_err() {
             return;
         }
-        // A server that is slow to begin keeps nothing back of what the others say.
-        let parts = self.view.parts.iter().filter(|it| modern_part(it));
-        let mut opening: FuturesUnordered<_> = parts.map(|it| self.source(it)).collect();
-        let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
         loop {
-            let event = tokio::select! {
+            let events: Vec<Bytes> = tokio::select! {
                 biased;
-                () = self.pass.flight.ended() => return,
-                Some(source) = opening.next(), if !opening.is_empty() => {
-                    if let Some(source) = source {
-                        feeds.push(Box::pin(next(source)));
-                    }
-                    continue;
+                () = pass.flight.ended() => return,
+                heard = self.servers.next() => {
+                    heard.into_iter().filter_map(|it| self.relay(&it)).collect()
                 }
-                Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
-                    Some((text, source)) => {
-                        let event = self.relay(&text, &source);
-                        feeds.push(Box::pin(next(source)));
-                        match event {
-                            Some(event) => event,
-                            None => continue,
-                        }
+                lists = self.sight.changed(&mut self.listener, Era::Modern) => {
+                    self.want();
+                    let granted = lists.into_iter().filter(|it| self.filter.lists.contains(it));
+                    granted.filter_map(|it| self.stamped(&Change::List(it))).collect()
+                }
+                is_current = pass.tick() => {
+                    if !is_current {
+                        return;
                     }
-                    // A server has ended its stream. The client opens a new one, and so do we.
-                    None => break,
-                },
-                is_current = self.pass.tick() => if is_current { sse::KEEP_ALIVE } else { return },
+                    self.sight.look_for_failed();
+                    vec![sse::KEEP_ALIVE]
+                }
             };
-            // A client that takes nothing keeps no cut-off waiting for what is still opening.
-            if !matches!(self.pass.flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
-                return;
+            for event in events {
+                // A client that takes nothing keeps no cut-off waiting for what is still opening.
+                if !matches!(pass.flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
+                    return;
+                }
             }
         }
-        tracing::debug!(streams = feeds.len(), "A server has ended a subscription");
-        // A client that is gone needs no last word.
-        outlet.send(sse::event(&self.end())).await.ok();
+    }
+
+    /// Says what is to be heard of each server that can be asked.
+    fn want(&mut self) {
+        self.servers.set_listener(&self.listener);
+        let (view, filter) = (self.sight.view(), &self.filter);
+        for part in view.parts.iter().filter(|it| it.listing.error.is_none()) {
+            let lists = filter.lists.iter().copied().filter(|it| has(part, *it)).collect();
+            let watched = filter.resources.iter().filter_map(|it| view.find_resource(it));
+            let own =
+                watched.filter(|it| it.assignment.id == part.assignment.id && can_watch(part));
+            let resources = own.map(|it| it.name.into()).collect();
+            let wanted = Wanted { lists, resources };
+            self.servers.want(part.assignment.id, part.listing.spoken, wanted);
+        }
+        self.servers.retain(|it| view.parts.iter().any(|part| part.assignment.id == it));
     }
 
     fn acknowledgement(&self) -> Bytes {
+        let lists = self.filter.lists.iter();
         let mut granted: Vec<String> =
-            self.filter.changes.iter().map(|it| format!("{}:true", quote(it))).collect();
+            lists.map(|it| format!("{}:true", quote(filter_member(*it)))).collect();
         if !self.filter.resources.is_empty() {
             let uris: Vec<String> = self.filter.resources.iter().map(|it| quote(it)).collect();
             granted.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
         }
+        let id = String::from_utf8_lossy(&self.id);
         let params = format!(
-            r#"{{"_meta":{},"notifications":{{{}}}}}"#,
-            self.subscription(),
+            r#"{{"_meta":{{"{}":{id}}},"notifications":{{{}}}}}"#,
+            meta::SUBSCRIPTION_ID,
             granted.join(",")
         );
         errors::notification_body(
@@ -182,99 +173,29 @@ impl Listening {
         )
     }
 
-    fn end(&self) -> Bytes {
-        let result = format!(r#"{{"resultType":"complete","_meta":{}}}"#, self.subscription());
-        errors::result_body(self.asked.id(), result.as_bytes())
-    }
-
-    fn subscription(&self) -> String {
-        let id = self.asked.message.id().map_or("null", Raw::text);
-        format!(r#"{{"{}":{id}}}"#, meta::SUBSCRIPTION_ID)
-    }
-
-    /// Opens the stream of one server for its part of what is wanted.
-    async fn source(&self, part: &Part) -> Option<Source> {
-        let worker = &self.asked.worker;
-        let kinds = CHANGES
-            .iter()
-            .filter(|(key, kind)| self.filter.changes.contains(key) && has(part, kind));
-        let mut wanted: Vec<String> =
-            kinds.map(|(key, _)| format!("{}:true", quote(key))).collect();
-        let uris: Vec<String> = self
-            .filter
-            .resources
-            .iter()
-            .filter_map(|it| self.view.find_resource(it))
-            .filter(|it| it.assignment.id == part.assignment.id)
-            .map(|it| quote(&it.name))
-            .collect();
-        if !uris.is_empty() {
-            wanted.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
-        }
-        if wanted.is_empty() {
-            return None;
-        }
-        let who = (&self.pass.caller, &self.pass.place);
-        let (pass, link) = authorize::lead(worker, who, part.assignment.id).ok()?;
-        let hello = pass.unless_ended(link.discover(worker, &pass)).await.ok()??;
-        let id = link.next_id();
-        let params = format!(
-            r#"{{"_meta":{{"{}":{},"{}":{{}},"{}":{}}},"notifications":{{{}}}}}"#,
-            meta::PROTOCOL_VERSION,
-            quote(revision::LATEST.as_str()),
-            meta::CLIENT_CAPABILITIES,
-            meta::CLIENT_INFO,
-            String::from_utf8_lossy(&crate::link::our_info()),
-            wanted.join(","),
-        );
-        let method = "subscriptions/listen";
-        let body = errors::request_body(id.to_string().as_bytes(), method, Some(params.as_bytes()));
-        let mut headers = HeaderMap::new();
-        headers.insert(MCP_METHOD, HeaderValue::from_static(method));
-        let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
-        let channel = Channel::Modern(hello);
-        let posted = pass.unless_ended(link.post(worker, &pass, &channel, letter)).await;
-        let mut exchange = posted.ok()?;
-        exchange.be_patient();
-        Some(Source { exchange, pass })
-    }
-
     /// A server's notification under the client's subscription.
-    fn relay(&self, text: &Bytes, source: &Source) -> Option<Bytes> {
-        let message = Message::parse(text.clone(), Limits::default()).ok()?;
-        if message.kind() != MessageKind::Notification || source.pass.flight.is_ended() {
-            return None;
+    fn relay(&self, heard: &Heard) -> Option<Bytes> {
+        let Heard { assignment, change, message } = heard;
+        let mut splice = Splice::new(message.body().clone());
+        if let Change::Resource(uri) = change {
+            // What may be read may have changed since it was granted.
+            self.listener.may_read(assignment, uri).then_some(())?;
+            let exposed = self.listener.exposed(assignment, uri);
+            splice.set_member(message.params()?, "uri", quote(&exposed));
         }
-        let only = source.pass.place.only.as_ref()?;
-        let mut splice = Splice::new(text.clone());
-        let heard = message.method().strip_prefix("notifications/")?;
-        if let Some(kind) = heard.strip_suffix("/list_changed") {
-            self.asked.worker.proxy.catalog.changed(only.server.id);
-            let asked = CHANGES.iter().find(|(_, it)| *it == kind)?.0;
-            self.filter.changes.contains(&asked).then_some(())?;
-        } else if heard == "resources/updated" {
-            let place = message.params()?.get("uri")?;
-            let uri = place.str()?;
-            let exposed = match self.view.is_prefixed() {
-                true => names::exposed_uri(only.alias.as_str(), &uri),
-                false => uri.into_owned(),
-            };
-            // Only what has been granted: not what others have asked the server for.
-            self.filter.resources.contains(&exposed).then_some(())?;
-            splice.replace_value(place, Bytes::from(quote(&exposed)));
-        } else {
-            return None;
-        }
-        let id = self.asked.message.id().map_or("null", Raw::text).to_owned();
-        let entries = [(meta::SUBSCRIPTION_ID, Bytes::from(id))];
-        meta::set_request_entries(&mut splice, &message, &entries);
+        meta::set_request_entries(&mut splice, message, &self.stamp());
         Some(sse::event(&splice.finish().into_bytes()))
     }
-}
 
-/// What a server says next; nothing when its stream has ended, or has been ended.
-async fn next(mut source: Source) -> Option<(Bytes, Source)> {
-    let flight = Arc::clone(&source.pass.flight);
-    let text = flight.unless_ended(source.exchange.next()).await??.ok()?;
-    Some((text, source))
+    /// A notification of our own under the client's subscription.
+    fn stamped(&self, change: &Change) -> Option<Bytes> {
+        let message = change.message()?;
+        let mut splice = Splice::new(message.body().clone());
+        meta::set_request_entries(&mut splice, &message, &self.stamp());
+        Some(sse::event(&splice.finish().into_bytes()))
+    }
+
+    fn stamp(&self) -> [(&'static str, Bytes); 1] {
+        [(meta::SUBSCRIPTION_ID, self.id.clone())]
+    }
 }

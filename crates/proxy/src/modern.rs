@@ -16,6 +16,7 @@ use crate::listen;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::serve::Proxy;
+use crate::subscribe;
 
 /// Answers one message.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
@@ -82,6 +83,9 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
         now: proxy.clock.now(),
     };
     let body = view.list(list, &looker);
+    if let Some(session) = &asked.session {
+        session.listed(list, view.print(list, &looker));
+    }
     record::answered(asked).await?;
     Ok([opening(asked.era(), &view, asked), body])
 }
@@ -162,10 +166,15 @@ pub(crate) fn capabilities(view: &View, era: Era) -> String {
         .filter_map(|it| Raw::parse(&it.listing.capabilities, Limits::default()).ok())
         .collect();
     let any = |kind: &str| parsed.iter().any(|it| it.get(kind).is_some());
-    for kind in ["tools", "prompts", "resources"] {
+    // Changes of lists are told of by ourselves, since policy changes them, too.
+    for kind in ["tools", "prompts"] {
         if any(kind) {
             push(kind, r#"{"listChanged":true}"#);
         }
+    }
+    if any("resources") {
+        let subscribe = view.parts.iter().any(subscribe::can_watch);
+        push("resources", &format!(r#"{{"listChanged":true,"subscribe":{subscribe}}}"#));
     }
     for kind in ["completions", "logging"] {
         if any(kind) && (kind != "logging" || era == Era::Legacy) {

@@ -3,7 +3,7 @@
 //! An id is random and proves nothing: each message is authenticated anew, and a session answers
 //! only the app, gateway and URL that opened it. Sessions are bounded per app and end when idle.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,16 +12,19 @@ use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use domain::{AppId, Assignment, AssignmentId, GatewayId};
+use domain::{AppId, Assignment, AssignmentId, GatewayId, Server, Transport};
 use mcp::envelope::Message;
-use mcp::revision::Revision;
+use mcp::json::{Limits, Raw};
+use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::catalog::{List, Part};
 use crate::identify::Caller;
 use crate::link::{Slot, UpstreamSession};
 use crate::refusal::Refusal;
 use crate::route::Place;
+use crate::subscribe::{Prints, place_of};
 
 /// All open sessions.
 #[derive(Default)]
@@ -49,8 +52,12 @@ pub(crate) struct Session {
     pub(crate) client_info: Bytes,
     /// Sessions of ours with upstreams, opened when first needed.
     upstreams: Mutex<HashMap<AssignmentId, Arc<Slot<Arc<UpstreamSession>>>>>,
-    /// Told when a session with an upstream has been opened.
+    /// Told when a session with an upstream has been opened, or something else is to be heard.
     pub(crate) opened: Notify,
+    /// Resources that we watch for the client, as their servers name them.
+    watched: Mutex<BTreeSet<(AssignmentId, String)>>,
+    /// What the client has last seen of the lists, or been told of.
+    prints: Mutex<Prints>,
     /// Requests of upstreams that wait for the client, by the id that we gave them.
     pending: Mutex<HashMap<u64, Pending>>,
     next: AtomicU64,
@@ -81,6 +88,9 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How many resources may be watched for one client.
+const WATCHED: usize = 1_000;
+
 /// How many requests of upstreams may wait for one client.
 const PENDING: usize = 64;
 
@@ -110,6 +120,8 @@ impl Sessions {
             client_info: hello.client_info,
             upstreams: Mutex::default(),
             opened: Notify::new(),
+            watched: Mutex::default(),
+            prints: Mutex::default(),
             pending: Mutex::default(),
             next: AtomicU64::new(1),
             outbox: Mutex::default(),
@@ -205,6 +217,56 @@ impl Session {
         upstreams.iter().filter_map(|(id, slot)| Some((*id, slot.got()?))).collect()
     }
 
+    /// Whether a server is heard by our own listening, and not on the session's session with it: it
+    /// is modern, or a process that all share who cannot be asked anything.
+    pub(crate) fn is_listened_to(&self, part: &Part) -> bool {
+        part.listing.spoken == Era::Modern || self.shares(&part.assignment.server)
+    }
+
+    /// Whether the client uses a managed server that others use, too.
+    pub(crate) fn shares(&self, server: &Server) -> bool {
+        matches!(server.transport, Transport::Stdio { .. }) && !is_interactive(&self.capabilities)
+    }
+
+    /// Watches a resource for the client from now on.
+    pub(crate) fn watch(&self, of: AssignmentId, uri: &str) -> Result<(), Refusal> {
+        let mut watched = self.watched.lock();
+        if WATCHED <= watched.len() {
+            return Err(Refusal::Params("too many resources are subscribed to"));
+        }
+        watched.insert((of, uri.to_owned()));
+        drop(watched);
+        self.opened.notify_waiters();
+        Ok(())
+    }
+
+    pub(crate) fn unwatch(&self, of: AssignmentId, uri: &str) {
+        self.watched.lock().remove(&(of, uri.to_owned()));
+        self.opened.notify_waiters();
+    }
+
+    /// The resources of one server that are watched.
+    pub(crate) fn watched(&self, of: AssignmentId) -> BTreeSet<String> {
+        let watched = self.watched.lock();
+        watched.iter().filter(|(id, _)| *id == of).map(|(_, uri)| uri.clone()).collect()
+    }
+
+    pub(crate) fn prints(&self) -> Prints {
+        *self.prints.lock()
+    }
+
+    pub(crate) fn keep_prints(&self, prints: Prints) {
+        *self.prints.lock() = prints;
+    }
+
+    /// Notes what the client has listed.
+    pub(crate) fn listed(&self, list: List, print: u64) {
+        let mut prints = self.prints.lock();
+        if let Some(kept) = place_of(list).and_then(|it| prints.get_mut(it)) {
+            *kept = Some(print);
+        }
+    }
+
     /// Gives a request of an upstream the id under which the client will answer it.
     pub(crate) fn ask(&self, pending: Pending) -> Option<u64> {
         let mut waiting = self.pending.lock();
@@ -267,6 +329,13 @@ impl Session {
             call.send(word).ok();
         }
     }
+}
+
+/// Whether a client has said that it can be asked anything.
+pub(crate) fn is_interactive(capabilities: &[u8]) -> bool {
+    let capabilities = Raw::parse(capabilities, Limits::default());
+    let can = |kind: &str| capabilities.as_ref().is_ok_and(|it| it.get(kind).is_some());
+    can("elicitation") || can("sampling") || can("roots")
 }
 
 fn random_id() -> String {

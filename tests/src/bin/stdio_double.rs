@@ -16,7 +16,15 @@ fn main() {
     let is_modern = args[0] == "modern";
     let is_impatient = args.iter().any(|it| it == "--impatient");
     let hellos = if args.iter().any(|it| it == "--once") { 1 } else { usize::MAX };
-    let mut double = Double { is_modern, is_impatient, hellos, given_up: Vec::new(), asked: None };
+    let mut double = Double {
+        is_modern,
+        is_impatient,
+        hellos,
+        given_up: Vec::new(),
+        asked: None,
+        listening: Vec::new(),
+        watched: Vec::new(),
+    };
     for line in io::stdin().lock().lines() {
         double.take(&line.unwrap());
     }
@@ -31,6 +39,10 @@ struct Double {
     given_up: Vec<Value>,
     /// The id of the call for which the client has been asked something.
     asked: Option<Value>,
+    /// The ids of subscriptions.
+    listening: Vec<Value>,
+    /// What is subscribed to in the legacy way.
+    watched: Vec<String>,
 }
 
 impl Double {
@@ -40,14 +52,14 @@ impl Double {
             "server/discover" if self.is_modern => result(
                 &id(line),
                 &format!(
-                    r#"{{{HINTS},"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"_meta":{{}}}}"#
+                    r#"{{{HINTS},"supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}},"resources":{{"subscribe":true}}}},"_meta":{{}}}}"#
                 ),
             ),
             "initialize" if !self.is_modern && 0 < self.hellos => {
                 self.hellos -= 1;
                 let version = raw(line, &["params", "protocolVersion"]);
                 let hello = format!(
-                    r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{"listChanged":true}},"logging":{{}}}},"serverInfo":{{"name":"double","version":"1"}}}}"#
+                    r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{"listChanged":true}},"resources":{{"subscribe":true}},"logging":{{}}}},"serverInfo":{{"name":"double","version":"1"}}}}"#
                 );
                 result(&id(line), &hello);
             }
@@ -56,9 +68,27 @@ impl Double {
                     TOOLS.iter().map(|it| json!({"name": it, "inputSchema": {}})).collect();
                 result(&id(line), &format!(r#"{{{HINTS},"tools":{}}}"#, json!(tools)));
             }
+            "resources/list" => result(&id(line), &format!(r#"{{{HINTS},"resources":[]}}"#)),
+            "resources/templates/list" => {
+                result(&id(line), &format!(r#"{{{HINTS},"resourceTemplates":[]}}"#));
+            }
+            "resources/subscribe" if !self.is_modern => {
+                self.watched.push(raw(line, &["params", "uri"]));
+                result(&id(line), "{}");
+            }
+            "resources/unsubscribe" if !self.is_modern => {
+                let uri = raw(line, &["params", "uri"]);
+                self.watched.retain(|it| *it != uri);
+                result(&id(line), "{}");
+            }
+            "subscriptions/listen" if self.is_modern => {
+                self.listening.push(id(line));
+                tell("notifications/subscriptions/acknowledged", &self.listening, "");
+            }
             "tools/call" => self.call(line),
             "notifications/cancelled" => {
                 let id: Value = raw(line, &["params", "requestId"]).parse().unwrap();
+                self.listening.retain(|it| *it != id);
                 // Too late.
                 text(&id, "after it was cancelled");
                 self.given_up.push(id);
@@ -81,6 +111,15 @@ impl Double {
         }
     }
 
+    /// Says that everything that is watched has changed.
+    fn touch(&self) {
+        let uris = if self.is_modern { vec![ONE.to_owned()] } else { self.watched.clone() };
+        for uri in uris {
+            let uri = format!(r#","uri":{uri}"#);
+            tell("notifications/resources/updated", &self.listening, &uri);
+        }
+    }
+
     fn call(&mut self, line: &str) {
         let id = id(line);
         let name: String = serde_json::from_str(&raw(line, &["params", "name"])).unwrap();
@@ -93,11 +132,7 @@ impl Double {
                 );
             }
             "pid" => text(&id, &std::process::id().to_string()),
-            "environment" => {
-                let names: Vec<String> =
-                    std::env::vars_os().map(|(it, _)| it.into_string().unwrap()).collect();
-                text(&id, &names.join(" "));
-            }
+            "environment" => text(&id, &environment()),
             "crash" => std::process::exit(3),
             "crash in a frame" => {
                 write(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"#).as_bytes());
@@ -147,9 +182,14 @@ impl Double {
                 text(&id, "reported");
             }
             "change" => {
-                say(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+                tell("notifications/tools/list_changed", &self.listening, "");
                 text(&id, "changed");
             }
+            "touch" => {
+                self.touch();
+                text(&id, "touched");
+            }
+            "watched" => text(&id, &(self.watched.len() + self.listening.len()).to_string()),
             "given up" => text(&id, &json!(self.given_up).to_string()),
             // Never answers.
             "hang" => {
@@ -162,7 +202,9 @@ impl Double {
     }
 }
 
-const TOOLS: [&str; 16] = [
+const ONE: &str = r#""test://one""#;
+
+const TOOLS: [&str; 18] = [
     "echo",
     "pid",
     "environment",
@@ -177,6 +219,8 @@ const TOOLS: [&str; 16] = [
     "ask",
     "report",
     "change",
+    "touch",
+    "watched",
     "given up",
     "hang",
 ];
@@ -192,6 +236,11 @@ fn text(id: &Value, text: &str) {
     result(id, &format!(r#"{{"resultType":"complete","content":{content}}}"#));
 }
 
+fn environment() -> String {
+    let names = std::env::vars_os().map(|(it, _)| it.into_string().unwrap());
+    names.collect::<Vec<_>>().join(" ")
+}
+
 /// Lines that are no messages, as some servers write them before they know better.
 fn make_noise() {
     say("Listening on standard input ...");
@@ -201,6 +250,17 @@ fn make_noise() {
     say("{\"jsonrpc\":\"2.0\",");
     say("\u{1b}[31mred\u{1b}[0m");
     write(b"\xff\xfe\r\n");
+}
+
+/// To each subscription, or to whoever listens where there are none.
+fn tell(method: &str, listening: &[Value], members: &str) {
+    let key = "io.modelcontextprotocol/subscriptionId";
+    let metas = listening.iter().map(|it| format!(r#"{{"{key}":{it}}}"#));
+    let metas: Vec<String> = if listening.is_empty() { vec!["{}".into()] } else { metas.collect() };
+    for meta in metas {
+        let params = format!(r#"{{"_meta":{meta}{members}}}"#);
+        say(&format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#));
+    }
 }
 
 fn progress(token: &str) {

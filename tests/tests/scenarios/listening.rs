@@ -58,11 +58,17 @@ async fn a_subscription_is_acknowledged_at_once_and_hears_what_its_server_says()
     let listed = scene.upstream.seen_of("tools/list").len();
     client.warm_up().await;
     assert_eq!(scene.upstream.seen_of("tools/list").len(), listed + 1);
-    // A server that ends it ends it in good order.
+    // A server that ends its stream is asked for another one. What has changed meanwhile nobody
+    // knows, so the client is told of all that it listens to.
     drop(call);
-    let last = stream.message().await;
-    assert_eq!((&last["id"], &last["result"]["_meta"][key]), (&id, &id));
-    assert_eq!(stream.next().await, None);
+    let call = scene.upstream.next().await.stream();
+    call.notification("notifications/subscriptions/acknowledged", "{}").await;
+    for method in [CHANGED, "notifications/resources/updated"] {
+        let heard = stream.message().await;
+        assert_eq!((&heard["method"], &heard["params"]["_meta"][key]), (&method.into(), &id));
+    }
+    drop(stream);
+    call.given_up().await;
 }
 
 #[tokio::test]

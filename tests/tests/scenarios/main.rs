@@ -30,5 +30,6 @@ mod sizes;
 mod starved;
 mod stdio;
 mod streams;
+mod subscriptions;
 mod text;
 mod upstreams;

@@ -205,4 +205,8 @@ impl Gate for StoreGate {
             Err(GateClosed)
         })
     }
+
+    fn replaced<'a>(&'a self, known: &'a Arc<Snapshot>) -> Answer<'a, ()> {
+        Box::pin(self.publisher.replaced(known))
+    }
 }

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use db::{DbError, Epochs, Tx};
 use domain::{Config, Snapshot, Switches};
+use tokio::sync::Notify;
 
 pub(crate) use build::BuildError;
 pub(crate) use gate::StoreGate;
@@ -36,6 +37,8 @@ pub(crate) struct Published {
 /// Holds the newest snapshot.
 pub(crate) struct Publisher {
     newest: ArcSwap<Published>,
+    /// Told when there is a newer one.
+    moved: Notify,
     /// How often a commit may or may not have held, so that memory was not known to be the truth.
     doubts: AtomicU64,
     /// How many of them have been settled by reading the database again.
@@ -65,6 +68,7 @@ impl Publisher {
         };
         Self {
             newest: ArcSwap::from_pointee(published),
+            moved: Notify::new(),
             doubts: AtomicU64::new(1),
             settled: AtomicU64::new(0),
         }
@@ -80,6 +84,19 @@ impl Publisher {
         self.newest.rcu(|now| {
             if now.epochs.epoch < next.epochs.epoch { Arc::clone(&next) } else { Arc::clone(now) }
         });
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until the newest snapshot is another one than `known`.
+    pub(crate) async fn replaced(&self, known: &Arc<Snapshot>) {
+        loop {
+            // Before the look, so that no change comes unnoticed in between.
+            let moved = self.moved.notified();
+            if !Arc::ptr_eq(&self.newest.load().snapshot, known) {
+                return;
+            }
+            moved.await;
+        }
     }
 
     /// What the snapshot will be once `tx` has been committed, or is now where it only reads.

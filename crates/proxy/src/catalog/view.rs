@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,13 @@ struct Spot {
 #[derive(Default)]
 struct Prepared {
     by_app: HashMap<(AppId, List), Sight>,
-    by_sight: HashMap<(List, Sight), Bytes>,
+    by_sight: HashMap<(List, Sight), Written>,
+}
+
+#[derive(Clone)]
+struct Written {
+    body: Bytes,
+    print: u64,
 }
 
 /// Which offers are seen, in listing order.
@@ -188,6 +195,15 @@ impl View {
     /// The result of a list request without its opening brace: one page with everything that the
     /// looker may use.
     pub(crate) fn list(&self, list: List, looker: &Looker<'_>) -> Bytes {
+        self.written(list, looker).body
+    }
+
+    /// What tells the list from one that says something else, within this process.
+    pub(crate) fn print(&self, list: List, looker: &Looker<'_>) -> u64 {
+        self.written(list, looker).print
+    }
+
+    fn written(&self, list: List, looker: &Looker<'_>) -> Written {
         let mut sight = self.sight(list, looker);
         let off = self.off(list, looker);
         if !off.is_empty() {
@@ -195,13 +211,16 @@ impl View {
         }
         let shared = (list, sight);
         let mut prepared = self.prepared.lock();
-        if let Some(body) = prepared.by_sight.get(&shared) {
-            return body.clone();
+        if let Some(written) = prepared.by_sight.get(&shared) {
+            return written.clone();
         }
         let body = self.write(list, &shared.1);
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let written = Written { body, print: hasher.finish() };
         prepared.make_room();
-        prepared.by_sight.insert(shared, body.clone());
-        body
+        prepared.by_sight.insert(shared, written.clone());
+        written
     }
 
     /// For how long what is listed here may be kept, on the clock by which listings are fresh.

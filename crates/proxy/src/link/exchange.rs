@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::sse;
+use tokio::sync::broadcast;
 
 use crate::flight::Writing;
 use crate::refusal::UpstreamError;
@@ -16,8 +17,16 @@ use crate::wire::{ChildExchange, Reply};
 pub(crate) enum Exchange {
     Http(Box<HttpExchange>),
     Stdio(ChildExchange),
+    /// What a managed server says to no call in particular, and the answer to the request for that.
+    Pipe(Pipe),
     /// A message that has no answer.
     Done,
+}
+
+/// See [`Exchange::Pipe`].
+pub(crate) struct Pipe {
+    said: broadcast::Receiver<Bytes>,
+    answer: Option<ChildExchange>,
 }
 
 /// The HTTP half.
@@ -67,7 +76,7 @@ impl Exchange {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Http(it) => it.status,
-            Self::Stdio(_) | Self::Done => StatusCode::OK,
+            Self::Stdio(_) | Self::Pipe(_) | Self::Done => StatusCode::OK,
         }
     }
 
@@ -75,7 +84,7 @@ impl Exchange {
     pub(crate) fn session(&self) -> Option<&http::HeaderValue> {
         match self {
             Self::Http(it) => it.session.as_ref(),
-            Self::Stdio(_) | Self::Done => None,
+            Self::Stdio(_) | Self::Pipe(_) | Self::Done => None,
         }
     }
 
@@ -96,6 +105,36 @@ impl Exchange {
             Self::Http(it) => it.next().await,
             Self::Done => None,
             Self::Stdio(it) => it.next().await.map(|it| it.map_err(Into::into)),
+            Self::Pipe(it) => it.next().await,
+        }
+    }
+
+    /// The same, together with what is said beside the answer.
+    pub(crate) fn with(self, pipe: Option<Pipe>) -> Self {
+        match (self, pipe) {
+            (Self::Stdio(answer), Some(pipe)) => Self::Pipe(Pipe { answer: Some(answer), ..pipe }),
+            (own, _) => own,
+        }
+    }
+}
+
+impl Pipe {
+    pub(super) fn new(said: broadcast::Receiver<Bytes>) -> Self {
+        Self { said, answer: None }
+    }
+
+    /// Whoever falls behind has missed something, so that is an end, too.
+    async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        let answered = async {
+            match &mut self.answer {
+                Some(answer) => answer.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            said = self.said.recv() => said.ok().map(Ok),
+            answer = answered => answer.map(|it| it.map_err(Into::into)),
         }
     }
 }

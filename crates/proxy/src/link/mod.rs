@@ -49,6 +49,8 @@ pub(crate) struct Link {
     /// When the legacy side was last found wanting.
     legacy_refused: Mutex<Option<Duration>>,
     children: stdio::Children,
+    /// How many listeners watch each resource in a session that all share.
+    watched: Mutex<HashMap<String, usize>>,
     next_id: AtomicU64,
     health: Mutex<ServerHealth>,
 }
@@ -143,6 +145,7 @@ impl Links {
             plain: Mutex::default(),
             legacy_refused: Mutex::default(),
             children: stdio::Children::default(),
+            watched: Mutex::default(),
             next_id: AtomicU64::new(1),
             health: Mutex::default(),
         });

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::revision::Revision;
 
+use super::exchange::Pipe;
 use super::{Channel, Exchange, Link, UpstreamSession};
 use crate::authorize::{Cleared, Pass};
 use crate::refusal::{Refusal, UpstreamError};
@@ -207,13 +208,52 @@ impl Link {
         worker: &Worker,
         pass: &Pass,
         session: &UpstreamSession,
-    ) -> Option<Exchange> {
-        session.id.as_ref().filter(|_| session.is_for(self, pass))?;
+    ) -> Result<Option<Exchange>, Refusal> {
+        if session.id.is_none() || !session.is_for(self, pass) {
+            return Ok(None);
+        }
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
         let outgoing = Outgoing { method: Method::GET, headers, body: Vec::new() };
-        let mut opened = Box::pin(self.request(worker, pass, outgoing)).await.ok()?;
+        let mut opened = Box::pin(self.request(worker, pass, outgoing)).await?;
         opened.be_patient();
-        opened.status().is_success().then_some(opened)
+        match opened.status().as_u16() {
+            200..=299 => Ok(Some(opened)),
+            // What the answer means for now and what it means for ever.
+            status @ (408 | 429 | 500..) => Err(self.refuse(UpstreamError::Status(status))),
+            _ => Ok(None),
+        }
+    }
+
+    /// What a managed server says to no call in particular from now on.
+    pub(crate) async fn hear(&self, worker: &Worker, channel: &Channel) -> Option<Pipe> {
+        if !matches!(self.server.transport, Transport::Stdio { .. }) {
+            return None;
+        }
+        let child = match channel {
+            Channel::Legacy(session) => session.child.clone()?,
+            Channel::Modern(_) => Box::pin(self.children.modern(self, worker)).await.ok()?,
+        };
+        child.hear().map(Pipe::new)
+    }
+
+    /// Counts one more who watches a resource of a session that all share; whether it is the first.
+    pub(crate) fn watch(&self, uri: &str) -> bool {
+        let mut watched = self.watched.lock();
+        let count = watched.entry(uri.to_owned()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Counts one less; whether it was the last.
+    pub(crate) fn unwatch(&self, uri: &str) -> bool {
+        let mut watched = self.watched.lock();
+        let Some(count) = watched.get_mut(uri) else { return false };
+        *count -= 1;
+        let is_last = *count == 0;
+        if is_last {
+            watched.remove(uri);
+        }
+        is_last
     }
 }

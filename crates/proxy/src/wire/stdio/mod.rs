@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -114,7 +115,12 @@ struct Shared {
     next_id: AtomicU64,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// Where notifications go beside the events; absent when the server has ended.
+    said: Mutex<Option<broadcast::Sender<Bytes>>>,
 }
+
+/// How many notifications a slow listener may be behind.
+const BEHIND: usize = 64;
 
 impl Child {
     /// Starts the server; the task that owns it runs on `handle`. `events` takes notifications and
@@ -140,6 +146,7 @@ impl Child {
             next_id: AtomicU64::new(1),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            said: Mutex::new(Some(broadcast::channel(BEHIND).0)),
         });
         let owner = Owner { shared: Arc::clone(&shared), frames, events, limits };
         shared.tasks.spawn_on(owner.run(process), handle);
@@ -172,6 +179,13 @@ impl Child {
     pub async fn notify(&self, frame: Bytes, hold: Option<Box<dyn Hold>>) -> Result<(), WireError> {
         let sent = self.queue.send(Item::Line(frame, hold)).await;
         sent.map_err(|_| self.shared.calls.why_ended())
+    }
+
+    /// Its notifications from now on, progress excepted. They end when the server does, or when the
+    /// listener falls behind.
+    #[must_use]
+    pub fn hear(&self) -> Option<broadcast::Receiver<Bytes>> {
+        self.shared.said.lock().as_ref().map(broadcast::Sender::subscribe)
     }
 
     /// An id that no other request to this server has had.

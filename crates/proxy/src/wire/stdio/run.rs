@@ -57,6 +57,7 @@ impl Owner {
         };
         tracing::debug!(%error, "a managed server ends");
         shared.calls.end(&error);
+        *shared.said.lock() = None;
         process.end(grace, family).await;
     }
 }
@@ -261,6 +262,12 @@ impl Reader<'_> {
                 Ok(())
             }
             MessageKind::Notification | MessageKind::Request => {
+                if message.kind() == MessageKind::Notification
+                    && let Some(said) = self.shared.said.lock().as_ref()
+                {
+                    // Mostly nobody listens.
+                    drop(said.send(message.body().clone()));
+                }
                 self.announce(message.body().clone()).await
             }
         }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use domain::Kind;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use inspect::{Hit, Leg, Rules};
 use mcp::convert;
 use mcp::envelope::{Message, MessageKind};
@@ -57,6 +57,8 @@ pub(crate) async fn open(
         revision: session.revision,
         method: "GET",
     };
+    // They would keep the buffer that they came in.
+    let known = Known { headers: HeaderMap::new(), ..known };
     let servers = Subscriptions::new(listener.clone());
     let taken = Vec::new();
     let sight = None;

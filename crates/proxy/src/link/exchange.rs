@@ -88,7 +88,8 @@ impl Exchange {
         }
     }
 
-    /// For streams on which nothing may come for as long as they are open.
+    /// For streams on which nothing may come for as long as they are open. Forgets the head, which
+    /// would keep the buffer that it came in.
     pub(crate) fn be_patient(&mut self) {
         const FOR_EVER: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
@@ -96,6 +97,8 @@ impl Exchange {
             && let HttpBody::Events { reply, .. } = &mut it.body
         {
             reply.be_patient(FOR_EVER, FOR_EVER);
+            reply.headers = http::HeaderMap::new();
+            it.session = None;
         }
     }
 

@@ -32,6 +32,7 @@ mod identify;
 mod lasting;
 mod late;
 mod legacy;
+mod levels;
 mod link;
 mod listen;
 pub mod metrics;
@@ -46,6 +47,7 @@ mod session;
 mod strangers;
 mod streams;
 mod subscribe;
+mod tasks;
 mod terms;
 pub mod wire;
 

@@ -17,6 +17,7 @@ use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::serve::Proxy;
 use crate::subscribe;
+use crate::tasks;
 
 /// Answers one message.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
@@ -47,6 +48,7 @@ async fn request(asked: Asked) -> Response<Body> {
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             Box::pin(call::run(asked)).await
         }
+        _ if tasks::is_about_one(method) => Box::pin(call::run(asked)).await,
         // What we do not know may be known to the one server behind a single-server URL.
         _ if call::may_pass(&asked) => Box::pin(call::run(asked)).await,
         _ => Box::pin(unknown(asked)).await,

@@ -267,7 +267,8 @@ fn session(
     };
     let server = Arc::clone(&link.server);
     let (identity, own, lost) = (pass.subject.identity, introduction.own, AtomicBool::new(false));
-    UpstreamSession { id: None, hello, server, identity, lost, own, child }
+    let log_level = tokio::sync::Mutex::default();
+    UpstreamSession { id: None, hello, server, identity, lost, log_level, own, child }
 }
 
 /// The answer to our own request; what else comes meanwhile is for nobody.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Transport};
 use http::HeaderValue;
+use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 
@@ -87,6 +88,8 @@ pub(crate) struct UpstreamSession {
     identity: Option<IdentityId>,
     /// Set when the server says that it has forgotten the session.
     pub(crate) lost: AtomicBool,
+    /// From which severity on it has been told to log.
+    pub(crate) log_level: tokio::sync::Mutex<Option<LogLevel>>,
     /// Whether it serves one client alone.
     pub(crate) own: bool,
     /// Whose child process it is, where the server is one.

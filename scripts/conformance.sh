@@ -5,7 +5,7 @@
 #   scripts/conformance.sh               against our own: the fixture itself, which must pass all that
 #                                        the suite has; the gateway in front of it; and the gateway
 #                                        in front of it as a server of one era, for clients of the
-#                                        other
+#                                        other; and the gateway as a client of the suite's servers
 #
 # The gateway is $OSTIARY_BIN; without it the debug build, made here. What is expected to fail stands
 # in tests/peers/node/expected.mjs, each with its reason. The legs run side by side, each with a
@@ -19,9 +19,9 @@ suite=("$bin/node" "$root/tests/peers/node/suite.mjs")
 logs=
 pids=()
 legs=()
-# The suite's processes, one for each leg, and its arguments for the leg that is begun.
+# What runs, one process for each leg, and the command for the leg that is begun.
 waits=()
-words=()
+command=()
 passed=0
 failed=0
 
@@ -39,19 +39,19 @@ main() {
         through legacy --leg modern-to-legacy 2026-07-28
     leg "the gateway, legacy client, modern upstream" \
         through modern --leg legacy-to-modern 0.1.16 2025-06-18 2025-11-25
+    leg "the gateway as a client" clients
     results
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }
 
 # Starts what is to be tested and lets the suite loose on it, without waiting for it.
-# $1: what is tested, for the reader; $2: what starts it; then what that needs and the suite's
-# arguments.
+# $1: what is tested, for the reader; $2: what starts it and sets the command; then what that needs.
 leg() {
     local log=$logs/leg-${#legs[@]}.log
     legs+=("$1")
     if "$2" "${@:3}"; then
-        "${suite[@]}" "$url" "${words[@]}" >"$log" 2>&1 </dev/null &
+        "${command[@]}" >"$log" 2>&1 </dev/null &
         waits+=($!)
     else
         echo "it did not start" >"$log"
@@ -59,17 +59,24 @@ leg() {
     fi
 }
 
+# The suite's arguments.
 fixture() {
-    words=("$@")
-    start "fixture-${#legs[@]}" "$bin/conformance-fixture"
+    start "fixture-${#legs[@]}" "$bin/conformance-fixture" || return
+    command=("${suite[@]}" "$url" "$@")
 }
 
 # $1: the eras of the upstream; then the suite's arguments.
 through() {
-    fixture "${@:2}" || return
+    fixture || return
     if [ "$1" != both ]; then start "lock-$1" "$bin/era-lock" "$url" "$1" || return; fi
     OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1 start "gateway-$1" \
-        "$OSTIARY_BIN" dev --upstream "$url" --listen 127.0.0.1:0
+        "$OSTIARY_BIN" dev --upstream "$url" --listen 127.0.0.1:0 || return
+    command=("${suite[@]}" "$url" "${@:2}")
+}
+
+# The suite's own servers are started by itself, and a gateway for each.
+clients() {
+    command=(env "OSTIARY_BIN=$OSTIARY_BIN" "$bin/node" "$root/tests/peers/node/clients.mjs")
 }
 
 # Waits for all legs and prints what they have found, in the order in which they were begun.

@@ -19,6 +19,7 @@ use crate::call::Asked;
 use crate::cancel::{self, Ear, Way};
 use crate::levels;
 use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
+use crate::questions;
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
@@ -113,6 +114,9 @@ async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange,
     let mut fresh = false;
     loop {
         let channel = Box::pin(channel(recorded, &link, assignment.id)).await?;
+        if let (Some(session), Channel::Legacy(upstream)) = (&permitted.asked.session, &channel) {
+            Box::pin(questions::until_heard(session, upstream)).await;
+        }
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
         let letter = letter(recorded, &channel, id)?;
@@ -198,6 +202,12 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
             if let Some(params) = message.params() {
                 let revision = session.hello.revision;
                 convert::to_legacy_params(&mut splice, message.method(), params, revision);
+            }
+        }
+        (Era::Legacy, Channel::Legacy(session)) => {
+            if let Some(params) = message.params() {
+                let revision = session.hello.revision;
+                convert::downgrade_params(&mut splice, message.method(), params, revision);
             }
         }
         (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, &permitted.asked),

@@ -6,13 +6,16 @@
 //! in [`crate::terms`].
 
 use bytes::Bytes;
+use domain::Transport;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use mcp::errors;
 use mcp::json::{Limits, Raw, quote};
 use mcp::meta::{self, LogLevel};
+use mcp::revision::Era;
 
 use crate::call::Asked;
+use crate::catalog::Part;
 use crate::link::{Channel, Letter, Link, UpstreamSession, final_answer};
 use crate::record::Recorded;
 use crate::session::Session;
@@ -68,6 +71,14 @@ async fn settled(recorded: &Recorded, link: &Link, channel: &Channel) {
 /// A client has changed its mind in the middle of its session, and the server has just been told.
 pub(crate) async fn told(session: &UpstreamSession, level: LogLevel) {
     *session.log_level.lock().await = Some(level);
+}
+
+/// Whether a client of `era` can hear what a server logs.
+pub(crate) fn can_be_heard(part: &Part, era: Era) -> bool {
+    let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
+    let is_pipe = matches!(part.assignment.server.transport, Transport::Stdio { .. });
+    let is_shared_pipe = is_pipe && part.listing.spoken == Era::Legacy && era == Era::Modern;
+    !is_shared_pipe && capabilities.is_ok_and(|it| it.get("logging").is_some())
 }
 
 /// A pipe that calls share does not say to which of them a log belongs.

@@ -309,6 +309,11 @@ impl Session {
         receiver
     }
 
+    /// Whether its client has that stream open.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.outbox.lock().as_ref().is_some_and(|it| !it.is_closed())
+    }
+
     /// Lists a call of the client; what it gets is the client's word that cancels it.
     pub(crate) fn begin(&self, id: Bytes) -> oneshot::Receiver<Message> {
         let (sender, receiver) = oneshot::channel();

@@ -18,7 +18,7 @@ use mcp::splice::Splice;
 
 use crate::authorize::Pass;
 use crate::call::{Asked, Permitted};
-use crate::catalog::View;
+use crate::catalog::{Part, View};
 use crate::identify::Caller;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
@@ -76,8 +76,7 @@ impl Wanted {
 
     /// It, and what must be permitted to whoever asks about it.
     pub(crate) fn find(self, asked: &Asked, view: &View) -> Result<(Task, Offered), Refusal> {
-        let parts = || view.parts.iter().filter(|it| it.listing.spoken == Era::Modern);
-        if !parts().any(|it| has_tasks(&it.listing.capabilities)) {
+        if !view.parts.iter().any(has_tasks) {
             return Err(Refusal::UnknownMethod { method: asked.message.method().to_owned() });
         }
         if !declares(asked) {
@@ -88,7 +87,7 @@ impl Wanted {
             Self::Task(task) => task,
             Self::Unknown(name) => return Err(unknown(name)),
         };
-        match parts().find(|it| it.assignment.id == task.assignment) {
+        match view.parts.iter().find(|it| is_home(it, &task)) {
             Some(part) => {
                 let (assignment, name) = (Arc::clone(&part.assignment), task.tool.clone());
                 Ok((task, Offered { assignment, kind: Kind::Tool, name }))
@@ -117,10 +116,15 @@ fn declares(asked: &Asked) -> bool {
     capabilities.is_some_and(|it| it.at(&["extensions", EXTENSION]).is_some())
 }
 
-/// Whether a server's capabilities have the extension.
-pub(crate) fn has_tasks(capabilities: &Bytes) -> bool {
-    let capabilities = Raw::parse(capabilities, Limits::default());
-    capabilities.is_ok_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+/// Whether a server has the extension.
+pub(crate) fn has_tasks(part: &Part) -> bool {
+    let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
+    part.listing.spoken == Era::Modern
+        && capabilities.is_ok_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+}
+
+fn is_home(part: &Part, task: &Task) -> bool {
+    part.listing.spoken == Era::Modern && part.assignment.id == task.assignment
 }
 
 /// Seals the id in an answer that begins a task, or puts the sealed one back in one about it.

@@ -61,6 +61,9 @@ export const EXPECTED = {
       inRuns(LEGACY, 'a subscription of a session does not yet become one of its server'),
     ),
   },
+  'gateway-as-client': {
+    'sse-retry': inRuns(['2025-11-25'], 'a stream that a server closes early is not yet resumed'),
+  },
 };
 
 function each(names, entry) {

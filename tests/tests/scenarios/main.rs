@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 mod alone;
+mod bridged;
 mod browser;
 mod cancel;
 mod children;

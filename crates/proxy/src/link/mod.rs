@@ -22,6 +22,7 @@ use http::HeaderValue;
 use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use hello::{Introduction, final_answer, our_info};
@@ -88,6 +89,8 @@ pub(crate) struct UpstreamSession {
     identity: Option<IdentityId>,
     /// Set when the server says that it has forgotten the session.
     pub(crate) lost: AtomicBool,
+    /// Cancelled once its own stream is open, or is known not to be had.
+    pub(crate) heard: CancellationToken,
     /// From which severity on it has been told to log.
     pub(crate) log_level: tokio::sync::Mutex<Option<LogLevel>>,
     /// Whether it serves one client alone.

@@ -56,10 +56,6 @@ export const EXPECTED = {
       ['elicitation-sep1034-defaults', 'elicitation-sep1330-enums'],
       inRuns(['0.1.16', '2025-11-25'], QUESTIONS),
     ),
-    ...each(
-      ['resources-subscribe', 'resources-unsubscribe'],
-      inRuns(LEGACY, 'a subscription of a session does not yet become one of its server'),
-    ),
   },
   'gateway-as-client': {
     'sse-retry': inRuns(['2025-11-25'], 'a stream that a server closes early is not yet resumed'),

@@ -94,8 +94,14 @@ async function problemOf({ client, mode }, server) {
   const isWell =
     tools?.includes('echo') &&
     results?.[0]?.content?.[0]?.text === 'Echo: hello' &&
+    (!asks || found.revision === revisionOf(modes[mode])) &&
     (!asks || isMute(server, modes[mode]) || found.asked?.includes('elicitation/create'));
   return isWell ? '' : JSON.stringify(found).slice(0, 600);
+}
+
+/** What is agreed upon with the gateway, whatever is behind it. */
+function revisionOf(mode) {
+  return mode === 'legacy' ? '2025-11-25' : '2026-07-28';
 }
 
 /** The Inspector does one thing at a time. */

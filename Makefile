@@ -1,5 +1,5 @@
 # What people and machines call. Each target is one script; see its head for what it does.
-.PHONY: run bench build conformance fmt lint test tools
+.PHONY: run bench build conformance fmt lint matrix test tools
 
 run: ## A gateway with a sample workspace, on loopback
 	@scripts/run.sh
@@ -12,6 +12,9 @@ test: ## Everything that must hold before a change lands
 
 conformance: ## The MCP conformance suite, directly and through the gateway
 	@scripts/conformance.sh
+
+matrix: ## Real clients in every mode in front of servers of every kind, as a table
+	@scripts/matrix.sh
 
 fmt: ## Formats the sources
 	cargo fmt --all

@@ -2,11 +2,15 @@
 # The MCP conformance suite, in a table.
 #
 #   scripts/conformance.sh URL [--all]   against a server that runs
-#   scripts/conformance.sh               against our own: first the fixture itself, which must pass
-#                                        all that the suite has; then the gateway in front of it
+#   scripts/conformance.sh               against our own: the fixture itself, which must pass all that
+#                                        the suite has; the gateway in front of it; and the gateway
+#                                        in front of it as a server of one era, for clients of the
+#                                        other; and the gateway as a client of the suite's servers
 #
-# The gateway is $OSTIARY_BIN; without it the debug build, made here. Nothing is expected to fail.
-# The last line counts scenarios over all runs.
+# The gateway is $OSTIARY_BIN; without it the debug build, made here. What is expected to fail stands
+# in tests/peers/node/expected.mjs, each with its reason. The legs run side by side, each with a
+# fixture of its own, since what one client changes the others are told. The last line counts
+# scenarios over all runs.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,6 +18,10 @@ bin=$root/.tools/bin
 suite=("$bin/node" "$root/tests/peers/node/suite.mjs")
 logs=
 pids=()
+legs=()
+# What runs, one process for each leg, and the command for the leg that is begun.
+waits=()
+command=()
 passed=0
 failed=0
 
@@ -22,16 +30,73 @@ main() {
     if [ $# -gt 0 ]; then exec "${suite[@]}" "$@"; fi
     trap finish EXIT
     logs=$(mktemp -d "${TMPDIR:-/tmp}/ostiary-conformance.XXXXXX")
-
-    local fixture
-    export PORT=0
-    start fixture "$bin/conformance-fixture"
-    fixture=$url
-    run "the fixture" "$fixture" --all
     gateway
-    through both "$fixture"
+
+    export PORT=0
+    leg "the fixture" fixture --all
+    leg "the gateway, upstream of both eras" through both --all
+    leg "the gateway, modern client, legacy upstream" \
+        through legacy --leg modern-to-legacy 2026-07-28
+    leg "the gateway, legacy client, modern upstream" \
+        through modern --leg legacy-to-modern 0.1.16 2025-06-18 2025-11-25
+    leg "the gateway as a client" clients
+    results
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
+}
+
+# Starts what is to be tested and lets the suite loose on it, without waiting for it.
+# $1: what is tested, for the reader; $2: what starts it and sets the command; then what that needs.
+leg() {
+    local log=$logs/leg-${#legs[@]}.log
+    legs+=("$1")
+    if "$2" "${@:3}"; then
+        "${command[@]}" >"$log" 2>&1 </dev/null &
+        waits+=($!)
+    else
+        echo "it did not start" >"$log"
+        waits+=("")
+    fi
+}
+
+# The suite's arguments.
+fixture() {
+    start "fixture-${#legs[@]}" "$bin/conformance-fixture" || return
+    command=("${suite[@]}" "$url" "$@")
+}
+
+# $1: the eras of the upstream; then the suite's arguments.
+through() {
+    fixture || return
+    if [ "$1" != both ]; then start "lock-$1" "$bin/era-lock" "$url" "$1" || return; fi
+    OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1 start "gateway-$1" \
+        "$OSTIARY_BIN" dev --upstream "$url" --listen 127.0.0.1:0 || return
+    command=("${suite[@]}" "$url" "${@:2}")
+}
+
+# The suite's own servers are started by itself, and a gateway for each.
+clients() {
+    command=(env "OSTIARY_BIN=$OSTIARY_BIN" "$bin/node" "$root/tests/peers/node/clients.mjs")
+}
+
+# Waits for all legs and prints what they have found, in the order in which they were begun.
+results() {
+    local at log last
+    for at in "${!legs[@]}"; do
+        log=$logs/leg-$at.log
+        if [ -n "${waits[at]}" ]; then wait "${waits[at]}" || true; fi
+        printf '\n%s\n' "${legs[at]}"
+        # The last line is for the sum, not for the reader.
+        last=$(tail -n 1 "$log")
+        if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+            sed '$d' "$log"
+            passed=$((passed + BASH_REMATCH[1]))
+            failed=$((failed + BASH_REMATCH[2]))
+        else
+            cat "$log"
+            failed=$((failed + 1))
+        fi
+    done
 }
 
 # Says which binary stands for the gateway; builds it where none is given.
@@ -41,33 +106,6 @@ gateway() {
         OSTIARY_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/ostiary
     fi
     [ -x "$OSTIARY_BIN" ] || { echo "conformance: $OSTIARY_BIN is missing: run make build" >&2; exit 1; }
-}
-
-# $1: the eras of the upstream; $2: its URL.
-through() {
-    if OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1 start "gateway-$1" \
-        "$OSTIARY_BIN" dev --upstream "$2" --listen 127.0.0.1:0; then
-        run "the gateway, upstream era: $1" "$url"
-    else
-        failed=$((failed + 1))
-    fi
-}
-
-# $1: what is tested, for the reader; then the suite's arguments.
-run() {
-    local log=$logs/suite.log last
-    printf '\n%s\n' "$1"
-    # The last line is for the sum, not for the reader.
-    "${suite[@]}" "${@:2}" >"$log" 2>&1 || true
-    last=$(tail -n 1 "$log")
-    if [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
-        sed '$d' "$log"
-        passed=$((passed + BASH_REMATCH[1]))
-        failed=$((failed + BASH_REMATCH[2]))
-    else
-        cat "$log"
-        failed=$((failed + 1))
-    fi
 }
 
 # Starts a server and waits until the first line of its output names its URL, which is left in $url.

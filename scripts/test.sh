@@ -43,6 +43,7 @@ main() {
     stage cargo documentation cargo test --workspace --doc --no-fail-fast
     if [ -d console ]; then console; fi
     stage sum conformance scripts/conformance.sh
+    stage sum matrix scripts/matrix.sh --fast
 
     echo
     echo "in all: $SECONDS s"

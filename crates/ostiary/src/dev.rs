@@ -54,7 +54,8 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     .map_err(Failure::other)?;
     let tasks = TaskTracker::new();
     let hosts = plane::hosts(args.listen, &[], false);
-    let mut options = plane::options(hosts, fresh_key()?, tasks.clone());
+    let keys = plane::Keys { rule_salt: fresh_key()?, sealing_key: fresh_key()? };
+    let mut options = plane::options(hosts, keys, tasks.clone());
     options.anonymous = Some((names.workspace.clone(), app));
     let still = Arc::new(Still(snapshot));
     let keys = Arc::new(OneKey { id: clock.id(), key: fresh_key()? });

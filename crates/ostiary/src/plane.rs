@@ -26,8 +26,15 @@ pub(crate) fn hosts(listen: SocketAddr, extra: &[String], secure: bool) -> Hosts
     Hosts { names, secure }
 }
 
+/// The data plane's own keys. All who serve one installation have the same.
+pub(crate) struct Keys {
+    pub(crate) rule_salt: [u8; 32],
+    pub(crate) sealing_key: [u8; 32],
+}
+
 /// Defaults with the reasons beside them.
-pub(crate) fn options(hosts: Hosts, rule_salt: [u8; 32], tasks: TaskTracker) -> Options {
+pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
+    let Keys { rule_salt, sealing_key } = keys;
     Options {
         hosts,
         anonymous: None,
@@ -39,6 +46,7 @@ pub(crate) fn options(hosts: Hosts, rule_salt: [u8; 32], tasks: TaskTracker) -> 
         // Tools that run longer without a word are better served by tasks.
         silence: Duration::from_secs(300),
         rule_salt,
+        sealing_key,
         runtime: tokio::runtime::Handle::current(),
         tasks,
         launcher: Some(vec!["/proc/self/exe".to_owned(), "launch-child".to_owned()]),

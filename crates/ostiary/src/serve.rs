@@ -146,7 +146,11 @@ impl House {
         let content = Arc::new(content.map_err(Failure::configuration)?);
         let tasks = TaskTracker::new();
         let hosts = plane::hosts(config.listen, &config.hosts, secure);
-        let mut options = plane::options(hosts.clone(), vault.derive("rule hashes"), tasks.clone());
+        let keys = plane::Keys {
+            rule_salt: vault.derive("rule hashes"),
+            sealing_key: vault.derive("sealed tokens"),
+        };
+        let mut options = plane::options(hosts.clone(), keys, tasks.clone());
         options.largest_request = config.largest_request_bytes;
         let ports = Ports {
             gate: control.gate(),

@@ -110,6 +110,7 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
     let (status, code) = status_and_code(refusal, manner.era);
     let data = match refusal {
         Refusal::Header(error) => error.data(),
+        Refusal::Capability { required } => Some((*required).to_owned()),
         _ => Some(format!(
             r#"{{"reason":{},"blame":"{}","retry":{}}}"#,
             quote(refusal.reason()),
@@ -147,6 +148,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, errors::INVALID_REQUEST),
         Refusal::Envelope(error) => (StatusCode::BAD_REQUEST, error.code()),
         Refusal::Header(error) => (StatusCode::BAD_REQUEST, error.code()),
+        Refusal::Capability { .. } => (StatusCode::BAD_REQUEST, errors::MISSING_CAPABILITY),
         Refusal::Unauthenticated => (StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED),
         Refusal::NoGateway => (StatusCode::NOT_FOUND, code::FORBIDDEN),
         Refusal::Revision | Refusal::SessionMissing => {

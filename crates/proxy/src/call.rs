@@ -32,6 +32,7 @@ use crate::route::{Offered, Place};
 use crate::serve::Worker;
 use crate::session::Session;
 use crate::subscribe::Wish;
+use crate::tasks;
 
 /// One request of an identified caller.
 pub(crate) struct Asked {
@@ -56,6 +57,8 @@ pub(crate) struct Permitted {
     pub(crate) spoken: Era,
     /// Whether names carry the server's alias here.
     pub(crate) prefixed: bool,
+    /// The task that it is about, by the server's own id, if it is about one.
+    pub(crate) task: Option<Box<str>>,
     pub(crate) splice: Splice,
     pub(crate) params: Vec<ParamHeader>,
     pub(crate) rules: inspect::Rules,
@@ -147,9 +150,22 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
 async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
     let method = methods::describe(asked.message.method());
     let named = method.map_or(Names::Nothing, |it| it.names);
-    let exposed = exposed(named, &asked.message);
+    let task = match tasks::asked_for(&asked) {
+        Ok(task) => task,
+        Err(refusal) => return Err((asked, refusal)),
+    };
+    let exposed = match &task {
+        Some(task) => task.exposed(&asked.place).map(Cow::Owned),
+        None => exposed(named, &asked.message),
+    };
     let view = asked.worker.proxy.catalog.view_for(&asked, exposed.as_deref()).await;
-    let found = match find(&view, named, &asked.message) {
+    let found = match task {
+        Some(task) => {
+            task.find(&asked, &view).map(|(task, tool)| (Some(task), Found::of_task(tool)))
+        }
+        None => find(&view, named, &asked.message).map(|found| (None, found)),
+    };
+    let (task, found) = match found {
         Ok(found) => found,
         Err(refusal) => return Err((asked, refusal)),
     };
@@ -159,12 +175,15 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
         Err(refusal) => return Err((asked, refusal)),
     };
     pass.is_opaque = pass.offered.is_none();
-    match inspected(&asked, &pass, &found.params, view.is_prefixed()) {
+    match inspected(&asked, &pass, &found.params, view.is_prefixed() && task.is_none()) {
         Err(refusal) => Err((asked, refusal)),
-        Ok((splice, rules, hits)) => {
-            let prefixed = view.is_prefixed();
+        Ok((mut splice, rules, hits)) => {
+            if let Some(task) = &task {
+                task.unseal(asked.message.params(), &mut splice);
+            }
+            let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
             let (spoken, params) = (found.spoken, found.params);
-            Ok(Permitted { asked, pass, spoken, prefixed, splice, params, rules, hits })
+            Ok(Permitted { asked, pass, spoken, prefixed, task, splice, params, rules, hits })
         }
     }
 }
@@ -173,6 +192,13 @@ struct Found {
     offered: Option<Offered>,
     params: Vec<ParamHeader>,
     spoken: Era,
+}
+
+impl Found {
+    /// The tool whose task is asked for.
+    fn of_task(tool: Offered) -> Self {
+        Self { offered: Some(tool), params: Vec::new(), spoken: Era::Modern }
+    }
 }
 
 /// What the message names, as it stands there.

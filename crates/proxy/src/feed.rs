@@ -28,6 +28,7 @@ use crate::authorize::{self, Pass};
 use crate::body::{Body, Outlet};
 use crate::content;
 use crate::link::{Exchange, Link, UpstreamSession};
+use crate::questions::{self, Fate};
 use crate::record::{Aside, Outcome, Said};
 use crate::refusal::Refusal;
 use crate::serve::{Known, Worker};
@@ -143,7 +144,7 @@ impl Listening {
                 }
                 Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
                     Fed::Said(text, mut source) => {
-                        let event = self.relay(&text, &mut source);
+                        let event = self.relay(&text, &mut source, &mut feeds);
                         feeds.push(Box::pin(next(source)));
                         match event {
                             Some(event) => event,
@@ -237,7 +238,10 @@ impl Listening {
             let (peer, revision) = (self.known.peer, self.session.revision);
             feeds.push(Box::pin(async move {
                 let said = Said { place: &place, peer, revision, method: "GET" };
-                match Source::open(&worker, (pass, link), upstream, &said).await {
+                let heard = upstream.heard.clone();
+                let opened = Source::open(&worker, (pass, link), upstream, &said).await;
+                heard.cancel();
+                match opened {
                     Some(source) => next(Box::new(source)).await,
                     None => Fed::Nothing,
                 }
@@ -247,15 +251,48 @@ impl Listening {
     }
 
     /// What an upstream says to no call, as the client is told it.
-    fn relay(&self, text: &Bytes, source: &mut Source) -> Option<Bytes> {
+    fn relay(
+        &self,
+        text: &Bytes,
+        source: &mut Source,
+        feeds: &mut FuturesUnordered<Feed>,
+    ) -> Option<Bytes> {
         let message = Message::parse(text.clone(), Limits::default()).ok()?;
-        if message.kind() != MessageKind::Notification || source.pass.flight.is_ended() {
+        if source.pass.flight.is_ended() {
             return None;
         }
         let mut hits = Vec::new();
-        let told = self.in_its_terms(&message, source, &mut hits);
+        let told = match message.kind() {
+            MessageKind::Notification => self.in_its_terms(&message, source, &mut hits),
+            MessageKind::Request => {
+                let whose = (&source.pass, &source.upstream);
+                let rules = self.rules(source);
+                match questions::decide(&self.session, whose, rules, &message, &mut hits) {
+                    Fate::Asked(question) => Some(question),
+                    Fate::Answered(answer) => {
+                        feeds.extend(self.reply(source, answer));
+                        None
+                    }
+                    Fate::Dropped => None,
+                }
+            }
+            // An answer to something that was not asked here (H069).
+            MessageKind::Response | MessageKind::Error => None,
+        };
         source.aside.tell(told.as_ref(), hits);
         Some(sse::event(&told?))
+    }
+
+    /// Answers an upstream ourselves, in its own time.
+    fn reply(&self, source: &Source, answer: Bytes) -> Option<Feed> {
+        let who = (&self.known.caller, &self.known.place);
+        let assignment = source.pass.assignment()?.id;
+        let lead = authorize::lead(&self.worker, who, assignment).ok()?;
+        let (worker, upstream) = (Arc::clone(&self.worker), Arc::clone(&source.upstream));
+        Some(Box::pin(async move {
+            questions::answer(worker, lead, upstream, answer).await;
+            Fed::Nothing
+        }))
     }
 
     fn in_its_terms(

@@ -15,8 +15,11 @@ use mcp::revision::{self, Era};
 use mcp::splice::{Splice, Spliced};
 
 use crate::authorize::Pass;
+use crate::call::Asked;
 use crate::cancel::{self, Ear, Way};
+use crate::levels;
 use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
+use crate::questions;
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
@@ -111,6 +114,10 @@ async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange,
     let mut fresh = false;
     loop {
         let channel = Box::pin(channel(recorded, &link, assignment.id)).await?;
+        if let (Some(session), Channel::Legacy(upstream)) = (&permitted.asked.session, &channel) {
+            Box::pin(questions::until_heard(session, upstream)).await;
+        }
+        levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
         let letter = letter(recorded, &channel, id)?;
         let taken = way.insert(Way { link: Arc::clone(&link), channel, id });
@@ -197,7 +204,13 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
                 convert::to_legacy_params(&mut splice, message.method(), params, revision);
             }
         }
-        (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, message),
+        (Era::Legacy, Channel::Legacy(session)) => {
+            if let Some(params) = message.params() {
+                let revision = session.hello.revision;
+                convert::downgrade_params(&mut splice, message.method(), params, revision);
+            }
+        }
+        (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, &permitted.asked),
         _ => {}
     }
     let headers = match channel {
@@ -209,13 +222,14 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
 
 /// What a modern server must be told with each request. It may ask nothing, since a legacy client
 /// cannot be asked this way.
-fn introduce(splice: &mut Splice, message: &Message) {
-    let entries = [
+fn introduce(splice: &mut Splice, asked: &Asked) {
+    let mut entries = vec![
         (meta::PROTOCOL_VERSION, Bytes::from(mcp::json::quote(revision::LATEST.as_str()))),
         (meta::CLIENT_CAPABILITIES, Bytes::from_static(b"{}")),
         (meta::CLIENT_INFO, crate::link::our_info()),
     ];
-    meta::set_request_entries(splice, message, &entries);
+    entries.extend(levels::entry(asked));
+    meta::set_request_entries(splice, &asked.message, &entries);
 }
 
 /// The headers that mirror the body as it leaves.
@@ -228,7 +242,8 @@ fn headers(recorded: &Recorded, splice: &Splice) -> Result<HeaderMap, Refusal> {
         MCP_METHOD,
         method.map_err(|_| Refusal::UnknownMethod { method: message.method().to_owned() })?,
     );
-    let own_name = permitted.pass.offered.as_ref().map(|it| encode_value(&it.name));
+    let offered = permitted.pass.offered.as_ref().map(|it| &it.name);
+    let own_name = permitted.task.as_ref().or(offered).map(|it| encode_value(it));
     let mirrored = name_header(message.method(), message.params());
     if let Some(name) = mirrored.map(|theirs| own_name.unwrap_or(theirs)) {
         headers.insert(mcp::headers::MCP_NAME, name);

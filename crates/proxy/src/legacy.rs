@@ -10,6 +10,7 @@ use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
 use mcp::headers::MCP_SESSION_ID;
 use mcp::json::{Raw, quote};
+use mcp::meta::LogLevel;
 use mcp::revision::{self, Era};
 use mcp::splice::Splice;
 
@@ -20,6 +21,7 @@ use crate::call::{self, Asked};
 use crate::catalog::{List, View};
 use crate::content;
 use crate::forward;
+use crate::levels;
 use crate::link::{Channel, Letter, Link};
 use crate::modern;
 use crate::record::{self, Aside, Outcome, Said};
@@ -180,21 +182,21 @@ fn cancel(asked: &Asked) {
 async fn set_level(asked: &Asked) -> Result<(), Refusal> {
     let params = asked.message.params().ok_or(Refusal::Params("`params` is missing"))?;
     let level = params.get("level").ok_or(Refusal::Params("`params.level` is missing"))?;
-    let known = level.str().is_some_and(|it| mcp::meta::LogLevel::parse(&it).is_some());
-    if !known {
-        return Err(Refusal::Params("`params.level` is not a log level"));
-    }
-    let level = Bytes::copy_from_slice(level.bytes());
+    let level = level.str().and_then(|it| LogLevel::parse(&it));
+    let level = level.ok_or(Refusal::Params("`params.level` is not a log level"))?;
     if let Some(session) = &asked.session {
-        *session.log_level.lock() = Some(level.clone());
+        *session.log_level.lock() = Some(level);
     }
     open_only(asked).await?;
-    let params = format!(r#"{{"level":{}}}"#, String::from_utf8_lossy(&level));
+    let params = format!(r#"{{"level":{}}}"#, quote(level.as_str()));
     broadcast(asked, |link| {
         let id = link.next_id().to_string();
         errors::request_body(id.as_bytes(), "logging/setLevel", Some(params.as_bytes()))
     })
     .await?;
+    for (_, upstream) in asked.session.iter().flat_map(|it| it.upstreams()) {
+        levels::told(&upstream, level).await;
+    }
     record::answered(asked).await
 }
 

@@ -12,11 +12,13 @@ use crate::authorize;
 use crate::body::Body;
 use crate::call::{self, Asked};
 use crate::catalog::{List, View};
+use crate::levels;
 use crate::listen;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::serve::Proxy;
 use crate::subscribe;
+use crate::tasks;
 
 /// Answers one message.
 pub(crate) async fn serve(asked: Asked) -> Response<Body> {
@@ -47,6 +49,7 @@ async fn request(asked: Asked) -> Response<Body> {
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             Box::pin(call::run(asked)).await
         }
+        _ if tasks::is_about_one(method) => Box::pin(call::run(asked)).await,
         // What we do not know may be known to the one server behind a single-server URL.
         _ if call::may_pass(&asked) => Box::pin(call::run(asked)).await,
         _ => Box::pin(unknown(asked)).await,
@@ -78,6 +81,7 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
     let connection = pass.place.connection(&pass.caller)?;
     let looker = crate::catalog::Looker {
         app: pass.caller.app,
+        revision: asked.revision,
         user: pass.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
         switches: &snapshot.switches,
         now: proxy.clock.now(),
@@ -104,7 +108,7 @@ fn opening(era: Era, view: &View, asked: &Asked) -> Bytes {
     match era {
         Era::Legacy => Bytes::from_static(b"{"),
         Era::Modern => {
-            let ttl = view.fresh_for(asked.worker.proxy.clock.elapsed()).as_millis();
+            let ttl = view.kept_for(asked.worker.proxy.clock.elapsed()).as_millis();
             // What one caller sees is for no other.
             let hints = r#""resultType":"complete","cacheScope":"private""#;
             format!(r#"{{{hints},"ttlMs":{ttl},"_meta":{},"#, our_meta()).into()
@@ -135,7 +139,7 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
         .filter(|it| Era::Modern == it.era())
         .map(|it| quote(it.as_str()))
         .collect();
-    let ttl = view.fresh_for(proxy.clock.elapsed()).as_millis();
+    let ttl = view.kept_for(proxy.clock.elapsed()).as_millis();
     let instructions = instructions(&view, proxy)
         .map(|it| format!(r#""instructions":{},"#, quote(&it)))
         .unwrap_or_default();
@@ -176,10 +180,14 @@ pub(crate) fn capabilities(view: &View, era: Era) -> String {
         let subscribe = view.parts.iter().any(subscribe::can_watch);
         push("resources", &format!(r#"{{"listChanged":true,"subscribe":{subscribe}}}"#));
     }
-    for kind in ["completions", "logging"] {
-        if any(kind) && (kind != "logging" || era == Era::Legacy) {
-            push(kind, "{}");
-        }
+    if any("completions") {
+        push("completions", "{}");
+    }
+    if view.parts.iter().any(|it| levels::can_be_heard(it, era)) {
+        push("logging", "{}");
+    }
+    if era == Era::Modern && view.parts.iter().any(tasks::has_tasks) {
+        push("extensions", &format!("{{{}:{{}}}}", quote(tasks::EXTENSION)));
     }
     format!("{{{}}}", all.join(","))
 }

@@ -52,6 +52,11 @@ pub(crate) enum Refusal {
     UnknownOffer { kind: &'static str, name: String },
     #[error("{0}")]
     Params(&'static str),
+    #[error("the client has not declared a capability that this needs")]
+    Capability {
+        /// What it lacks, as raw JSON.
+        required: &'static str,
+    },
     #[error("{message}")]
     Blocked { rule: String, message: String },
     /// An administrator has turned something off.
@@ -149,6 +154,7 @@ impl Refusal {
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",
+            Self::Capability { .. } => "missing_capability",
             Self::Blocked { .. } => "rule_block",
             Self::Off { .. } => "switched_off",
             Self::NoIdentity { .. } => "no_identity",

@@ -15,6 +15,7 @@ use mcp::era::{self, Detected};
 use mcp::headers::{self, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::json::Limits;
 use mcp::revision::Revision;
+use mcp::sealed::Sealer;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{self, Manner};
@@ -55,6 +56,8 @@ pub struct Options {
     pub silence: Duration,
     /// Keys the hashes that rules leave in place of what they find.
     pub rule_salt: [u8; 32],
+    /// Seals what clients carry for us.
+    pub sealing_key: [u8; 32],
     /// Where child processes are looked after.
     pub runtime: tokio::runtime::Handle,
     /// Owns what outlives a request for a moment.
@@ -80,6 +83,7 @@ pub struct Proxy {
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
     pub(crate) rulebook: Rulebook,
+    pub(crate) sealer: Sealer,
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) options: Options,
@@ -117,6 +121,7 @@ impl Proxy {
             links: Links::default(),
             catalog: Catalog::default(),
             rulebook: Rulebook::new(options.rule_salt),
+            sealer: Sealer::new(options.sealing_key),
             metrics: Metrics::default(),
             options,
         })

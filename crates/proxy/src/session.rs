@@ -15,6 +15,7 @@ use bytes::Bytes;
 use domain::{AppId, Assignment, AssignmentId, GatewayId, Server, Transport};
 use mcp::envelope::Message;
 use mcp::json::{Limits, Raw};
+use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -63,7 +64,8 @@ pub(crate) struct Session {
     next: AtomicU64,
     /// Where what belongs to no call goes: the client's GET stream, when one is open.
     outbox: Mutex<Option<mpsc::Sender<Bytes>>>,
-    pub(crate) log_level: Mutex<Option<Bytes>>,
+    /// From which severity on the client wants logs, if it has said so.
+    pub(crate) log_level: Mutex<Option<LogLevel>>,
     /// Calls under way that can be cancelled, by the client's ids for them.
     running: Mutex<HashMap<Bytes, oneshot::Sender<Message>>>,
     used: Mutex<Duration>,
@@ -305,6 +307,11 @@ impl Session {
         let (sender, receiver) = mpsc::channel(64);
         *self.outbox.lock() = Some(sender);
         receiver
+    }
+
+    /// Whether its client has that stream open.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.outbox.lock().as_ref().is_some_and(|it| !it.is_closed())
     }
 
     /// Lists a call of the client; what it gets is the client's word that cancels it.

@@ -21,6 +21,7 @@ use crate::content;
 use crate::forward::Sent;
 use crate::link::{Channel, Exchange};
 use crate::refusal::{Refusal, UpstreamError};
+use crate::tasks;
 
 /// HTTP status, body, and what the rules have found.
 pub(crate) type Prepared = (StatusCode, Vec<Bytes>, Vec<Hit>);
@@ -61,7 +62,18 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
             }
             convert::to_legacy_result(&mut splice, method, result, asked.revision);
         }
-        _ => {}
+        (Era::Modern, Era::Modern) => {
+            convert::complete_modern_result(&mut splice, method, result);
+            let sealed = tasks::seal(permitted, result, &mut splice);
+            sealed.map_err(|error| sent.way.link.refuse(error))?;
+        }
+        (Era::Legacy, Era::Legacy) => {
+            // One child serves clients of all revisions, and a server may insist on its own.
+            if matches!(&sent.way.channel, Channel::Legacy(it) if asked.revision < it.hello.revision)
+            {
+                convert::downgrade_result(&mut splice, method, result, asked.revision);
+            }
+        }
     }
     if let Some(offered) = permitted.pass.offered.as_ref().filter(|_| permitted.prefixed) {
         let alias = offered.assignment.alias.as_str();

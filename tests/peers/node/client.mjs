@@ -6,6 +6,7 @@
 // MODE       legacy | auto | a revision such as 2026-07-28, which is then insisted on
 //            | sse, the transport of 2024-11-05
 // OPERATION  list | call TOOL JSON | prompts | prompt NAME JSON | resources | read URI
+//            | try TOOL JSON [TOOL JSON], which lists and then calls each
 //
 // The line has `revision`, `era`, `elapsed_ms`, `result` or `error`, what the server `asked` the
 // client for, and the `notifications` that arrived. It answers every question of the server: to
@@ -107,6 +108,8 @@ function perform() {
       return client.listTools();
     case 'call':
       return client.callTool(named(), options);
+    case 'try':
+      return listAndCall(options);
     case 'prompts':
       return client.listPrompts();
     case 'prompt':
@@ -118,4 +121,14 @@ function perform() {
     default:
       throw new Error(`unknown operation ${operation}`);
   }
+}
+
+async function listAndCall(options) {
+  const { tools } = await client.listTools();
+  const results = [];
+  for (let at = 0; at < args.length; at += 2) {
+    const call = { name: args[at], arguments: JSON.parse(args[at + 1]) };
+    results.push(await client.callTool(call, options));
+  }
+  return { tools: tools.map(({ name }) => name), results };
 }

@@ -6,6 +6,7 @@ SERVER     an MCP URL, or `stdio:COMMAND ARG...`
 MODE       legacy | auto | a revision such as 2026-07-28, which is then insisted on
            | sse, the transport of 2024-11-05
 OPERATION  list | call TOOL JSON | prompts | prompt NAME JSON | resources | read URI
+           | try TOOL JSON [TOOL JSON], which lists and then calls each
 
 The line has `revision`, `elapsed_ms`, `result` or `error`, what the server `asked` the client for,
 and the `notifications` that arrived. It answers every question of the server: to forms with a value
@@ -39,7 +40,7 @@ async def main() -> int:
         async with connection(server, mode, token, asked, notifications) as client:
             line["revision"] = client.protocol_version
             result = await perform(client, operation, args, notifications)
-            line["result"] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+            line["result"] = dumped(result)
     except Exception as error:
         line["error"] = described(error)
     line["elapsed_ms"] = round((time.monotonic() - started) * 1000)
@@ -129,6 +130,11 @@ async def perform(client: Client, operation: str, args: list[str], notifications
             return await client.list_tools()
         case "call":
             return await client.call_tool(args[0], arguments(), progress_callback=progressed)
+        case "try":
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            calls = zip(args[::2], args[1::2])
+            results = [dumped(await client.call_tool(name, json.loads(given))) for name, given in calls]
+            return {"tools": tools, "results": results}
         case "prompts":
             return await client.list_prompts()
         case "prompt":
@@ -138,6 +144,12 @@ async def perform(client: Client, operation: str, args: list[str], notifications
         case "read":
             return await client.read_resource(args[0])
     raise ValueError(f"unknown operation {operation}")
+
+
+def dumped(result):
+    if isinstance(result, dict):
+        return result
+    return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def described(error: BaseException) -> dict[str, object]:

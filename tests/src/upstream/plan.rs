@@ -74,6 +74,13 @@ impl Plan {
         self
     }
 
+    /// What it says that it can do: a JSON object.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: &str) -> Self {
+        capabilities.clone_into(&mut self.capabilities);
+        self
+    }
+
     /// What is done with each message of a method, and with each `GET` and `DELETE`.
     #[must_use]
     pub fn on<F>(
@@ -146,6 +153,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, arrived: Arrived) {
         "initialize" if plan.legacy => initialize(&shared, arrived),
         "server/discover" | "initialize" => arrived.refuse(400),
         "notifications/initialized" => arrived.accept(),
+        "logging/setLevel" => arrived.result("{}"),
         "tools/list" => arrived.result(&plan.listed("tools", &plan.tools)),
         "prompts/list" => arrived.result(&plan.listed("prompts", &plan.prompts)),
         "resources/list" => arrived.result(&plan.listed("resources", &plan.resources)),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 mod alone;
+mod bridged;
 mod browser;
 mod cancel;
 mod children;
@@ -13,6 +14,7 @@ mod floods;
 mod framing;
 mod headers;
 mod json;
+mod levels;
 mod listening;
 mod listings;
 mod logs;
@@ -31,5 +33,6 @@ mod starved;
 mod stdio;
 mod streams;
 mod subscriptions;
+mod tasks;
 mod text;
 mod upstreams;

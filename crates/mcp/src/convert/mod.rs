@@ -13,7 +13,7 @@ use crate::errors::{
     HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, MISSING_CAPABILITY, RESOURCE_NOT_FOUND,
     UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED,
 };
-use crate::json::Raw;
+use crate::json::{Limits, Raw};
 use crate::meta;
 use crate::methods;
 use crate::revision::{Era, Revision};
@@ -78,6 +78,35 @@ pub fn to_modern_result(
             splice.remove_member(tool, "execution");
         }
     }
+}
+
+/// Adds to a modern result of `method` what it must have and its server has left out: strict clients
+/// take nothing else. Hints that are not given are the strictest.
+pub fn complete_modern_result(splice: &mut Splice, method: &str, result: Raw<'_>) {
+    let mut set = |key: &str, value: &'static [u8]| {
+        if result.get(key).is_none() {
+            splice.set_member(result, key, Bytes::from_static(value));
+        }
+    };
+    let kind = result.get("resultType");
+    set("resultType", b"\"complete\"");
+    let is_complete = kind.is_none_or(|it| it.str().as_deref() == Some("complete"));
+    if is_complete && methods::describe(method).is_some_and(|it| it.has_cache_hints) {
+        set("ttlMs", b"0");
+        set("cacheScope", b"\"private\"");
+    }
+}
+
+/// One tool of a list as a client of `revision` is shown it; `spoken` is the era of its server.
+pub fn listed_tool(tool: &Bytes, spoken: Era, revision: Revision) -> Bytes {
+    let Ok(root) = Raw::parse(tool, Limits::default()) else { return tool.clone() };
+    let mut splice = Splice::new(tool.clone());
+    match (spoken, revision.era()) {
+        (Era::Legacy, Era::Modern) => splice.remove_member(root, "execution"),
+        (_, Era::Legacy) => content::downgrade_tool(&mut splice, root, revision),
+        (Era::Modern, Era::Modern) => return tool.clone(),
+    }
+    splice.finish().into_bytes()
 }
 
 /// Makes a modern result of `method` one that a client of the legacy `revision` understands.

@@ -29,6 +29,47 @@ fn a_legacy_result_becomes_a_modern_one() {
 }
 
 #[test]
+fn a_modern_result_is_given_what_its_server_has_left_out() {
+    let cases = [
+        ("tools/call", r#"{"content":[]}"#, r#"{"resultType":"complete","content":[]}"#),
+        ("tools/call", r#"{"resultType":"task"}"#, r#"{"resultType":"task"}"#),
+        (
+            "resources/read",
+            r#"{"ttlMs":9,"contents":[]}"#,
+            r#"{"cacheScope":"private","resultType":"complete","ttlMs":9,"contents":[]}"#,
+        ),
+        (
+            "resources/read",
+            r#"{"resultType":"input_required"}"#,
+            r#"{"resultType":"input_required"}"#,
+        ),
+    ];
+    for (method, before, after) in cases {
+        let found = edit(before, |s, result| complete_modern_result(s, method, result));
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(read(&found), read(after));
+    }
+}
+
+#[test]
+fn a_tool_is_listed_as_the_client_knows_tools() {
+    use Revision::{V2024_11_05, V2025_11_25, V2026_07_28};
+    let tool = r#"{"name":"a","execution":{"taskSupport":"required"},"outputSchema":{"type":"array"},"x":1}"#;
+    let cases = [
+        (Era::Modern, V2026_07_28, tool),
+        (Era::Legacy, V2026_07_28, r#"{"name":"a","outputSchema":{"type":"array"},"x":1}"#),
+        (Era::Modern, V2025_11_25, r#"{"name":"a","execution":{"taskSupport":"required"},"x":1}"#),
+        (Era::Legacy, V2024_11_05, r#"{"name":"a","execution":{"taskSupport":"required"},"x":1}"#),
+    ];
+    for (spoken, revision, after) in cases {
+        let found = listed_tool(&Bytes::from_static(tool.as_bytes()), spoken, revision);
+        assert_eq!(found, after.as_bytes(), "{spoken:?} {revision}");
+    }
+    let broken = Bytes::from_static(b"{");
+    assert_eq!(listed_tool(&broken, Era::Modern, V2024_11_05), broken);
+}
+
+#[test]
 fn a_modern_result_becomes_a_legacy_one() {
     let before = r#"{"resultType":"complete","ttlMs":1,"cacheScope":"private","v":1.0,
         "_meta":{"io.modelcontextprotocol/serverInfo":{},"vendor/x":1,"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#;

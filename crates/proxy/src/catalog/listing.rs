@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{EraSetting, Server, Transport};
 use http::{HeaderMap, HeaderValue};
+use mcp::convert::CacheHints;
 use mcp::envelope::Message;
 use mcp::errors::{self, METHOD_NOT_FOUND};
 use mcp::headers::{MCP_METHOD, ParamHeader, param_headers};
@@ -39,6 +40,8 @@ pub(crate) struct Listing {
     of: Option<(Transport, EraSetting)>,
     fetched: Duration,
     fresh_for: Duration,
+    /// For how long its server lets it be kept, which is not for us alone to follow.
+    hinted: Duration,
 }
 
 /// One thing on offer, as its server describes it.
@@ -53,6 +56,10 @@ pub(crate) struct Offer {
 
 /// How much one server may list, in bytes.
 const MOST_BYTES: usize = 16 << 20;
+
+/// How long a client is told to keep a list at most, in milliseconds, whatever its server says: what
+/// it may see can change without its server.
+const MOST_HINTED: u64 = 30_000;
 
 /// The largest number of offers of one kind, and of pages that they may come in.
 const MOST_OFFERS: usize = 20_000;
@@ -74,6 +81,7 @@ impl Listing {
             of: None,
             fetched: Duration::ZERO,
             fresh_for: Duration::ZERO,
+            hinted: Duration::ZERO,
         }
     }
 
@@ -106,11 +114,12 @@ impl Listing {
         now < self.fetched + self.fresh_for
     }
 
-    /// How much longer this may be kept by whoever asks for it.
-    pub(super) fn fresh_for(&self, now: Duration) -> Duration {
+    /// How much longer this may be kept by whoever asks for it. Not at all, where its server has not
+    /// said so: what is served from here is quick to be had again.
+    pub(super) fn kept_for(&self, now: Duration) -> Duration {
         match self.error {
-            Some(_) => FAILED,
-            None => (self.fetched + self.fresh_for).saturating_sub(now),
+            Some(_) => Duration::ZERO,
+            None => (self.fetched + self.hinted).saturating_sub(now),
         }
     }
 
@@ -165,7 +174,9 @@ async fn fetch_in(
     };
     let capabilities = Raw::parse(&hello.capabilities, mcp::json::Limits::default()).ok();
     let has = |kind: &str| capabilities.is_some_and(|it| it.get(kind).is_some());
-    let mut asking = Asking { worker, pass, link, channel: &channel, ttl: FRESH, bytes: 0 };
+    let hint = if era == Era::Modern { MOST_HINTED } else { 0 };
+    let (ttl, bytes) = (FRESH, 0);
+    let mut asking = Asking { worker, pass, link, channel: &channel, ttl, hint, bytes };
     let tools = if has("tools") { asking.all("tools/list", "tools").await? } else { Vec::new() };
     let prompts =
         if has("prompts") { asking.all("prompts/list", "prompts").await? } else { Vec::new() };
@@ -190,6 +201,7 @@ async fn fetch_in(
         of: None,
         fetched,
         fresh_for: asking.ttl,
+        hinted: Duration::from_millis(asking.hint),
     };
     Ok(listing.of(&link.server))
 }
@@ -200,6 +212,8 @@ struct Asking<'a> {
     link: &'a Arc<Link>,
     channel: &'a Channel,
     ttl: Duration,
+    /// The shortest of the times, in milliseconds, for which what has come may be kept.
+    hint: u64,
     /// How much has come so far.
     bytes: usize,
 }
@@ -225,6 +239,7 @@ impl Asking<'_> {
             if let Some(ttl) = result.get("ttlMs").and_then(Raw::u64) {
                 self.ttl = self.ttl.min(Duration::from_millis(ttl)).max(Duration::from_secs(1));
             }
+            self.hint = self.hint.min(CacheHints::of(result, MOST_HINTED).ttl_ms);
             cursor = result.get("nextCursor").and_then(Raw::str).map(|it| it.into_owned());
             match &cursor {
                 Some(next) if found.len() < MOST_OFFERS && seen.insert(next.clone()) => {}

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use domain::{AppId, Ask, Assignment, Kind, Provision, ServerId, Switches, Target, User};
+use mcp::convert;
 use mcp::json::{Limits, Raw, quote_into};
 use mcp::names;
+use mcp::revision::Revision;
 use parking_lot::Mutex;
 
 use super::{Listing, Offer};
@@ -46,7 +48,7 @@ struct Spot {
 #[derive(Default)]
 struct Prepared {
     by_app: HashMap<(AppId, List), Sight>,
-    by_sight: HashMap<(List, Sight), Written>,
+    by_sight: HashMap<(List, Revision, Sight), Written>,
 }
 
 #[derive(Clone)]
@@ -77,6 +79,8 @@ pub(crate) enum List {
 /// Who looks.
 pub(crate) struct Looker<'a> {
     pub(crate) app: AppId,
+    /// In which the client is told.
+    pub(crate) revision: Revision,
     pub(crate) user: &'a User,
     pub(crate) switches: &'a Switches,
     pub(crate) now: chrono::DateTime<chrono::Utc>,
@@ -209,12 +213,12 @@ impl View {
         if !off.is_empty() {
             sight = self.without(list, &sight, &off);
         }
-        let shared = (list, sight);
+        let shared = (list, looker.revision, sight);
         let mut prepared = self.prepared.lock();
         if let Some(written) = prepared.by_sight.get(&shared) {
             return written.clone();
         }
-        let body = self.write(list, &shared.1);
+        let body = self.write(list, looker.revision, &shared.2);
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
         let written = Written { body, print: hasher.finish() };
@@ -223,9 +227,9 @@ impl View {
         written
     }
 
-    /// For how long what is listed here may be kept, on the clock by which listings are fresh.
-    pub(crate) fn fresh_for(&self, elapsed: Duration) -> Duration {
-        self.parts.iter().map(|it| it.listing.fresh_for(elapsed)).min().unwrap_or_default()
+    /// For how long a client may keep what is listed here, on the clock by which listings are fresh.
+    pub(crate) fn kept_for(&self, elapsed: Duration) -> Duration {
+        self.parts.iter().map(|it| it.listing.kept_for(elapsed)).min().unwrap_or_default()
     }
 
     /// Which offers the looker may use where nothing is off. That does not change while the view
@@ -312,7 +316,7 @@ impl View {
         exposed(self.prefixed, part, name)
     }
 
-    fn write(&self, list: List, sight: &[bool]) -> Bytes {
+    fn write(&self, list: List, revision: Revision, sight: &[bool]) -> Bytes {
         let offers = self.parts.iter().flat_map(|it| list.offers(&it.listing));
         let size: usize = offers.map(|it| it.raw.len() + 64).sum();
         let mut out = BytesMut::with_capacity(size + 128);
@@ -328,33 +332,42 @@ impl View {
                     out.extend_from_slice(b",");
                 }
                 first = false;
-                self.write_offer(&mut out, list, part, offer);
+                let raw = match list {
+                    List::Tools => convert::listed_tool(&offer.raw, part.listing.spoken, revision),
+                    _ => offer.raw.clone(),
+                };
+                self.write_offer(&mut out, list, part, (&offer.name, &raw));
             }
         }
         out.extend_from_slice(b"]}");
         out.freeze()
     }
 
-    /// The offer as its server wrote it, with only its name changed.
-    fn write_offer(&self, out: &mut BytesMut, list: List, part: &Part, offer: &Offer) {
+    /// An offer by its server's own name, as it is written there, with only its name changed.
+    fn write_offer(
+        &self,
+        out: &mut BytesMut,
+        list: List,
+        part: &Part,
+        (name, raw): (&str, &Bytes),
+    ) {
         if !self.prefixed {
-            out.extend_from_slice(&offer.raw);
+            out.extend_from_slice(raw);
             return;
         }
         let alias = part.assignment.alias.as_str();
         let exposed = match list {
-            List::Prompts | List::Tools => names::exposed(alias, &offer.name),
-            List::Resources | List::Templates => names::exposed_uri(alias, &offer.name),
+            List::Prompts | List::Tools => names::exposed(alias, name),
+            List::Resources | List::Templates => names::exposed_uri(alias, name),
         };
         let mut name = Vec::with_capacity(exposed.len() + 2);
         quote_into(&mut name, &exposed);
-        let place = Raw::parse(&offer.raw, Limits::default())
+        let place = Raw::parse(raw, Limits::default())
             .ok()
             .and_then(|it| it.get(list.key()))
-            .and_then(|it| it.range_in(&offer.raw));
+            .and_then(|it| it.range_in(raw));
         if let Some(place) = place
-            && let (Some(before), Some(after)) =
-                (offer.raw.get(..place.start), offer.raw.get(place.end..))
+            && let (Some(before), Some(after)) = (raw.get(..place.start), raw.get(place.end..))
         {
             out.extend_from_slice(before);
             out.extend_from_slice(&name);

@@ -13,6 +13,7 @@ use mcp::headers::{MCP_METHOD, MCP_PROTOCOL_VERSION};
 use mcp::json::{Limits, Raw};
 use mcp::meta;
 use mcp::revision::{self, Revision};
+use tokio_util::sync::CancellationToken;
 
 use super::post::{add_session, version};
 use super::stdio::Shared;
@@ -64,18 +65,14 @@ pub(super) async fn discover(
     worker: &Worker,
     pass: &Pass,
 ) -> Result<(Option<Hello>, Duration), Refusal> {
-    let id = link.next_id();
-    let body = discover_body(id);
-    let mut headers = HeaderMap::new();
-    headers.insert(MCP_METHOD, HeaderValue::from_static("server/discover"));
-    headers.insert(MCP_PROTOCOL_VERSION, version(revision::LATEST));
-    let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
-    let asked = async {
-        let mut exchange = link.deliver(worker, pass, None, letter).await?;
-        let answer = final_answer(link, &mut exchange, id).await;
-        Ok::<_, Refusal>((exchange.status(), answer))
+    let asking = async {
+        match ask(link, worker, pass).await? {
+            // It refuses a revision, and names one that is ours: once more, in that.
+            (_, Ok(answer)) if offers_ours(&answer) => ask(link, worker, pass).await,
+            asked => Ok(asked),
+        }
     };
-    let outcome = tokio::time::timeout(worker.proxy.options.probe, asked).await;
+    let outcome = tokio::time::timeout(worker.proxy.options.probe, asking).await;
     let patience = worker.proxy.options.probe;
     if matches!(link.server.transport, Transport::Stdio { .. }) {
         // A child that does not answer what it does not know, or ends, is a legacy one. One that
@@ -98,6 +95,34 @@ pub(super) async fn discover(
         (200..=299, Err(error @ UpstreamError::Malformed(_))) => Err(link.refuse(error)),
         (_, Err(_)) => Ok((None, GUESSED)),
     }
+}
+
+/// Asks once: the HTTP status, and the answer.
+async fn ask(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+) -> Result<(StatusCode, Result<Message, UpstreamError>), Refusal> {
+    let id = link.next_id();
+    let body = discover_body(id);
+    let mut headers = HeaderMap::new();
+    headers.insert(MCP_METHOD, HeaderValue::from_static("server/discover"));
+    headers.insert(MCP_PROTOCOL_VERSION, version(revision::LATEST));
+    let letter = Letter { parts: vec![body], id: Some(id), progress: false, headers };
+    let mut exchange = link.deliver(worker, pass, None, letter).await?;
+    let answer = final_answer(link, &mut exchange, id).await;
+    Ok((exchange.status(), answer))
+}
+
+/// Whether an answer refuses the revision of a request and yet names it as supported.
+fn offers_ours(answer: &Message) -> bool {
+    let code = answer.error().and_then(|it| it.get("code")).and_then(Raw::i64);
+    let supported = answer.error().and_then(|it| it.at(&["data", "supported"]));
+    code == Some(i64::from(UNSUPPORTED_VERSION))
+        && supported
+            .into_iter()
+            .flat_map(Raw::items)
+            .any(|it| it.str().is_some_and(|it| it == revision::LATEST.as_str()))
 }
 
 fn discover_body(id: u64) -> Bytes {
@@ -267,7 +292,8 @@ fn session(
     };
     let server = Arc::clone(&link.server);
     let (identity, own, lost) = (pass.subject.identity, introduction.own, AtomicBool::new(false));
-    UpstreamSession { id: None, hello, server, identity, lost, own, child }
+    let (heard, log_level) = (CancellationToken::new(), tokio::sync::Mutex::default());
+    UpstreamSession { id: None, hello, server, identity, lost, heard, log_level, own, child }
 }
 
 /// The answer to our own request; what else comes meanwhile is for nobody.

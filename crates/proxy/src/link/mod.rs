@@ -19,8 +19,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Transport};
 use http::HeaderValue;
+use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use hello::{Introduction, final_answer, our_info};
@@ -87,6 +89,10 @@ pub(crate) struct UpstreamSession {
     identity: Option<IdentityId>,
     /// Set when the server says that it has forgotten the session.
     pub(crate) lost: AtomicBool,
+    /// Cancelled once its own stream is open, or is known not to be had.
+    pub(crate) heard: CancellationToken,
+    /// From which severity on it has been told to log.
+    pub(crate) log_level: tokio::sync::Mutex<Option<LogLevel>>,
     /// Whether it serves one client alone.
     pub(crate) own: bool,
     /// Whose child process it is, where the server is one.

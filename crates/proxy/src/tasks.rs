@@ -1,0 +1,226 @@
+//! Tasks: what a modern server answers with when a call takes long, by the extension of that name.
+//!
+//! A task is reached by its id, and many servers know nothing of who asks. So a client is given no id
+//! of a server's but a sealed one, which opens for the app and user that made the call, at the
+//! gateway where they made it, and for nobody else. In it stands the tool: whoever may not call that
+//! any more gets nothing of its tasks, and the rules for it hold for what they bring.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{AssignmentId, Kind};
+use mcp::json::{Limits, Raw, quote};
+use mcp::meta;
+use mcp::names;
+use mcp::revision::Era;
+use mcp::sealed::Sealer;
+use mcp::splice::Splice;
+
+use crate::authorize::Pass;
+use crate::call::{Asked, Permitted};
+use crate::catalog::{Part, View};
+use crate::identify::Caller;
+use crate::refusal::{Refusal, UpstreamError};
+use crate::route::{Offered, Place};
+
+/// The extension, by which both sides say that they know tasks.
+pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+/// The largest id that a server may give, in bytes: a client sends it in a header.
+const LONGEST: usize = 1_000;
+
+/// What the seal is for.
+const PURPOSE: &str = "task";
+
+/// A task that a request is about.
+pub(crate) struct Task {
+    assignment: AssignmentId,
+    tool: Box<str>,
+    /// Its server's own id for it.
+    pub(crate) id: Box<str>,
+}
+
+/// Whether a method is about one task.
+pub(crate) fn is_about_one(method: &str) -> bool {
+    matches!(method, "tasks/get" | "tasks/update" | "tasks/cancel")
+}
+
+/// What a request about a task is about. Nothing, if it is about none.
+pub(crate) fn asked_for(asked: &Asked) -> Result<Option<Wanted>, Refusal> {
+    if asked.era() == Era::Legacy || !is_about_one(asked.message.method()) {
+        return Ok(None);
+    }
+    let id = asked.message.params().and_then(|it| it.get("taskId")).and_then(Raw::str);
+    let id = id.ok_or(Refusal::Params("`params.taskId` is missing"))?;
+    let whose = Whose::of(&asked.caller, &asked.place)?;
+    Ok(Some(match whose.open(&asked.worker.proxy.sealer, &id) {
+        Some(task) => Wanted::Task(task),
+        None => Wanted::Unknown(id.into()),
+    }))
+}
+
+/// What a client asks about.
+pub(crate) enum Wanted {
+    Task(Task),
+    /// Of somebody else, of before a new key, or made up: it is not there.
+    Unknown(Box<str>),
+}
+
+impl Wanted {
+    /// The name under which its tool is listed at a place, to look its server up.
+    pub(crate) fn exposed(&self, place: &Place) -> Option<String> {
+        let Self::Task(task) = self else { return None };
+        let assignment = place.assignment(task.assignment).ok()?;
+        Some(names::exposed(assignment.alias.as_str(), &task.tool))
+    }
+
+    /// It, and what must be permitted to whoever asks about it.
+    pub(crate) fn find(self, asked: &Asked, view: &View) -> Result<(Task, Offered), Refusal> {
+        if !view.parts.iter().any(has_tasks) {
+            return Err(Refusal::UnknownMethod { method: asked.message.method().to_owned() });
+        }
+        if !declares(asked) {
+            return Err(Refusal::Capability { required: REQUIRED });
+        }
+        let unknown = |name: Box<str>| Refusal::UnknownOffer { kind: "task", name: name.into() };
+        let task = match self {
+            Self::Task(task) => task,
+            Self::Unknown(name) => return Err(unknown(name)),
+        };
+        match view.parts.iter().find(|it| is_home(it, &task)) {
+            Some(part) => {
+                let (assignment, name) = (Arc::clone(&part.assignment), task.tool.clone());
+                Ok((task, Offered { assignment, kind: Kind::Tool, name }))
+            }
+            None => Err(unknown(task.id)),
+        }
+    }
+}
+
+impl Task {
+    /// Puts its server's own id where the client has written the sealed one.
+    pub(crate) fn unseal(&self, params: Option<Raw<'_>>, splice: &mut Splice) {
+        if let Some(place) = params.and_then(|it| it.get("taskId")) {
+            splice.replace_value(place, quote(&self.id));
+        }
+    }
+}
+
+/// What a client that knows no tasks lacks.
+const REQUIRED: &str =
+    r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
+
+/// Whether a client has said with its request that it knows tasks.
+fn declares(asked: &Asked) -> bool {
+    let capabilities = asked.message.params().and_then(meta::client_capabilities);
+    capabilities.is_some_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+}
+
+/// Whether a server has the extension.
+pub(crate) fn has_tasks(part: &Part) -> bool {
+    let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
+    part.listing.spoken == Era::Modern
+        && capabilities.is_ok_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+}
+
+fn is_home(part: &Part, task: &Task) -> bool {
+    part.listing.spoken == Era::Modern && part.assignment.id == task.assignment
+}
+
+/// Seals the id in an answer that begins a task, or puts the sealed one back in one about it.
+pub(crate) fn seal(
+    permitted: &Permitted,
+    result: Raw<'_>,
+    splice: &mut Splice,
+) -> Result<(), UpstreamError> {
+    let Some(place) = result.get("taskId") else { return Ok(()) };
+    let sealed = match &permitted.task {
+        Some(_) => {
+            let params = permitted.asked.message.params();
+            params.and_then(|it| it.get("taskId")).map(|it| Bytes::copy_from_slice(it.bytes()))
+        }
+        None if result.get("resultType").and_then(Raw::str).as_deref() == Some("task") => {
+            let malformed = || UpstreamError::Malformed("the id of a task".to_owned());
+            let id = place.str().filter(|it| it.len() <= LONGEST).ok_or_else(malformed)?;
+            let sealed = sealed(&permitted.pass, &id).ok_or_else(malformed)?;
+            Some(Bytes::from(quote(&sealed)))
+        }
+        None => None,
+    };
+    if let Some(sealed) = sealed {
+        splice.replace_value(place, sealed);
+    }
+    Ok(())
+}
+
+fn sealed(pass: &Pass, id: &str) -> Option<String> {
+    let offered = pass.offered.as_ref()?;
+    let whose = Whose::of(&pass.caller, &pass.place).ok()?;
+    let assignment = offered.assignment.id;
+    let task = Task { assignment, tool: offered.name.clone(), id: id.into() };
+    Some(whose.seal(&pass.proxy.sealer, &task))
+}
+
+/// Whom the ids of tasks are bound to, in bytes.
+struct Whose([[u8; 16]; 4]);
+
+impl Whose {
+    fn of(caller: &Caller, place: &Place) -> Result<Self, Refusal> {
+        let user = place.connection(caller)?.user;
+        let ids = [caller.workspace.id.0, place.gateway.id.0, caller.app.0, user.0];
+        Ok(Self(ids.map(uuid::Uuid::into_bytes)))
+    }
+
+    fn bound(&self) -> [&[u8]; 4] {
+        self.0.each_ref().map(<[u8; 16]>::as_slice)
+    }
+
+    /// The assignment, the length of the tool's name in two bytes, that name, and the id.
+    fn seal(&self, sealer: &Sealer, task: &Task) -> String {
+        let mut payload = task.assignment.0.into_bytes().to_vec();
+        let length = u16::try_from(task.tool.len()).unwrap_or(u16::MAX);
+        payload.extend_from_slice(&length.to_be_bytes());
+        payload.extend_from_slice(task.tool.as_bytes());
+        payload.extend_from_slice(task.id.as_bytes());
+        sealer.seal(PURPOSE, &self.bound(), &payload)
+    }
+
+    fn open(&self, sealer: &Sealer, token: &str) -> Option<Task> {
+        let payload = sealer.open(PURPOSE, &self.bound(), token)?;
+        let (assignment, rest) = payload.split_first_chunk::<16>()?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let (tool, id) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
+        let assignment = AssignmentId(uuid::Uuid::from_bytes(*assignment));
+        Some(Task { assignment, tool: text(tool)?, id: text(id)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h060_the_id_of_a_task_opens_for_its_owner_only() {
+        let sealer = Sealer::new([7; 32]);
+        let ids = [[1; 16], [2; 16], [3; 16], [4; 16]];
+        let task = Task {
+            assignment: AssignmentId(uuid::Uuid::from_u128(9)),
+            tool: "sum".into(),
+            id: "task \u{1f600}".into(),
+        };
+        let token = Whose(ids).seal(&sealer, &task);
+        let opened = Whose(ids).open(&sealer, &token).unwrap();
+        assert_eq!((opened.assignment, &*opened.tool), (task.assignment, "sum"));
+        assert_eq!(opened.id, task.id);
+        for other in 0..ids.len() {
+            let mut ids = ids;
+            ids[other] = [5; 16];
+            assert!(Whose(ids).open(&sealer, &token).is_none(), "{other}");
+        }
+        assert!(Whose(ids).open(&Sealer::new([8; 32]), &token).is_none());
+        for made_up in ["", "task", "AAAA"] {
+            assert!(Whose(ids).open(&sealer, made_up).is_none(), "{made_up}");
+        }
+    }
+}

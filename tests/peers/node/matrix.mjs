@@ -1,0 +1,158 @@
+// Real clients, in every mode that they have, through the gateway, in front of every kind of server:
+// each lists the tools, calls one, and calls one that asks the user something.
+//
+//   node matrix.mjs [--fast]     the gateway is $OSTIARY_BIN; $OSTIARY_RMCP is the client of rmcp
+//
+// With `--fast` a client is left out that repeats what others show. The last line counts cells.
+
+import { spawn } from 'node:child_process';
+import { cpus } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../../../.tools/bin/', import.meta.url));
+const { OSTIARY_BIN, OSTIARY_RMCP } = process.env;
+const isFast = process.argv.includes('--fast');
+
+const ECHO = ['echo', '{"message":"hello"}'];
+const ASKING = ['test_elicitation', '{"message":"?"}'];
+
+/** How each client is run at a URL in a mode, and how it says what has come of it. */
+const CLIENTS = {
+  'Python mcp': {
+    modes: { auto: 'auto', legacy: 'legacy', modern: '2026-07-28' },
+    run: (url, mode) => run(`${BIN}python-client`, [url, mode, 'try', ...ECHO, ...ASKING]),
+    asks: true,
+  },
+  TypeScript: {
+    modes: { default: 'legacy', auto: 'auto', modern: '2026-07-28' },
+    run: (url, mode) => run(`${BIN}node-client`, [url, mode, 'try', ...ECHO, ...ASKING]),
+    asks: true,
+  },
+  rmcp: {
+    modes: { default: 'legacy', auto: 'auto', modern: 'modern' },
+    run: (url, mode) => run(OSTIARY_RMCP, [url, mode, ...ECHO]),
+  },
+  Inspector: {
+    modes: { default: 'legacy', auto: 'auto', modern: 'modern' },
+    run: inspect,
+    isSlow: true,
+  },
+};
+
+/** What stands behind the gateway, by the words that `ostiary dev` is given. */
+const SERVERS = {
+  'both eras': async () => ['--upstream', await fixture()],
+  'legacy only': async () => ['--upstream', await locked('legacy')],
+  'modern only': async () => ['--upstream', await locked('modern')],
+  stdio: async () => ['--', `${BIN}conformance-fixture`, '--stdio'],
+};
+
+/** Where no question gets through yet: a client of one era in front of a server of the other. */
+const isMute = (server, mode) =>
+  (server === 'legacy only' && mode !== 'legacy') || (server === 'modern only' && mode === 'legacy');
+
+const children = [];
+process.on('exit', () => children.forEach((child) => child.kill()));
+const servers = Object.keys(SERVERS);
+const urls = Object.fromEntries(
+  await Promise.all(servers.map(async (name) => [name, await gateway(await SERVERS[name]())])),
+);
+const rows = Object.entries(CLIENTS)
+  .filter(([, { isSlow }]) => !(isFast && isSlow))
+  .flatMap(([client, { modes }]) => Object.keys(modes).map((mode) => ({ client, mode })));
+const waiting = rows.flatMap((row) => servers.map((server) => ({ row, server })));
+await Promise.all(Array.from({ length: Math.max(2, cpus().length) }, work));
+
+const cells = rows.flatMap((row) => servers.map((server) => row[server]));
+console.log(['client'.padEnd(12), 'mode'.padEnd(9), ...servers.map((it) => it.padEnd(13))].join(' '));
+for (const { client, mode, ...found } of rows) {
+  const shown = servers.map((server) => (found[server] === '' ? 'ok' : 'FAILED').padEnd(13));
+  console.log([client.padEnd(12), mode.padEnd(9), ...shown].join(' '));
+}
+for (const { client, mode, ...found } of rows) {
+  for (const server of servers.filter((it) => found[it] !== '')) {
+    console.log(`FAILED ${client}, ${mode}, ${server}: ${found[server]}`);
+  }
+}
+const failed = cells.filter((problem) => problem !== '').length;
+console.log(`${cells.length - failed} passed, ${failed} failed`);
+process.exit(failed > 0 ? 1 : 0);
+
+async function work() {
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    const { row, server } = next;
+    row[server] = await problemOf(row, server);
+  }
+}
+
+/** What is wrong with a cell; nothing, if all is well. */
+async function problemOf({ client, mode }, server) {
+  const { modes, run, asks } = CLIENTS[client];
+  const found = await run(urls[server], modes[mode]).catch((error) => ({ error: String(error) }));
+  const { tools, results } = found.result ?? {};
+  const isWell =
+    tools?.includes('echo') &&
+    results?.[0]?.content?.[0]?.text === 'Echo: hello' &&
+    (!asks || found.revision === revisionOf(modes[mode])) &&
+    (!asks || isMute(server, modes[mode]) || found.asked?.includes('elicitation/create'));
+  return isWell ? '' : JSON.stringify(found).slice(0, 600);
+}
+
+/** What is agreed upon with the gateway, whatever is behind it. */
+function revisionOf(mode) {
+  return mode === 'legacy' ? '2025-11-25' : '2026-07-28';
+}
+
+/** The Inspector does one thing at a time. */
+async function inspect(url, era) {
+  const words = ['--cli', url, '--transport', 'http', '--protocol-era', era, '--method'];
+  const { tools } = await run(`${BIN}inspector`, [...words, 'tools/list']);
+  const call = ['tools/call', '--tool-name', 'echo', '--tool-arg', 'message=hello'];
+  const called = await run(`${BIN}inspector`, [...words, ...call]);
+  return { result: { tools: tools.map(({ name }) => name), results: [called] } };
+}
+
+/** Runs a client to its end; the JSON that it prints. */
+function run(command, words) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const late = setTimeout(() => child.kill(), 60_000);
+    let [output, errors] = ['', ''];
+    child.stdout.on('data', (data) => (output += data));
+    child.stderr.on('data', (data) => (errors += data));
+    child.on('error', reject);
+    child.on('close', () => {
+      clearTimeout(late);
+      try {
+        resolve(JSON.parse(output));
+      } catch {
+        reject(new Error(`it printed ${output || errors || 'nothing'}`));
+      }
+    });
+  });
+}
+
+function fixture() {
+  return start(`${BIN}conformance-fixture`, []);
+}
+
+async function locked(era) {
+  return start(`${BIN}era-lock`, [await fixture(), era]);
+}
+
+function gateway(words) {
+  return start(OSTIARY_BIN, ['dev', '--listen', '127.0.0.1:0', ...words]);
+}
+
+/** Starts a server; the URL on the first line that it prints. */
+async function start(command, words) {
+  const env = { ...process.env, PORT: '0' };
+  const child = spawn(command, words, { stdio: ['ignore', 'pipe', 'ignore'], env });
+  children.push(child);
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /https?:\/\/\S+/.exec(line)?.[0];
+    if (url) return url;
+  }
+  throw new Error(`${command} did not say its URL`);
+}

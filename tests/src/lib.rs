@@ -28,7 +28,7 @@ pub mod text;
 pub mod upstream;
 pub mod wait;
 
-pub use client::{Answer, Client, Era, Post, Streamed};
+pub use client::{Answer, Client, Era, Paired, Post, Streamed};
 pub use gateway::Gateway;
 pub use ledger::Ledger;
 pub use load::{Caller, Load};

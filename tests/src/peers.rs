@@ -33,23 +33,42 @@ impl Peer {
         Self { url: url.trim().to_owned(), _process: process, _listener: JoinSet::new() }
     }
 
-    /// Starts the reference server, which must be told its port.
+    /// Starts the reference server.
     pub async fn everything() -> Self {
+        Self::everything_over("streamableHttp", "mcp").await
+    }
+
+    /// The same on the transport of 2024-11-05.
+    pub async fn everything_over_sse() -> Self {
+        Self::everything_over("sse", "sse").await
+    }
+
+    /// It must be told its port.
+    async fn everything_over(transport: &str, path: &str) -> Self {
         loop {
             let port = free_port();
             let mut command = Command::new(bin("server-everything"));
-            command.arg("streamableHttp").env("PORT", port.to_string()).kill_on_drop(true);
+            command.arg(transport).env("PORT", port.to_string()).kill_on_drop(true);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
             let mut process = command.spawn().unwrap();
             let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-            let line = within("a peer's first line", lines.next_line()).await.unwrap();
-            if !line.is_some_and(|it| it.ends_with(&format!("listening on port {port}"))) {
+            let is_ready = |line: &str| line.ends_with(&format!("on port {port}"));
+            let ready = async {
+                // One of its transports has something to say before.
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if is_ready(&line) {
+                        return true;
+                    }
+                }
+                false
+            };
+            if !within("a peer's first line", ready).await {
                 // Somebody else has taken the port in the meantime.
                 continue;
             }
             let mut listener = JoinSet::new();
             listener.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            let url = format!("http://127.0.0.1:{port}/mcp");
+            let url = format!("http://127.0.0.1:{port}/{path}");
             return Self { url, _process: process, _listener: listener };
         }
     }

@@ -1379,6 +1379,10 @@ export interface components {
             type: "http";
             url: string;
         } | {
+            /** @enum {string} */
+            type: "sse";
+            url: string;
+        } | {
             args?: string[];
             /** @description An absolute path, or the bare name of a program. */
             command: string;

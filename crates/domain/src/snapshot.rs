@@ -91,6 +91,8 @@ pub struct Server {
 pub enum Transport {
     /// Streamable HTTP at this URL.
     Http { url: String },
+    /// HTTP+SSE, the transport of 2024-11-05, with its stream at this URL.
+    Sse { url: String },
     /// A child process of ours that speaks on its standard streams.
     Stdio { command: String, args: Vec<String>, env: BTreeMap<String, String> },
 }

@@ -1,4 +1,4 @@
-//! Who answers a request: the data plane for `/mcp/…`, the pages for everything else.
+//! Who answers a request: the data plane for `/mcp/…` and `/sse/…`, the pages for everything else.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ impl App for Door {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Response<Self::Body> {
-        if request.uri().path().starts_with("/mcp/") {
+        let path = request.uri().path();
+        if path.starts_with("/mcp/") || path.starts_with("/sse/") {
             return self.worker.handle(request, peer).await.map(Either::Left);
         }
         Box::pin(self.page(request, peer)).await.map(Either::Right)

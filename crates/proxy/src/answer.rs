@@ -86,7 +86,8 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
         Refusal::Audit(_)
         | Refusal::Gate(_)
         | Refusal::TooManySessions
-        | Refusal::TooManyStreams => {
+        | Refusal::TooManyStreams
+        | Refusal::TooManyCalls => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
@@ -155,7 +156,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
             (StatusCode::BAD_REQUEST, errors::INVALID_REQUEST)
         }
         Refusal::SessionUnknown => (StatusCode::NOT_FOUND, errors::INVALID_REQUEST),
-        Refusal::TooManySessions | Refusal::TooManyStreams => {
+        Refusal::TooManySessions | Refusal::TooManyStreams | Refusal::TooManyCalls => {
             (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE)
         }
         Refusal::UnknownMethod { .. } if modern => {
@@ -184,7 +185,8 @@ fn may_retry(refusal: &Refusal) -> bool {
         Refusal::Gate(_)
         | Refusal::Audit(_)
         | Refusal::TooManySessions
-        | Refusal::TooManyStreams => true,
+        | Refusal::TooManyStreams
+        | Refusal::TooManyCalls => true,
         Refusal::Upstream { source: UpstreamError::Wire(_, blame), .. } => {
             *blame == WireBlame::Retry
         }

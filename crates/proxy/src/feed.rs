@@ -44,9 +44,19 @@ pub(crate) async fn open(
     known: Known,
     session: Arc<Session>,
 ) -> Result<Response<Body>, Refusal> {
+    let seat = worker.proxy.streams.take(known.caller.app)?;
+    open_seated(worker, known, session, Some(seat)).await
+}
+
+/// Opens it as a part of another stream, which has a seat already.
+pub(crate) async fn open_seated(
+    worker: &Arc<Worker>,
+    known: Known,
+    session: Arc<Session>,
+    seat: Option<Seat>,
+) -> Result<Response<Body>, Refusal> {
     let (caller, place) = (known.caller.clone(), known.place.clone());
     let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
-    let seat = worker.proxy.streams.take(known.caller.app)?;
     pass.clear().await?;
     let worker = Arc::clone(worker);
     let tasks = worker.proxy.options.tasks.clone();
@@ -73,7 +83,7 @@ struct Listening {
     known: Known,
     session: Arc<Session>,
     pass: Pass,
-    _seat: Seat,
+    _seat: Option<Seat>,
     /// Upstream sessions whose streams are open already, or are not to be had.
     taken: Vec<Arc<UpstreamSession>>,
     listener: Listener,
@@ -366,7 +376,7 @@ impl Source {
         said: &Said<'_>,
     ) -> Option<Self> {
         // Else it has no such stream.
-        upstream.id.as_ref()?;
+        upstream.has_stream().then_some(())?;
         let aside = recorded(Aside::begin(&pass, said, Vec::new(), &[]).await)?;
         let opening = link.listen(worker, &pass, &upstream);
         let outcome = match pass.flight.unless_ended(opening).await {

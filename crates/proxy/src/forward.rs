@@ -124,7 +124,7 @@ async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange,
         let exchange = link.post(worker, &permitted.pass, &taken.channel, letter).await?;
         let Channel::Legacy(session) = &taken.channel else { return Ok(exchange) };
         // A server that has forgotten a session has not taken the call: once more, in a new one.
-        if exchange.status() != StatusCode::NOT_FOUND || session.id.is_none() {
+        if exchange.status() != StatusCode::NOT_FOUND || !session.can_be_forgotten() {
             return Ok(exchange);
         }
         session.lost.store(true, Ordering::Relaxed);
@@ -191,7 +191,7 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
     let own_id = message.id().ok_or(Refusal::Params("the request has no id"))?;
     splice.replace_value(own_id, id.to_string());
     let token = message.params().and_then(meta::progress_token);
-    let child = matches!(channel, Channel::Legacy(session) if session.child.is_some())
+    let child = matches!(channel, Channel::Legacy(session) if session.shares_stream())
         || matches!(permitted.transport(), Some(domain::Transport::Stdio { .. }));
     let progress = token.is_some() && child;
     if let (Some(token), true) = (token, progress) {

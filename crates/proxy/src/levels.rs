@@ -52,10 +52,12 @@ pub(crate) fn settle<'a>(
 async fn settled(recorded: &Recorded, link: &Link, channel: &Channel) {
     let permitted = recorded.permitted();
     let Channel::Legacy(session) = channel else { return };
-    let Some(wanted) = wanted(&permitted.asked).filter(|_| can_log(session)) else { return };
+    let is_shared = permitted.asked.session.is_none();
+    let Some(wanted) = wanted(&permitted.asked).filter(|_| can_log(session, is_shared)) else {
+        return;
+    };
     // Whoever comes meanwhile waits, since it is for the server to have heard before the call.
     let mut told = session.log_level.lock().await;
-    let is_shared = permitted.asked.session.is_none();
     if told.is_some_and(|told| told == wanted || is_shared && told < wanted) {
         return;
     }
@@ -76,16 +78,17 @@ pub(crate) async fn told(session: &UpstreamSession, level: LogLevel) {
 /// Whether a client of `era` can hear what a server logs.
 pub(crate) fn can_be_heard(part: &Part, era: Era) -> bool {
     let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
-    let is_pipe = matches!(part.assignment.server.transport, Transport::Stdio { .. });
+    let transport = &part.assignment.server.transport;
+    let is_pipe = matches!(transport, Transport::Stdio { .. } | Transport::Sse { .. });
     let is_shared_pipe = is_pipe && part.listing.spoken == Era::Legacy && era == Era::Modern;
     !is_shared_pipe && capabilities.is_ok_and(|it| it.get("logging").is_some())
 }
 
-/// A pipe that calls share does not say to which of them a log belongs.
-fn can_log(session: &UpstreamSession) -> bool {
+/// A pipe, or a stream, that calls share does not say to which of them a log belongs.
+fn can_log(session: &UpstreamSession, is_shared: bool) -> bool {
     let capabilities = Raw::parse(&session.hello.capabilities, Limits::default());
-    (session.own || session.child.is_none())
-        && capabilities.is_ok_and(|it| it.get("logging").is_some())
+    let is_anybodys = session.child.is_some() || session.line.is_some() && is_shared;
+    (session.own || !is_anybodys) && capabilities.is_ok_and(|it| it.get("logging").is_some())
 }
 
 async fn tell(recorded: &Recorded, link: &Link, channel: &Channel, level: LogLevel) -> Option<()> {

@@ -37,6 +37,7 @@ mod link;
 mod listen;
 pub mod metrics;
 mod modern;
+mod paired;
 mod questions;
 mod receive;
 mod record;

@@ -24,9 +24,11 @@ pub struct Hosts {
     pub secure: bool,
 }
 
-/// Where a request wants to go: `/mcp/{workspace}/{gateway}[/{server}]`.
+/// Where a request wants to go: `/mcp/{workspace}/{gateway}[/{server}]`, or the same behind `/sse/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
+    /// Whether it is for the transport of 2024-11-05.
+    pub(crate) is_paired: bool,
     pub(crate) workspace: String,
     pub(crate) gateway: String,
     pub(crate) server: Option<String>,
@@ -79,7 +81,11 @@ impl Hosts {
 
 impl Path {
     pub(crate) fn parse(path: &str) -> Option<Self> {
-        let mut segments = path.strip_prefix("/mcp/")?.split('/');
+        let (is_paired, rest) = match path.strip_prefix("/mcp/") {
+            Some(rest) => (false, rest),
+            None => (true, path.strip_prefix("/sse/")?),
+        };
+        let mut segments = rest.split('/');
         let workspace = segments.next()?.to_owned();
         let gateway = segments.next()?.to_owned();
         let server = segments.next().map(str::to_owned);
@@ -91,7 +97,7 @@ impl Path {
             && plain(&workspace)
             && plain(&gateway)
             && server.as_deref().is_none_or(plain);
-        fits.then_some(Self { workspace, gateway, server })
+        fits.then_some(Self { is_paired, workspace, gateway, server })
     }
 }
 
@@ -117,12 +123,18 @@ fn is_single(name: &str) -> bool {
         || matches!(name, "content-length" | "transfer-encoding" | "mcp-session-id")
 }
 
-/// What a POST must say about its body and about the answers that it takes.
-pub(crate) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
+/// What a POST must say about its body.
+pub(crate) fn check_media(headers: &HeaderMap) -> Result<(), Refusal> {
     let media = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
     if headers.contains_key(CONTENT_ENCODING) || !is_json(media) {
         return Err(Refusal::MediaType);
     }
+    Ok(())
+}
+
+/// What a POST must say about its body and about the answers that it takes.
+pub(crate) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_media(headers)?;
     if accepts(headers, "application", "json") && accepts(headers, "text", "event-stream") {
         Ok(())
     } else {
@@ -285,6 +297,11 @@ mod tests {
             ("/mcp/default/main/files/x", false),
             ("/mcp/default/%6dain", false),
             ("/mcp/../main", false),
+            ("/sse/default/main", true),
+            ("/sse/default/main/files", true),
+            ("/sse/default", false),
+            ("/sse/mcp/default/main/files", false),
+            ("/ssee/default/main", false),
         ];
         for (path, good) in cases {
             assert_eq!(Path::parse(path).is_some(), good, "{path}");

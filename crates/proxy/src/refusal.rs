@@ -46,6 +46,8 @@ pub(crate) enum Refusal {
     TooManySessions,
     #[error("too many streams are open for this app; close some first")]
     TooManyStreams,
+    #[error("too many calls wait for their answers on this stream")]
+    TooManyCalls,
     #[error("unknown method `{method}`")]
     UnknownMethod { method: String },
     #[error("unknown {kind} `{name}`")]
@@ -91,6 +93,8 @@ pub(crate) enum UpstreamError {
     NoAnswer,
     #[error("it forgot the session")]
     SessionLost,
+    #[error("its stream broke off before the answer had come")]
+    StreamLost,
     #[error("it did not answer within {0:?}")]
     Timeout(Duration),
     #[error("it speaks no protocol revision that can serve this client")]
@@ -151,6 +155,7 @@ impl Refusal {
             Self::Revision => "revision",
             Self::TooManySessions => "too_many_sessions",
             Self::TooManyStreams => "too_many_streams",
+            Self::TooManyCalls => "too_many_calls",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",

@@ -30,6 +30,7 @@ use crate::legacy;
 use crate::link::{Links, ServerHealth};
 use crate::metrics::Metrics;
 use crate::modern;
+use crate::paired::{self, Pairs};
 use crate::receive::{self, Hosts, Path};
 use crate::record;
 use crate::refusal::Refusal;
@@ -79,6 +80,7 @@ pub struct Proxy {
     pub(crate) flights: Arc<Flights>,
     pub(crate) sessions: Sessions,
     pub(crate) streams: Arc<Streams>,
+    pub(crate) pairs: Arc<Pairs>,
     strangers: Strangers,
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
@@ -117,6 +119,7 @@ impl Proxy {
             flights: Arc::default(),
             sessions: Sessions::default(),
             streams: Arc::default(),
+            pairs: Arc::default(),
             strangers: Strangers::default(),
             links: Links::default(),
             catalog: Catalog::default(),
@@ -169,11 +172,14 @@ impl Traffic for Proxy {
         let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
         let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
         let Options { tasks, runtime, .. } = &self.options;
+        let close_lines = self.links.closing_lines(&targets);
         for link in self.links.known(&servers, &self.gate.latest().config) {
             // A process takes its time to end; what it is given to read ends at once.
             tasks.spawn_on(async move { link.stop().await }, runtime);
         }
-        Box::pin(self.flights.stop(targets))
+        // Calls end first, and so of what has ended them and not of what they lose by it.
+        let stopping = self.flights.stop(targets);
+        Box::pin(async { futures::join!(stopping, async { close_lines() }).0 })
     }
 }
 
@@ -183,7 +189,7 @@ impl Worker {
         Arc::new(Self { proxy, wire })
     }
 
-    /// Answers one HTTP request for a path that begins with `/mcp/`.
+    /// Answers one HTTP request for a path that begins with `/mcp/` or `/sse/`.
     ///
     /// Everything below stands on the heap, level by level: as one future it would be some 20 KB,
     /// and each level would move all of it.
@@ -228,6 +234,11 @@ impl Worker {
         let known = Known { caller, place, headers: parts.headers, peer, arrived };
         let away =
             |refusal| TurnedAway { is_stranger: false, ..TurnedAway::stranger(&path, refusal) };
+        if path.is_paired {
+            let request = (parts.method, parts.uri.query(), body);
+            let answering = paired::answer(self, known, &path, request);
+            return Box::pin(answering).await.map_err(|it| away(it).into());
+        }
         match parts.method {
             Method::POST => Box::pin(self.post(known, body)).await.map_err(|it| away(it).into()),
             Method::GET | Method::DELETE => {
@@ -315,6 +326,7 @@ impl Worker {
 }
 
 /// A request of a known caller at a known place.
+#[derive(Clone)]
 pub(crate) struct Known {
     pub(crate) caller: Caller,
     pub(crate) place: Place,
@@ -325,7 +337,7 @@ pub(crate) struct Known {
 
 impl Known {
     /// The same by what holds now: a body may take its time to arrive.
-    fn again(self, proxy: &Proxy) -> Result<Self, Refusal> {
+    pub(crate) fn again(self, proxy: &Proxy) -> Result<Self, Refusal> {
         let config = &proxy.gate.latest().config;
         if Arc::ptr_eq(config, &self.place.config) {
             return Ok(self);
@@ -347,19 +359,25 @@ impl Known {
         Asked { worker, caller, place, headers, peer, message, revision, session, arrived }
     }
 
-    /// The session that the request names; its protocol version must be one that we know.
+    /// The session that the request names.
     pub(crate) fn session(&self, worker: &Worker) -> Result<Arc<Session>, Refusal> {
         let id = self.headers.get(MCP_SESSION_ID).and_then(|it| it.to_str().ok());
         let id = id.ok_or(Refusal::SessionMissing)?;
         let now = worker.proxy.clock.elapsed();
         let session = worker.proxy.sessions.find(id, &self.caller, &self.place, now)?;
+        self.check_revision()?;
+        Ok(session)
+    }
+
+    /// A protocol version that is named must be one that we know.
+    pub(crate) fn check_revision(&self) -> Result<(), Refusal> {
         if let Some(version) = self.headers.get(MCP_PROTOCOL_VERSION) {
             let known = version.to_str().ok().and_then(|it| it.parse::<Revision>().ok());
             if known.is_none() {
                 return Err(Refusal::Revision);
             }
         }
-        Ok(session)
+        Ok(())
     }
 }
 

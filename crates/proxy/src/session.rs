@@ -269,6 +269,11 @@ impl Session {
         }
     }
 
+    /// It is in use for as long as its client's stream is open, in the transport where it has one.
+    pub(crate) fn touch(&self, now: Duration) {
+        *self.used.lock() = now;
+    }
+
     /// Gives a request of an upstream the id under which the client will answer it.
     pub(crate) fn ask(&self, pending: Pending) -> Option<u64> {
         let mut waiting = self.pending.lock();
@@ -345,7 +350,7 @@ pub(crate) fn is_interactive(capabilities: &[u8]) -> bool {
     can("elicitation") || can("sampling") || can("roots")
 }
 
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     let mut bytes = [0; 24];
     rand::fill(&mut bytes).expect("the system's random source works");
     URL_SAFE_NO_PAD.encode(bytes)

@@ -100,8 +100,8 @@ pub(crate) fn notification(sent: &Sent, news: &Message, hits: &mut Vec<Hit>) -> 
     if news.method() == "notifications/progress" {
         let token = news.params()?.get("progressToken")?;
         let theirs = asked.message.params().and_then(meta::progress_token)?;
-        let remapped =
-            token.u64() == Some(sent.way.id) && matches!(&sent.exchange, Exchange::Stdio(_));
+        let is_shared = matches!(&sent.exchange, Exchange::Stdio(_) | Exchange::Line(_));
+        let remapped = is_shared && token.u64() == Some(sent.way.id);
         // Else it is the token of another request (H071).
         (remapped || token.bytes() == theirs.bytes()).then_some(())?;
         value = Some(("progressToken", Bytes::copy_from_slice(theirs.bytes())));

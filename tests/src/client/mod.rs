@@ -1,6 +1,7 @@
 //! A client of either era, and what it sends and gets.
 
 mod http;
+mod paired;
 mod post;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::http::{Answer, Event, Streamed};
+pub use self::paired::Paired;
 pub use self::post::Post;
 
 use crate::raw::{Raw, RawAnswer};
@@ -138,6 +140,17 @@ impl Client {
     /// The same, in the session that it has here, if any.
     pub fn at_unopened(&self, path: &str) -> Self {
         Self { path: path.to_owned(), session: self.session.clone(), ..self.twin() }
+    }
+
+    /// The same client as one of another era that has not said hello.
+    #[must_use]
+    pub fn in_era(self, era: Era, revision: &'static str) -> Self {
+        Self { era, revision, session: None, ..self }
+    }
+
+    /// Where it sends to.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Sends, and waits for the whole answer.

@@ -25,6 +25,10 @@ pub struct Arrived {
     pub body: String,
     /// The JSON-RPC method, or the HTTP method where there is no message.
     pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// The stream that its answer goes to, where that is not the answer to the request.
+    onto: Option<Arc<Talk>>,
     reply: oneshot::Sender<Response<Body>>,
 }
 
@@ -46,12 +50,13 @@ pub(super) async fn take(
     let method = text::find_raw(&body, &["method"]);
     let method = method.map(|it| serde_json::from_str(&it).unwrap()).unwrap_or_default();
     let (verb, headers) = (head.method.to_string(), head.headers);
-    let seen = Seen { verb, headers, body, method };
+    let target = head.uri.to_string();
+    let seen = Seen { verb, headers, body, method, target };
     shared.ledger.lock().unwrap().push(seen.clone());
-    let Seen { verb, headers, body, method } = seen;
+    let Seen { verb, headers, body, method, target } = seen;
     let method = if verb == "POST" { method } else { verb };
     let (reply, answer) = oneshot::channel();
-    let arrived = Arrived { headers, body, method, reply };
+    let arrived = Arrived { headers, body, method, target, onto: None, reply };
     let doing = plan::dispatch(Arc::clone(&shared), arrived);
     shared.scripts.lock().unwrap().spawn(doing);
     answer.await.map_err(io::Error::other)
@@ -86,7 +91,24 @@ impl Arrived {
     pub fn error(self, code: i64, message: &str) {
         let error = serde_json::json!({"code": code, "message": message});
         let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.id());
-        self.respond(200, "application/json", body);
+        match self.onto.clone() {
+            Some(stream) => self.answer_onto(&stream, &body),
+            None => self.respond(200, "application/json", body),
+        }
+    }
+
+    /// The stream that its answer goes to.
+    pub fn stream_of_answer(&self) -> Arc<Talk> {
+        Arc::clone(self.onto.as_ref().expect("a server over SSE"))
+    }
+
+    pub(super) fn goes_onto(&mut self, stream: Arc<Talk>) {
+        self.onto = Some(stream);
+    }
+
+    fn answer_onto(self, stream: &Talk, message: &str) {
+        stream.now(format!("event: message\ndata: {message}\n\n"));
+        self.accept();
     }
 
     /// Answers with any status, media type and body.
@@ -140,6 +162,9 @@ impl Arrived {
 
     pub(super) fn result_with_session(self, result: &str, session: Option<String>) {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, self.id());
+        if let Some(stream) = self.onto.clone() {
+            return self.answer_onto(&stream, &body);
+        }
         let mut response = Response::new(whole(body));
         let headers = response.headers_mut();
         headers.insert("content-type", "application/json".parse().unwrap());
@@ -175,6 +200,21 @@ impl Talk {
     /// Sends any bytes. A gateway that has given up hears nothing.
     pub async fn bytes(&self, bytes: impl Into<Bytes>) {
         drop(within("the gateway reads", self.pieces.send(Ok(Frame::data(bytes.into())))).await);
+    }
+
+    /// One that has ended.
+    pub(super) fn over() -> Self {
+        Self { pieces: mpsc::channel(1).0, id: String::new() }
+    }
+
+    /// Whether nobody can hear it any more.
+    pub fn is_over(&self) -> bool {
+        self.pieces.is_closed()
+    }
+
+    /// Sends bytes without waiting for the gateway to read.
+    pub(super) fn now(&self, bytes: impl Into<Bytes>) {
+        self.pieces.try_send(Ok(Frame::data(bytes.into()))).ok();
     }
 
     /// Breaks the connection off.

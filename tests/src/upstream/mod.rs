@@ -7,6 +7,7 @@
 
 mod arrived;
 mod plan;
+mod sse;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
@@ -43,6 +44,8 @@ pub struct Seen {
     pub body: String,
     /// The JSON-RPC method; empty where there is none.
     pub method: String,
+    /// Path and query.
+    pub target: String,
 }
 
 pub(crate) struct Shared {
@@ -50,6 +53,7 @@ pub(crate) struct Shared {
     ledger: Mutex<Vec<Seen>>,
     arrivals: mpsc::Sender<Arrived>,
     sessions: AtomicU64,
+    streams: sse::Streams,
     /// What is being done with what has arrived.
     scripts: Mutex<JoinSet<()>>,
 }
@@ -65,6 +69,7 @@ impl Upstream {
             ledger: Mutex::default(),
             arrivals: sender,
             sessions: AtomicU64::new(1),
+            streams: sse::Streams::default(),
             scripts: Mutex::default(),
         });
         let mut tasks = JoinSet::new();

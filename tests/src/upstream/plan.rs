@@ -15,6 +15,7 @@ pub struct Plan {
     modern: bool,
     legacy: bool,
     sessions: bool,
+    pub(super) over_sse: bool,
     tools: String,
     prompts: String,
     resources: String,
@@ -50,6 +51,7 @@ impl Plan {
             modern,
             legacy,
             sessions: true,
+            over_sse: false,
             tools: r#"[{"name":"echo","inputSchema":{"type":"object"}}]"#.to_owned(),
             prompts: r#"[{"name":"hello"}]"#.to_owned(),
             resources: r#"[{"uri":"test://one","name":"one"}]"#.to_owned(),
@@ -65,6 +67,13 @@ impl Plan {
     pub fn without_sessions(mut self) -> Self {
         self.sessions = false;
         self
+    }
+
+    /// Speaks the transport of 2024-11-05: a stream at any `GET`, and messages for it elsewhere.
+    #[must_use]
+    pub fn over_sse(mut self) -> Self {
+        self.over_sse = true;
+        self.without_sessions()
     }
 
     /// Its tools: a JSON array.
@@ -135,8 +144,14 @@ impl Plan {
 }
 
 /// Does what the plan says, or hands the message to the test.
-pub(super) async fn dispatch(shared: Arc<Shared>, arrived: Arrived) {
+pub(super) async fn dispatch(shared: Arc<Shared>, mut arrived: Arrived) {
     let plan = &shared.plan;
+    if plan.over_sse && arrived.method != "GET" {
+        match shared.streams.of(&arrived.target) {
+            Some(stream) => arrived.goes_onto(stream),
+            None => return arrived.refuse(404),
+        }
+    }
     if let Some((script, done)) = plan.first.get(&arrived.method)
         && !done.swap(true, Ordering::Relaxed)
     {
@@ -158,6 +173,7 @@ pub(super) async fn dispatch(shared: Arc<Shared>, arrived: Arrived) {
         "prompts/list" => arrived.result(&plan.listed("prompts", &plan.prompts)),
         "resources/list" => arrived.result(&plan.listed("resources", &plan.resources)),
         "resources/templates/list" => arrived.result(&plan.listed("resourceTemplates", "[]")),
+        "GET" if plan.over_sse => shared.streams.open(arrived),
         "GET" => arrived.refuse(405),
         "DELETE" => arrived.accept(),
         _ => shared.arrivals.send(arrived).await.unwrap_or_default(),

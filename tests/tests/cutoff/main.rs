@@ -9,6 +9,7 @@
 
 mod held;
 mod history;
+mod paired;
 mod replicas;
 mod scene;
 mod streams;

@@ -29,6 +29,7 @@ mod secrets;
 mod served;
 mod sessions;
 mod sizes;
+mod sse;
 mod starved;
 mod stdio;
 mod streams;

@@ -2,13 +2,19 @@ import type { Server } from './queries';
 
 /** Where or how a server is reached, on one line. */
 export function addressOf({ transport }: Server): string {
-  if (transport.type === 'http') return transport.url;
+  if (transport.type !== 'stdio') return transport.url;
   return [transport.command, ...(transport.args ?? [])].map(quoted).join(' ');
 }
 
 export function transportWord({ transport }: Server): string {
-  return transport.type === 'http' ? 'HTTP' : 'stdio';
+  return TRANSPORT_WORDS[transport.type];
 }
+
+const TRANSPORT_WORDS: Record<Server['transport']['type'], string> = {
+  http: 'HTTP',
+  sse: 'HTTP+SSE',
+  stdio: 'stdio',
+};
 
 export const ERA_WORDS: Record<Server['era'], string> = {
   auto: 'auto',

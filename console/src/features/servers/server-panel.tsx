@@ -31,7 +31,7 @@ export function ServerPanel() {
         off={server.off}
       />
       <Facts facts={facts(server)} />
-      <Section title={server.transport.type === 'http' ? 'URL' : 'Command'}>
+      <Section title={server.transport.type === 'stdio' ? 'Command' : 'URL'}>
         <Code text={addressOf(server)} what="address" />
       </Section>
       {server.transport.type === 'stdio' && <Environment env={server.transport.env ?? {}} />}

@@ -118,5 +118,10 @@ async fn keep_credentials_at_home(
 }
 
 fn check(change: &Change, server: &Server) -> Result<(), Error> {
-    transport::check(&server.transport, change.app().allow_loopback).map_err(Error::Invalid)
+    transport::check(&server.transport, change.app().allow_loopback).map_err(Error::Invalid)?;
+    if matches!(server.transport, Transport::Sse { .. }) && server.era == EraSetting::Modern {
+        let why = "the transport `sse` knows no modern era; leave `era` out, or use `http`";
+        return Err(Error::Invalid(why.into()));
+    }
+    Ok(())
 }

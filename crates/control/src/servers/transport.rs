@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 pub(crate) enum TransportText {
     /// Streamable HTTP at a URL.
     Http { url: String },
+    /// HTTP+SSE, the transport of 2024-11-05, at the URL of its stream.
+    Sse { url: String },
     /// A child process that speaks on its standard streams. Never a shell.
     Stdio {
         /// An absolute path, or the bare name of a program.
@@ -38,7 +40,7 @@ pub(crate) enum EraText {
 /// Says why a transport cannot be saved, in the words of whoever typed it.
 pub(super) fn check(transport: &Transport, allow_loopback: bool) -> Result<(), String> {
     match transport {
-        Transport::Http { url } => check_url(url, allow_loopback),
+        Transport::Http { url } | Transport::Sse { url } => check_url(url, allow_loopback),
         Transport::Stdio { command, args, env } => {
             check_command(command)?;
             if MOST_ARGS < args.len() || MOST_ARGS < env.len() {
@@ -57,11 +59,16 @@ pub(super) fn check(transport: &Transport, allow_loopback: bool) -> Result<(), S
 
 /// Whether what was meant for one may go to the other (RFC 6454).
 pub(super) fn is_same_origin(one: &Transport, other: &Transport) -> bool {
-    match (one, other) {
-        (Transport::Http { url: one }, Transport::Http { url: other }) => {
-            origin(one).is_some_and(|it| Some(it) == origin(other))
-        }
+    match (url(one), url(other)) {
+        (Some(one), Some(other)) => origin(one).is_some_and(|it| Some(it) == origin(other)),
         _ => one == other,
+    }
+}
+
+fn url(transport: &Transport) -> Option<&str> {
+    match transport {
+        Transport::Http { url } | Transport::Sse { url } => Some(url),
+        Transport::Stdio { .. } => None,
     }
 }
 
@@ -164,6 +171,7 @@ impl From<TransportText> for Transport {
     fn from(text: TransportText) -> Self {
         match text {
             TransportText::Http { url } => Self::Http { url },
+            TransportText::Sse { url } => Self::Sse { url },
             TransportText::Stdio { command, args, env } => Self::Stdio { command, args, env },
         }
     }
@@ -173,6 +181,7 @@ impl From<Transport> for TransportText {
     fn from(transport: Transport) -> Self {
         match transport {
             Transport::Http { url } => Self::Http { url },
+            Transport::Sse { url } => Self::Sse { url },
             Transport::Stdio { command, args, env } => Self::Stdio { command, args, env },
         }
     }
@@ -262,7 +271,9 @@ mod tests {
         ];
         let http = |url: &str| Transport::Http { url: url.into() };
         for (one, other, same) in cases {
+            let sse = Transport::Sse { url: other.into() };
             assert_eq!(is_same_origin(&http(one), &http(other)), same, "{one} {other}");
+            assert_eq!(is_same_origin(&http(one), &sse), same, "{one} {other}");
         }
     }
 

@@ -9,6 +9,7 @@ use mcp::headers::MCP_SESSION_ID;
 use mcp::sse;
 use tokio::sync::broadcast;
 
+use super::line::{Answering, Feed};
 use crate::flight::Writing;
 use crate::refusal::UpstreamError;
 use crate::wire::{ChildExchange, Reply};
@@ -19,6 +20,10 @@ pub(crate) enum Exchange {
     Stdio(ChildExchange),
     /// What a managed server says to no call in particular, and the answer to the request for that.
     Pipe(Pipe),
+    /// Answered on a stream that is not its own.
+    Line(Box<Answering>),
+    /// What such a stream brings beside answers.
+    Feed(Feed),
     /// A message that has no answer.
     Done,
 }
@@ -54,7 +59,7 @@ enum HttpBody {
 }
 
 /// The largest answer that we take from an upstream.
-pub(crate) const LARGEST_ANSWER: usize = 128 << 20;
+pub(super) const LARGEST_ANSWER: usize = 128 << 20;
 
 impl Exchange {
     pub(super) fn http(reply: Reply, writing: Writing) -> Self {
@@ -76,7 +81,8 @@ impl Exchange {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Http(it) => it.status,
-            Self::Stdio(_) | Self::Pipe(_) | Self::Done => StatusCode::OK,
+            Self::Line(it) => it.status,
+            Self::Stdio(_) | Self::Pipe(_) | Self::Feed(_) | Self::Done => StatusCode::OK,
         }
     }
 
@@ -84,7 +90,7 @@ impl Exchange {
     pub(crate) fn session(&self) -> Option<&http::HeaderValue> {
         match self {
             Self::Http(it) => it.session.as_ref(),
-            Self::Stdio(_) | Self::Pipe(_) | Self::Done => None,
+            _ => None,
         }
     }
 
@@ -107,6 +113,8 @@ impl Exchange {
         match self {
             Self::Http(it) => it.next().await,
             Self::Done => None,
+            Self::Line(it) => it.next().await,
+            Self::Feed(it) => it.next().await.map(Ok),
             Self::Stdio(it) => it.next().await.map(|it| it.map_err(Into::into)),
             Self::Pipe(it) => it.next().await,
         }

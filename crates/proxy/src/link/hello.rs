@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::post::{add_session, version};
 use super::stdio::Shared;
-use super::{Exchange, Hello, Letter, Link, UpstreamSession};
+use super::{Exchange, Hello, Letter, Link, UpstreamSession, line};
 use crate::authorize::Pass;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
@@ -190,23 +190,74 @@ async fn open(
         Transport::Stdio { .. } => {
             let Shared { child, said } = link.children.shared(link, worker).await?;
             let mut shared = session(link, pass, introduction, Some(child.clone()));
-            let asking = introduce(link, worker, pass, (introduction, Some(child)));
+            let asked = session(link, pass, introduction, Some(child));
+            let asking = introduce(link, worker, pass, (introduction, asked));
             let hello = said.get_or_try_init(async || asking.await.map(|it| it.hello)).await?;
             shared.hello = hello.copied();
             return Ok(shared);
         }
-        Transport::Http { .. } => None,
+        Transport::Sse { .. } => return on_line(link, worker, pass, introduction).await,
+        Transport::Http { .. } => return over_http(link, worker, pass, introduction).await,
     };
-    introduce(link, worker, pass, (introduction, child)).await
+    let opened = session(link, pass, introduction, child);
+    introduce(link, worker, pass, (introduction, opened)).await
+}
+
+/// The older of the two transports is looked for where the newer one is not: where a message is
+/// refused in the way that servers refuse what they do not have (the specification's "backwards
+/// compatibility").
+async fn over_http(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+    introduction: &Introduction,
+) -> Result<UpstreamSession, Refusal> {
+    if link.lines.is_found() {
+        let opened = on_line(link, worker, pass, introduction).await;
+        let is_gone = |it: &UpstreamError| matches!(it, UpstreamError::Status(400 | 404 | 405));
+        match &opened {
+            Err(Refusal::Upstream { source, .. }) if is_gone(source) => {
+                link.lines.set_found(false);
+            }
+            _ => return opened,
+        }
+    }
+    let unopened = session(link, pass, introduction, None);
+    let opened = introduce(link, worker, pass, (introduction, unopened)).await;
+    let Err(Refusal::Upstream { source: UpstreamError::Status(400 | 404 | 405), .. }) = &opened
+    else {
+        return opened;
+    };
+    // A server may have a stream at this place that is none of this transport, and is silent.
+    let patience = worker.proxy.options.probe / 4;
+    let opening = on_line(link, worker, pass, introduction);
+    match tokio::time::timeout(patience, opening).await {
+        Ok(Ok(opened)) => {
+            link.lines.set_found(true);
+            Ok(opened)
+        }
+        _ => Err(link.refuse(UpstreamError::Era)),
+    }
+}
+
+/// Opens a session that is a stream.
+async fn on_line(
+    link: &Link,
+    worker: &Worker,
+    pass: &Pass,
+    introduction: &Introduction,
+) -> Result<UpstreamSession, Refusal> {
+    let mut opened = session(link, pass, introduction, None);
+    opened.line = Some(line::open(link, worker, pass, introduction.own).await?);
+    introduce(link, worker, pass, (introduction, opened)).await
 }
 
 async fn introduce(
     link: &Link,
     worker: &Worker,
     pass: &Pass,
-    (introduction, child): (&Introduction, Option<Child>),
+    (introduction, mut session): (&Introduction, UpstreamSession),
 ) -> Result<UpstreamSession, Refusal> {
-    let mut session = session(link, pass, introduction, child);
     let id = link.next_id();
     let params = format!(
         r#"{{"protocolVersion":"{}","capabilities":{},"clientInfo":{}}}"#,
@@ -233,7 +284,8 @@ async fn introduce(
     Ok(session)
 }
 
-/// A legacy side that does not know `initialize` is none; other failures say nothing of the era.
+/// A legacy side that does not know `initialize` is none; other failures say nothing of the era, or
+/// not yet.
 fn accepted(
     link: &Link,
     status: StatusCode,
@@ -248,11 +300,17 @@ fn accepted(
                 UpstreamError::Malformed(format!("`initialize` failed: {why}"))
             }
         },
-        (400 | 404 | 405, _) => UpstreamError::Era,
+        (400 | 404 | 405, Ok(message)) if is_modern(&message) => UpstreamError::Era,
         (200..=299, Err(error)) => error,
         (status, _) => UpstreamError::Status(status),
     };
     Err(link.refuse(error))
+}
+
+/// Whether nobody but a server of the modern era answers so.
+fn is_modern(answer: &Message) -> bool {
+    let code = answer.error().and_then(|it| it.get("code")).and_then(Raw::i64);
+    matches!(code.and_then(|it| i32::try_from(it).ok()), Some(-32022..=-32020))
 }
 
 /// Whether an error says that the method, or the revision in it, is not known.
@@ -293,7 +351,8 @@ fn session(
     let server = Arc::clone(&link.server);
     let (identity, own, lost) = (pass.subject.identity, introduction.own, AtomicBool::new(false));
     let (heard, log_level) = (CancellationToken::new(), tokio::sync::Mutex::default());
-    UpstreamSession { id: None, hello, server, identity, lost, heard, log_level, own, child }
+    let (id, line) = (None, None);
+    UpstreamSession { id, hello, server, identity, lost, heard, log_level, own, child, line }
 }
 
 /// The answer to our own request; what else comes meanwhile is for nobody.

@@ -6,6 +6,7 @@
 
 mod exchange;
 mod hello;
+mod line;
 mod post;
 mod slot;
 mod stdio;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Transport};
+use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Target, Transport};
 use http::HeaderValue;
 use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
@@ -53,6 +54,7 @@ pub(crate) struct Link {
     children: stdio::Children,
     /// How many listeners watch each resource in a session that all share.
     watched: Mutex<HashMap<String, usize>>,
+    lines: Arc<line::Lines>,
     next_id: AtomicU64,
     health: Mutex<ServerHealth>,
 }
@@ -97,6 +99,8 @@ pub(crate) struct UpstreamSession {
     pub(crate) own: bool,
     /// Whose child process it is, where the server is one.
     pub(crate) child: Option<crate::wire::Child>,
+    /// The stream that it is, where the server speaks the transport of 2024-11-05.
+    pub(crate) line: Option<Arc<line::Line>>,
 }
 
 /// How a server has been doing, for people to look at.
@@ -135,7 +139,7 @@ impl Links {
             return Ok(Arc::clone(link));
         }
         let endpoint = match &server.transport {
-            Transport::Http { url } => {
+            Transport::Http { url } | Transport::Sse { url } => {
                 Some(worker.wire.guard().parse_url(url).map_err(|error| {
                     let text =
                         UpstreamError::Wire(error.to_string(), crate::refusal::WireBlame::Retry);
@@ -152,6 +156,7 @@ impl Links {
             legacy_refused: Mutex::default(),
             children: stdio::Children::default(),
             watched: Mutex::default(),
+            lines: Arc::default(),
             next_id: AtomicU64::new(1),
             health: Mutex::default(),
         });
@@ -171,10 +176,19 @@ impl Links {
         servers.iter().filter_map(known).collect()
     }
 
-    /// Stops every child process.
+    /// What closes the streams of servers that depend on any of the targets.
+    pub(crate) fn closing_lines(&self, targets: &[Target]) -> impl FnOnce() + Send + use<> {
+        let links = self.by_server.lock();
+        let lines: Vec<_> = links.values().map(|it| Arc::clone(&it.lines)).collect();
+        let targets = targets.to_vec();
+        move || lines.iter().for_each(|it| it.stop(&targets))
+    }
+
+    /// Stops every child process, and closes every stream.
     pub(crate) async fn close(&self) {
         let links: Vec<_> = self.by_server.lock().drain().map(|(_, link)| link).collect();
         for link in links {
+            link.lines.close();
             link.stop().await;
         }
     }
@@ -197,6 +211,9 @@ impl Link {
         pass: &Pass,
         client: Era,
     ) -> Result<Era, Refusal> {
+        if self.is_sse() {
+            return Ok(Era::Legacy);
+        }
         match (self.server.era, client) {
             (EraSetting::Modern, _) => Ok(Era::Modern),
             (EraSetting::Legacy, _) => Ok(Era::Legacy),
@@ -206,6 +223,11 @@ impl Link {
                 Ok(if found.is_some() { Era::Modern } else { Era::Legacy })
             }
         }
+    }
+
+    /// Whether it speaks a transport that the modern era does not have.
+    fn is_sse(&self) -> bool {
+        matches!(self.server.transport, Transport::Sse { .. })
     }
 
     fn has_refused_legacy(&self, worker: &Worker) -> bool {
@@ -219,6 +241,9 @@ impl Link {
         worker: &Worker,
         pass: &Pass,
     ) -> Result<Option<Arc<Hello>>, Refusal> {
+        if self.is_sse() {
+            return Ok(None);
+        }
         let clock = &*worker.proxy.clock;
         let slot = slot(&self.modern, self.asks_as(pass));
         let is_good = |it: &Verdict| it.found.is_some() || clock.elapsed() < it.until;
@@ -303,8 +328,24 @@ impl UpstreamSession {
         Arc::ptr_eq(&self.server, &link.server) && self.identity == pass.subject.identity
     }
 
+    /// Whether the server can say that it has forgotten it.
+    pub(crate) fn can_be_forgotten(&self) -> bool {
+        self.id.is_some() || self.line.is_some()
+    }
+
+    /// Whether its server may say something that belongs to no call.
+    pub(crate) fn has_stream(&self) -> bool {
+        self.id.is_some() || self.line.is_some()
+    }
+
+    /// Whether several calls are answered on one stream, on which only our ids tell them apart.
+    pub(crate) fn shares_stream(&self) -> bool {
+        self.child.is_some() || self.line.is_some()
+    }
+
     pub(crate) fn is_usable(&self) -> bool {
         !self.lost.load(Ordering::Relaxed)
+            && self.line.as_ref().is_none_or(|it| it.is_open())
             && self.child.as_ref().is_none_or(crate::wire::Child::is_alive)
     }
 }

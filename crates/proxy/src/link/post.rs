@@ -10,11 +10,12 @@ use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::revision::Revision;
 
 use super::exchange::Pipe;
-use super::{Channel, Exchange, Link, UpstreamSession};
+use super::{Channel, Exchange, Link, UpstreamSession, line};
 use crate::authorize::{Cleared, Pass};
+use crate::flight::Writing;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
-use crate::wire::{Outgoing, SendError};
+use crate::wire::{Endpoint, Outgoing, Ready, SendError};
 
 /// One JSON-RPC message to an upstream.
 pub(crate) struct Letter {
@@ -29,7 +30,7 @@ pub(crate) struct Letter {
 }
 
 /// How often a pooled connection may turn out to have been closed by the other side.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 
 impl Link {
     /// Sends a message of a pass, when the last gate lets it.
@@ -82,7 +83,11 @@ impl Link {
         session: Option<&UpstreamSession>,
         letter: Letter,
     ) -> Result<Exchange, Refusal> {
+        if let Some(line) = session.and_then(|it| it.line.as_ref()) {
+            return Box::pin(line::deliver(self, worker, (pass, line), letter)).await;
+        }
         match &self.server.transport {
+            Transport::Sse { .. } => Err(self.refuse(UpstreamError::SessionLost)),
             Transport::Http { .. } => {
                 let Letter { headers, parts, .. } = letter;
                 let outgoing = Outgoing { method: Method::POST, headers, body: parts };
@@ -117,24 +122,11 @@ impl Link {
         pass: &Pass,
         mut outgoing: Outgoing,
     ) -> Result<Exchange, Refusal> {
-        self.check(pass)?;
-        let endpoint =
-            self.endpoint.as_ref().ok_or_else(|| self.refuse(UpstreamError::NoAnswer))?;
-        let headers = &mut outgoing.headers;
-        if outgoing.method == Method::POST {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        } else {
-            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        }
-        let plain = outgoing.headers.clone();
+        let endpoint = self.endpoint()?;
+        let plain = plain_headers(&mut outgoing);
         for _ in 0..ATTEMPTS {
-            let ready =
-                worker.wire.checkout(endpoint).await.map_err(|it| self.refuse(it.into()))?;
-            let writing = pass.flight.write();
-            let cleared = pass.clear().await?;
-            outgoing.headers.clone_from(&plain);
-            attach_secret(worker, &cleared, &mut outgoing.headers)?;
+            let begun = self.begin(worker, (pass, endpoint), &plain, &mut outgoing).await;
+            let (ready, writing) = begun?;
             match ready.send(outgoing).await {
                 Ok(reply) => return Ok(Exchange::http(reply, writing)),
                 Err(SendError::Unsent(back)) => outgoing = back,
@@ -144,10 +136,44 @@ impl Link {
         Err(self.refuse(UpstreamError::NoAnswer))
     }
 
+    pub(super) fn endpoint(&self) -> Result<&Endpoint, Refusal> {
+        self.endpoint.as_ref().ok_or_else(|| self.refuse(UpstreamError::NoAnswer))
+    }
+
+    /// A connection to an address of the server, and the request as it is to be written on it at
+    /// once: the last gate has just let it.
+    pub(super) async fn begin(
+        &self,
+        worker: &Worker,
+        (pass, endpoint): (&Pass, &Endpoint),
+        plain: &HeaderMap,
+        outgoing: &mut Outgoing,
+    ) -> Result<(Ready, Writing), Refusal> {
+        self.check(pass)?;
+        let ready = worker.wire.checkout(endpoint).await.map_err(|it| self.refuse(it.into()))?;
+        let writing = pass.flight.write();
+        let cleared = pass.clear().await?;
+        outgoing.headers.clone_from(plain);
+        attach_secret(worker, &cleared, &mut outgoing.headers)?;
+        Ok((ready, writing))
+    }
+
     pub(crate) fn refuse(&self, error: UpstreamError) -> Refusal {
         self.failed(&error);
         Refusal::upstream(self.name(), error)
     }
+}
+
+/// Says what is sent and taken; the headers as they are without a credential.
+pub(super) fn plain_headers(outgoing: &mut Outgoing) -> HeaderMap {
+    let headers = &mut outgoing.headers;
+    if outgoing.method == Method::POST {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+    } else {
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    }
+    headers.clone()
 }
 
 /// The credential goes on last, onto a connection that has already proved where it leads.
@@ -191,6 +217,10 @@ impl Link {
             child.stop().await;
             return;
         }
+        if let Some(line) = &session.line {
+            line.close();
+            return;
+        }
         if session.id.is_none() || !session.is_for(self, pass) {
             return;
         }
@@ -209,6 +239,9 @@ impl Link {
         pass: &Pass,
         session: &UpstreamSession,
     ) -> Result<Option<Exchange>, Refusal> {
+        if let Some(line) = session.line.as_ref().filter(|_| session.is_for(self, pass)) {
+            return Ok(line.listen().map(Exchange::Feed));
+        }
         if session.id.is_none() || !session.is_for(self, pass) {
             return Ok(None);
         }

@@ -29,6 +29,7 @@ use super::pool::Pool;
 use super::reply::{self, Reply};
 
 /// The HTTP connections of one worker: they are bound to the runtime that opened them.
+#[derive(Clone)]
 pub struct HttpWire {
     shared: Arc<Shared>,
 }

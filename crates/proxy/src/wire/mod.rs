@@ -4,8 +4,8 @@
 //!
 //! - An address is checked after it has been resolved, on every connect, by the same [`Guard`]
 //!   that read the URL; a connection goes to a checked address and to no other.
-//! - Dropping a call closes its connection at once: nothing runs on behind the caller's back, no
-//!   task owns an HTTP connection. A frame for a child is written whole or not at all, and not
+//! - Dropping a call closes its connection at once: nothing runs on behind the caller's back, and no
+//!   task owns an HTTP connection, but for streams that only bring something. A frame for a child is written whole or not at all, and not
 //!   after its [`Hold`] has closed.
 //! - Redirects are not followed, nothing is retried, no proxy is taken from the environment.
 //! - Every wait ends and every buffer is bounded: see [`WireLimits`] and [`ChildLimits`].

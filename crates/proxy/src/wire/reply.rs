@@ -93,6 +93,12 @@ impl Reply {
         self.deadline = None;
     }
 
+    /// Counts the body's bytes anew: for a stream without an end, whose messages are bounded one by
+    /// one.
+    pub fn forget_received(&mut self) {
+        self.received = 0;
+    }
+
     /// The next piece of the body; nothing after its end or after an error. Loses nothing when
     /// dropped before it is ready.
     pub async fn next(&mut self) -> Option<Result<Bytes, WireError>> {

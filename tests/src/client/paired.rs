@@ -48,9 +48,19 @@ impl Paired {
     pub async fn ask(&mut self, post: Post) -> Value {
         let id = post.id.clone();
         self.take(post).await;
-        let answer = self.message().await;
+        let answer = self.answer().await;
         assert_eq!(answer["id"].to_string(), id, "{answer}");
         answer
+    }
+
+    /// What comes next on the stream, but for the news that lists have changed.
+    pub async fn answer(&mut self) -> Value {
+        loop {
+            let message = self.message().await;
+            if !message["method"].as_str().is_some_and(|it| it.ends_with("/list_changed")) {
+                return message;
+            }
+        }
     }
 
     /// What comes next on the stream.

@@ -101,7 +101,7 @@ impl Relay {
             let ends = piece.ends_with(b"\n\n") || *piece == b"\n"[..] && last == Some(b'\n');
             last = Some(newest);
             let (event, piece) = match current.take() {
-                Some(event) => (event, piece),
+                Some(event) => (event, renamed(piece, false)),
                 None => (Event::begin(self).await, named(piece)),
             };
             if ends {
@@ -157,9 +157,27 @@ impl<'a> Event<'a> {
 /// The code that other refusals of what is turned off have.
 const WITHDRAWN: i32 = 1403;
 
-/// The beginning of an event, with the name that clients of this transport look for.
+/// What begins with an event, each with the name that clients of this transport look for.
 fn named(piece: Bytes) -> Bytes {
-    if piece.starts_with(b"data:") { [NAME, &piece].concat().into() } else { piece }
+    renamed(piece, true)
+}
+
+/// An empty line ends an event and stands nowhere else, so what follows begins one.
+fn renamed(piece: Bytes, begins: bool) -> Bytes {
+    let begins = begins && piece.starts_with(b"data:");
+    let mut inner = memchr::memmem::find_iter(&piece, b"\n\ndata:").map(|at| at + 2).peekable();
+    if !begins && inner.peek().is_none() {
+        return piece;
+    }
+    let mut out = BytesMut::with_capacity(piece.len() + 4 * NAME.len());
+    let mut from = 0;
+    for at in Some(0).filter(|_| begins).into_iter().chain(inner) {
+        out.extend_from_slice(piece.get(from..at).unwrap_or_default());
+        out.extend_from_slice(NAME);
+        from = at;
+    }
+    out.extend_from_slice(piece.get(from..).unwrap_or_default());
+    out.freeze()
 }
 
 const NAME: &[u8] = b"event: message\n";
@@ -194,7 +212,8 @@ mod tests {
         let tasks = TaskTracker::new();
         let stream = |name: &'static str| {
             answer::events(Body::stream(&tasks, |outlet| async move {
-                for piece in [":\n\n", "data: ", name, name, "\n", "\n", "data: last\n\n"] {
+                let two = "data: a\n\ndata: b\n\n";
+                for piece in [":\n\n", "data: ", name, name, "\n", "\n", "data: last\n\n", two] {
                     outlet.send(Bytes::from_static(piece.as_bytes())).await.unwrap();
                     tokio::task::yield_now().await;
                 }
@@ -216,7 +235,12 @@ mod tests {
         let mut events: Vec<_> = text.split_terminator("\n\n").collect();
         events.sort_unstable();
         let last = "event: message\ndata: last";
+        let [a, b] = ["event: message\ndata: a", "event: message\ndata: b"];
         let expected = [
+            a,
+            a,
+            b,
+            b,
             last,
             last,
             "event: message\ndata: oneone",

@@ -4,12 +4,12 @@ use futures::future::join;
 use serde_json::{Value, json};
 use tests::{Client, Era, Paired, Plan, Record, Upstream};
 
-use super::{REVISIONS, paired, paired_with};
+use super::{REVISIONS, modern, paired, paired_with};
 use crate::scene::Scene;
 
 fn each_server() -> [(&'static str, Plan); 3] {
     [
-        ("a modern server", Upstream::modern()),
+        ("a modern server", modern()),
         ("a legacy server", Upstream::legacy()),
         ("a server over SSE", Upstream::legacy().over_sse()),
     ]
@@ -61,7 +61,7 @@ async fn what_is_newer_than_the_client_is_told_in_its_words() {
         r#"[{"name":"echo","inputSchema":{"type":"object"},"outputSchema":{"type":"object"}}]"#;
     let newest = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}"#;
     let plans = [
-        ("a modern server", Upstream::modern()),
+        ("a modern server", modern()),
         // One that knows no revision but its own.
         ("a server of 2025-11-25", {
             Upstream::legacy().on("initialize", move |it| async move { it.result(newest) })
@@ -95,7 +95,7 @@ async fn what_is_newer_than_the_client_is_told_in_its_words() {
 
 #[tokio::test]
 async fn answers_come_as_they_are_ready_and_never_into_each_other() {
-    let scene = Scene::of(Upstream::modern()).await;
+    let scene = Scene::of(modern()).await;
     let mut client = paired(&scene.gateway, "2025-11-25").await;
     let posts: Vec<_> = (0..8).map(|_| client.client.tool("echo", "{}")).collect();
     let mut calls = Vec::new();

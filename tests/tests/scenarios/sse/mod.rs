@@ -7,7 +7,7 @@ mod peers;
 mod servers;
 mod sessions;
 
-use tests::{Client, Era, Gateway, Paired};
+use tests::{Client, Era, Gateway, Paired, Plan, Upstream};
 
 /// A client of this transport that has said hello.
 async fn paired(gateway: &Gateway, revision: &'static str) -> Paired {
@@ -19,6 +19,13 @@ async fn paired_with(gateway: &Gateway, capabilities: &str) -> Paired {
     let mut client = Client::stranger(gateway, Era::Legacy, tests::client::LEGACY);
     capabilities.clone_into(&mut client.capabilities);
     Paired::greet(&client).await
+}
+
+/// A modern server that has nothing to say to those who listen, and lets them.
+fn modern() -> Plan {
+    Upstream::modern().on("subscriptions/listen", |it| async move {
+        it.stream().given_up().await;
+    })
 }
 
 /// All that such a client may speak: the transport says nothing about it.

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tests::{Client, Era, Paired, Post, Served, Site, Upstream};
 
-use super::paired;
+use super::{modern, paired};
 use crate::scene::Scene;
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_message_over_sse_is_read_as_strictly_as_any_other() {
 
 #[tokio::test]
 async fn calls_that_wait_on_one_stream_are_bounded_and_make_room_when_they_end() {
-    let scene = Scene::of(Upstream::modern()).await;
+    let scene = Scene::of(modern()).await;
     let mut stream = paired(&scene.gateway, "2025-11-25").await;
     let mut waiting = Vec::new();
     for _ in 0..64 {

@@ -152,9 +152,10 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::Capability { .. } => (StatusCode::BAD_REQUEST, errors::MISSING_CAPABILITY),
         Refusal::Unauthenticated => (StatusCode::UNAUTHORIZED, code::UNAUTHENTICATED),
         Refusal::NoGateway => (StatusCode::NOT_FOUND, code::FORBIDDEN),
-        Refusal::Revision | Refusal::SessionMissing => {
+        Refusal::Revision | Refusal::SessionMissing | Refusal::EventUnknown => {
             (StatusCode::BAD_REQUEST, errors::INVALID_REQUEST)
         }
+        Refusal::NotKept => answered(code::UNAVAILABLE),
         Refusal::SessionUnknown => (StatusCode::NOT_FOUND, errors::INVALID_REQUEST),
         Refusal::TooManySessions | Refusal::TooManyStreams | Refusal::TooManyCalls => {
             (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE)

@@ -186,6 +186,20 @@ impl Pass {
         Err(Refusal::Gate(GateClosed))
     }
 
+    /// The same, with the same place among what is under way: for what outlives the message.
+    pub(crate) fn twin(&self) -> Self {
+        Self {
+            proxy: Arc::clone(&self.proxy),
+            caller: self.caller.clone(),
+            place: self.place.clone(),
+            offered: self.offered.clone(),
+            subject: self.subject.clone(),
+            epoch: self.epoch,
+            flight: Arc::clone(&self.flight),
+            is_opaque: self.is_opaque,
+        }
+    }
+
     /// The server that it leads to, where it leads to one.
     pub(crate) fn assignment(&self) -> Option<&Arc<Assignment>> {
         self.offered.as_ref().map(|it| &it.assignment).or(self.place.only.as_ref())

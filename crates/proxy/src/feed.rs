@@ -3,20 +3,20 @@
 //! Servers with which the client's session has a session of its own are heard on that. Modern ones,
 //! and managed ones that many share, are listened to as for a modern client (see [`crate::subscribe`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Kind;
+use domain::{AssignmentId, Kind};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use inspect::{Hit, Leg, Rules};
 use mcp::convert;
 use mcp::envelope::{Message, MessageKind};
+use mcp::headers::LAST_EVENT_ID;
 use mcp::json::{Limits, Raw, quote};
 use mcp::names::exposed_uri;
 use mcp::revision::Era;
@@ -25,27 +25,40 @@ use mcp::sse;
 
 use crate::answer;
 use crate::authorize::{self, Pass};
-use crate::body::{Body, Outlet};
+use crate::body::{Body, Gone, Outlet};
 use crate::content;
-use crate::link::{Exchange, Link, UpstreamSession};
+use crate::link::UpstreamSession;
 use crate::questions::{self, Fate};
-use crate::record::{Aside, Outcome, Said};
+use crate::record::Said;
 use crate::refusal::Refusal;
+use crate::resume;
 use crate::serve::{Known, Worker};
 use crate::session::Session;
+use crate::source::{Fed, Source, next, pause};
 use crate::streams::Seat;
 use crate::subscribe::{
     Change, Heard, LISTS, Listener, Prints, Sight, Subscriptions, Wanted, can_watch, has,
 };
 
-/// Opens the stream.
+/// Opens the stream, where its client has left it if it says so; or that of a call.
 pub(crate) async fn open(
     worker: &Arc<Worker>,
     known: Known,
     session: Arc<Session>,
 ) -> Result<Response<Body>, Refusal> {
+    let after = match known.headers.get(LAST_EVENT_ID) {
+        None => None,
+        Some(id) => {
+            let found = id.to_str().ok().and_then(|it| session.replay.find(it));
+            let (strand, after) = found.ok_or(Refusal::EventUnknown)?;
+            if !session.replay.is_listening(&strand) {
+                return resume::resume(worker, known, &session, (strand, after)).await;
+            }
+            Some(after)
+        }
+    };
     let seat = worker.proxy.streams.take(known.caller.app)?;
-    open_seated(worker, known, session, Some(seat)).await
+    begin(worker, known, session, (Some(seat), after)).await
 }
 
 /// Opens it as a part of another stream, which has a seat already.
@@ -55,9 +68,24 @@ pub(crate) async fn open_seated(
     session: Arc<Session>,
     seat: Option<Seat>,
 ) -> Result<Response<Body>, Refusal> {
+    begin(worker, known, session, (seat, None)).await
+}
+
+async fn begin(
+    worker: &Arc<Worker>,
+    known: Known,
+    session: Arc<Session>,
+    (seat, after): (Option<Seat>, Option<u64>),
+) -> Result<Response<Body>, Refusal> {
     let (caller, place) = (known.caller.clone(), known.place.clone());
     let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
     pass.clear().await?;
+    for (strand, told) in session.replay.heard() {
+        // What may not be told any more is not; what others have said is.
+        if let Err(refusal @ Refusal::Gate(_)) = resume::decide(&strand, &told).await {
+            return Err(refusal);
+        }
+    }
     let worker = Arc::clone(worker);
     let tasks = worker.proxy.options.tasks.clone();
     let listener = Listener {
@@ -73,53 +101,59 @@ pub(crate) async fn open_seated(
     let servers = Subscriptions::new(listener.clone());
     let taken = Vec::new();
     let sight = None;
-    let listening =
-        Listening { worker, known, session, pass, _seat: seat, taken, listener, servers, sight };
-    Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))))
+    let kept = (!session.replay.is_paired()).then(|| session.replay.listen(after));
+    let pass = Arc::new(pass);
+    let passes = HashMap::new();
+    let listening = Listening {
+        worker,
+        known,
+        session,
+        pass,
+        _seat: seat,
+        taken,
+        listener,
+        servers,
+        passes,
+        sight,
+    };
+    let Some((writer, reader)) = kept else {
+        return Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))));
+    };
+    // It goes on for a while without its client, and tells it afterwards.
+    tasks.spawn(listening.run(Outlet::kept(writer)));
+    Ok(answer::events(Body::kept(reader)))
 }
 
 struct Listening {
     worker: Arc<Worker>,
     known: Known,
     session: Arc<Session>,
-    pass: Pass,
+    pass: Arc<Pass>,
     _seat: Option<Seat>,
     /// Upstream sessions whose streams are open already, or are not to be had.
     taken: Vec<Arc<UpstreamSession>>,
     listener: Listener,
     /// Servers with which the session has none of its own.
     servers: Subscriptions,
+    /// Under which is told what those have said.
+    passes: HashMap<AssignmentId, Arc<Pass>>,
     /// Absent until it is known what the place offers.
     sight: Option<Sight>,
 }
 
 type Feed = Pin<Box<dyn Future<Output = Fed> + Send>>;
 
-enum Fed {
-    Said(Bytes, Box<Source>),
-    /// The stream has ended, or is not open to us now.
-    Ended(Arc<UpstreamSession>),
-    /// It is time to open it again.
-    Due(Arc<UpstreamSession>),
-    /// There is no such stream.
-    Nothing,
-}
-
-/// How long a stream that has ended stays closed: servers and what stands before them end idle ones.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// An upstream's own stream, and what is recorded of it.
-struct Source {
-    exchange: Exchange,
-    pass: Pass,
-    upstream: Arc<UpstreamSession>,
-    aside: Aside,
+/// What a client is to be told, and under which pass.
+struct Fresh {
+    event: Bytes,
+    pass: Arc<Pass>,
+    /// Whether it says only that something has changed, which is said once.
+    is_change: bool,
 }
 
 impl Listening {
     async fn run(mut self, outlet: Outlet) {
         let session = Arc::clone(&self.session);
-        let mut inbox = session.listen();
         let mut feeds: FuturesUnordered<Feed> = FuturesUnordered::new();
         // The head goes out at once, with the first byte of the body.
         if outlet.send(sse::KEEP_ALIVE).await.is_err() {
@@ -128,38 +162,31 @@ impl Listening {
         let looking = look(self.listener.clone(), session.prints());
         let mut looking = pin!(looking.fuse());
         loop {
-            let flight = Arc::clone(&self.pass.flight);
             // Before the look at what is there, so that nothing comes unnoticed in between.
             let opened = session.opened.notified();
             feeds.extend(self.open());
             self.want();
-            let event = tokio::select! {
+            let fresh: Vec<Fresh> = tokio::select! {
                 biased;
                 () = self.pass.flight.ended() => return,
-                event = inbox.recv() => match event {
-                    Some(event) => event,
-                    // Another stream has taken this one's place.
-                    None => return,
-                },
+                // Another stream has taken this one's place, or its client stays away.
+                () = outlet.abandoned() => return,
                 sight = &mut looking => {
                     self.sight = sight;
                     continue;
                 }
                 heard = self.servers.next() => {
-                    heard.iter().filter_map(|it| self.told(it)).collect::<Vec<_>>().concat().into()
+                    heard.iter().filter_map(|it| self.told(it)).collect()
                 }
                 lists = changed(&mut self.sight, &mut self.listener) => {
                     let changes = lists.into_iter().map(|it| Change::List(it).notification());
-                    changes.map(|it| sse::event(&it)).collect::<Vec<_>>().concat().into()
+                    changes.map(|it| self.change(&it)).collect()
                 }
                 Some(fed) = feeds.next(), if !feeds.is_empty() => match fed {
                     Fed::Said(text, mut source) => {
-                        let event = self.relay(&text, &mut source, &mut feeds);
+                        let fresh = self.relay(&text, &mut source, &mut feeds);
                         feeds.push(Box::pin(next(source)));
-                        match event {
-                            Some(event) => event,
-                            None => continue,
-                        }
+                        fresh.into_iter().collect()
                     }
                     Fed::Ended(upstream) => {
                         feeds.push(Box::pin(pause(upstream)));
@@ -177,17 +204,25 @@ impl Listening {
                         return;
                     }
                     self.sight.iter_mut().for_each(Sight::look_for_failed);
-                    sse::KEEP_ALIVE
+                    let beating = self.pass.flight.unless_ended(outlet.send(sse::KEEP_ALIVE));
+                    if !matches!(beating.await, Some(Ok(()))) {
+                        return;
+                    }
+                    continue;
                 }
             };
-            if event.is_empty() {
-                continue;
-            }
             // A client that takes nothing keeps no cut-off waiting for what is still opening.
-            if !matches!(flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
+            let telling = self.pass.flight.unless_ended(tell(&outlet, fresh));
+            if !matches!(telling.await, Some(Ok(()))) {
                 return;
             }
         }
+    }
+
+    /// A change of what the client may see, which is nobody's but ours to tell.
+    fn change(&self, notification: &[u8]) -> Fresh {
+        let pass = Arc::clone(&self.pass);
+        Fresh { event: sse::event(notification), pass, is_change: true }
     }
 
     /// Says what is to be heard of servers with which the session has none of its own.
@@ -210,8 +245,9 @@ impl Listening {
     }
 
     /// What a server has said to us, as the client is told it.
-    fn told(&self, heard: &Heard) -> Option<Bytes> {
+    fn told(&mut self, heard: &Heard) -> Option<Fresh> {
         let Heard { assignment, change, message } = heard;
+        let pass = self.lead(assignment.id)?;
         let mut splice = Splice::new(message.body().clone());
         if let Some(params) = message.params() {
             let revision = self.session.revision;
@@ -222,7 +258,23 @@ impl Listening {
             let exposed = self.listener.exposed(assignment, uri);
             splice.set_member(message.params()?, "uri", quote(&exposed));
         }
-        Some(sse::event(&splice.finish().into_bytes()))
+        let event = sse::event(&splice.finish().into_bytes());
+        let is_change = matches!(change, Change::List(_));
+        Some(Fresh { event, pass, is_change })
+    }
+
+    /// The pass under which is told what a server has said: one, for as long as nothing changes.
+    fn lead(&mut self, of: AssignmentId) -> Option<Arc<Pass>> {
+        let latest = self.worker.proxy.gate.latest();
+        let is_good =
+            |it: &Pass| Arc::ptr_eq(&it.place.config, &latest.config) && !it.flight.is_ended();
+        if let Some(pass) = self.passes.get(&of).filter(|it| is_good(it)) {
+            return Some(Arc::clone(pass));
+        }
+        let who = (&self.listener.caller, &self.listener.place);
+        let pass = Arc::new(authorize::lead(&self.worker, who, of).ok()?.0);
+        self.passes.insert(of, Arc::clone(&pass));
+        Some(pass)
     }
 
     /// The streams of upstream sessions that have come since; each opens in its own time.
@@ -266,7 +318,7 @@ impl Listening {
         text: &Bytes,
         source: &mut Source,
         feeds: &mut FuturesUnordered<Feed>,
-    ) -> Option<Bytes> {
+    ) -> Option<Fresh> {
         let message = Message::parse(text.clone(), Limits::default()).ok()?;
         if source.pass.flight.is_ended() {
             return None;
@@ -275,7 +327,7 @@ impl Listening {
         let told = match message.kind() {
             MessageKind::Notification => self.in_its_terms(&message, source, &mut hits),
             MessageKind::Request => {
-                let whose = (&source.pass, &source.upstream);
+                let whose = (&*source.pass, &source.upstream);
                 let rules = self.rules(source);
                 match questions::decide(&self.session, whose, rules, &message, &mut hits) {
                     Fate::Asked(question) => Some(question),
@@ -290,7 +342,8 @@ impl Listening {
             MessageKind::Response | MessageKind::Error => None,
         };
         source.aside.tell(told.as_ref(), hits);
-        Some(sse::event(&told?))
+        let is_change = message.method().ends_with("/list_changed");
+        Some(Fresh { event: sse::event(&told?), pass: Arc::clone(&source.pass), is_change })
     }
 
     /// Answers an upstream ourselves, in its own time.
@@ -367,54 +420,9 @@ async fn changed(sight: &mut Option<Sight>, listener: &mut Listener) -> Vec<Kind
     }
 }
 
-impl Source {
-    /// Opens the upstream's stream, which is recorded before anything leaves.
-    async fn open(
-        worker: &Worker,
-        (pass, link): (Pass, Arc<Link>),
-        upstream: Arc<UpstreamSession>,
-        said: &Said<'_>,
-    ) -> Option<Self> {
-        // Else it has no such stream.
-        upstream.has_stream().then_some(())?;
-        let aside = recorded(Aside::begin(&pass, said, Vec::new(), &[]).await)?;
-        let opening = link.listen(worker, &pass, &upstream);
-        let outcome = match pass.flight.unless_ended(opening).await {
-            Some(Ok(Some(exchange))) => return Some(Self { exchange, pass, upstream, aside }),
-            Some(Ok(None)) => Outcome::told(StatusCode::METHOD_NOT_ALLOWED),
-            Some(Err(refusal)) => Outcome::refused(&refusal),
-            None => Outcome::refused(&pass.why_ended().await),
-        };
-        recorded(aside.end(&outcome).await)?;
-        None
+async fn tell(outlet: &Outlet, all: Vec<Fresh>) -> Result<(), Gone> {
+    for Fresh { event, pass, is_change } in all {
+        outlet.tell(event, &pass, is_change).await?;
     }
-}
-
-/// What a server says next, until its stream has ended, or has been ended.
-async fn next(mut source: Box<Source>) -> Fed {
-    let flight = Arc::clone(&source.pass.flight);
-    let outcome = match flight.unless_ended(source.exchange.next()).await {
-        Some(Some(Ok(text))) => return Fed::Said(text, source),
-        Some(Some(Err(error))) => {
-            let server = source.pass.assignment().map(|it| it.server.name.to_string());
-            Outcome::refused(&Refusal::upstream(&server.unwrap_or_default(), error))
-        }
-        Some(None) => Outcome::told(StatusCode::OK),
-        None => Outcome::refused(&source.pass.why_ended().await),
-    };
-    let Source { aside, upstream, .. } = *source;
-    match recorded(aside.end(&outcome).await) {
-        Some(_) => Fed::Ended(upstream),
-        None => Fed::Nothing,
-    }
-}
-
-async fn pause(upstream: Arc<UpstreamSession>) -> Fed {
-    tokio::time::sleep(PAUSE).await;
-    Fed::Due(upstream)
-}
-
-/// What cannot be recorded is not done.
-fn recorded<T>(done: Result<T, Refusal>) -> Option<T> {
-    done.inspect_err(|error| tracing::warn!(%error, "A stream could not be recorded")).ok()
+    Ok(())
 }

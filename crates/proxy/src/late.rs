@@ -5,6 +5,7 @@
 //! which shows signs of life until the answer comes in it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
@@ -13,6 +14,7 @@ use mcp::sse;
 use crate::answer;
 use crate::body::{Body, Gone, Outlet};
 use crate::forward::{self, Sent, Unsent};
+use crate::linger::Lingering;
 use crate::record::Recorded;
 use crate::release;
 
@@ -22,9 +24,18 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 type Leaving = Pin<Box<dyn Future<Output = Result<Sent, Unsent>> + Send>>;
 
-/// Sends a recorded call and answers its client.
+/// Sends a recorded call and answers its client. In a session it goes on when that has gone.
 pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
-    let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
+    let asked = &recorded.permitted().asked;
+    let lasting = asked.session.as_ref().filter(|it| !it.replay.is_paired());
+    let Some(session) = lasting else { return answered(recorded).await };
+    let (replay, tasks) = (Arc::clone(&session.replay), asked.worker.proxy.options.tasks.clone());
+    Lingering::new(replay, tasks, answered(recorded)).await
+}
+
+async fn answered(recorded: Recorded) -> Response<Body> {
+    let asked = &recorded.permitted().asked;
+    let (session, tasks) = (asked.session.clone(), asked.worker.proxy.options.tasks.clone());
     let mut leaving: Leaving = Box::pin(forward::forward(recorded));
     tokio::select! {
         biased;
@@ -34,7 +45,8 @@ pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
             Err(Unsent::Cancelled) => answer::events(Body::empty()),
         },
         () = tokio::time::sleep(HEARTBEAT) => {
-            answer::events(Body::stream(&tasks, |outlet| wait(leaving, outlet)))
+            let write = |outlet| wait(leaving, outlet);
+            answer::events(Body::stream_in(session.as_ref(), &tasks, write))
         }
     }
 }
@@ -46,6 +58,7 @@ async fn wait(mut leaving: Leaving, outlet: Outlet) {
             biased;
             sent = &mut leaving => break sent,
             beaten = beat(&outlet) => if beaten.is_err() { return },
+            () = outlet.abandoned() => return,
         }
     };
     match sent {

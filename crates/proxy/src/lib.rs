@@ -20,6 +20,7 @@
 
 mod answer;
 mod authorize;
+mod batch;
 mod body;
 mod call;
 mod cancel;
@@ -33,6 +34,7 @@ mod lasting;
 mod late;
 mod legacy;
 mod levels;
+mod linger;
 mod link;
 mod listen;
 pub mod metrics;
@@ -43,9 +45,12 @@ mod receive;
 mod record;
 mod refusal;
 mod release;
+mod replay;
+mod resume;
 mod route;
 mod serve;
 mod session;
+mod source;
 mod strangers;
 mod streams;
 mod subscribe;

@@ -120,7 +120,10 @@ fn is_read(name: &str) -> bool {
 fn is_single(name: &str) -> bool {
     const SINGLE: [HeaderName; 4] = [AUTHORIZATION, CONTENT_TYPE, CONTENT_ENCODING, ORIGIN];
     SINGLE.iter().any(|it| it.as_str() == name)
-        || matches!(name, "content-length" | "transfer-encoding" | "mcp-session-id")
+        || matches!(
+            name,
+            "content-length" | "last-event-id" | "mcp-session-id" | "transfer-encoding"
+        )
 }
 
 /// What a POST must say about its body.

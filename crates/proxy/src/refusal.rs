@@ -48,6 +48,10 @@ pub(crate) enum Refusal {
     TooManyStreams,
     #[error("too many calls wait for their answers on this stream")]
     TooManyCalls,
+    #[error("no such event of this session is kept")]
+    EventUnknown,
+    #[error("the answer came while nobody read the stream, and could not be kept")]
+    NotKept,
     #[error("unknown method `{method}`")]
     UnknownMethod { method: String },
     #[error("unknown {kind} `{name}`")]
@@ -130,7 +134,9 @@ impl Refusal {
     pub(crate) fn blame(&self) -> Blame {
         match self {
             Self::Upstream { .. } => Blame::Upstream,
-            Self::Gate(_) | Self::Secret(_) | Self::Audit(_) | Self::Rules => Blame::Gateway,
+            Self::Gate(_) | Self::Secret(_) | Self::Audit(_) | Self::Rules | Self::NotKept => {
+                Blame::Gateway
+            }
             _ => Blame::Client,
         }
     }
@@ -156,6 +162,8 @@ impl Refusal {
             Self::TooManySessions => "too_many_sessions",
             Self::TooManyStreams => "too_many_streams",
             Self::TooManyCalls => "too_many_calls",
+            Self::EventUnknown => "event_unknown",
+            Self::NotKept => "not_kept",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",

@@ -17,21 +17,23 @@ use mcp::splice::Splice;
 use mcp::sse;
 
 use crate::answer;
-use crate::body::{Body, Gone, Outlet, PIECE};
+use crate::body::{Body, Gone, Outlet};
 use crate::cancel;
 use crate::flight::Flight;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
 use crate::late;
-use crate::link::{Channel, Letter};
+use crate::link::{Again, Channel, Heard, Letter};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
+use crate::replay::Origin;
 use crate::session::Pending;
 use crate::terms;
 
 /// A sent call until its outcome is recorded. Dropped before that, it was given up by its client.
 struct Turn {
     sent: Option<Sent>,
+    again: Again,
     /// Questions of the upstream that the client has been asked.
     asked: Vec<u64>,
     last_news: Duration,
@@ -48,6 +50,16 @@ enum Step {
     Cancelled(Message),
     /// Nothing for a while.
     Quiet,
+    /// The upstream has closed its stream, and is asked again after this time.
+    Paused(Duration),
+}
+
+/// With what a response begins that becomes a stream.
+enum First {
+    Event(Bytes),
+    Pause(Duration),
+    /// It is one already.
+    Nothing,
 }
 
 /// Answers a call that has been sent.
@@ -58,7 +70,7 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
             Step::Answer(answer) => {
                 let flight = turn.flight();
                 let (status, parts) = turn.settle(answer).await;
-                return answer::json(status, Body::revocable(parts, flight));
+                return answer::json(status, Body::revocable(parts, vec![flight]));
             }
             Step::Broken(error) => return Box::pin(turn.fail(error)).await,
             Step::CutOff => return Box::pin(turn.cut_off()).await,
@@ -66,21 +78,25 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
                 Box::pin(turn.give_up(word)).await;
                 return answer::events(Body::empty());
             }
-            Step::Quiet => break sse::KEEP_ALIVE,
+            Step::Quiet => break First::Event(sse::KEEP_ALIVE),
+            Step::Paused(pause) if turn.can_pause() => break First::Pause(pause),
+            Step::Paused(_) => {}
             Step::News(message) => {
                 if let Some(news) = Box::pin(turn.news(message)).await {
-                    break sse::event(&news);
+                    break First::Event(sse::event(&news));
                 }
             }
         }
     };
-    let tasks = turn.sent().recorded.permitted().asked.worker.proxy.options.tasks.clone();
-    answer::events(Body::stream(&tasks, |outlet| turn.stream(Some(first), outlet)))
+    let asked = &turn.sent().recorded.permitted().asked;
+    let (session, tasks) = (asked.session.clone(), asked.worker.proxy.options.tasks.clone());
+    let write = |outlet| turn.stream(first, outlet);
+    answer::events(Body::stream_in(session.as_ref(), &tasks, write))
 }
 
 /// Answers a call that has been sent, in a response that is a stream already.
 pub(crate) async fn release_into(sent: Sent, outlet: Outlet) {
-    Box::pin(Turn::of(sent).stream(None, outlet)).await;
+    Box::pin(Turn::of(sent).stream(First::Nothing, outlet)).await;
 }
 
 /// A call that was recorded and has got no answer.
@@ -111,7 +127,7 @@ impl Turn {
     fn of(sent: Sent) -> Self {
         let permitted = sent.recorded.permitted();
         let last_news = permitted.asked.worker.proxy.clock.elapsed();
-        Self { sent: Some(sent), asked: Vec::new(), last_news }
+        Self { sent: Some(sent), again: Again::default(), asked: Vec::new(), last_news }
     }
 
     fn sent(&self) -> &Sent {
@@ -131,19 +147,21 @@ impl Turn {
         if options.silence <= silent {
             return Step::Broken(UpstreamError::Timeout(options.silence));
         }
+        let who = (&permitted.asked.worker, &permitted.pass);
         let next = tokio::select! {
             biased;
             () = flight.ended() => return Step::CutOff,
-            next = sent.exchange.next() => next,
+            next = self.again.next(&mut sent.exchange, &sent.way, who) => next,
             word = sent.ear.cancelled() => return Step::Cancelled(word),
             () = tokio::time::sleep(late::HEARTBEAT) => return Step::Quiet,
         };
         let status = sent.exchange.status();
         match next {
-            None if status.is_success() => Step::Broken(UpstreamError::NoAnswer),
-            None => Step::Broken(UpstreamError::Status(status.as_u16())),
-            Some(Err(error)) => Step::Broken(error),
-            Some(Ok(text)) => self.classify(text, status),
+            Heard::Ended if status.is_success() => Step::Broken(UpstreamError::NoAnswer),
+            Heard::Ended => Step::Broken(UpstreamError::Status(status.as_u16())),
+            Heard::Broken(error) => Step::Broken(error),
+            Heard::Paused(pause) => Step::Paused(pause),
+            Heard::Said(text) => self.classify(text, status),
         }
     }
 
@@ -173,9 +191,17 @@ impl Turn {
         }
     }
 
-    async fn stream(mut self, first: Option<Bytes>, outlet: Outlet) {
-        let mut event = first;
+    async fn stream(mut self, first: First, outlet: Outlet) {
         let flight = self.flight();
+        let outlet = outlet.under(|| self.origin());
+        let mut event = match first {
+            First::Event(event) => Some(event),
+            First::Nothing => None,
+            First::Pause(pause) => {
+                outlet.pause(pause);
+                None
+            }
+        };
         loop {
             // A cut-off is heard while the client takes nothing, and is the next step then.
             if let Some(event) = event
@@ -183,17 +209,22 @@ impl Turn {
             {
                 return;
             }
-            event = match self.step().await {
+            let step = tokio::select! {
+                biased;
+                step = self.step() => step,
+                () = outlet.abandoned() => return,
+            };
+            event = match step {
                 Step::Quiet => Some(sse::KEEP_ALIVE),
+                Step::Paused(pause) => {
+                    outlet.pause(pause);
+                    None
+                }
                 Step::News(message) => Box::pin(self.news(message)).await.map(|it| sse::event(&it)),
                 Step::Answer(answer) => {
                     let (_, parts) = self.settle(answer).await;
-                    for piece in pieces(sse_parts(parts)) {
-                        let sent = flight.unless_ended(outlet.send(piece)).await;
-                        if !matches!(sent, Some(Ok(()))) {
-                            break;
-                        }
-                    }
+                    // A client that is gone, or cut off, gets nothing.
+                    outlet.send_parts(sse_parts(parts), &flight).await.ok();
                     return;
                 }
                 Step::Broken(error) => {
@@ -219,7 +250,21 @@ impl Turn {
         self.forget(&sent);
         let Sent { exchange, recorded, .. } = sent;
         drop(exchange);
-        refuse_into(recorded, refusal, outlet).await;
+        refuse_into(recorded, refusal, &outlet.under_none()).await;
+    }
+
+    /// Whether the client knows that it may be sent away and come back.
+    fn can_pause(&self) -> bool {
+        let session = &self.sent().recorded.permitted().asked.session;
+        session.as_ref().is_some_and(|it| it.replay.polls)
+    }
+
+    /// To whom what is released belongs, should its client come back for it.
+    fn origin(&self) -> Origin {
+        let permitted = self.sent().recorded.permitted();
+        let (_, lost) = answer::refusal_parts(&Refusal::NotKept, permitted.asked.manner());
+        let pass = Arc::new(permitted.pass.twin());
+        Origin { pass, instead: sse::event(&lost) }
     }
 
     /// What else an upstream says while a call is under way, as the client is told it.
@@ -372,19 +417,9 @@ async fn settled(sent: Sent, message: Message) -> (StatusCode, Vec<Bytes>) {
     })
 }
 
-/// What is released at a time: a cut-off is looked for in between.
-fn pieces(parts: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
-    parts.into_iter().flat_map(|mut part| {
-        std::iter::from_fn(move || {
-            let piece = part.split_to(part.len().min(PIECE));
-            (!piece.is_empty()).then_some(piece)
-        })
-    })
-}
-
 /// Parts of one JSON text as one event, without joining them. Upstream JSON may hold line ends
 /// between its tokens, which would end the event, so each part is framed for itself.
-fn sse_parts(parts: Vec<Bytes>) -> Vec<Bytes> {
+pub(crate) fn sse_parts(parts: Vec<Bytes>) -> Vec<Bytes> {
     if parts.iter().any(|it| memchr::memchr2(b'\n', b'\r', it).is_some()) {
         return vec![sse::event(&parts.concat())];
     }

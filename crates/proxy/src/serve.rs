@@ -8,9 +8,9 @@ use std::time::Duration;
 use domain::ports::{Answer, Gate, Secrets, Traffic};
 use domain::{Clock, ServerId, Target};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use mcp::envelope::Message;
+use mcp::envelope::{EnvelopeError, Message};
 use mcp::era::{self, Detected};
 use mcp::headers::{self, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::json::Limits;
@@ -19,6 +19,7 @@ use mcp::sealed::Sealer;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{self, Manner};
+use crate::batch;
 use crate::body::Body;
 use crate::call::Asked;
 use crate::catalog::Catalog;
@@ -147,11 +148,16 @@ impl Proxy {
 
     /// Calls and streams under way, and open legacy sessions.
     pub fn gauges(&self) -> BTreeMap<&'static str, usize> {
-        BTreeMap::from([("flights", self.flights.len()), ("sessions", self.sessions.len())])
+        BTreeMap::from([
+            ("flights", self.flights.len()),
+            ("kept_bytes", self.sessions.replays.bytes()),
+            ("sessions", self.sessions.len()),
+        ])
     }
 
     /// Ends child processes, and records what is still to be recorded.
     pub async fn close(&self) {
+        self.sessions.close();
         self.links.close().await;
         self.record_strangers(Duration::MAX).await;
     }
@@ -258,7 +264,12 @@ impl Worker {
         let limit = options.largest_request;
         let body = receive::read_body(body, limit, options.body_patience).await?;
         let known = known.again(&self.proxy)?;
-        let message = Message::parse(body, Limits::default())?;
+        let message = match Message::parse(body.clone(), Limits::default()) {
+            Err(EnvelopeError::Batch) => {
+                return Box::pin(batch::serve(self, known, &body)).await;
+            }
+            parsed => parsed?,
+        };
         match era::detect(&Method::POST, &known.headers, Some(&message)) {
             Detected::Modern => match headers::validate(&known.headers, &message) {
                 Ok(revision) => {
@@ -321,7 +332,12 @@ impl Worker {
         {
             return answer::refusal(&unrecorded, Manner::UNKNOWN);
         }
-        answer::refusal(&refusal, Manner::UNKNOWN)
+        let mut response = answer::refusal(&refusal, Manner::UNKNOWN);
+        // It answers no message, so nobody looks for an error but in its status.
+        if response.status().is_success() {
+            *response.status_mut() = StatusCode::FORBIDDEN;
+        }
+        response
     }
 }
 

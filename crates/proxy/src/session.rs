@@ -18,12 +18,13 @@ use mcp::json::{Limits, Raw};
 use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::catalog::{List, Part};
 use crate::identify::Caller;
 use crate::link::{Slot, UpstreamSession};
 use crate::refusal::Refusal;
+use crate::replay::{Replay, Replays};
 use crate::route::Place;
 use crate::subscribe::{Prints, place_of};
 
@@ -31,6 +32,7 @@ use crate::subscribe::{Prints, place_of};
 #[derive(Default)]
 pub(crate) struct Sessions {
     open: Mutex<Open>,
+    pub(crate) replays: Arc<Replays>,
 }
 
 #[derive(Default)]
@@ -62,8 +64,8 @@ pub(crate) struct Session {
     /// Requests of upstreams that wait for the client, by the id that we gave them.
     pending: Mutex<HashMap<u64, Pending>>,
     next: AtomicU64,
-    /// Where what belongs to no call goes: the client's GET stream, when one is open.
-    outbox: Mutex<Option<mpsc::Sender<Bytes>>>,
+    /// What its client can come back for.
+    pub(crate) replay: Arc<Replay>,
     /// From which severity on the client wants logs, if it has said so.
     pub(crate) log_level: Mutex<Option<LogLevel>>,
     /// Calls under way that can be cancelled, by the client's ids for them.
@@ -126,7 +128,7 @@ impl Sessions {
             prints: Mutex::default(),
             pending: Mutex::default(),
             next: AtomicU64::new(1),
-            outbox: Mutex::default(),
+            replay: self.replays.of(caller.app, hello.revision),
             log_level: Mutex::default(),
             running: Mutex::default(),
             used: Mutex::new(now),
@@ -163,7 +165,13 @@ impl Sessions {
     /// Ends a session, and the stream that its client has open.
     pub(crate) fn end(&self, session: &Session) {
         self.open.lock().remove(&session.id);
-        *session.outbox.lock() = None;
+        session.replay.close();
+    }
+
+    /// Ends them all.
+    pub(crate) fn close(&self) {
+        let open = std::mem::take(&mut *self.open.lock());
+        open.by_id.values().for_each(|it| it.replay.close());
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -307,16 +315,9 @@ impl Session {
         }
     }
 
-    /// Opens the stream for what belongs to no call; the previous one ends.
-    pub(crate) fn listen(&self) -> mpsc::Receiver<Bytes> {
-        let (sender, receiver) = mpsc::channel(64);
-        *self.outbox.lock() = Some(sender);
-        receiver
-    }
-
-    /// Whether its client has that stream open.
+    /// Whether its client has the stream for what belongs to no call open, or may come back to it.
     pub(crate) fn is_listening(&self) -> bool {
-        self.outbox.lock().as_ref().is_some_and(|it| !it.is_closed())
+        self.replay.is_heard()
     }
 
     /// Lists a call of the client; what it gets is the client's word that cancels it.

@@ -31,6 +31,7 @@ const REQUIRED = [
   'http-header-validation',
   'json-schema-2020-12',
   'server-session-lifecycle',
+  'server-sse-polling',
 ];
 
 const SUITE = '@modelcontextprotocol/conformance/dist/index.js';

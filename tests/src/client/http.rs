@@ -32,6 +32,9 @@ pub struct Streamed {
     buffer: BytesMut,
     /// How much of the buffer is known to hold no end of an event.
     looked: usize,
+    /// The id of the last event, and how many milliseconds to stay away before coming back to it.
+    pub last_id: Option<String>,
+    pub retry: Option<u64>,
     /// Drives the connection.
     _driver: JoinSet<()>,
 }
@@ -40,6 +43,8 @@ pub struct Streamed {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     pub name: Option<String>,
+    pub id: Option<String>,
+    pub retry: Option<u64>,
     pub data: Bytes,
 }
 
@@ -51,8 +56,16 @@ pub(super) async fn open(address: SocketAddr, request: Request<Full<Bytes>>) -> 
     driver.spawn(async move { drop(connection.await) });
     let response = within("the head of an answer", sender.send_request(request)).await.unwrap();
     let (head, body) = response.into_parts();
-    let (status, headers) = (head.status.as_u16(), head.headers);
-    Streamed { status, headers, body, buffer: BytesMut::new(), looked: 0, _driver: driver }
+    Streamed {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+        buffer: BytesMut::new(),
+        looked: 0,
+        last_id: None,
+        retry: None,
+        _driver: driver,
+    }
 }
 
 impl Streamed {
@@ -69,7 +82,20 @@ impl Streamed {
     /// # Panics
     /// If there is anything in the stream that no gateway should send.
     pub async fn next(&mut self) -> Option<Event> {
-        within("an event, or the end of a stream", self.read_event()).await
+        loop {
+            let event = self.next_of_any_kind().await?;
+            if !event.data.is_empty() {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The next event, with data or without.
+    pub async fn next_of_any_kind(&mut self) -> Option<Event> {
+        let event = within("an event, or the end of a stream", self.read_event()).await?;
+        self.last_id = event.id.clone().or(self.last_id.take());
+        self.retry = event.retry.or(self.retry);
+        Some(event)
     }
 
     async fn read_event(&mut self) -> Option<Event> {
@@ -139,13 +165,18 @@ fn event(block: &Bytes) -> Option<Event> {
             data.push(block.slice_ref(value));
         } else if let Some(value) = line.strip_prefix(b"event: ") {
             event.name = Some(String::from_utf8(value.to_vec()).unwrap());
+        } else if let Some(value) = line.strip_prefix(b"id: ") {
+            event.id = Some(String::from_utf8(value.to_vec()).unwrap());
+        } else if let Some(value) = line.strip_prefix(b"retry: ") {
+            event.retry = Some(std::str::from_utf8(value).unwrap().parse().unwrap());
         } else {
             let line = String::from_utf8_lossy(line);
             assert!(line.starts_with(':'), "a stream holds an unknown line: {line}");
         }
     }
     event.data = match data.as_slice() {
-        [] => return None,
+        [] if event.id.is_none() && event.retry.is_none() => return None,
+        [] => Bytes::new(),
         [only] => only.clone(),
         many => many.join(&b'\n').into(),
     };

@@ -9,6 +9,7 @@
 
 mod held;
 mod history;
+mod kept;
 mod paired;
 mod replicas;
 mod scene;

@@ -111,6 +111,7 @@ async fn h025_a_client_that_does_not_read_costs_little_and_others_are_served() {
     ];
     for (client, post, method) in rows {
         let row = format!("{client}, {method}");
+        let word = format!(r#""requestId":{}"#, post.id);
         let before = scene.gateway.peak_memory();
         let mut deaf = Raw::connect(scene.gateway.address).await;
         deaf.send(post.bytes(&scene.gateway.host(), &scene.gateway.path)).await;
@@ -133,6 +134,10 @@ async fn h025_a_client_that_does_not_read_costs_little_and_others_are_served() {
             assert_eq!(answer.verdict(), "200", "{row}: {}", answer.text());
         }
         drop(deaf);
+        if client.era == Era::Legacy {
+            let word = client.notification(cancelled, &word);
+            assert_eq!(client.send(word).await.status, 202, "{row}");
+        }
         talk.given_up().await;
     }
 }

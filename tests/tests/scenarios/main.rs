@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
 mod alone;
+mod batches;
 mod bridged;
 mod browser;
 mod cancel;
@@ -19,9 +20,11 @@ mod listening;
 mod listings;
 mod logs;
 mod permits;
+mod polling;
 mod proofs;
 mod recorded;
 mod refusals;
+mod replay;
 mod rules;
 mod samples;
 mod scene;

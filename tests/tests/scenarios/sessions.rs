@@ -47,7 +47,9 @@ async fn h063_ids_of_sessions_have_nothing_in_common() {
 #[tokio::test]
 async fn h065_no_event_is_replayed_to_whoever_names_its_id() {
     let (scene, [modern, legacy]) = Scene::echoing().await;
-    let mut stream = legacy.open(legacy.get().with("last-event-id", "1")).await;
+    let guess = legacy.get().with("last-event-id", "1-1");
+    scene.refuses(&legacy, guess, ("400/-32600", "event_unknown")).await;
+    let mut stream = legacy.open(legacy.get()).await;
     assert_eq!(stream.status, 200);
     // It ends when the session does, and nothing has been on it.
     assert_eq!(legacy.send(legacy.delete()).await.status, 200);

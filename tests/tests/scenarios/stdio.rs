@@ -143,9 +143,15 @@ async fn h068_h069_a_child_is_told_of_a_cancellation_and_answers_too_late() {
             let row = format!("{client}, a {era} child");
             let before = said(&client, "pid").await;
             let known = gateway.records().len();
-            let mut leaving = client.open(client.tool_with_progress("hang", "1")).await;
+            let post = client.tool_with_progress("hang", "1");
+            let word = format!(r#""requestId":{}"#, post.id);
+            let mut leaving = client.open(post).await;
             assert_eq!(leaving.message().await["params"]["progress"], 1.0, "{row}");
             drop(leaving);
+            if client.era == Era::Legacy {
+                let word = client.notification("notifications/cancelled", &word);
+                assert_eq!(client.send(word).await.status, 202, "{row}");
+            }
             gateway.has_recorded(known, "client_cancelled").await;
             given_up += 1;
             // The word comes after the record.

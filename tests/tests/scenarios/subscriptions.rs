@@ -148,6 +148,8 @@ async fn both_hear_a_process_that_they_share() {
         let [of_legacy, of_modern] = streams;
         drop(of_legacy);
         drop(of_modern);
+        // A legacy client that is away for a while may come back, but not to a session that is over.
+        assert_eq!(legacy.send(legacy.delete()).await.status, 200, "{era}");
         // When nobody watches any more, the process is told.
         loop {
             let said = modern.send(modern.tool("watched", "{}")).await.json();

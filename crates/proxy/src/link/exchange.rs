@@ -1,15 +1,22 @@
 //! What comes back for one message: any number of messages, the answer last.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use mcp::envelope::Message;
 use mcp::headers::MCP_SESSION_ID;
+use mcp::json::Limits;
+use mcp::revision::Revision;
 use mcp::sse;
 use tokio::sync::broadcast;
 
+use super::UpstreamSession;
+use super::again::Place;
 use super::line::{Answering, Feed};
+use crate::batch::MOST_MESSAGES;
 use crate::flight::Writing;
 use crate::refusal::UpstreamError;
 use crate::wire::{ChildExchange, Reply};
@@ -42,6 +49,9 @@ pub(crate) struct HttpExchange {
     body: HttpBody,
     /// Until the request has been written to its end: a server may answer before that.
     writing: Option<Writing>,
+    /// Whether several messages may come as one array, and what is left of one.
+    batches: bool,
+    more: VecDeque<Bytes>,
 }
 
 enum HttpBody {
@@ -54,8 +64,10 @@ enum HttpBody {
     Events {
         reply: Reply,
         decoder: Box<sse::Decoder>,
+        place: Place,
     },
-    Over,
+    /// Where it was left, if it was a stream of events.
+    Over(Option<Place>),
 }
 
 /// The largest answer that we take from an upstream.
@@ -70,11 +82,32 @@ impl Exchange {
         let session = reply.headers.get(MCP_SESSION_ID).cloned();
         let body = if media.eq_ignore_ascii_case("text/event-stream") {
             let decoder = Box::new(sse::Decoder::new(LARGEST_ANSWER));
-            HttpBody::Events { reply, decoder }
+            HttpBody::Events { reply, decoder, place: Place::default() }
         } else {
             HttpBody::Single { reply, first: Bytes::new(), rest: BytesMut::new() }
         };
-        Self::Http(Box::new(HttpExchange { status, session, body, writing }))
+        let (batches, more) = (false, VecDeque::new());
+        Self::Http(Box::new(HttpExchange { status, session, body, writing, batches, more }))
+    }
+
+    /// The same, in a session whose revision may allow arrays of messages.
+    pub(super) fn in_session(mut self, session: &UpstreamSession) -> Self {
+        if let Self::Http(it) = &mut self {
+            it.batches = session.hello.revision == Revision::V2025_03_26;
+        }
+        self
+    }
+
+    /// Where a stream of events stands, or has ended.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Http(it) => match &it.body {
+                HttpBody::Events { place, .. } => Some(place),
+                HttpBody::Over(place) => place.as_ref(),
+                HttpBody::Single { .. } => None,
+            },
+            _ => None,
+        }
     }
 
     /// The HTTP status; what has none, a child process, has succeeded so far.
@@ -152,22 +185,39 @@ impl Pipe {
 
 impl HttpExchange {
     async fn next(&mut self) -> Option<Result<Bytes, UpstreamError>> {
+        if let Some(more) = self.more.pop_front() {
+            return Some(Ok(more));
+        }
         let next = self.read().await;
         let written = match &self.body {
             HttpBody::Single { reply, .. } | HttpBody::Events { reply, .. } => {
                 reply.is_request_written()
             }
-            HttpBody::Over => true,
+            HttpBody::Over(_) => true,
         };
         if written {
             self.writing = None;
         }
-        next
+        match next {
+            Some(Ok(text)) if self.batches && is_array(&text) => self.take_apart(&text),
+            next => next,
+        }
+    }
+
+    /// The first message of an array; the others wait for their turn.
+    fn take_apart(&mut self, array: &Bytes) -> Option<Result<Bytes, UpstreamError>> {
+        match Message::parse_batch(array, Limits::default(), MOST_MESSAGES) {
+            Ok(messages) => {
+                self.more.extend(messages.into_iter().map(|it| it.body().clone()));
+                self.more.pop_front().map(Ok)
+            }
+            Err(error) => Some(Err(UpstreamError::Malformed(error.to_string()))),
+        }
     }
 
     async fn read(&mut self) -> Option<Result<Bytes, UpstreamError>> {
         match &mut self.body {
-            HttpBody::Over => None,
+            HttpBody::Over(_) => None,
             HttpBody::Single { reply, first, rest } => loop {
                 match reply.next().await {
                     Some(Ok(bytes)) if first.is_empty() && rest.is_empty() => *first = bytes,
@@ -186,21 +236,26 @@ impl HttpExchange {
                         } else {
                             std::mem::take(rest).freeze()
                         };
-                        self.body = HttpBody::Over;
+                        self.body = HttpBody::Over(None);
                         return (!whole.is_empty()).then_some(Ok(whole));
                     }
                 }
             },
-            HttpBody::Events { reply, decoder } => loop {
+            HttpBody::Events { reply, decoder, place } => loop {
                 match decoder.next_event() {
-                    Ok(Some(event)) if event.is_message() => return Some(Ok(event.data)),
-                    Ok(Some(_)) => continue,
+                    Ok(Some(event)) => {
+                        place.note(event.id.as_ref(), event.retry_ms);
+                        if event.is_message() {
+                            return Some(Ok(event.data));
+                        }
+                        continue;
+                    }
                     Ok(None) => {}
                     Err(error) => return Some(Err(UpstreamError::Malformed(error.to_string()))),
                 }
                 match reply.next().await {
                     None => {
-                        self.body = HttpBody::Over;
+                        self.body = HttpBody::Over(Some(std::mem::take(place)));
                         return None;
                     }
                     Some(Err(error)) => return Some(Err(error.into())),
@@ -209,4 +264,8 @@ impl HttpExchange {
             },
         }
     }
+}
+
+fn is_array(text: &[u8]) -> bool {
+    text.iter().find(|it| !it.is_ascii_whitespace()) == Some(&b'[')
 }

@@ -351,8 +351,9 @@ fn session(
     let server = Arc::clone(&link.server);
     let (identity, own, lost) = (pass.subject.identity, introduction.own, AtomicBool::new(false));
     let (heard, log_level) = (CancellationToken::new(), tokio::sync::Mutex::default());
+    let left = parking_lot::Mutex::default();
     let (id, line) = (None, None);
-    UpstreamSession { id, hello, server, identity, lost, heard, log_level, own, child, line }
+    UpstreamSession { id, hello, server, identity, lost, heard, log_level, left, own, child, line }
 }
 
 /// The answer to our own request; what else comes meanwhile is for nobody.

@@ -4,6 +4,7 @@
 //! something of it, and kept until its configuration changes or the verdict has grown old.
 //! A refusal of credentials, an overload or a broken connection says nothing about the era.
 
+mod again;
 mod exchange;
 mod hello;
 mod line;
@@ -25,6 +26,7 @@ use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use again::{Again, Heard, Place};
 pub(crate) use exchange::Exchange;
 pub(crate) use hello::{Introduction, final_answer, our_info};
 pub(crate) use post::Letter;
@@ -95,6 +97,8 @@ pub(crate) struct UpstreamSession {
     pub(crate) heard: CancellationToken,
     /// From which severity on it has been told to log.
     pub(crate) log_level: tokio::sync::Mutex<Option<LogLevel>>,
+    /// Where its stream for what belongs to no call was left.
+    pub(crate) left: Mutex<Place>,
     /// Whether it serves one client alone.
     pub(crate) own: bool,
     /// Whose child process it is, where the server is one.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::Transport;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use mcp::headers::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::headers::{LAST_EVENT_ID, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use mcp::revision::Revision;
 
 use super::exchange::Pipe;
@@ -54,7 +54,8 @@ impl Link {
                 let mut headers = letter.headers.clone();
                 add_session(&mut headers, session);
                 let letter = Letter { headers, ..letter };
-                self.deliver(worker, pass, Some(session), letter).await
+                let sent = self.deliver(worker, pass, Some(session), letter).await?;
+                Ok(sent.in_session(session))
             }
         }
     }
@@ -232,7 +233,8 @@ impl Link {
         }
     }
 
-    /// Opens the upstream's stream for what belongs to no call, if it has one.
+    /// Opens the upstream's stream for what belongs to no call, if it has one: where it was left, as
+    /// far as the server knows that.
     pub(crate) async fn listen(
         &self,
         worker: &Worker,
@@ -247,11 +249,25 @@ impl Link {
         }
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
-        let outgoing = Outgoing { method: Method::GET, headers, body: Vec::new() };
-        let mut opened = Box::pin(self.request(worker, pass, outgoing)).await?;
+        let outgoing = |headers| Outgoing { method: Method::GET, headers, body: Vec::new() };
+        let left = session.left.lock().id.clone();
+        let mut opened = None;
+        if let Some(id) = left {
+            let mut headers = headers.clone();
+            headers.insert(LAST_EVENT_ID, id);
+            let going_on = Box::pin(self.request(worker, pass, outgoing(headers))).await?;
+            opened = Some(going_on).filter(|it| !matches!(it.status().as_u16(), 400..=407));
+        }
+        let mut opened = match opened {
+            Some(opened) => opened,
+            None => {
+                session.left.lock().id = None;
+                Box::pin(self.request(worker, pass, outgoing(headers))).await?
+            }
+        };
         opened.be_patient();
         match opened.status().as_u16() {
-            200..=299 => Ok(Some(opened)),
+            200..=299 => Ok(Some(opened.in_session(session))),
             // What the answer means for now and what it means for ever.
             status @ (408 | 429 | 500..) => Err(self.refuse(UpstreamError::Status(status))),
             _ => Ok(None),

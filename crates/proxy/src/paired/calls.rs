@@ -91,6 +91,7 @@ async fn greet(
         *pair.greeting.lock() = Greeting::Awaited;
         return response;
     };
+    session.replay.pair();
     *pair.greeting.lock() = Greeting::Done(Arc::clone(&session));
     let tasks = worker.proxy.options.tasks.clone();
     let (calls, ended) = (pair.calls.clone(), pair.ended.clone());

@@ -15,6 +15,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bin=$root/.tools/bin
+build=${CARGO_TARGET_DIR:-$root/target}/debug
 suite=("$bin/node" "$root/tests/peers/node/suite.mjs")
 logs=
 pids=()
@@ -39,6 +40,7 @@ main() {
         through legacy --leg modern-to-legacy 2026-07-28
     leg "the gateway, legacy client, modern upstream" \
         through modern --leg legacy-to-modern 0.1.16 2025-06-18 2025-11-25
+    leg "the gateway, tasks of another server" tasks
     leg "the gateway as a client" clients
     results
     echo "$passed passed, $failed failed"
@@ -69,9 +71,21 @@ fixture() {
 through() {
     fixture || return
     if [ "$1" != both ]; then start "lock-$1" "$bin/era-lock" "$url" "$1" || return; fi
-    OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1 start "gateway-$1" \
-        "$OSTIARY_BIN" dev --upstream "$url" --listen 127.0.0.1:0 || return
+    gateway_to "$url" "$1" || return
     command=("${suite[@]}" "$url" "${@:2}")
+}
+
+# $1: the server's URL; $2: a name for this gateway.
+gateway_to() {
+    OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1 start "gateway-$2" \
+        "$OSTIARY_BIN" dev --upstream "$1" --listen 127.0.0.1:0
+}
+
+# A second server of tasks, since our own reading of them is in the first one.
+tasks() {
+    start rmcp-server "$build/examples/rmcp_server" || return
+    gateway_to "$url" tasks || return
+    command=("$bin/node" "$root/tests/peers/node/tasks.mjs" "$url")
 }
 
 # The suite's own servers are started by itself, and a gateway for each.
@@ -99,11 +113,12 @@ results() {
     done
 }
 
-# Says which binary stands for the gateway; builds it where none is given.
+# Says which binary stands for the gateway; builds it where none is given, and the server of tasks.
 gateway() {
+    (cd "$root" && cargo build --quiet --package tests --example rmcp_server)
     if [ -z "${OSTIARY_BIN-}" ]; then
         (cd "$root" && cargo build --quiet --package ostiary)
-        OSTIARY_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/ostiary
+        OSTIARY_BIN=$build/ostiary
     fi
     [ -x "$OSTIARY_BIN" ] || { echo "conformance: $OSTIARY_BIN is missing: run make build" >&2; exit 1; }
 }

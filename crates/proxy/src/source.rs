@@ -47,8 +47,12 @@ impl Source {
         said: &Said<'_>,
     ) -> Option<Self> {
         // Else it has no such stream.
-        upstream.has_stream().then_some(())?;
+        let is_own_child = upstream.own && upstream.child.is_some();
+        (is_own_child || upstream.has_stream()).then_some(())?;
         let aside = recorded(Aside::begin(&pass, said, Vec::new(), &[]).await)?;
+        if let Some(exchange) = link.hear_whole(&upstream) {
+            return Some(Self { exchange, pass: Arc::new(pass), upstream, aside });
+        }
         let opening = link.listen(worker, &pass, &upstream);
         let outcome = match pass.flight.unless_ended(opening).await {
             Some(Ok(Some(exchange))) => {

@@ -6,6 +6,7 @@
 // With `--fast` a client is left out that repeats what others show. The last line counts cells.
 
 import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -20,13 +21,13 @@ const ASKING = ['test_elicitation', '{"message":"?"}'];
 /** How each client is run at a URL in a mode, and how it says what has come of it. */
 const CLIENTS = {
   'Python mcp': {
-    modes: { auto: 'auto', legacy: 'legacy', modern: '2026-07-28' },
-    run: (url, mode) => run(`${BIN}python-client`, [url, mode, 'try', ...ECHO, ...ASKING]),
+    modes: { auto: 'auto', legacy: 'legacy', modern: '2026-07-28', 'HTTP+SSE': 'sse' },
+    run: (url, ...rest) => sdk('python-client', url, ...rest),
     asks: true,
   },
   TypeScript: {
-    modes: { default: 'legacy', auto: 'auto', modern: '2026-07-28' },
-    run: (url, mode) => run(`${BIN}node-client`, [url, mode, 'try', ...ECHO, ...ASKING]),
+    modes: { default: 'legacy', auto: 'auto', modern: '2026-07-28', 'HTTP+SSE': 'sse' },
+    run: (url, ...rest) => sdk('node-client', url, ...rest),
     asks: true,
   },
   rmcp: {
@@ -45,12 +46,17 @@ const SERVERS = {
   'both eras': async () => ['--upstream', await fixture()],
   'legacy only': async () => ['--upstream', await locked('legacy')],
   'modern only': async () => ['--upstream', await locked('modern')],
+  'SSE only': async () => ['--upstream', await everything()],
   stdio: async () => ['--', `${BIN}conformance-fixture`, '--stdio'],
 };
 
+/** The reference server has no such tool, but one that it lists only to clients that it can ask. */
+const askingOf = (server) => (server === 'SSE only' ? [] : ASKING);
+
 /** Where no question gets through yet: a client of one era in front of a server of the other. */
 const isMute = (server, mode) =>
-  (server === 'legacy only' && mode !== 'legacy') || (server === 'modern only' && mode === 'legacy');
+  isModern(mode) ? ['legacy only', 'SSE only'].includes(server) : server === 'modern only';
+const isModern = (mode) => !['legacy', 'sse'].includes(mode);
 
 const children = [];
 process.on('exit', () => children.forEach((child) => child.kill()));
@@ -89,19 +95,27 @@ async function work() {
 /** What is wrong with a cell; nothing, if all is well. */
 async function problemOf({ client, mode }, server) {
   const { modes, run, asks } = CLIENTS[client];
-  const found = await run(urls[server], modes[mode]).catch((error) => ({ error: String(error) }));
+  const asking = isMute(server, modes[mode]) ? [] : askingOf(server);
+  const ran = run(urls[server], modes[mode], asking);
+  const found = await ran.catch((error) => ({ error: String(error) }));
   const { tools, results } = found.result ?? {};
   const isWell =
     tools?.includes('echo') &&
     results?.[0]?.content?.[0]?.text === 'Echo: hello' &&
     (!asks || found.revision === revisionOf(modes[mode])) &&
-    (!asks || isMute(server, modes[mode]) || found.asked?.includes('elicitation/create'));
+    (!asks || asking.length === 0 || found.asked?.includes('elicitation/create'));
   return isWell ? '' : JSON.stringify(found).slice(0, 600);
 }
 
 /** What is agreed upon with the gateway, whatever is behind it. */
 function revisionOf(mode) {
-  return mode === 'legacy' ? '2025-11-25' : '2026-07-28';
+  return isModern(mode) ? '2026-07-28' : '2025-11-25';
+}
+
+/** One of our programs around an official SDK. */
+function sdk(name, url, mode, asking) {
+  const address = mode === 'sse' ? url.replace('/mcp/', '/sse/') : url;
+  return run(`${BIN}${name}`, [address, mode, 'try', ...ECHO, ...asking]);
 }
 
 /** The Inspector does one thing at a time. */
@@ -139,6 +153,29 @@ function fixture() {
 
 async function locked(era) {
   return start(`${BIN}era-lock`, [await fixture(), era]);
+}
+
+/** The reference server over HTTP+SSE, which must be told its port. */
+async function everything() {
+  const env = { ...process.env, PORT: String(await freePort()) };
+  const child = spawn(`${BIN}server-everything`, ['sse'], { stdio: ['ignore', 'ignore', 'pipe'], env });
+  children.push(child);
+  for await (const line of createInterface({ input: child.stderr })) {
+    if (!line.endsWith(env.PORT)) continue;
+    child.stderr.resume();
+    return `http://127.0.0.1:${env.PORT}/sse`;
+  }
+  // Somebody else has taken the port in the meantime.
+  return everything();
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 function gateway(words) {

@@ -1,5 +1,6 @@
 //! Servers that are child processes.
 
+use futures::future::join;
 use tests::{Answer, Client, Era, Gateway};
 
 /// The server that the tests have for this.
@@ -194,6 +195,24 @@ async fn a_child_that_is_shared_is_told_that_nobody_can_be_asked() {
         assert_eq!(answered["id"], "q", "{client}: {}", answer.text());
         assert_eq!(answered["error"]["code"], -32601, "{client}: {}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn a_child_of_ones_own_can_ask_on_the_sessions_stream() {
+    let gateway = Gateway::dev_command(&[DOUBLE, "legacy"]).await;
+    let client = Client::legacy_as(&gateway, "2025-11-25", r#"{"elicitation":{}}"#).await;
+    let mut stream = client.open(client.get()).await;
+    let answering = async {
+        let question = stream.message().await;
+        assert_ne!(question["id"], "q", "the id is ours");
+        assert_eq!(client.send(client.reply(&question["id"], r#"{"ours":1}"#)).await.status, 202);
+        question
+    };
+    let (answer, question) = join(client.send(client.tool("ask", "{}")), answering).await;
+    let answered = &answer.json()["result"]["structuredContent"];
+    assert_eq!(answered["id"], "q", "{question}: {}", answer.text());
+    assert_eq!(answered["result"]["ours"], 1, "{}", answer.text());
+    drop(stream);
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub(crate) enum Exchange {
 /// See [`Exchange::Pipe`].
 pub(crate) struct Pipe {
     said: broadcast::Receiver<Bytes>,
+    /// What it asks, where it is for us to answer.
+    asked: Option<broadcast::Receiver<Bytes>>,
     answer: Option<ChildExchange>,
 }
 
@@ -164,7 +166,12 @@ impl Exchange {
 
 impl Pipe {
     pub(super) fn new(said: broadcast::Receiver<Bytes>) -> Self {
-        Self { said, answer: None }
+        Self { said, asked: None, answer: None }
+    }
+
+    /// The same, with what it asks.
+    pub(super) fn with_requests(self, asked: Option<broadcast::Receiver<Bytes>>) -> Self {
+        Self { asked, ..self }
     }
 
     /// Whoever falls behind has missed something, so that is an end, too.
@@ -175,9 +182,16 @@ impl Pipe {
                 None => std::future::pending().await,
             }
         };
+        let asked = async {
+            match &mut self.asked {
+                Some(asked) => asked.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             said = self.said.recv() => said.ok().map(Ok),
+            asked = asked => asked.ok().map(Ok),
             answer = answered => answer.map(|it| it.map_err(Into::into)),
         }
     }

@@ -286,6 +286,13 @@ impl Link {
         child.hear().map(Pipe::new)
     }
 
+    /// What a managed server that serves one client alone says and asks to no call in particular.
+    pub(crate) fn hear_whole(&self, session: &UpstreamSession) -> Option<Exchange> {
+        let child = session.child.as_ref().filter(|_| session.own)?;
+        let pipe = child.hear().map(Pipe::new)?;
+        Some(Exchange::Pipe(pipe.with_requests(child.hear_requests())))
+    }
+
     /// Counts one more who watches a resource of a session that all share; whether it is the first.
     pub(crate) fn watch(&self, uri: &str) -> bool {
         let mut watched = self.watched.lock();

@@ -117,6 +117,8 @@ struct Shared {
     tasks: TaskTracker,
     /// Where notifications go beside the events; absent when the server has ended.
     said: Mutex<Option<broadcast::Sender<Bytes>>>,
+    /// Where its requests go instead, if anybody listens.
+    asked: Mutex<Option<broadcast::Sender<Bytes>>>,
 }
 
 /// How many notifications a slow listener may be behind.
@@ -147,6 +149,7 @@ impl Child {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             said: Mutex::new(Some(broadcast::channel(BEHIND).0)),
+            asked: Mutex::new(Some(broadcast::channel(BEHIND).0)),
         });
         let owner = Owner { shared: Arc::clone(&shared), frames, events, limits };
         shared.tasks.spawn_on(owner.run(process), handle);
@@ -186,6 +189,12 @@ impl Child {
     #[must_use]
     pub fn hear(&self) -> Option<broadcast::Receiver<Bytes>> {
         self.shared.said.lock().as_ref().map(broadcast::Sender::subscribe)
+    }
+
+    /// Its requests from now on, which are no events then: whoever hears them answers them.
+    #[must_use]
+    pub fn hear_requests(&self) -> Option<broadcast::Receiver<Bytes>> {
+        self.shared.asked.lock().as_ref().map(broadcast::Sender::subscribe)
     }
 
     /// An id that no other request to this server has had.

@@ -58,6 +58,7 @@ impl Owner {
         tracing::debug!(%error, "a managed server ends");
         shared.calls.end(&error);
         *shared.said.lock() = None;
+        *shared.asked.lock() = None;
         process.end(grace, family).await;
     }
 }
@@ -262,11 +263,12 @@ impl Reader<'_> {
                 Ok(())
             }
             MessageKind::Notification | MessageKind::Request => {
-                if message.kind() == MessageKind::Notification
-                    && let Some(said) = self.shared.said.lock().as_ref()
-                {
-                    // Mostly nobody listens.
-                    drop(said.send(message.body().clone()));
+                let is_request = message.kind() == MessageKind::Request;
+                let ears = if is_request { &self.shared.asked } else { &self.shared.said };
+                let heard = ears.lock().as_ref().map(|it| it.send(message.body().clone()));
+                // Mostly nobody listens. A question is answered once, so it goes to one of both.
+                if is_request && matches!(heard, Some(Ok(_))) {
+                    return Ok(());
                 }
                 self.announce(message.body().clone()).await
             }

@@ -20,8 +20,9 @@ use crate::refusal::Refusal;
 use crate::serve::Worker;
 use crate::session::{Pending, Session};
 
-/// How long the first call waits for that stream: it is worth more than a question it may have.
-const OPENING: Duration = Duration::from_secs(2);
+/// How long the first call waits for that stream. It goes on without: a server may keep the head of
+/// its answer until it has something to say, and hears us all the same.
+const OPENING: Duration = Duration::from_millis(250);
 
 /// What becomes of a question.
 pub(crate) enum Fate {

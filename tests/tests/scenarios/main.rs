@@ -8,6 +8,7 @@ mod browser;
 mod cancel;
 mod children;
 mod clients;
+mod codes;
 mod crosstalk;
 mod egress;
 mod eras;

@@ -155,7 +155,7 @@ impl Turn {
         {
             tracing::warn!(%error, "Answers that did not leave could not be recorded as such");
         }
-        self.withdraw(outlet).await;
+        self.withdraw(outlet);
         Box::pin(self.end_stream(refusal, outlet)).await;
         false
     }
@@ -182,9 +182,13 @@ impl Turn {
             }
             Err(refusal) => return Heard::Refused(refusal),
         };
-        let mut inbox = match Box::pin(self.put(prepared, outlet)).await {
-            Ok(inbox) => inbox,
-            Err(ended) => return ended,
+        let patience = self.sent().recorded.permitted().asked.worker.proxy.options.answers;
+        let putting = tokio::time::timeout(patience, Box::pin(self.put(prepared, outlet)));
+        let mut inbox = match putting.await {
+            Ok(Ok(inbox)) => inbox,
+            Ok(Err(ended)) => return ended,
+            // It does not even take what it is asked.
+            Err(_) => return self.unanswered(Unanswered::Late(patience)),
         };
         let heard = Box::pin(self.hear(&mut asking, (&mut inbox, &pages), outlet)).await;
         self.sent_mut().asking = Some(asking);
@@ -335,19 +339,19 @@ impl Turn {
     }
 
     /// Tells the client that nobody waits any more for what it has not answered.
-    async fn withdraw(&mut self, outlet: &Outlet) {
+    fn withdraw(&mut self, outlet: &Outlet) {
         let session = self.sent().recorded.permitted().asked.session.clone();
         let open = session.map(|it: Arc<Session>| it.forget(&self.asked)).unwrap_or_default();
         for id in open {
             let params = format!(r#"{{"requestId":{id},"reason":"the call has ended"}}"#);
             let method = "notifications/cancelled";
             let told = errors::notification_body(method, Some(params.as_bytes()));
-            self.sent_mut().recorded.tell(Some(&told), Vec::new());
             // A client that takes nothing must not keep a call that has ended.
             let taken = outlet.under_none().send(sse::event(&told)).now_or_never();
             if !matches!(taken, Some(Ok(()))) {
                 return;
             }
+            self.sent_mut().recorded.tell(Some(&told), Vec::new());
         }
     }
 

@@ -313,6 +313,52 @@ async fn h126_a_tool_that_asks_for_a_password_is_kept_from_asking() {
     }
 }
 
+#[tokio::test]
+async fn h067_questions_of_many_calls_at_once_are_not_mixed_up() {
+    const CALLS: usize = 16;
+
+    // It asks two questions about a nonce, and says whether what comes back is all of the same call.
+    let plan = Upstream::modern().on("tools/call", |call| async move {
+        let nonce = call.raw(&["params", "arguments", "nonce"]);
+        let said: Value = serde_json::from_str(&call.body).unwrap();
+        let params = &said["params"];
+        if params["inputResponses"].is_null() {
+            let form = FORM.replace('?', nonce.trim_matches('"'));
+            call.result(&asking(&[("a", &form), ("b", &form)], Some(&nonce)));
+            return;
+        }
+        let answers = &params["inputResponses"];
+        let [a, b] = ["a", "b"].map(|it| &answers[it]["content"]["nonce"]);
+        let nonce = &params["arguments"]["nonce"];
+        let is_same = [a, b, &params["requestState"]].iter().all(|it| *it == nonce);
+        let text = json!({"resultType": "complete", "content": [], "structuredContent": {"same": is_same, "nonce": nonce}});
+        call.result(&text.to_string());
+    });
+    let world = World::of(plan).await;
+    let clients = [world.client(NEWEST, ALL).await, world.client("2025-06-18", ALL).await];
+    let calls = clients.iter().enumerate().flat_map(|(session, client)| {
+        let world = &world;
+        (0..CALLS).map(move |number| async move {
+            let nonce = format!("n-{session}-{number}");
+            let post = client.tool("echo", &format!(r#"{{"nonce":"{nonce}"}}"#));
+            let mut stream = client.open(post).await;
+            let questions = [stream.message().await, stream.message().await];
+            for question in questions.iter().rev() {
+                assert_eq!(question["params"]["message"], nonce.as_str());
+                let answer = json!({"action": "accept", "content": {"nonce": nonce}});
+                world.reply(client, question, &answer.to_string()).await;
+            }
+            let answer = stream.message().await;
+            let expected = json!({"same": true, "nonce": nonce});
+            assert_eq!(answer["result"]["structuredContent"], expected, "{answer}");
+        })
+    });
+    futures::future::join_all(calls).await;
+    let records = world.records().await;
+    assert_eq!(ends(&records, "tools/call"), ["answered"; 2 * CALLS]);
+    assert_eq!(ends(&records, ""), ["told"; 4 * CALLS]);
+}
+
 fn meta(body: &str) -> Value {
     serde_json::from_str::<Value>(body).unwrap()["params"]["_meta"].clone()
 }

@@ -297,3 +297,35 @@ async fn a_server_that_fails_in_the_second_attempt_has_failed() {
     let records = world.records().await;
     assert_eq!(ends(&records, ""), ["told"; 2], "the answers have left");
 }
+
+#[tokio::test]
+async fn rules_that_come_meanwhile_hold_for_questions_and_answers() {
+    for world in World::on_each_database().await {
+        let client = world.client(NEWEST, ALL).await;
+        let action = json!({"type": "block", "message": "no"});
+        let rule = |name: &str| json!({"name": name, "pattern": "[?]", "action": action});
+        // What was judged by the rules of before is not put to the client.
+        let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
+            let call = world.server.next().await;
+            let path = "gateways/main/rules";
+            world.served.must(Method::POST, path, Some(rule("questions"))).await;
+            call.result(&asking(&[("k", FORM)], None));
+        })
+        .await;
+        assert_eq!(answer.reason().as_deref(), Some("gate_closed"), "{}", answer.text());
+        assert_eq!(answer.messages.len(), 1, "nothing has been asked");
+        // And what was asked by them is not answered.
+        world.served.must(Method::DELETE, "gateways/main/rules/questions", None).await;
+        let first = asking(&[("k", ROOTS)], None);
+        let (mut stream, _) = world.call(&client, client.tool("echo", "{}"), &first).await;
+        let question = stream.message().await;
+        world.served.must(Method::POST, "gateways/main/rules", Some(rule("answers"))).await;
+        world.reply(&client, &question, r#"{"roots":[]}"#).await;
+        let answer = stream.message().await;
+        assert_eq!(answer["error"]["data"]["reason"], "gate_closed", "{answer}");
+        assert_eq!(world.server.calls().len(), 2, "the answer has not left");
+        let records = world.records().await;
+        assert_eq!(ends(&records, "tools/call"), ["gate_closed"; 2]);
+        assert_eq!(ends(&records, ""), ["gate_closed"]);
+    }
+}

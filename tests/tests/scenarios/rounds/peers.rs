@@ -106,6 +106,25 @@ async fn a_child_process_asks_in_the_modern_way_as_well() {
     }
 }
 
+#[tokio::test]
+async fn a_client_on_the_oldest_transport_is_asked_on_its_one_stream() {
+    let (_peers, gateway) = modern().await;
+    let url = format!("{}/sse", gateway.url);
+    for client in ["node-client", "python-client"] {
+        for (tool, arguments, expected, said) in [TOOLS[0], TOOLS[5], TOOLS[6]] {
+            let row = format!("{client} {tool}");
+            let known = gateway.records().len();
+            let call = [&*url, "sse", "call", tool, arguments];
+            let called = run_client(client, &call).await;
+            assert_eq!(sorted(&called["asked"]), expected, "{row}: {called}");
+            let text = called["result"]["content"][0]["text"].as_str();
+            let text = text.unwrap_or_else(|| panic!("{row}: {called}"));
+            assert!(text.starts_with(said), "{row}: {called}");
+            is_one_call(&gateway, known, &row);
+        }
+    }
+}
+
 fn sorted(asked: &Value) -> Vec<&str> {
     let mut asked: Vec<_> =
         asked.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();

@@ -98,9 +98,16 @@ impl Site {
 
     /// Starts it once more, or for the first time, with these declarative documents.
     pub async fn start_with(&self, documents: &str) -> Served {
+        self.start_with_words(documents, &[]).await
+    }
+
+    /// The same with more words on its command line.
+    pub async fn start_with_words(&self, documents: &str, words: &[&str]) -> Served {
         let file = self.home.path().join("documents.yaml");
         std::fs::write(&file, documents).unwrap();
-        let started = self.start_under(&[], &["--apply".into(), file.into()]).await;
+        let mut more = vec![OsString::from("--apply"), file.into()];
+        more.extend(words.iter().map(OsString::from));
+        let started = self.start_under(&[], &more).await;
         started.unwrap_or_else(|status| {
             panic!("the gateway ended at once: {status}: {}", self.words())
         })

@@ -1,4 +1,5 @@
-//! The MCP protocol without sockets: bytes in, bytes out, and nothing remembered in between.
+//! The MCP protocol without sockets: bytes in, bytes out, and but for [`bridge`] nothing remembered in
+//! between.
 //!
 //! The body of a message is read once, strictly, and then only borrowed:
 //!
@@ -7,11 +8,13 @@
 //! 3. [`era`] and [`headers`] say which protocol is spoken, and whether headers and body agree.
 //! 4. [`methods`] describes what a method names; [`meta`] and [`names`] read and write those names.
 //! 5. [`convert`] carries values from one era to the other, as edits for [`splice`].
-//! 6. [`sse`] and [`stdio`] frame messages on the wire; [`errors`] writes our own answers.
+//! 6. [`bridge`] remembers how far a conversation between the eras has come.
+//! 7. [`sse`] and [`stdio`] frame messages on the wire; [`errors`] writes our own answers.
 //!
 //! [`sealed`] makes the tokens that a client must bring back. Nothing here waits, reads a clock or
 //! opens a connection, and nothing here allocates in proportion to what has not been checked yet.
 
+pub mod bridge;
 pub mod convert;
 pub mod envelope;
 pub mod era;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) share_database: bool,
     pub(crate) allowed_networks: Vec<IpNet>,
     pub(crate) largest_request_bytes: usize,
+    /// How long a client may take to answer what a server asks it in a call.
+    pub(crate) answers: Duration,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -49,6 +52,7 @@ struct File {
     #[serde(default)]
     allowed_networks: Vec<IpNet>,
     largest_request_bytes: Option<usize>,
+    answer_seconds: Option<u64>,
 }
 
 /// Why the configuration is refused.
@@ -72,6 +76,8 @@ pub(crate) enum ConfigError {
     Workers,
     #[error("`largest_request_bytes` must be from 1024 to 1073741824")]
     LargestRequest,
+    #[error("`answer_seconds` must be from 1 to 3600")]
+    Answers,
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -90,6 +96,10 @@ impl Config {
         let largest_request_bytes = file.largest_request_bytes.unwrap_or(8 << 20);
         if !(1024..=1 << 30).contains(&largest_request_bytes) {
             return Err(ConfigError::LargestRequest);
+        }
+        let answer_seconds = file.answer_seconds.unwrap_or(600);
+        if !(1..=3600).contains(&answer_seconds) {
+            return Err(ConfigError::Answers);
         }
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
@@ -111,6 +121,7 @@ impl Config {
             share_database: is_on("OSTIARY_SHARE_DATABASE")?,
             allowed_networks: file.allowed_networks,
             largest_request_bytes,
+            answers: Duration::from_secs(answer_seconds),
         })
     }
 }

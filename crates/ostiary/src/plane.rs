@@ -45,6 +45,8 @@ pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
         listing: Duration::from_secs(10),
         // Tools that run longer without a word are better served by tasks.
         silence: Duration::from_secs(300),
+        // People answer, and the official SDKs wait as long for them.
+        answers: Duration::from_secs(600),
         rule_salt,
         sealing_key,
         runtime: tokio::runtime::Handle::current(),

@@ -102,6 +102,7 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
             refusal,
             Refusal::Blocked { .. }
                 | Refusal::NoIdentity { .. }
+                | Refusal::Unanswered { .. }
                 | Refusal::Off { noun: "tool" | "server" | "identity" | "assignment", .. }
         )
     {
@@ -170,6 +171,8 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::UnknownOffer { .. } | Refusal::Params(_) => answered(errors::INVALID_PARAMS),
         Refusal::Blocked { .. } | Refusal::NoIdentity { .. } => answered(code::FORBIDDEN),
         Refusal::Off { .. } => (StatusCode::FORBIDDEN, code::FORBIDDEN),
+        // The official SDKs say the same where they ask a legacy client in a modern server's stead.
+        Refusal::Unanswered { .. } => answered(errors::INTERNAL_ERROR),
         Refusal::Upstream { .. } if modern => (StatusCode::BAD_GATEWAY, code::UPSTREAM),
         Refusal::Upstream { .. } => answered(code::UPSTREAM),
         Refusal::Gate(_) | Refusal::Audit(_) | Refusal::Rules => {

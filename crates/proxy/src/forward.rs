@@ -7,10 +7,13 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use mcp::bridge;
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
+use mcp::json::Raw;
 use mcp::meta;
+use mcp::methods;
 use mcp::revision::{self, Era};
 use mcp::splice::{Splice, Spliced};
 
@@ -20,8 +23,9 @@ use crate::cancel::{self, Ear, Way};
 use crate::levels;
 use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
 use crate::questions;
-use crate::record::Recorded;
+use crate::record::{Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
+use crate::rounds::Asking;
 use crate::serve::Worker;
 use crate::session::{Session, is_interactive};
 
@@ -32,6 +36,17 @@ pub(crate) struct Sent {
     pub(crate) way: Way,
     pub(crate) ear: Ear,
     pub(crate) recorded: Recorded,
+    /// Where its server has asked back.
+    pub(crate) asking: Option<Box<Asking>>,
+}
+
+impl Sent {
+    /// Its parts; no way where nothing of it is under way at its server.
+    pub(crate) fn apart(self) -> (Exchange, Option<Way>, Recorded) {
+        let Self { exchange, way, recorded, .. } = self;
+        let way = (!matches!(exchange, Exchange::Done)).then_some(way);
+        (exchange, way, recorded)
+    }
 }
 
 /// A recorded call until an answer begins to come. Dropped before that, it was given up by its
@@ -40,6 +55,7 @@ struct Leaving {
     way: Option<Way>,
     ear: Ear,
     recorded: Option<Recorded>,
+    asking: Option<Box<Asking>>,
 }
 
 /// How a call has left.
@@ -62,15 +78,26 @@ pub(crate) enum Unsent {
 pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Unsent> {
     let asked = &recorded.permitted().asked;
     let ear = Ear::of(asked.session.as_ref(), asked.id());
-    let mut leaving = Leaving { way: None, ear, recorded: Some(recorded) };
+    leave(Leaving { way: None, ear, recorded: Some(recorded), asking: None }).await
+}
+
+/// Sends a call once more, with what its client has answered since.
+pub(crate) async fn again(sent: Sent) -> Result<Sent, Unsent> {
+    let Sent { exchange, ear, recorded, asking, .. } = sent;
+    drop(exchange);
+    leave(Leaving { way: None, ear, recorded: Some(recorded), asking }).await
+}
+
+async fn leave(mut leaving: Leaving) -> Result<Sent, Unsent> {
     let left = leaving.go().await;
+    let left = leaving.close(left).await;
     let (way, recorded) = (leaving.way.take(), leaving.recorded.take());
     let recorded = recorded.expect("only its end takes the call from a leaving one");
     match left {
         Left::Answered(exchange) => {
             let way = way.expect("what is answered has left");
             let ear = std::mem::replace(&mut leaving.ear, Ear::of(None, b""));
-            Ok(Sent { exchange, way, ear, recorded })
+            Ok(Sent { exchange, way, ear, recorded, asking: leaving.asking.take() })
         }
         Left::Refused(refusal) => Err(Unsent::Refused(Box::new((recorded, refusal)))),
         Left::Cancelled(word) => {
@@ -88,10 +115,24 @@ impl Leaving {
             biased;
             () = pass.flight.ended() => Left::Refused(Box::pin(pass.why_ended()).await),
             word = self.ear.cancelled() => Left::Cancelled(word),
-            sent = attempt(recorded, &mut self.way) => match sent {
+            sent = attempt(recorded, self.asking.as_deref(), &mut self.way) => match sent {
                 Ok(exchange) => Left::Answered(exchange),
                 Err(refusal) => Left::Refused(refusal),
             },
+        }
+    }
+
+    /// Records what has become of the answers that were to leave with it.
+    async fn close(&mut self, left: Left) -> Left {
+        let Some(asking) = &mut self.asking else { return left };
+        let outcome = match &left {
+            Left::Answered(exchange) => Outcome::told(exchange.status()),
+            Left::Refused(refusal) => Outcome::refused(refusal),
+            Left::Cancelled(_) => Outcome::given_up(),
+        };
+        match (asking.close(&outcome).await, left) {
+            (Err(unrecorded), Left::Answered(_)) => Left::Refused(unrecorded),
+            (_, left) => left,
         }
     }
 }
@@ -104,7 +145,11 @@ impl Drop for Leaving {
     }
 }
 
-async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange, Refusal> {
+async fn attempt(
+    recorded: &Recorded,
+    asking: Option<&Asking>,
+    way: &mut Option<Way>,
+) -> Result<Exchange, Refusal> {
     let permitted = recorded.permitted();
     let worker = &permitted.asked.worker;
     let assignment = permitted.pass.assignment().ok_or_else(|| Refusal::UnknownMethod {
@@ -119,7 +164,7 @@ async fn attempt(recorded: &Recorded, way: &mut Option<Way>) -> Result<Exchange,
         }
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
-        let letter = letter(recorded, &channel, id)?;
+        let letter = letter(recorded, asking, (&channel, id))?;
         let taken = way.insert(Way { link: Arc::clone(&link), channel, id });
         let exchange = link.post(worker, &permitted.pass, &taken.channel, letter).await?;
         let Channel::Legacy(session) = &taken.channel else { return Ok(exchange) };
@@ -184,7 +229,11 @@ pub(crate) async fn own_session(
     Ok(opened)
 }
 
-fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Refusal> {
+fn letter(
+    recorded: &Recorded,
+    asking: Option<&Asking>,
+    (channel, id): (&Channel, u64),
+) -> Result<Letter, Refusal> {
     let permitted = recorded.permitted();
     let message = &permitted.asked.message;
     let mut splice = permitted.splice.clone();
@@ -210,7 +259,7 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
                 convert::downgrade_params(&mut splice, message.method(), params, revision);
             }
         }
-        (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, &permitted.asked),
+        (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, &permitted.asked, asking),
         _ => {}
     }
     let headers = match channel {
@@ -220,16 +269,37 @@ fn letter(recorded: &Recorded, channel: &Channel, id: u64) -> Result<Letter, Ref
     Ok(Letter { parts: splice.finish().into_parts(), id: Some(id), progress, headers })
 }
 
-/// What a modern server must be told with each request. It may ask nothing, since a legacy client
-/// cannot be asked this way.
-fn introduce(splice: &mut Splice, asked: &Asked) {
+/// What a modern server must be told with each request: who the client is, and what can be asked of
+/// it. What the client says of that in the modern way itself, it cannot mean.
+fn introduce(splice: &mut Splice, asked: &Asked, asking: Option<&Asking>) {
+    let message = &asked.message;
+    if let Some(params) = message.params() {
+        convert::strip_modern_meta(splice, params);
+        match asking {
+            Some(asking) => asking.round().write(splice, params),
+            None if methods::describe(message.method()).is_some_and(|it| it.may_ask) => {
+                bridge::without_round(splice, params);
+            }
+            None => {}
+        }
+    }
+    let session = asked.session.as_deref();
+    let capabilities = session.map(|it| it.modern_capabilities.clone());
+    let info = session.map(|it| &it.client_info).filter(|it| is_named(it)).cloned();
     let mut entries = vec![
         (meta::PROTOCOL_VERSION, Bytes::from(mcp::json::quote(revision::LATEST.as_str()))),
-        (meta::CLIENT_CAPABILITIES, Bytes::from_static(b"{}")),
-        (meta::CLIENT_INFO, crate::link::our_info()),
+        (meta::CLIENT_CAPABILITIES, capabilities.unwrap_or(Bytes::from_static(b"{}"))),
+        (meta::CLIENT_INFO, info.unwrap_or_else(crate::link::our_info)),
     ];
     entries.extend(levels::entry(asked));
-    meta::set_request_entries(splice, &asked.message, &entries);
+    meta::set_request_entries(splice, message, &entries);
+}
+
+/// Whether a client says who it is as a modern one must. Legacy servers have put up with less.
+fn is_named(info: &[u8]) -> bool {
+    let info = Raw::parse(info, mcp::json::Limits::default());
+    let has = |key| info.is_ok_and(|it| it.get(key).and_then(Raw::str).is_some());
+    has("name") && has("version")
 }
 
 /// The headers that mirror the body as it leaves.

@@ -22,7 +22,7 @@ use crate::release;
 /// often, so that no proxy between us and the client takes the silence for death.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
-type Leaving = Pin<Box<dyn Future<Output = Result<Sent, Unsent>> + Send>>;
+pub(crate) type Leaving = Pin<Box<dyn Future<Output = Result<Sent, Unsent>> + Send>>;
 
 /// Sends a recorded call and answers its client. In a session it goes on when that has gone.
 pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
@@ -51,21 +51,30 @@ async fn answered(recorded: Recorded) -> Response<Body> {
     }
 }
 
-async fn wait(mut leaving: Leaving, outlet: Outlet) {
+async fn wait(leaving: Leaving, outlet: Outlet) {
+    if let Some(sent) = until_sent(leaving, &outlet).await {
+        Box::pin(release::release_into(sent, outlet)).await;
+    }
+}
+
+/// Waits until the answer to a call begins to come whose response is a stream already. Nothing where
+/// it has been refused or cancelled, which its client has been told.
+pub(crate) async fn until_sent(mut leaving: Leaving, outlet: &Outlet) -> Option<Sent> {
     let sent = loop {
         // The call goes on while its client takes nothing.
         tokio::select! {
             biased;
             sent = &mut leaving => break sent,
-            beaten = beat(&outlet) => if beaten.is_err() { return },
-            () = outlet.abandoned() => return,
+            beaten = beat(outlet) => if beaten.is_err() { return None },
+            () = outlet.abandoned() => return None,
         }
     };
     match sent {
-        Ok(sent) => Box::pin(release::release_into(sent, outlet)).await,
-        Err(Unsent::Refused(it)) => Box::pin(release::refuse_into(it.0, it.1, &outlet)).await,
+        Ok(sent) => return Some(sent),
+        Err(Unsent::Refused(it)) => Box::pin(release::refuse_into(it.0, it.1, outlet)).await,
         Err(Unsent::Cancelled) => {}
     }
+    None
 }
 
 async fn beat(outlet: &Outlet) -> Result<(), Gone> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::AssignmentId;
+use domain::{Assignment, AssignmentId};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use inspect::{Hit, Leg};
 use mcp::envelope::{Message, MessageKind};
@@ -25,9 +25,10 @@ use crate::levels;
 use crate::link::{Channel, Letter, Link};
 use crate::modern;
 use crate::record::{self, Aside, Outcome, Said};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Unanswered};
+use crate::rounds::{Given, Slot};
 use crate::serve::{Known, Proxy, Worker};
-use crate::session::{Hello, Pending, Session};
+use crate::session::{Hello, Pending, Session, Whom};
 
 /// How much a client may say of itself, in bytes: it is kept as long as its session.
 const LONGEST_HELLO: usize = 16 << 10;
@@ -219,7 +220,7 @@ async fn broadcast(asked: &Asked, body: impl Fn(&Link) -> Bytes) -> Result<(), R
     let Some(session) = &asked.session else { return Ok(()) };
     let open = session.upstreams();
     for (assignment, upstream) in open {
-        let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
+        let own = |it: &&Arc<Assignment>| it.id == assignment;
         let Some(assignment) = asked.place.assignments().iter().find(own) else { continue };
         let (pass, link) = pass_to(asked, assignment.id)?;
         let headers = HeaderMap::new();
@@ -264,13 +265,36 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let session = asked.session.as_ref().ok_or(Refusal::SessionMissing)?;
     // What was not asked, or was answered already, is taken and goes nowhere.
     let Some(pending) = id.u64().and_then(|it| session.answered(it)) else { return Ok(()) };
-    let (pass, link) = pass_to(asked, pending.assignment.id)?;
+    let Pending { assignment, tool, whom } = pending;
+    let led = pass_to(asked, assignment.id);
     let mut hits = Vec::new();
-    let (parts, held_back) = match allowed(asked, &pending, &mut hits) {
+    let answer = allowed(asked, (&assignment, tool.as_deref()), &mut hits);
+    match whom {
+        Whom::Upstream { upstream, id } => {
+            let (pass, link) = led?;
+            let to = (&pass, &*link, Channel::Legacy(upstream), id);
+            Box::pin(pass_on(asked, to, answer, &hits)).await
+        }
+        Whom::Call(slot) => {
+            let server = assignment.server.name.as_str();
+            let led = led.map(|(pass, _)| pass);
+            Box::pin(give(asked, (slot, server), led, (answer, &hits))).await
+        }
+    }
+}
+
+/// Gives an answer to the upstream that waits for it, under the upstream's own id.
+async fn pass_on(
+    asked: &Asked,
+    (pass, link, channel, id): (&Pass, &Link, Channel, Bytes),
+    answer: Result<Message, Refusal>,
+    hits: &[Hit],
+) -> Result<(), Refusal> {
+    let (parts, held_back) = match answer {
         Ok(answer) => {
             let mut splice = Splice::new(answer.body().clone());
-            if let Some(id) = answer.id() {
-                splice.replace_value(id, pending.id.clone());
+            if let Some(theirs) = answer.id() {
+                splice.replace_value(theirs, id);
             }
             (splice.finish().into_parts(), None)
         }
@@ -278,21 +302,52 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
         Err(refusal) => {
             let text = "the answer may not pass here";
             let code = errors::INVALID_REQUEST;
-            (vec![errors::error_body(Some(&pending.id), code, text, None)], Some(refusal))
+            (vec![errors::error_body(Some(&id), code, text, None)], Some(refusal))
         }
     };
     let letter = Letter { parts, id: None, progress: false, headers: HeaderMap::new() };
-    let channel = Channel::Legacy(Arc::clone(&pending.upstream));
-    tell(asked, (&pass, &link), (&channel, letter), &hits).await?;
+    tell(asked, (pass, link), (&channel, letter), hits).await?;
     held_back.map_or(Ok(()), Err)
 }
 
+/// Gives an answer, once it is recorded, to the call that goes on with it. What does not pass ends
+/// the call, since its server will wait for no other.
+async fn give(
+    asked: &Asked,
+    (slot, server): (Slot, &str),
+    led: Result<Pass, Refusal>,
+    (answer, hits): (Result<Message, Refusal>, &[Hit]),
+) -> Result<(), Refusal> {
+    let recorded = async {
+        let (pass, answer) = (led?, answer?);
+        let Some(result) = answer.result() else {
+            // What goes no further than here needs no record but that of the call.
+            let code = answer.error().and_then(|it| it.get("code")).and_then(Raw::i64);
+            let why = Unanswered::Error(code.unwrap_or_default());
+            return Ok(Given::Nothing(Refusal::unanswered(server, why)));
+        };
+        let result = answer.body().slice_ref(result.bytes());
+        let aside = Aside::begin(&pass, &asked.said(), vec![result.clone()], hits).await?;
+        Ok::<_, Refusal>(Given::Result(result, aside))
+    };
+    let (given, refused) = match recorded.await {
+        Ok(given) => (given, None),
+        Err(refusal) => (Given::Nothing(refusal.clone()), Some(refusal)),
+    };
+    slot.give(given);
+    refused.map_or(Ok(()), Err)
+}
+
 /// An answer to a tool's question, as the rules leave it: it is what the client gives to the tool.
-fn allowed(asked: &Asked, pending: &Pending, hits: &mut Vec<Hit>) -> Result<Message, Refusal> {
-    let Some(tool) = &pending.tool else { return Ok(asked.message.clone()) };
+fn allowed(
+    asked: &Asked,
+    (assignment, tool): (&Assignment, Option<&str>),
+    hits: &mut Vec<Hit>,
+) -> Result<Message, Refusal> {
+    let Some(tool) = tool else { return Ok(asked.message.clone()) };
     let rulebook = &asked.worker.proxy.rulebook;
     let rules = rulebook.of(asked.caller.workspace.id, &asked.place.gateway)?;
-    let tool = (pending.assignment.alias.as_str(), tool.as_ref());
+    let tool = (assignment.alias.as_str(), tool);
     content::edit(&rules, Leg::Request, tool, &asked.message, hits)
 }
 
@@ -305,7 +360,7 @@ pub(crate) async fn end(
     worker.proxy.sessions.end(session);
     let upstreams = session.upstreams();
     for (assignment, upstream) in upstreams {
-        let own = |it: &&Arc<domain::Assignment>| it.id == assignment;
+        let own = |it: &&Arc<Assignment>| it.id == assignment;
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };
         let (pass, link) = authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
         let said = Said::of(&known, session.revision, "DELETE");

@@ -47,6 +47,7 @@ mod refusal;
 mod release;
 mod replay;
 mod resume;
+mod rounds;
 mod route;
 mod serve;
 mod session;

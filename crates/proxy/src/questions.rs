@@ -18,7 +18,7 @@ use crate::content;
 use crate::link::{Channel, Letter, Link, UpstreamSession};
 use crate::refusal::Refusal;
 use crate::serve::Worker;
-use crate::session::{Pending, Session};
+use crate::session::{Pending, Session, Whom};
 
 /// How long the first call waits for that stream. It goes on without: a server may keep the head of
 /// its answer until it has something to say, and hears us all the same.
@@ -56,12 +56,10 @@ pub(crate) fn decide(
     let Ok(allowed) = edited else {
         return refused(errors::INVALID_REQUEST, "what it asks may not be asked here");
     };
-    let pending = Pending {
-        upstream: Arc::clone(upstream),
-        assignment: Arc::clone(assignment),
-        tool: Some(Box::from("")),
-        id: Bytes::copy_from_slice(id.bytes()),
-    };
+    let whom =
+        Whom::Upstream { upstream: Arc::clone(upstream), id: Bytes::copy_from_slice(id.bytes()) };
+    let tool = Some(Box::from(""));
+    let pending = Pending { assignment: Arc::clone(assignment), tool, whom };
     let Some(ours) = session.ask(pending) else {
         return refused(errors::METHOD_NOT_FOUND, "this client cannot be asked");
     };

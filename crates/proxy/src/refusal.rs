@@ -9,7 +9,7 @@ use mcp::headers::HeaderError;
 use crate::wire::WireError;
 
 /// Knows no HTTP and no JSON-RPC; [`crate::answer`] maps it to both.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     // What the client can mend.
     #[error("this host name is not served here; use the gateway's configured address")]
@@ -68,6 +68,9 @@ pub(crate) enum Refusal {
     /// An administrator has turned something off.
     #[error("{} is turned off by an administrator{}", noun, because(reason))]
     Off { noun: &'static str, reason: Option<String> },
+    /// A server wants to know what nobody has told it.
+    #[error("`{server}` asks for something and gets no answer: {why}")]
+    Unanswered { server: String, why: Unanswered },
     #[error("the app's connection has no credential for `{server}`; choose one first")]
     NoIdentity { server: String },
     // What the upstream must mend.
@@ -105,8 +108,27 @@ pub(crate) enum UpstreamError {
     Era,
     #[error("it wants other headers than its list of tools has told; list its tools again")]
     Headers,
-    #[error("it needs to ask the user, which this client's protocol era cannot carry yet")]
-    Interactive,
+}
+
+/// Why a server is not given what it asks its client for.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    #[error("the client has not declared the capability `{0}`")]
+    Undeclared(String),
+    #[error("the client has answered with error {0}")]
+    Error(i64),
+    #[error("the client has answered with something that is no result")]
+    NoResult,
+    #[error("the client's answers are too long")]
+    TooLong,
+    #[error("the client has not answered within {0:?}")]
+    Late(Duration),
+    #[error("the client has ended its session")]
+    SessionEnded,
+    #[error("the client can be asked no more at the moment")]
+    NoMore,
+    #[error("it still asks after {0} rounds")]
+    TooManyRounds(u32),
 }
 
 /// Whether what failed on the wire may work when tried again.
@@ -131,9 +153,15 @@ impl Refusal {
         Self::Upstream { server: server.to_owned(), source }
     }
 
+    pub(crate) fn unanswered(server: &str, why: Unanswered) -> Self {
+        Self::Unanswered { server: server.to_owned(), why }
+    }
+
     pub(crate) fn blame(&self) -> Blame {
         match self {
-            Self::Upstream { .. } => Blame::Upstream,
+            Self::Upstream { .. } | Self::Unanswered { why: Unanswered::TooManyRounds(_), .. } => {
+                Blame::Upstream
+            }
             Self::Gate(_) | Self::Secret(_) | Self::Audit(_) | Self::Rules | Self::NotKept => {
                 Blame::Gateway
             }
@@ -170,6 +198,7 @@ impl Refusal {
             Self::Capability { .. } => "missing_capability",
             Self::Blocked { .. } => "rule_block",
             Self::Off { .. } => "switched_off",
+            Self::Unanswered { .. } => "unanswered",
             Self::NoIdentity { .. } => "no_identity",
             Self::Upstream { .. } => "upstream",
             Self::Gate(_) => "gate_closed",

@@ -27,21 +27,24 @@ use crate::link::{Again, Channel, Heard, Letter};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::replay::Origin;
-use crate::session::Pending;
+use crate::rounds;
+use crate::session::{Pending, Whom};
 use crate::terms;
 
 /// A sent call until its outcome is recorded. Dropped before that, it was given up by its client.
-struct Turn {
-    sent: Option<Sent>,
-    again: Again,
+pub(crate) struct Turn {
+    pub(crate) sent: Option<Sent>,
+    pub(crate) again: Again,
     /// Questions of the upstream that the client has been asked.
-    asked: Vec<u64>,
-    last_news: Duration,
+    pub(crate) asked: Vec<u64>,
+    pub(crate) last_news: Duration,
 }
 
 /// What happens next.
 enum Step {
     Answer(Message),
+    /// It is none yet: the upstream wants to know more.
+    Questions(Message),
     News(Message),
     Broken(UpstreamError),
     /// A cut-off has ended the call.
@@ -58,6 +61,8 @@ enum Step {
 enum First {
     Event(Bytes),
     Pause(Duration),
+    /// With what the upstream wants to know before it answers.
+    Questions(Message),
     /// It is one already.
     Nothing,
 }
@@ -78,6 +83,7 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
                 Box::pin(turn.give_up(word)).await;
                 return answer::events(Body::empty());
             }
+            Step::Questions(answer) => break First::Questions(answer),
             Step::Quiet => break First::Event(sse::KEEP_ALIVE),
             Step::Paused(pause) if turn.can_pause() => break First::Pause(pause),
             Step::Paused(_) => {}
@@ -130,11 +136,15 @@ impl Turn {
         Self { sent: Some(sent), again: Again::default(), asked: Vec::new(), last_news }
     }
 
-    fn sent(&self) -> &Sent {
+    pub(crate) fn sent(&self) -> &Sent {
         self.sent.as_ref().expect("a turn has its call until it is settled")
     }
 
-    fn flight(&self) -> Arc<Flight> {
+    pub(crate) fn sent_mut(&mut self) -> &mut Sent {
+        self.sent.as_mut().expect("a turn has its call until it is settled")
+    }
+
+    pub(crate) fn flight(&self) -> Arc<Flight> {
         Arc::clone(&self.sent().recorded.permitted().pass.flight)
     }
 
@@ -179,6 +189,9 @@ impl Turn {
         };
         let ours = message.id().and_then(Raw::u64) == Some(sent.way.id);
         match message.kind() {
+            MessageKind::Response if ours && rounds::is_asking(sent, &message) => {
+                Step::Questions(message)
+            }
             MessageKind::Response if ours => Step::Answer(message),
             // An error that could not read our id has none.
             MessageKind::Error if ours || message.id().is_none_or(Raw::is_null) => {
@@ -201,6 +214,8 @@ impl Turn {
                 outlet.pause(pause);
                 None
             }
+            First::Questions(answer) if Box::pin(self.go_on(&answer, &outlet)).await => None,
+            First::Questions(_) => return,
         };
         loop {
             // A cut-off is heard while the client takes nothing, and is the next step then.
@@ -221,7 +236,12 @@ impl Turn {
                     None
                 }
                 Step::News(message) => Box::pin(self.news(message)).await.map(|it| sse::event(&it)),
+                Step::Questions(answer) => match Box::pin(self.go_on(&answer, &outlet)).await {
+                    true => None,
+                    false => return,
+                },
                 Step::Answer(answer) => {
+                    self.complete(&answer, &outlet).await;
                     let (_, parts) = self.settle(answer).await;
                     // A client that is gone, or cut off, gets nothing.
                     outlet.send_parts(sse_parts(parts), &flight).await.ok();
@@ -245,7 +265,7 @@ impl Turn {
         }
     }
 
-    async fn end_stream(&mut self, refusal: Refusal, outlet: &Outlet) {
+    pub(crate) async fn end_stream(&mut self, refusal: Refusal, outlet: &Outlet) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
         let Sent { exchange, recorded, .. } = sent;
@@ -305,10 +325,12 @@ impl Turn {
             return None;
         };
         let pending = Pending {
-            upstream: Arc::clone(upstream),
             assignment: Arc::clone(assignment),
             tool: permitted.pass.subject.tool.clone(),
-            id: Bytes::copy_from_slice(id.bytes()),
+            whom: Whom::Upstream {
+                upstream: Arc::clone(upstream),
+                id: Bytes::copy_from_slice(id.bytes()),
+            },
         };
         let Some(ours) = asked.session.as_ref().and_then(|it| it.ask(pending)) else {
             let text = "this client cannot be asked";
@@ -363,12 +385,12 @@ impl Turn {
     }
 
     /// The client has said that it wants no answer any more.
-    async fn give_up(&mut self, word: Message) {
+    pub(crate) async fn give_up(&mut self, word: Message) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
-        let Sent { exchange, way, recorded, .. } = sent;
+        let (exchange, way, recorded) = sent.apart();
         drop(exchange);
-        cancel::give_up(recorded, Some(way), Some(word)).await;
+        cancel::give_up(recorded, way, Some(word)).await;
     }
 
     fn forget(&self, sent: &Sent) {
@@ -383,9 +405,9 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
-        let Sent { exchange, way, recorded, .. } = sent;
+        let (exchange, way, recorded) = sent.apart();
         drop(exchange);
-        drop(cancel::give_up(recorded, Some(way), None));
+        drop(cancel::give_up(recorded, way, None));
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Options {
     pub listing: Duration,
     /// How long an upstream may be silent in a call.
     pub silence: Duration,
+    /// How long a client may take to answer what a server asks it in a call.
+    pub answers: Duration,
     /// Keys the hashes that rules leave in place of what they find.
     pub rule_salt: [u8; 32],
     /// Seals what clients carry for us.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::{AppId, Assignment, AssignmentId, GatewayId, Server, Transport};
+use mcp::bridge::{self, Abilities};
 use mcp::envelope::Message;
 use mcp::json::{Limits, Raw};
 use mcp::meta::LogLevel;
@@ -25,6 +26,7 @@ use crate::identify::Caller;
 use crate::link::{Slot, UpstreamSession};
 use crate::refusal::Refusal;
 use crate::replay::{Replay, Replays};
+use crate::rounds;
 use crate::route::Place;
 use crate::subscribe::{Prints, place_of};
 
@@ -53,6 +55,10 @@ pub(crate) struct Session {
     /// The client's declared capabilities, as it wrote them.
     pub(crate) capabilities: Bytes,
     pub(crate) client_info: Bytes,
+    /// What a modern server may ask of it.
+    pub(crate) abilities: Abilities,
+    /// The same as a modern server is told it: a JSON object.
+    pub(crate) modern_capabilities: Bytes,
     /// Sessions of ours with upstreams, opened when first needed.
     upstreams: Mutex<HashMap<AssignmentId, Arc<Slot<Arc<UpstreamSession>>>>>,
     /// Told when a session with an upstream has been opened, or something else is to be heard.
@@ -63,6 +69,8 @@ pub(crate) struct Session {
     prints: Mutex<Prints>,
     /// Requests of upstreams that wait for the client, by the id that we gave them.
     pending: Mutex<HashMap<u64, Pending>>,
+    /// Whether its client has ended it, and so can answer nothing any more.
+    is_ended: AtomicBool,
     next: AtomicU64,
     /// What its client can come back for.
     pub(crate) replay: Arc<Replay>,
@@ -73,14 +81,20 @@ pub(crate) struct Session {
     used: Mutex<Duration>,
 }
 
-/// A request of an upstream that the client has been asked to answer.
+/// A question of an upstream that the client has been asked to answer.
 pub(crate) struct Pending {
-    pub(crate) upstream: Arc<UpstreamSession>,
     pub(crate) assignment: Arc<Assignment>,
     /// The tool that asks, if it is one.
     pub(crate) tool: Option<Box<str>>,
-    /// The upstream's own id for it, as it wrote it.
-    pub(crate) id: Bytes,
+    pub(crate) whom: Whom,
+}
+
+/// Who waits for an answer.
+pub(crate) enum Whom {
+    /// A legacy upstream, under its own id, as it wrote it.
+    Upstream { upstream: Arc<UpstreamSession>, id: Bytes },
+    /// A call, which goes on with it.
+    Call(rounds::Slot),
 }
 
 /// How many sessions one app may hold open.
@@ -114,6 +128,9 @@ impl Sessions {
         if open.is_full(caller.app) {
             return Err(Refusal::TooManySessions);
         }
+        let declared = Raw::parse(&hello.capabilities, Limits::default());
+        let abilities = declared.map(|it| Abilities::of(it, hello.revision)).unwrap_or_default();
+        let modern = declared.map(|it| bridge::to_modern_capabilities(it, hello.revision));
         let session = Arc::new(Session {
             id: random_id(),
             app: caller.app,
@@ -122,11 +139,14 @@ impl Sessions {
             revision: hello.revision,
             capabilities: hello.capabilities,
             client_info: hello.client_info,
+            abilities,
+            modern_capabilities: modern.unwrap_or(Bytes::from_static(b"{}")),
             upstreams: Mutex::default(),
             opened: Notify::new(),
             watched: Mutex::default(),
             prints: Mutex::default(),
             pending: Mutex::default(),
+            is_ended: AtomicBool::new(false),
             next: AtomicU64::new(1),
             replay: self.replays.of(caller.app, hello.revision),
             log_level: Mutex::default(),
@@ -166,6 +186,10 @@ impl Sessions {
     pub(crate) fn end(&self, session: &Session) {
         self.open.lock().remove(&session.id);
         session.replay.close();
+        // Whoever waits for an answer hears that there will be none.
+        let mut waiting = session.pending.lock();
+        session.is_ended.store(true, Ordering::Relaxed);
+        waiting.clear();
     }
 
     /// Ends them all.
@@ -285,7 +309,7 @@ impl Session {
     /// Gives a request of an upstream the id under which the client will answer it.
     pub(crate) fn ask(&self, pending: Pending) -> Option<u64> {
         let mut waiting = self.pending.lock();
-        if PENDING <= waiting.len() {
+        if PENDING <= waiting.len() || self.is_ended.load(Ordering::Relaxed) {
             return None;
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -301,18 +325,21 @@ impl Session {
     /// An upstream takes a request back: the id under which the client knows it.
     pub(crate) fn take_back(&self, upstream: &Arc<UpstreamSession>, id: &[u8]) -> Option<u64> {
         let mut waiting = self.pending.lock();
-        let is_it = |it: &Pending| Arc::ptr_eq(&it.upstream, upstream) && it.id == id;
+        let is_it = |it: &Pending| match &it.whom {
+            Whom::Upstream { upstream: asks, id: theirs } => {
+                Arc::ptr_eq(asks, upstream) && *theirs == id
+            }
+            Whom::Call(_) => false,
+        };
         let ours = waiting.iter().find_map(|(ours, it)| is_it(it).then_some(*ours))?;
         waiting.remove(&ours);
         Some(ours)
     }
 
-    /// Takes the requests back that an ended call has left unanswered.
-    pub(crate) fn forget(&self, ids: &[u64]) {
+    /// Takes the requests back that an ended call has left unanswered, and says which these are.
+    pub(crate) fn forget(&self, ids: &[u64]) -> Vec<u64> {
         let mut waiting = self.pending.lock();
-        for id in ids {
-            waiting.remove(id);
-        }
+        ids.iter().copied().filter(|it| waiting.remove(it).is_some()).collect()
     }
 
     /// Whether its client has the stream for what belongs to no call open, or may come back to it.
@@ -351,6 +378,7 @@ pub(crate) fn is_interactive(capabilities: &[u8]) -> bool {
     can("elicitation") || can("sampling") || can("roots")
 }
 
+/// A text that nobody can guess.
 pub(crate) fn random_id() -> String {
     let mut bytes = [0; 24];
     rand::fill(&mut bytes).expect("the system's random source works");

@@ -5,9 +5,10 @@
 use bytes::Bytes;
 use http::StatusCode;
 use inspect::{Hit, Leg};
+use mcp::bridge;
 use mcp::convert;
 use mcp::envelope::Message;
-use mcp::errors::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
+use mcp::errors::{HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION};
 use mcp::json::Raw;
 use mcp::meta;
 use mcp::methods;
@@ -20,7 +21,7 @@ use crate::call::Permitted;
 use crate::content;
 use crate::forward::Sent;
 use crate::link::{Channel, Exchange};
-use crate::refusal::{Refusal, UpstreamError};
+use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::tasks;
 
 /// HTTP status, body, and what the rules have found.
@@ -42,10 +43,20 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
     }
     let method = asked.message.method();
     if let Some(error) = message.error() {
+        let code = error.get("code").and_then(Raw::i64).unwrap_or_default();
+        if (permitted.spoken, asked.era()) == (Era::Modern, Era::Legacy)
+            && code == i64::from(MISSING_CAPABILITY)
+        {
+            let missing = match bridge::missing_capabilities(error).join("`, `") {
+                names if names.is_empty() => "(unnamed)".to_owned(),
+                names => names,
+            };
+            let why = Unanswered::Undeclared(missing);
+            return Err(Refusal::unanswered(sent.way.link.name(), why));
+        }
         if permitted.spoken != asked.era() {
             convert::convert_error(&mut splice, method, error, asked.era());
         }
-        let code = error.get("code").and_then(Raw::i64).unwrap_or_default();
         let status = answer::status_of(code, asked.era());
         return Ok((status, splice.finish().into_parts(), hits));
     }
@@ -58,7 +69,8 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
         }
         (Era::Modern, Era::Legacy) => {
             if result.get("resultType").and_then(Raw::str).is_some_and(|it| it != "complete") {
-                return Err(sent.way.link.refuse(UpstreamError::Interactive));
+                let text = "its result is of a kind that nobody has asked for".to_owned();
+                return Err(sent.way.link.refuse(UpstreamError::Malformed(text)));
             }
             convert::to_legacy_result(&mut splice, method, result, asked.revision);
         }

@@ -53,9 +53,8 @@ const SERVERS = {
 /** The reference server has no such tool, but one that it lists only to clients that it can ask. */
 const askingOf = (server) => (server === 'SSE only' ? [] : ASKING);
 
-/** Where no question gets through yet: a client of one era in front of a server of the other. */
-const isMute = (server, mode) =>
-  isModern(mode) ? ['legacy only', 'SSE only'].includes(server) : server === 'modern only';
+/** Where no question gets through yet: a modern client in front of a legacy server. */
+const isMute = (server, mode) => isModern(mode) && ['legacy only', 'SSE only'].includes(server);
 const isModern = (mode) => !['legacy', 'sse'].includes(mode);
 
 const children = [];

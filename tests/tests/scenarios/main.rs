@@ -26,6 +26,7 @@ mod proofs;
 mod recorded;
 mod refusals;
 mod replay;
+mod rounds;
 mod rules;
 mod samples;
 mod scene;

@@ -43,13 +43,42 @@ pub(super) fn downgrade_tool(splice: &mut Splice, tool: Raw<'_>, revision: Revis
 
 /// Replaces a block that `revision` does not know by a text, and says whether it did.
 pub(super) fn downgrade_block(splice: &mut Splice, block: Raw<'_>, revision: Revision) -> bool {
+    let Some(text) = in_its_place(block, revision) else { return false };
+    splice.replace_value(block, text);
+    true
+}
+
+/// Makes a message of several blocks, which is new in 2025-11-25, as many messages of one.
+pub(super) fn split_message(splice: &mut Splice, message: Raw<'_>, revision: Revision) {
+    let Some(content) = message.get("content") else { return };
+    if content.kind() != Kind::Array || Revision::V2025_11_25 <= revision {
+        downgrade_block(splice, content, revision);
+        return;
+    }
+    let role = message.get("role").map_or(&b"\"user\""[..], Raw::bytes);
+    let mut all = Vec::new();
+    for block in content.items() {
+        let block = in_its_place(block, revision).unwrap_or_else(|| block.bytes().to_vec().into());
+        if !all.is_empty() {
+            all.push(b',');
+        }
+        all.extend([&b"{\"role\":"[..], role, b",\"content\":", &block, b"}"].concat());
+    }
+    if all.is_empty() {
+        splice.replace_value(content, text_block(""));
+    } else {
+        splice.replace_value(message, all);
+    }
+}
+
+/// The text that stands for a block which `revision` does not know.
+fn in_its_place(block: Raw<'_>, revision: Revision) -> Option<Bytes> {
     let text = match block.get("type").and_then(Raw::str).as_deref() {
         Some("resource_link") if revision < Revision::V2025_06_18 => link_text(block),
         Some("audio") if revision < Revision::V2025_03_26 => audio_text(block),
-        _ => return false,
+        _ => return None,
     };
-    splice.replace_value(block, text_block(&text));
-    true
+    Some(text_block(&text))
 }
 
 fn has_structured_content(revision: Revision) -> bool {

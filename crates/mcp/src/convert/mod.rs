@@ -170,6 +170,13 @@ pub fn downgrade_params(splice: &mut Splice, method: &str, params: Raw<'_>, revi
     }
 }
 
+/// Makes the params of a `sampling/createMessage` what a client of `revision` can read.
+pub fn downgrade_sampling(splice: &mut Splice, params: Raw<'_>, revision: Revision) {
+    for message in params.get("messages").into_iter().flat_map(Raw::items) {
+        content::split_message(splice, message, revision);
+    }
+}
+
 /// The code that a modern client is told for an upstream's legacy one.
 pub fn to_modern_code(code: i32) -> i32 {
     match code {

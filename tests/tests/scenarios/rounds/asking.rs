@@ -362,3 +362,27 @@ async fn h067_questions_of_many_calls_at_once_are_not_mixed_up() {
 fn meta(body: &str) -> Value {
     serde_json::from_str::<Value>(body).unwrap()["params"]["_meta"].clone()
 }
+
+#[tokio::test]
+async fn a_client_that_loses_its_stream_while_it_is_asked_comes_back_to_it() {
+    for world in World::on_each_database().await {
+        let client = world.client(NEWEST, ALL).await;
+        let first = asking(&[("a", FORM), ("b", ROOTS)], None);
+        let (mut stream, _) = world.call(&client, client.tool("echo", "{}"), &first).await;
+        let form = stream.message().await;
+        let seen = stream.last_id.clone().expect("an id to come back to");
+        drop(stream);
+        // It answers what it has read, and reads the rest.
+        world.reply(&client, &form, r#"{"action":"cancel"}"#).await;
+        let mut rest = client.open(client.get().with("last-event-id", &seen)).await;
+        let roots = rest.message().await;
+        assert_eq!(roots["method"], "roots/list", "{roots}");
+        world.reply(&client, &roots, r#"{"roots":[]}"#).await;
+        let second = world.server.next().await;
+        let expected = r#"{"a":{"action":"cancel"},"b":{"roots":[]}}"#;
+        assert_eq!(second.raw(&["params", "inputResponses"]), expected);
+        second.result(DONE);
+        assert!(rest.message().await["result"].is_object());
+        assert_eq!(ends(&world.records().await, "tools/call"), ["answered"]);
+    }
+}

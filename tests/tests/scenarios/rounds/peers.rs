@@ -109,7 +109,7 @@ async fn a_child_process_asks_in_the_modern_way_as_well() {
 #[tokio::test]
 async fn a_client_on_the_oldest_transport_is_asked_on_its_one_stream() {
     let (_peers, gateway) = modern().await;
-    let url = format!("{}/sse", gateway.url);
+    let url = gateway.url.replace("/mcp/", "/sse/");
     for client in ["node-client", "python-client"] {
         for (tool, arguments, expected, said) in [TOOLS[0], TOOLS[5], TOOLS[6]] {
             let row = format!("{client} {tool}");

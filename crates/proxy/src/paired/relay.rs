@@ -255,7 +255,7 @@ mod tests {
         let flights = Arc::<Flights>::default();
         let flight = Arc::new(flights.enter(subject()));
         let whole = Bytes::from(format!("{{\"a\":\"{}\"}}", "x".repeat(20 * PIECE)));
-        let body = Body::revocable(vec![whole], Arc::clone(&flight));
+        let body = Body::revocable(vec![whole], vec![Arc::clone(&flight)]);
         let (relay, mut chunks) = relay();
         let whose = Whose { id: Bytes::from_static(b"\"7\"") };
         let response = answer::json(StatusCode::OK, body);

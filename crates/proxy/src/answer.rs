@@ -214,3 +214,15 @@ pub(crate) fn status_of(code: i64, era: Era) -> StatusCode {
         _ => StatusCode::OK,
     }
 }
+
+/// Parts of one JSON text as one event, without joining them. Upstream JSON may hold line ends
+/// between its tokens, which would end the event, so each part is framed for itself.
+pub(crate) fn event(parts: Vec<Bytes>) -> Vec<Bytes> {
+    if parts.iter().any(|it| memchr::memchr2(b'\n', b'\r', it).is_some()) {
+        return vec![mcp::sse::event(&parts.concat())];
+    }
+    let mut framed = vec![Bytes::from_static(b"event: message\ndata: ")];
+    framed.extend(parts);
+    framed.push(Bytes::from_static(b"\n\n"));
+    framed
+}

@@ -22,7 +22,6 @@ use crate::answer;
 use crate::body::{Body, Gone, Outlet, Whole};
 use crate::legacy;
 use crate::refusal::Refusal;
-use crate::release;
 use crate::replay::{Reader, Told};
 use crate::serve::{Known, Worker};
 
@@ -156,7 +155,7 @@ async fn send(answer: Whole, outlet: &Outlet) -> Result<(), Gone> {
     if answer.parts.is_empty() {
         return Ok(());
     }
-    let parts = release::sse_parts(answer.parts);
+    let parts = answer::event(answer.parts);
     match answer.flight {
         // What is cut off is not sent; the others are.
         Some(flight) if flight.is_ended() => Ok(()),

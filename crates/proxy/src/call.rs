@@ -87,11 +87,16 @@ impl Asked {
         }
     }
 
-    /// What a modern client says with this request that it can be asked.
+    /// What the client says that it can be asked: a modern one with this request, a legacy one when
+    /// it opened its session.
     pub(crate) fn askable(&self) -> Askable {
-        let capabilities = self.message.params().filter(|_| self.session.is_none());
-        let capabilities = capabilities.and_then(meta::client_capabilities);
-        capabilities.map_or(Askable::NOTHING, Askable::of)
+        match &self.session {
+            Some(session) => session.askable(),
+            None => {
+                let capabilities = self.message.params().and_then(meta::client_capabilities);
+                capabilities.map_or(Askable::NOTHING, Askable::of)
+            }
+        }
     }
 
     /// Whether an answer to it may be questions.

@@ -14,7 +14,6 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use http::{HeaderMap, Response};
 use inspect::{Hit, Leg, Rules};
-use mcp::bridge::askable::Askable;
 use mcp::convert;
 use mcp::envelope::{Message, MessageKind};
 use mcp::headers::LAST_EVENT_ID;
@@ -96,7 +95,7 @@ async fn begin(
         place: known.place.clone(),
         peer: known.peer,
         revision: session.revision,
-        askable: Askable::NOTHING,
+        askable: session.askable(),
         method: "GET",
     };
     // They would keep the buffer that they came in.

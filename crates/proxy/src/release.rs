@@ -253,7 +253,7 @@ impl Turn {
                     self.complete(&answer, &outlet).await;
                     let (_, parts) = self.settle(answer).await;
                     // A client that is gone, or cut off, gets nothing.
-                    outlet.send_parts(sse_parts(parts), &flight).await.ok();
+                    outlet.send_parts(answer::event(parts), &flight).await.ok();
                     return;
                 }
                 Step::Broken(error) => {
@@ -486,16 +486,4 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
         let (status, body) = answer::refusal_parts(&refusal, asked.manner());
         (status, vec![body])
     })
-}
-
-/// Parts of one JSON text as one event, without joining them. Upstream JSON may hold line ends
-/// between its tokens, which would end the event, so each part is framed for itself.
-pub(crate) fn sse_parts(parts: Vec<Bytes>) -> Vec<Bytes> {
-    if parts.iter().any(|it| memchr::memchr2(b'\n', b'\r', it).is_some()) {
-        return vec![sse::event(&parts.concat())];
-    }
-    let mut framed = vec![Bytes::from_static(b"event: message\ndata: ")];
-    framed.extend(parts);
-    framed.push(Bytes::from_static(b"\n\n"));
-    framed
 }

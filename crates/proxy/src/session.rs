@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use domain::{AppId, Assignment, AssignmentId, GatewayId, Server, Transport};
+use mcp::bridge::askable::Askable;
 use mcp::bridge::{self, Abilities};
 use mcp::envelope::Message;
 use mcp::json::{Limits, Raw};
@@ -249,6 +250,12 @@ impl Session {
     pub(crate) fn upstreams(&self) -> Vec<(AssignmentId, Arc<UpstreamSession>)> {
         let upstreams = self.upstreams.lock();
         upstreams.iter().filter_map(|(id, slot)| Some((*id, slot.got()?))).collect()
+    }
+
+    /// What its client can be asked.
+    pub(crate) fn askable(&self) -> Askable {
+        let capabilities = Raw::parse(&self.capabilities, Limits::default());
+        capabilities.map_or(Askable::NOTHING, Askable::of)
     }
 
     /// Whether a server is heard by our own listening, and not on the session's session with it: it

@@ -14,7 +14,6 @@ use crate::body::{Body, Gone, Outlet, pieces};
 use crate::call::Asked;
 use crate::late::HEARTBEAT;
 use crate::refusal::Refusal;
-use crate::release::sse_parts;
 
 /// Whom the answer goes to.
 pub(crate) struct Addressee {
@@ -79,7 +78,7 @@ pub(crate) async fn attend_into(mut said: mpsc::Receiver<Said>, to: Addressee, o
                 Err(Gone) => return,
             },
             Some(Said::Answer(_, parts, flight)) => {
-                for piece in pieces(sse_parts(parts)) {
+                for piece in pieces(answer::event(parts)) {
                     // Not by waiting for the flight's end, which is for the task that holds the call.
                     if flight.is_ended() || outlet.send(piece).await.is_err() {
                         return;

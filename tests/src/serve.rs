@@ -113,6 +113,20 @@ impl Site {
         })
     }
 
+    /// The same with a configuration, which is TOML.
+    pub async fn start_configured(&self, documents: &str, configuration: &str) -> Served {
+        let file = self.home.path().join("configuration.toml");
+        std::fs::write(&file, configuration).unwrap();
+        let more = ["--config".into(), file.into()];
+        let documents_file = self.home.path().join("documents.yaml");
+        std::fs::write(&documents_file, documents).unwrap();
+        let apply = ["--apply".into(), documents_file.into()];
+        let started = self.start_under(&[], &[&more[..], &apply[..]].concat()).await;
+        started.unwrap_or_else(|status| {
+            panic!("the gateway ended at once: {status}: {}", self.words())
+        })
+    }
+
     /// Starts it as the command of a tracer, if there is one. How it ended where it never listened.
     pub async fn start_under(
         &self,

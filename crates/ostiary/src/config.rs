@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) largest_request_bytes: usize,
     /// How long a client may take to answer what a server asks it in a call.
     pub(crate) answers: Duration,
+    /// How long a session with a server in which clients can be asked is kept while nobody uses it.
+    pub(crate) keep_sessions: Duration,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -53,6 +55,7 @@ struct File {
     allowed_networks: Vec<IpNet>,
     largest_request_bytes: Option<usize>,
     answer_seconds: Option<u64>,
+    keep_sessions_seconds: Option<u64>,
 }
 
 /// Why the configuration is refused.
@@ -78,6 +81,8 @@ pub(crate) enum ConfigError {
     LargestRequest,
     #[error("`answer_seconds` must be from 1 to 3600")]
     Answers,
+    #[error("`keep_sessions_seconds` must be from 1 to 86400")]
+    KeepSessions,
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -101,6 +106,10 @@ impl Config {
         if !(1..=3600).contains(&answer_seconds) {
             return Err(ConfigError::Answers);
         }
+        let keep_sessions = file.keep_sessions_seconds.unwrap_or(60);
+        if !(1..=86_400).contains(&keep_sessions) {
+            return Err(ConfigError::KeepSessions);
+        }
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
             let port = !host.starts_with('[') && host.contains(':');
@@ -122,6 +131,7 @@ impl Config {
             allowed_networks: file.allowed_networks,
             largest_request_bytes,
             answers: Duration::from_secs(answer_seconds),
+            keep_sessions: Duration::from_secs(keep_sessions),
         })
     }
 }

@@ -47,6 +47,10 @@ impl App for Door {
         }
         Box::pin(self.page(request, peer)).await.map(Either::Right)
     }
+
+    async fn finish(&self) {
+        self.worker.finish().await;
+    }
 }
 
 impl Door {
@@ -91,6 +95,7 @@ pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
 /// Serves until the process is told to stop.
 pub(crate) async fn serve(bound: Bound, doors: Doors, signals: Signals) -> Result<(), Failure> {
     let stop = CancellationToken::new();
+    let proxy = Arc::clone(&doors.proxy);
     let runtime = Handle::current();
     let make = move |_| {
         Arc::new(Door {
@@ -106,6 +111,8 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, signals: Signals) -> Resul
         () = signals.told_to_stop() => {}
     }
     tracing::info!("Stopping: requests under way may finish");
+    // First, since they are held by nobody's request.
+    proxy.drain().await;
     stop.cancel();
     serving.await.map_err(Failure::other)
 }

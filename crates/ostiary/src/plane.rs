@@ -49,6 +49,7 @@ pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
         answers: Duration::from_secs(600),
         rule_salt,
         sealing_key,
+        keep_sessions: Duration::from_secs(60),
         runtime: tokio::runtime::Handle::current(),
         tasks,
         launcher: Some(vec!["/proc/self/exe".to_owned(), "launch-child".to_owned()]),

@@ -168,14 +168,16 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::UnknownOffer { kind: "resource", .. } if !modern => {
             answered(errors::RESOURCE_NOT_FOUND)
         }
-        Refusal::UnknownOffer { .. } | Refusal::Params(_) => answered(errors::INVALID_PARAMS),
+        Refusal::UnknownOffer { .. } | Refusal::Params(_) | Refusal::RequestState(_) => {
+            answered(errors::INVALID_PARAMS)
+        }
         Refusal::Blocked { .. } | Refusal::NoIdentity { .. } => answered(code::FORBIDDEN),
         Refusal::Off { .. } => (StatusCode::FORBIDDEN, code::FORBIDDEN),
         // The official SDKs say the same where they ask a legacy client in a modern server's stead.
         Refusal::Unanswered { .. } => answered(errors::INTERNAL_ERROR),
         Refusal::Upstream { .. } if modern => (StatusCode::BAD_GATEWAY, code::UPSTREAM),
         Refusal::Upstream { .. } => answered(code::UPSTREAM),
-        Refusal::Gate(_) | Refusal::Audit(_) | Refusal::Rules => {
+        Refusal::Gate(_) | Refusal::Audit(_) | Refusal::Rules | Refusal::Stopping => {
             (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE)
         }
         Refusal::Secret(_) => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),
@@ -188,6 +190,7 @@ fn may_retry(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Gate(_)
         | Refusal::Audit(_)
+        | Refusal::Stopping
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
         | Refusal::TooManyCalls => true,

@@ -16,7 +16,7 @@ use domain::{
 use mcp::revision::Era;
 
 use crate::call::Asked;
-use crate::catalog::View;
+use crate::catalog::{Look, View};
 use crate::flight::Flight;
 use crate::identify::Caller;
 use crate::late::HEARTBEAT;
@@ -89,7 +89,8 @@ pub(crate) async fn look(asked: &Asked, era: Era) -> Result<(Pass, Arc<View>), R
     for _ in 0..LOOKS {
         let (caller, place) = (asked.caller.clone(), asked.place.clone());
         let pass = authorize(proxy, caller, place, None)?;
-        let view = proxy.catalog.view(&asked.worker, &pass.caller, &pass.place, era).await;
+        let look = Look { caller: &pass.caller, place: &pass.place, era, ..Look::of(asked) };
+        let view = proxy.catalog.view(&look).await;
         // The gate comes after the look-up, so that what is listed is decided by what holds now.
         if pass.clear().await?.is_unchanged {
             return Ok((pass, view));

@@ -224,7 +224,7 @@ impl Outlet {
 }
 
 /// What is released at a time: a cut-off is looked for in between.
-fn pieces(parts: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+pub(crate) fn pieces(parts: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
     parts.into_iter().flat_map(|mut part| {
         std::iter::from_fn(move || {
             let piece = part.split_to(part.len().min(PIECE));

@@ -12,9 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{Kind, Scheme};
 use http::{HeaderMap, Response};
+use mcp::bridge::askable::Askable;
 use mcp::envelope::Message;
 use mcp::headers::{self, ParamHeader};
 use mcp::json::Raw;
+use mcp::meta;
 use mcp::methods::{self, Direction, Form, Names};
 use mcp::revision::{Era, Revision};
 use mcp::splice::{Splice, is_lookalike};
@@ -26,6 +28,7 @@ use crate::catalog::View;
 use crate::content;
 use crate::identify::{Caller, Proof};
 use crate::late;
+use crate::parked::{self, Comeback};
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::route::{Offered, Place};
@@ -63,6 +66,8 @@ pub(crate) struct Permitted {
     pub(crate) params: Vec<ParamHeader>,
     pub(crate) rules: inspect::Rules,
     pub(crate) hits: Vec<inspect::Hit>,
+    /// How often its client has been asked to open URLs before it.
+    pub(crate) replays: u32,
 }
 
 impl Asked {
@@ -80,6 +85,19 @@ impl Asked {
             era: self.era(),
             tool: self.message.method() == "tools/call",
         }
+    }
+
+    /// What a modern client says with this request that it can be asked.
+    pub(crate) fn askable(&self) -> Askable {
+        let capabilities = self.message.params().filter(|_| self.session.is_none());
+        let capabilities = capabilities.and_then(meta::client_capabilities);
+        capabilities.map_or(Askable::NOTHING, Askable::of)
+    }
+
+    /// Whether an answer to it may be questions.
+    pub(crate) fn may_be_asked(&self) -> bool {
+        self.era() == Era::Modern
+            && methods::describe(self.message.method()).is_some_and(|it| it.may_ask)
     }
 
     pub(crate) fn said(&self) -> record::Said<'_> {
@@ -137,6 +155,13 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
         Ok(permitted) => permitted,
         Err((asked, refusal)) => return Box::pin(asked.refuse(&refusal)).await,
     };
+    let permitted = match parked::find(permitted) {
+        Comeback::New(permitted) => permitted,
+        Comeback::Answers(permitted, state) => {
+            return Box::pin(parked::go_on(permitted, &state)).await;
+        }
+        Comeback::Wrong(asked, refusal) => return Box::pin(asked.refuse(&refusal)).await,
+    };
     if let Some(wish) = Wish::of(&permitted) {
         return Box::pin(wish.grant(&permitted)).await;
     }
@@ -183,7 +208,19 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
             }
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
             let (spoken, params) = (found.spoken, found.params);
-            Ok(Permitted { asked, pass, spoken, prefixed, task, splice, params, rules, hits })
+            let replays = 0;
+            Ok(Permitted {
+                asked,
+                pass,
+                spoken,
+                prefixed,
+                task,
+                splice,
+                params,
+                rules,
+                hits,
+                replays,
+            })
         }
     }
 }

@@ -15,8 +15,9 @@ use mcp::splice::Splice;
 use tokio::sync::oneshot;
 
 use crate::lasting::Lasting;
-use crate::link::{Channel, Letter, Link};
+use crate::link::{Channel, Lease, Letter, Link};
 use crate::record::{self, Outcome, Recorded};
+use crate::refusal::Refusal;
 use crate::session::Session;
 
 /// The way that a call has taken, or may have.
@@ -25,6 +26,8 @@ pub(crate) struct Way {
     pub(crate) channel: Channel,
     /// Our id for it.
     pub(crate) id: u64,
+    /// The session that nobody else uses meanwhile, where something may be asked in it.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// Hears a legacy client cancel one of its calls. Dropping it takes the call off the list of those
@@ -80,23 +83,30 @@ pub(crate) fn give_up(recorded: Recorded, way: Option<Way>, word: Option<Message
             tracing::warn!(%error, "A call that was given up could not be recorded");
         }
         if let Some(way) = way {
-            tell(&recorded, &way, word.as_ref()).await;
+            let said = said(&way, word.as_ref());
+            tell(&recorded, &way, said).await;
         }
     })
 }
 
-async fn tell(recorded: &Recorded, way: &Way, word: Option<&Message>) {
+/// The same for a call that we give up ourselves. What its client is then told, if it waits.
+pub(crate) fn call_off(recorded: Recorded, way: Way, refusal: Refusal) -> Lasting<Refusal> {
+    let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
+    Lasting::new(&tasks, async move {
+        recorded.permitted().asked.worker.proxy.metrics.refused(refusal.reason());
+        let unrecorded = record::outcome(&recorded, &Outcome::refused(&refusal)).await.err();
+        tell(&recorded, &way, because(way.id, &refusal.to_string())).await;
+        unrecorded.unwrap_or(refusal)
+    })
+}
+
+async fn tell(recorded: &Recorded, way: &Way, said: Bytes) {
     let over_http = matches!(way.link.server.transport, Transport::Http { .. });
     if over_http && matches!(way.channel, Channel::Modern(_)) {
         return;
     }
     let permitted = recorded.permitted();
-    let letter = Letter {
-        parts: vec![said(way, word)],
-        id: None,
-        progress: false,
-        headers: HeaderMap::new(),
-    };
+    let letter = Letter { parts: vec![said], id: None, progress: false, headers: HeaderMap::new() };
     let (worker, pass) = (&permitted.asked.worker, &permitted.pass);
     // Not for as long as an answer may take: nobody waits for this one.
     let posting = way.link.post_briefly(worker, pass, &way.channel, letter);
@@ -114,6 +124,10 @@ fn said(way: &Way, word: Option<&Message>) -> Bytes {
         splice.replace_value(id, way.id.to_string());
         return splice.finish().into_bytes();
     }
-    let params = format!(r#"{{"requestId":{},"reason":"the client has gone"}}"#, way.id);
+    because(way.id, "the client has gone")
+}
+
+fn because(id: u64, why: &str) -> Bytes {
+    let params = format!(r#"{{"requestId":{id},"reason":{}}}"#, mcp::json::quote(why));
     errors::notification_body("notifications/cancelled", Some(params.as_bytes()))
 }

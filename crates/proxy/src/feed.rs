@@ -14,6 +14,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use http::{HeaderMap, Response};
 use inspect::{Hit, Leg, Rules};
+use mcp::bridge::askable::Askable;
 use mcp::convert;
 use mcp::envelope::{Message, MessageKind};
 use mcp::headers::LAST_EVENT_ID;
@@ -26,6 +27,7 @@ use mcp::sse;
 use crate::answer;
 use crate::authorize::{self, Pass};
 use crate::body::{Body, Gone, Outlet};
+use crate::catalog::Look;
 use crate::content;
 use crate::link::UpstreamSession;
 use crate::questions::{self, Fate};
@@ -94,6 +96,7 @@ async fn begin(
         place: known.place.clone(),
         peer: known.peer,
         revision: session.revision,
+        askable: Askable::NOTHING,
         method: "GET",
     };
     // They would keep the buffer that they came in.
@@ -408,8 +411,10 @@ impl Drop for Listening {
 }
 
 async fn look(listener: Listener, before: Prints) -> Option<Sight> {
-    let Listener { worker, caller, place, .. } = &listener;
-    let view = worker.proxy.catalog.view(worker, caller, place, Era::Legacy).await;
+    let Listener { worker, caller, place, askable, peer, .. } = &listener;
+    let (era, askable, peer) = (Era::Legacy, *askable, *peer);
+    let look = Look { worker, caller, place, era, askable, peer };
+    let view = worker.proxy.catalog.view(&look).await;
     Sight::of(&listener, view, before).ok()
 }
 

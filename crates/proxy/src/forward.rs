@@ -21,7 +21,7 @@ use crate::authorize::Pass;
 use crate::call::Asked;
 use crate::cancel::{self, Ear, Way};
 use crate::levels;
-use crate::link::{Channel, Exchange, Introduction, Letter, Link, UpstreamSession};
+use crate::link::{Channel, Exchange, Introduction, Lease, Letter, Link, UpstreamSession};
 use crate::questions;
 use crate::record::{Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
@@ -158,14 +158,14 @@ async fn attempt(
     let link = worker.proxy.links.to(worker, &assignment.server)?;
     let mut fresh = false;
     loop {
-        let channel = Box::pin(channel(recorded, &link, assignment.id)).await?;
+        let (channel, lease) = Box::pin(channel(recorded, &link, assignment.id)).await?;
         if let (Some(session), Channel::Legacy(upstream)) = (&permitted.asked.session, &channel) {
             Box::pin(questions::until_heard(session, upstream)).await;
         }
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
-        let letter = letter(recorded, asking, (&channel, id))?;
-        let taken = way.insert(Way { link: Arc::clone(&link), channel, id });
+        let letter = letter(recorded, asking, (&channel, id, lease.is_some()))?;
+        let taken = way.insert(Way { link: Arc::clone(&link), channel, id, lease });
         let exchange = link.post(worker, &permitted.pass, &taken.channel, letter).await?;
         let Channel::Legacy(session) = &taken.channel else { return Ok(exchange) };
         // A server that has forgotten a session has not taken the call: once more, in a new one.
@@ -180,18 +180,23 @@ async fn attempt(
     }
 }
 
-/// How the server is reached for this call.
+/// How the server is reached for this call, and in what it may ask the client meanwhile.
 async fn channel(
     recorded: &Recorded,
     link: &Arc<Link>,
     assignment: domain::AssignmentId,
-) -> Result<Channel, Refusal> {
+) -> Result<(Channel, Option<Lease>), Refusal> {
     let permitted = recorded.permitted();
     let (asked, pass) = (&permitted.asked, &permitted.pass);
     if permitted.spoken == Era::Modern {
         let hello = Box::pin(link.discover(&asked.worker, pass)).await?;
         let hello = hello.ok_or_else(|| link.refuse(UpstreamError::Era))?;
-        return Ok(Channel::Modern(hello));
+        return Ok((Channel::Modern(hello), None));
+    }
+    let askable = asked.askable();
+    if !askable.is_nothing() && asked.may_be_asked() {
+        let lease = Box::pin(link.lease(&asked.worker, pass, askable, asked.peer)).await?;
+        return Ok((Channel::Legacy(Arc::clone(lease.session())), Some(lease)));
     }
     match &asked.session {
         None => Box::pin(link.plain_session(&asked.worker, pass, Some(asked.caller.app))).await,
@@ -199,7 +204,7 @@ async fn channel(
             Box::pin(own_session(&asked.worker, pass, link, session, assignment)).await
         }
     }
-    .map(Channel::Legacy)
+    .map(|session| (Channel::Legacy(session), None))
 }
 
 /// The session with an upstream that belongs to one session of a client.
@@ -232,7 +237,7 @@ pub(crate) async fn own_session(
 fn letter(
     recorded: &Recorded,
     asking: Option<&Asking>,
-    (channel, id): (&Channel, u64),
+    (channel, id, is_leased): (&Channel, u64, bool),
 ) -> Result<Letter, Refusal> {
     let permitted = recorded.permitted();
     let message = &permitted.asked.message;
@@ -242,7 +247,8 @@ fn letter(
     let token = message.params().and_then(meta::progress_token);
     let child = matches!(channel, Channel::Legacy(session) if session.shares_stream())
         || matches!(permitted.transport(), Some(domain::Transport::Stdio { .. }));
-    let progress = token.is_some() && child;
+    // A client that comes back with answers may want progress under another token.
+    let progress = token.is_some() && (child || is_leased);
     if let (Some(token), true) = (token, progress) {
         splice.replace_value(token, id.to_string());
     }

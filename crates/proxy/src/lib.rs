@@ -12,6 +12,9 @@
 //! 7. [`forward`]: the last gate proves the decision current, then the bytes leave
 //! 8. back again: rules, gate, durable outcome, release
 //!
+//! A call whose server asks its client something in between is [`parked`] where the client's era
+//! cannot be asked, and goes on when the client comes back with answers.
+//!
 //! What is known of upstreams is in [`catalog`]; how they are spoken to in [`link`]; how bytes
 //! reach them in [`wire`]. Whatever is under way is in [`flight`], so that a cut-off finds it.
 //!
@@ -40,6 +43,7 @@ mod listen;
 pub mod metrics;
 mod modern;
 mod paired;
+mod parked;
 mod questions;
 mod receive;
 mod record;
@@ -49,6 +53,7 @@ mod replay;
 mod resume;
 mod rounds;
 mod route;
+mod seats;
 mod serve;
 mod session;
 mod source;

@@ -64,6 +64,7 @@ async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
         place: pass.place.clone(),
         peer: asked.peer,
         revision: asked.revision,
+        askable: asked.askable(),
         method: "subscriptions/listen",
     };
     let filter = grant(&listener, &view, wanted);

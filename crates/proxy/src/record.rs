@@ -98,6 +98,16 @@ impl Recorded {
     pub(crate) fn tell(&mut self, told: Option<&Bytes>, hits: Vec<Hit>) {
         self.begun.news.add(told, hits);
     }
+
+    /// The number of the call.
+    pub(crate) fn call(&self) -> Uuid {
+        self.begun.call
+    }
+
+    /// Lets a retry of its client stand for it; gives what has stood for it so far.
+    pub(crate) fn go_on_as(&mut self, retry: Permitted) -> Permitted {
+        std::mem::replace(&mut self.permitted, retry)
+    }
 }
 
 impl Aside {
@@ -108,9 +118,23 @@ impl Aside {
         parts: Vec<Bytes>,
         hits: &[Hit],
     ) -> Result<Self, Refusal> {
+        Self::begin_within(None, pass, said, (parts, hits)).await
+    }
+
+    /// The same for what is said within a call.
+    pub(crate) async fn begin_within(
+        within: Option<Uuid>,
+        pass: &Pass,
+        said: &Said<'_>,
+        (parts, hits): (Vec<Bytes>, &[Hit]),
+    ) -> Result<Self, Refusal> {
         let proxy = Arc::clone(&pass.proxy);
         let (call, arrived) = (proxy.clock.id(), proxy.clock.elapsed());
-        let leaf = describe(Leaf::new(Kind::Intent).call(call), &pass.caller, said);
+        let mut leaf = Leaf::new(Kind::Intent).call(call);
+        if let Some(within) = within {
+            leaf = leaf.uuid("within", within);
+        }
+        let leaf = describe(leaf, &pass.caller, said);
         let leaf = add_hits(decided(leaf, pass), hits);
         let workspace = Arc::clone(&pass.caller.workspace);
         let written = Written { call, leaf, content: parts, news: Vec::new() };

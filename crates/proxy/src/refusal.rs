@@ -63,6 +63,8 @@ pub(crate) enum Refusal {
         /// What it lacks, as raw JSON.
         required: &'static str,
     },
+    #[error("{0}")]
+    RequestState(&'static str),
     #[error("{message}")]
     Blocked { rule: String, message: String },
     /// An administrator has turned something off.
@@ -85,6 +87,8 @@ pub(crate) enum Refusal {
     Audit(String),
     #[error("the gateway's content rules cannot be applied")]
     Rules,
+    #[error("the gateway is stopping; send the call again in a moment")]
+    Stopping,
 }
 
 /// What an upstream did wrong.
@@ -162,9 +166,12 @@ impl Refusal {
             Self::Upstream { .. } | Self::Unanswered { why: Unanswered::TooManyRounds(_), .. } => {
                 Blame::Upstream
             }
-            Self::Gate(_) | Self::Secret(_) | Self::Audit(_) | Self::Rules | Self::NotKept => {
-                Blame::Gateway
-            }
+            Self::Gate(_)
+            | Self::Secret(_)
+            | Self::Audit(_)
+            | Self::Rules
+            | Self::NotKept
+            | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
     }
@@ -196,6 +203,7 @@ impl Refusal {
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",
             Self::Capability { .. } => "missing_capability",
+            Self::RequestState(_) => "request_state",
             Self::Blocked { .. } => "rule_block",
             Self::Off { .. } => "switched_off",
             Self::Unanswered { .. } => "unanswered",
@@ -205,6 +213,7 @@ impl Refusal {
             Self::Secret(_) => "secret_unopenable",
             Self::Audit(_) => "audit_unavailable",
             Self::Rules => "rules_unavailable",
+            Self::Stopping => "stopping",
         }
     }
 }

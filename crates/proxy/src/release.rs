@@ -15,15 +15,17 @@ use mcp::errors;
 use mcp::json::{Limits, Raw};
 use mcp::splice::Splice;
 use mcp::sse;
+use tokio::sync::mpsc;
 
 use crate::answer;
 use crate::body::{Body, Gone, Outlet};
-use crate::cancel;
+use crate::cancel::{self, Way};
 use crate::flight::Flight;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
 use crate::late;
 use crate::link::{Again, Channel, Heard, Letter};
+use crate::parked::{self, Addressee, Said};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::replay::Origin;
@@ -41,11 +43,13 @@ pub(crate) struct Turn {
 }
 
 /// What happens next.
-enum Step {
+pub(crate) enum Step {
     Answer(Message),
     /// It is none yet: the upstream wants to know more.
     Questions(Message),
     News(Message),
+    /// A question of the upstream to a client of an era that has to come back with answers.
+    Question(Message),
     Broken(UpstreamError),
     /// A cut-off has ended the call.
     CutOff,
@@ -87,6 +91,10 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
             Step::Quiet => break First::Event(sse::KEEP_ALIVE),
             Step::Paused(pause) if turn.can_pause() => break First::Pause(pause),
             Step::Paused(_) => {}
+            Step::Question(question) => match turn.park(question) {
+                Ok((waiting, to)) => return Box::pin(parked::attend(waiting, to)).await,
+                Err(question) => drop(Box::pin(turn.news(question)).await),
+            },
             Step::News(message) => {
                 if let Some(news) = Box::pin(turn.news(message)).await {
                     break First::Event(sse::event(&news));
@@ -120,7 +128,7 @@ pub(crate) async fn refuse_into(recorded: Recorded, refusal: Refusal, outlet: &O
 }
 
 /// Records it; what the client is then told.
-fn refused(recorded: Recorded, refusal: Refusal) -> Lasting<(Recorded, Refusal)> {
+pub(crate) fn refused(recorded: Recorded, refusal: Refusal) -> Lasting<(Recorded, Refusal)> {
     let proxy = Arc::clone(&recorded.permitted().asked.worker.proxy);
     proxy.metrics.refused(refusal.reason());
     Lasting::new(&proxy.options.tasks, async move {
@@ -162,6 +170,7 @@ impl Turn {
             biased;
             () = flight.ended() => return Step::CutOff,
             next = self.again.next(&mut sent.exchange, &sent.way, who) => next,
+            text = heard(&sent.way) => return self.classify(text, StatusCode::OK),
             word = sent.ear.cancelled() => return Step::Cancelled(word),
             () = tokio::time::sleep(late::HEARTBEAT) => return Step::Quiet,
         };
@@ -178,29 +187,23 @@ impl Turn {
     fn classify(&mut self, text: Bytes, status: StatusCode) -> Step {
         let sent = self.sent();
         self.last_news = sent.recorded.permitted().asked.worker.proxy.clock.elapsed();
-        let sent = self.sent();
-        let message = match Message::parse(text, Limits::default()) {
-            Ok(message) => message,
-            // What a refusing proxy in front of the upstream sends is rarely JSON.
-            Err(_) if !status.is_success() => {
-                return Step::Broken(UpstreamError::Status(status.as_u16()));
+        classify(self.sent(), text, status)
+    }
+
+    /// Lets a task hold the call, whose client is going to be asked; how to wait for that. Gives the
+    /// question back where no more calls may be held.
+    #[expect(clippy::result_large_err, reason = "the question that is given back is a message")]
+    fn park(&mut self, question: Message) -> Result<(mpsc::Receiver<Said>, Addressee), Message> {
+        let sent = self.sent.take().expect("a turn has its call until it is settled");
+        let to = Addressee::of(&sent.recorded.permitted().asked);
+        let again = std::mem::take(&mut self.again);
+        match parked::begin(sent, again, question) {
+            Ok(said) => Ok((said, to)),
+            Err(back) => {
+                let (sent, again, question) = *back;
+                (self.sent, self.again) = (Some(sent), again);
+                Err(question)
             }
-            Err(error) => return Step::Broken(UpstreamError::Malformed(error.to_string())),
-        };
-        let ours = message.id().and_then(Raw::u64) == Some(sent.way.id);
-        match message.kind() {
-            MessageKind::Response if ours && rounds::is_asking(sent, &message) => {
-                Step::Questions(message)
-            }
-            MessageKind::Response if ours => Step::Answer(message),
-            // An error that could not read our id has none.
-            MessageKind::Error if ours || message.id().is_none_or(Raw::is_null) => {
-                if matches!(status.as_u16(), 401 | 403 | 407 | 429 | 500..) {
-                    return Step::Broken(UpstreamError::Status(status.as_u16()));
-                }
-                Step::Answer(message)
-            }
-            _ => Step::News(message),
         }
     }
 
@@ -239,6 +242,12 @@ impl Turn {
                 Step::Questions(answer) => match Box::pin(self.go_on(&answer, &outlet)).await {
                     true => None,
                     false => return,
+                },
+                Step::Question(question) => match self.park(question) {
+                    Ok((waiting, to)) => {
+                        return Box::pin(parked::attend_into(waiting, to, &outlet)).await;
+                    }
+                    Err(question) => Box::pin(self.news(question)).await.map(|it| sse::event(&it)),
                 },
                 Step::Answer(answer) => {
                     self.complete(&answer, &outlet).await;
@@ -411,8 +420,48 @@ impl Drop for Turn {
     }
 }
 
+/// What the server says in a session that the call has for itself, beside its answer. Waits for ever
+/// where it has none.
+pub(crate) async fn heard(way: &Way) -> Bytes {
+    match &way.lease {
+        Some(lease) => lease.heard().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a message of the upstream is to the call.
+pub(crate) fn classify(sent: &Sent, text: Bytes, status: StatusCode) -> Step {
+    let message = match Message::parse(text, Limits::default()) {
+        Ok(message) => message,
+        // What a refusing proxy in front of the upstream sends is rarely JSON.
+        Err(_) if !status.is_success() => {
+            return Step::Broken(UpstreamError::Status(status.as_u16()));
+        }
+        Err(error) => return Step::Broken(UpstreamError::Malformed(error.to_string())),
+    };
+    let ours = message.id().and_then(Raw::u64) == Some(sent.way.id);
+    match message.kind() {
+        MessageKind::Response if ours && rounds::is_asking(sent, &message) => {
+            Step::Questions(message)
+        }
+        MessageKind::Response if ours => Step::Answer(message),
+        // An error that could not read our id has none.
+        MessageKind::Error if ours || message.id().is_none_or(Raw::is_null) => {
+            if matches!(status.as_u16(), 401 | 403 | 407 | 429 | 500..) {
+                return Step::Broken(UpstreamError::Status(status.as_u16()));
+            }
+            Step::Answer(message)
+        }
+        MessageKind::Request if parked::is_question(sent, &message) => Step::Question(message),
+        _ => Step::News(message),
+    }
+}
+
 /// Rules, gate and durable outcome of an answer: what is released, and its HTTP status.
-async fn settled(sent: Sent, message: Message) -> (StatusCode, Vec<Bytes>) {
+pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Vec<Bytes>) {
+    if let Some(lease) = &mut sent.way.lease {
+        lease.settle();
+    }
     let permitted = sent.recorded.permitted();
     let (asked, pass) = (&permitted.asked, &permitted.pass);
     sent.way.link.succeeded(asked.worker.proxy.clock.elapsed());

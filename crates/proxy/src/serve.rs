@@ -32,10 +32,12 @@ use crate::link::{Links, ServerHealth};
 use crate::metrics::Metrics;
 use crate::modern;
 use crate::paired::{self, Pairs};
+use crate::parked::Parking;
 use crate::receive::{self, Hosts, Path};
 use crate::record;
 use crate::refusal::Refusal;
 use crate::route::Place;
+use crate::seats::Seats;
 use crate::session::{Session, Sessions};
 use crate::strangers::Strangers;
 use crate::streams::Streams;
@@ -58,6 +60,8 @@ pub struct Options {
     pub silence: Duration,
     /// How long a client may take to answer what a server asks it in a call.
     pub answers: Duration,
+    /// How long a session in which clients can be asked is kept while nobody uses it.
+    pub keep_sessions: Duration,
     /// Keys the hashes that rules leave in place of what they find.
     pub rule_salt: [u8; 32],
     /// Seals what clients carry for us.
@@ -72,6 +76,11 @@ pub struct Options {
     pub process: ProcessLimits,
 }
 
+/// How many sessions in which clients can be asked one app may hold open, and all together. They
+/// serve one call at a time.
+const LEASES_PER_APP: usize = 512;
+const LEASES: usize = 4_096;
+
 /// The data plane, shared by all workers.
 pub struct Proxy {
     pub(crate) gate: Arc<dyn Gate>,
@@ -84,6 +93,9 @@ pub struct Proxy {
     pub(crate) sessions: Sessions,
     pub(crate) streams: Arc<Streams>,
     pub(crate) pairs: Arc<Pairs>,
+    pub(crate) parking: Parking,
+    /// Sessions with servers in which clients can be asked.
+    pub(crate) leases: Arc<Seats>,
     strangers: Strangers,
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
@@ -107,12 +119,15 @@ pub struct Ports {
 pub struct Worker {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) wire: HttpWire,
+    /// Calls that are held on its thread.
+    pub(crate) held: TaskTracker,
 }
 
 impl Proxy {
     /// A data plane that nobody has called yet.
     pub fn new(ports: Ports, options: Options) -> Arc<Self> {
         let Ports { gate, secrets, clock, log, content } = ports;
+        let parking = Parking::new(clock.id(), &options);
         Arc::new(Self {
             gate,
             secrets,
@@ -123,6 +138,8 @@ impl Proxy {
             sessions: Sessions::default(),
             streams: Arc::default(),
             pairs: Arc::default(),
+            parking,
+            leases: Seats::new(LEASES_PER_APP, LEASES),
             strangers: Strangers::default(),
             links: Links::default(),
             catalog: Catalog::default(),
@@ -153,8 +170,15 @@ impl Proxy {
         BTreeMap::from([
             ("flights", self.flights.len()),
             ("kept_bytes", self.sessions.replays.bytes()),
+            ("parked", self.parking.len()),
             ("sessions", self.sessions.len()),
         ])
+    }
+
+    /// Ends the calls that wait for their clients to come back; from now on none begins to. To be
+    /// called while the workers still work.
+    pub async fn drain(&self) {
+        self.parking.drain().await;
     }
 
     /// Ends child processes, and records what is still to be recorded.
@@ -194,7 +218,13 @@ impl Traffic for Proxy {
 impl Worker {
     /// A worker for the current thread.
     pub fn new(proxy: Arc<Proxy>, wire: HttpWire) -> Arc<Self> {
-        Arc::new(Self { proxy, wire })
+        Arc::new(Self { proxy, wire, held: TaskTracker::new() })
+    }
+
+    /// Waits until no call is held on its thread any more. Their clients may be connected to others.
+    pub async fn finish(&self) {
+        self.held.close();
+        self.held.wait().await;
     }
 
     /// Answers one HTTP request for a path that begins with `/mcp/` or `/sse/`.

@@ -21,6 +21,7 @@ use crate::call::Permitted;
 use crate::content;
 use crate::forward::Sent;
 use crate::link::{Channel, Exchange};
+use crate::parked;
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::tasks;
 
@@ -43,6 +44,9 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
     }
     let method = asked.message.method();
     if let Some(error) = message.error() {
+        if let Some(result) = parked::urls(permitted, error) {
+            return Ok((StatusCode::OK, answer::result(asked.id(), [result]), hits));
+        }
         let code = error.get("code").and_then(Raw::i64).unwrap_or_default();
         if (permitted.spoken, asked.era()) == (Era::Modern, Era::Legacy)
             && code == i64::from(MISSING_CAPABILITY)
@@ -113,7 +117,8 @@ pub(crate) fn notification(sent: &Sent, news: &Message, hits: &mut Vec<Hit>) -> 
         let token = news.params()?.get("progressToken")?;
         let theirs = asked.message.params().and_then(meta::progress_token)?;
         let is_shared = matches!(&sent.exchange, Exchange::Stdio(_) | Exchange::Line(_));
-        let remapped = is_shared && token.u64() == Some(sent.way.id);
+        let is_ours = is_shared || sent.way.lease.is_some();
+        let remapped = is_ours && token.u64() == Some(sent.way.id);
         // Else it is the token of another request (H071).
         (remapped || token.bytes() == theirs.bytes()).then_some(())?;
         value = Some(("progressToken", Bytes::copy_from_slice(theirs.bytes())));

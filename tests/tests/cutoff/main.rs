@@ -11,6 +11,7 @@ mod held;
 mod history;
 mod kept;
 mod paired;
+mod parked;
 mod replicas;
 mod scene;
 mod streams;

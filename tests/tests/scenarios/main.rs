@@ -20,6 +20,7 @@ mod levels;
 mod listening;
 mod listings;
 mod logs;
+mod parked;
 mod permits;
 mod polling;
 mod proofs;

@@ -26,7 +26,7 @@ async fn the_rust_sdk_uses_the_sample_workspace_in_each_of_its_modes() {
     for sample in Sample::on_each_database().await {
         for (mode, revision) in [(&legacy, LEGACY), (&discover, MODERN), (&auto, MODERN)] {
             let act = |deed| sample.with_rust(mode.clone(), deed);
-            sample.is_used(&format!("rmcp {mode:?}"), revision, act).await;
+            sample.is_used(&format!("rmcp {mode:?}"), (revision, 13), act).await;
         }
         sample.ends_with_every_call_accounted_for(3).await;
     }
@@ -34,19 +34,22 @@ async fn the_rust_sdk_uses_the_sample_workspace_in_each_of_its_modes() {
 
 #[tokio::test]
 async fn the_typescript_sdk_uses_the_sample_workspace_in_each_of_its_modes() {
-    uses_it_in_each_mode("node-client").await;
+    uses_it_in_each_mode("node-client", 15).await;
 }
 
 #[tokio::test]
 async fn the_python_sdk_uses_the_sample_workspace_in_each_of_its_modes() {
-    uses_it_in_each_mode("python-client").await;
+    uses_it_in_each_mode("python-client", 16).await;
 }
 
-async fn uses_it_in_each_mode(client: &str) {
+/// The reference server has more tools for clients that can be asked something: forms and sampling,
+/// and where they open them URLs.
+async fn uses_it_in_each_mode(client: &str, tools: usize) {
     for sample in Sample::on_each_database().await {
         for (mode, revision) in [("legacy", LEGACY), ("auto", MODERN), (MODERN, MODERN)] {
             let act = |deed| sample.with_program(client, mode, revision, deed);
-            sample.is_used(&format!("{client} {mode}"), revision, act).await;
+            let tools = if revision == MODERN { tools } else { 13 };
+            sample.is_used(&format!("{client} {mode}"), (revision, tools), act).await;
         }
         sample.ends_with_every_call_accounted_for(3).await;
     }
@@ -91,7 +94,7 @@ impl Sample {
     async fn is_used<'a>(
         &'a self,
         client: &str,
-        revision: &str,
+        (revision, offered): (&str, usize),
         act: impl Fn(Deed) -> BoxFuture<'a, Value>,
     ) {
         let row = format!("{client}, {}", self.site.database());
@@ -101,7 +104,8 @@ impl Sample {
             let names = tools.iter().filter_map(|it| it["name"].as_str());
             names.filter(|it| it.starts_with(prefix)).count()
         };
-        assert_eq!((of("everything__"), of("files__"), tools.len()), (13, 14, 27), "{row}");
+        let expected = (offered, 14, offered + 14);
+        assert_eq!((of("everything__"), of("files__"), tools.len()), expected, "{row}");
 
         let message = json!({"message": "my card is 4111 1111 1111 1111"});
         let said = act(Deed::Call("everything__echo", message)).await;

@@ -58,6 +58,12 @@ pub trait App: Send + Sync + 'static {
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Waits for what is under way on this thread beside its connections: asked once nothing new is
+    /// accepted, and no longer than for those.
+    fn finish(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// A port that has been taken, and nothing accepted yet.

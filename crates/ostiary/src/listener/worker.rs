@@ -162,7 +162,8 @@ fn work<A: App>(
         let tracker = TaskTracker::new();
         let grace = shop.limits.grace;
         let stop = shop.stop.clone();
-        let place = Arc::new(Place::new(make_app(), shop, tracker.clone()));
+        let app = make_app();
+        let place = Arc::new(Place::new(Arc::clone(&app), shop, tracker.clone()));
         if ready.send(Ok(())).is_err() {
             return;
         }
@@ -184,7 +185,11 @@ fn work<A: App>(
             () = beating => {}
         }
         tracker.close();
-        if tokio::time::timeout(grace, tracker.wait()).await.is_err() {
+        let all = async {
+            tracker.wait().await;
+            app.finish().await;
+        };
+        if tokio::time::timeout(grace, all).await.is_err() {
             tracing::warn!(left = tracker.len(), "closing connections that outlast the grace");
         }
     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{EraSetting, Server, Transport};
 use http::{HeaderMap, HeaderValue};
+use mcp::bridge::askable::Askable;
 use mcp::convert::CacheHints;
 use mcp::envelope::Message;
 use mcp::errors::{self, METHOD_NOT_FOUND};
@@ -17,7 +18,7 @@ use mcp::meta;
 use mcp::names;
 use mcp::revision::{self, Era};
 
-use super::{FAILED, FRESH};
+use super::{FAILED, FRESH, Look};
 use crate::authorize::Pass;
 use crate::link::{Channel, Letter, Link, final_answer, our_info};
 use crate::refusal::{Refusal, UpstreamError};
@@ -131,40 +132,47 @@ impl Listing {
 
 /// Asks a server for everything.
 pub(super) async fn fetch(
-    worker: &Worker,
+    worker: &Arc<Worker>,
     pass: &Pass,
     server: &Arc<Server>,
-    client: Era,
+    look: &Look<'_>,
 ) -> Result<Listing, Refusal> {
     let link = worker.proxy.links.to(worker, server)?;
-    let era = link.era(worker, pass, client).await?;
-    match (fetch_in(worker, pass, &link, era).await, era) {
+    let era = link.era(worker, pass, look.era).await?;
+    match (fetch_in(look, pass, &link, era).await, era) {
         // This side turned out not to be there; the other one may be.
         (Err(Refusal::Upstream { source: UpstreamError::Era, .. }), Era::Legacy)
             if server.era == EraSetting::Auto =>
         {
-            fetch_in(worker, pass, &link, Era::Modern).await
+            fetch_in(look, pass, &link, Era::Modern).await
         }
         (Err(Refusal::Upstream { source: UpstreamError::Era, .. }), Era::Modern)
             if server.era == EraSetting::Auto =>
         {
             link.forget_modern(pass);
-            fetch_in(worker, pass, &link, Era::Legacy).await
+            fetch_in(look, pass, &link, Era::Legacy).await
         }
         (fetched, _) => fetched,
     }
 }
 
 async fn fetch_in(
-    worker: &Worker,
+    look: &Look<'_>,
     pass: &Pass,
     link: &Arc<Link>,
     era: Era,
 ) -> Result<Listing, Refusal> {
+    let (worker, askable) = (look.worker, look.askable);
+    let mut lease = None;
     let channel = match era {
         Era::Modern => {
             let hello = link.discover(worker, pass).await?;
             Channel::Modern(hello.ok_or_else(|| link.refuse(UpstreamError::Era))?)
+        }
+        // Some servers list a tool that asks something only to those who can be asked it.
+        Era::Legacy if !askable.is_nothing() => {
+            let leased = lease.insert(link.lease(worker, pass, askable, look.peer).await?);
+            Channel::Legacy(Arc::clone(leased.session()))
         }
         Era::Legacy => Channel::Legacy(link.plain_session(worker, pass, None).await?),
     };
@@ -176,7 +184,7 @@ async fn fetch_in(
     let has = |kind: &str| capabilities.is_some_and(|it| it.get(kind).is_some());
     let hint = if era == Era::Modern { MOST_HINTED } else { 0 };
     let (ttl, bytes) = (FRESH, 0);
-    let mut asking = Asking { worker, pass, link, channel: &channel, ttl, hint, bytes };
+    let mut asking = Asking { worker, pass, link, channel: &channel, askable, ttl, hint, bytes };
     let tools = if has("tools") { asking.all("tools/list", "tools").await? } else { Vec::new() };
     let prompts =
         if has("prompts") { asking.all("prompts/list", "prompts").await? } else { Vec::new() };
@@ -185,6 +193,9 @@ async fn fetch_in(
         resources = asking.all("resources/list", "resources").await?;
         templates =
             asking.all("resources/templates/list", "resourceTemplates").await.unwrap_or_default();
+    }
+    if let Some(lease) = &mut lease {
+        lease.settle();
     }
     let fetched = worker.proxy.clock.elapsed();
     link.succeeded(fetched);
@@ -211,6 +222,7 @@ struct Asking<'a> {
     pass: &'a Pass,
     link: &'a Arc<Link>,
     channel: &'a Channel,
+    askable: Askable,
     ttl: Duration,
     /// The shortest of the times, in milliseconds, for which what has come may be kept.
     hint: u64,
@@ -255,10 +267,11 @@ impl Asking<'_> {
         let mut members = Vec::new();
         if let Channel::Modern(_) = self.channel {
             members.push(format!(
-                r#""_meta":{{"{}":"{}","{}":{{}},"{}":{}}}"#,
+                r#""_meta":{{"{}":"{}","{}":{},"{}":{}}}"#,
                 meta::PROTOCOL_VERSION,
                 revision::LATEST.as_str(),
                 meta::CLIENT_CAPABILITIES,
+                String::from_utf8_lossy(&self.askable.capabilities()),
                 meta::CLIENT_INFO,
                 String::from_utf8_lossy(&our_info()),
             ));

@@ -8,12 +8,14 @@ mod listing;
 mod view;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::{AppId, Assignment, GatewayId, IdentityId, Server, ServerId};
 use futures::future::join_all;
+use mcp::bridge::askable::Askable;
 use mcp::names;
 use mcp::revision::Era;
 use parking_lot::Mutex;
@@ -36,10 +38,12 @@ pub(crate) struct Catalog {
     swept: AtomicU64,
 }
 
-type Key = (ServerId, Option<IdentityId>, Era);
+/// A server may list other things to a client that it can ask something.
+type Key = (ServerId, Option<IdentityId>, Era, Askable);
 
-/// A gateway, one server of it or all, the era, and the app where credentials are its own.
-type ViewKey = (GatewayId, Option<domain::AssignmentId>, Era, Option<AppId>);
+/// A gateway, one server of it or all, how it is looked at, and the app where credentials are its
+/// own.
+type ViewKey = (GatewayId, Option<domain::AssignmentId>, (Era, Askable), Option<AppId>);
 
 /// The place of one listing; whoever holds the lock fetches it.
 #[derive(Default)]
@@ -56,11 +60,14 @@ struct Joined {
 }
 
 /// Who looks at which place.
-struct Look<'a> {
-    worker: &'a Worker,
-    caller: &'a Caller,
-    place: &'a Place,
-    era: Era,
+pub(crate) struct Look<'a> {
+    pub(crate) worker: &'a Arc<Worker>,
+    pub(crate) caller: &'a Caller,
+    pub(crate) place: &'a Place,
+    pub(crate) era: Era,
+    /// What the client says that it can be asked.
+    pub(crate) askable: Askable,
+    pub(crate) peer: IpAddr,
 }
 
 /// How many views are kept. They are cheap to make again.
@@ -74,25 +81,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Catalog {
     /// The view of a place for a caller, made from fresh listings.
-    pub(crate) async fn view(
-        &self,
-        worker: &Worker,
-        caller: &Caller,
-        place: &Place,
-        era: Era,
-    ) -> Arc<View> {
-        self.look(&Look { worker, caller, place, era }, |_| true).await
+    pub(crate) async fn view(&self, look: &Look<'_>) -> Arc<View> {
+        self.look(look, |_| true).await
     }
 
     /// The view for a call of what is named so. Only the server that the name may be of is waited
     /// for; what is known of the others will do.
     pub(crate) async fn view_for(&self, asked: &Asked, exposed: Option<&str>) -> Arc<View> {
-        let (worker, caller, place) = (&*asked.worker, &asked.caller, &asked.place);
+        let place = &asked.place;
         let is_meant = |it: &Assignment| {
             place.only.is_some()
                 || exposed.is_some_and(|name| names::is_under(name, it.alias.as_str()))
         };
-        self.look(&Look { worker, caller, place, era: asked.era() }, is_meant).await
+        self.look(&Look::of(asked), is_meant).await
     }
 
     async fn look(&self, look: &Look<'_>, is_meant: impl Fn(&Assignment) -> bool) -> Arc<View> {
@@ -100,7 +101,8 @@ impl Catalog {
         let listings = self.listings(look, is_meant).await;
         let own = place.assignments().iter().any(|it| it.scheme == domain::Scheme::Own);
         let only = place.only.as_ref().map(|it| it.id);
-        let key = (place.gateway.id, only, look.era, own.then_some(look.caller.app));
+        let how = (look.era, look.askable);
+        let key = (place.gateway.id, only, how, own.then_some(look.caller.app));
         let used = look.worker.proxy.clock.elapsed().as_secs();
         let mut views = self.views.lock();
         if let Some(it) = views.get_mut(&key).filter(|it| it.view.is_of(place, &listings)) {
@@ -150,7 +152,7 @@ impl Catalog {
             return Some(Arc::new(Listing::unavailable("no credential is chosen")));
         };
         let now = look.worker.proxy.clock.elapsed();
-        let shelf = self.shelf((assignment.server.id, identity, look.era), now);
+        let shelf = self.shelf((assignment.server.id, identity, look.era, look.askable), now);
         match shelf.kept(&assignment.server) {
             Some(kept) if !is_meant || kept.is_fresh(now) => Some(kept),
             None if !is_meant => {
@@ -168,7 +170,7 @@ impl Catalog {
         let (clock, server) = (&look.worker.proxy.clock, &assignment.server);
         let identity = look.place.connection(look.caller).ok();
         let identity = identity.and_then(|it| assignment.identity_for(it).ok()).flatten();
-        let shelf = self.shelf((server.id, identity, look.era), clock.elapsed());
+        let shelf = self.shelf((server.id, identity, look.era, look.askable), clock.elapsed());
         // Our own refusal is no word of the server's, hence not kept. Who may see what is kept is
         // decided later.
         let refused = |why: String| {
@@ -192,7 +194,7 @@ impl Catalog {
             return fresh;
         }
         // Boxed, since it is large, rare and deep in the stack of whoever waits for it.
-        let asking = Box::pin(listing::fetch(look.worker, &upkeep, server, look.era));
+        let asking = Box::pin(listing::fetch(look.worker, &upkeep, server, look));
         let asking = tokio::time::timeout(PATIENCE, upkeep.unless_ended(asking));
         let late = || Refusal::upstream(server.name.as_str(), UpstreamError::Timeout(PATIENCE));
         let fetched = match asking.await.unwrap_or_else(|_| Err(late())) {
@@ -226,7 +228,7 @@ impl Catalog {
     /// The server has said that its lists have changed: what is kept is not served again.
     pub(crate) fn changed(&self, server: ServerId) {
         let shelves = self.shelves.lock();
-        for (_, shelf) in shelves.iter().filter(|((id, _, _), _)| *id == server) {
+        for (_, shelf) in shelves.iter().filter(|((id, ..), _)| *id == server) {
             *shelf.kept.lock() = None;
         }
     }
@@ -234,12 +236,18 @@ impl Catalog {
     /// How many tools a server offers, as far as is known.
     pub(crate) fn tools_of(&self, server: ServerId) -> Option<usize> {
         let shelves = self.shelves.lock();
-        let mut own = shelves.iter().filter(|((id, _, _), _)| *id == server);
-        own.find_map(|(_, it)| it.kept.lock().as_ref().map(|it| it.tools.len()))
+        let own = shelves.iter().filter(|((id, ..), _)| *id == server);
+        own.filter_map(|(_, it)| it.kept.lock().as_ref().map(|it| it.tools.len())).max()
     }
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    pub(crate) fn of(asked: &'a Asked) -> Self {
+        let Asked { worker, caller, place, peer, .. } = asked;
+        let (era, askable) = (asked.era(), asked.askable());
+        Self { worker, caller, place, era, askable, peer: *peer }
+    }
+
     fn pass(&self, assignment: &Arc<Assignment>) -> Result<Pass, Refusal> {
         let place = Place { only: Some(Arc::clone(assignment)), ..self.place.clone() };
         authorize::authorize(&self.worker.proxy, self.caller.clone(), place, None)

@@ -185,8 +185,11 @@ async fn open(
     pass: &Pass,
     introduction: &Introduction,
 ) -> Result<UpstreamSession, Refusal> {
-    let child = match &link.server.transport {
-        Transport::Stdio { .. } if introduction.own => Some(link.children.own(link, worker).await?),
+    let (child, ears) = match &link.server.transport {
+        Transport::Stdio { .. } if introduction.own => {
+            let (child, ears) = link.children.own(link, worker).await?;
+            (Some(child), Some(ears))
+        }
         Transport::Stdio { .. } => {
             let Shared { child, said } = link.children.shared(link, worker).await?;
             let mut shared = session(link, pass, introduction, Some(child.clone()));
@@ -200,7 +203,8 @@ async fn open(
         Transport::Http { .. } => return over_http(link, worker, pass, introduction).await,
     };
     let opened = session(link, pass, introduction, child);
-    introduce(link, worker, pass, (introduction, opened)).await
+    let opened = introduce(link, worker, pass, (introduction, opened)).await?;
+    Ok(UpstreamSession { ears, ..opened })
 }
 
 /// The older of the two transports is looked for where the newer one is not: where a message is
@@ -352,8 +356,22 @@ fn session(
     let (identity, own, lost) = (pass.subject.identity, introduction.own, AtomicBool::new(false));
     let (heard, log_level) = (CancellationToken::new(), tokio::sync::Mutex::default());
     let left = parking_lot::Mutex::default();
-    let (id, line) = (None, None);
-    UpstreamSession { id, hello, server, identity, lost, heard, log_level, left, own, child, line }
+    let (id, line, ears, has_no_stream) = (None, None, None, AtomicBool::new(false));
+    UpstreamSession {
+        id,
+        hello,
+        server,
+        identity,
+        lost,
+        heard,
+        log_level,
+        left,
+        own,
+        child,
+        line,
+        ears,
+        has_no_stream,
+    }
 }
 
 /// The answer to our own request; what else comes meanwhile is for nobody.

@@ -7,6 +7,7 @@
 mod again;
 mod exchange;
 mod hello;
+mod lease;
 mod line;
 mod post;
 mod slot;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use again::{Again, Heard, Place};
 pub(crate) use exchange::Exchange;
 pub(crate) use hello::{Introduction, final_answer, our_info};
+pub(crate) use lease::Lease;
 pub(crate) use post::Letter;
 pub(crate) use slot::Slot;
 
@@ -51,6 +53,8 @@ pub(crate) struct Link {
     modern: Mutex<HashMap<Option<IdentityId>, Arc<Slot<Verdict>>>>,
     /// Sessions that serve clients without one of their own, by credential and app.
     plain: Mutex<HashMap<PlainKey, Arc<Slot<Arc<UpstreamSession>>>>>,
+    /// Sessions in which modern clients can be asked, as far as nobody uses them.
+    idle: lease::Idle,
     /// When the legacy side was last found wanting.
     legacy_refused: Mutex<Option<Duration>>,
     children: stdio::Children,
@@ -105,6 +109,10 @@ pub(crate) struct UpstreamSession {
     pub(crate) child: Option<crate::wire::Child>,
     /// The stream that it is, where the server speaks the transport of 2024-11-05.
     pub(crate) line: Option<Arc<line::Line>>,
+    /// Where that one's words go that belong to no call, if it serves one client alone.
+    ears: Option<lease::Ears>,
+    /// Set when the server has no stream of its own for the session.
+    has_no_stream: AtomicBool,
 }
 
 /// How a server has been doing, for people to look at.
@@ -157,6 +165,7 @@ impl Links {
             endpoint,
             modern: Mutex::default(),
             plain: Mutex::default(),
+            idle: lease::Idle::default(),
             legacy_refused: Mutex::default(),
             children: stdio::Children::default(),
             watched: Mutex::default(),
@@ -296,8 +305,9 @@ impl Link {
         opened
     }
 
-    /// Ends its child processes, if it has any.
+    /// Ends its child processes, if it has any, and lets go of sessions that nobody uses.
     pub(crate) async fn stop(&self) {
+        self.idle.clear();
         self.children.stop().await;
     }
 

@@ -14,6 +14,7 @@ use mcp::errors;
 use mcp::json::{Limits, Raw};
 use tokio::sync::{Mutex, OnceCell, mpsc};
 
+use super::lease::Ears;
 use super::{Exchange, Hello, Letter, Link};
 use crate::flight::Writing;
 use crate::refusal::{Refusal, UpstreamError};
@@ -76,16 +77,18 @@ impl Children {
         Ok(shared)
     }
 
-    /// A new child for one client alone, which ends when nobody holds it any more.
-    pub(super) async fn own(&self, link: &Link, worker: &Worker) -> Result<Child, Refusal> {
+    /// A new child for one client alone, which ends when nobody holds it any more; and where what it
+    /// says can be heard.
+    pub(super) async fn own(&self, link: &Link, worker: &Worker) -> Result<(Child, Ears), Refusal> {
         let mut running = self.running.lock().await;
         running.own.retain(|it| it.upgrade().is_some());
         if OWN <= running.own.len() {
             return Err(Refusal::TooManySessions);
         }
-        let child = spawn(link, worker).await?;
+        let ears = Ears::default();
+        let child = spawn_heard(link, worker, Arc::clone(&ears)).await?;
         running.own.push(child.downgrade());
-        Ok(child)
+        Ok((child, ears))
     }
 
     /// Ends them all. Whoever needs one after that starts it anew.
@@ -111,6 +114,10 @@ impl Hello {
 }
 
 async fn spawn(link: &Link, worker: &Worker) -> Result<Child, Refusal> {
+    spawn_heard(link, worker, Ears::default()).await
+}
+
+async fn spawn_heard(link: &Link, worker: &Worker, ears: Ears) -> Result<Child, Refusal> {
     let Transport::Stdio { command, args, env } = &link.server.transport else {
         return Err(link.refuse(UpstreamError::NoAnswer));
     };
@@ -129,15 +136,23 @@ async fn spawn(link: &Link, worker: &Worker) -> Result<Child, Refusal> {
         .await
         .map_err(|error| link.refuse(error.into()))?;
     let (reader, name) = (child.downgrade(), link.name().to_owned());
-    options.tasks.spawn_on(answer_asks(reader, inbox, name), &options.runtime);
+    options.tasks.spawn_on(answer_asks(reader, inbox, (name, ears)), &options.runtime);
     Ok(child)
 }
 
-/// A child that asks what no call can carry is told so, at once; else it would wait for ever.
-async fn answer_asks(child: WeakChild, mut inbox: mpsc::Receiver<Bytes>, server: String) {
+/// Passes on what a child says to no call in particular, if somebody listens. One that asks what
+/// nobody hears is told so, at once; else it would wait for ever.
+async fn answer_asks(
+    child: WeakChild,
+    mut inbox: mpsc::Receiver<Bytes>,
+    (server, ears): (String, Ears),
+) {
     while let Some(text) = inbox.recv().await {
-        let Ok(message) = Message::parse(text, Limits::default()) else { continue };
-        if message.kind() != MessageKind::Request {
+        let Ok(message) = Message::parse(text.clone(), Limits::default()) else { continue };
+        let is_ping = message.kind() == MessageKind::Request && message.method() == "ping";
+        let hears = |it: &mpsc::Sender<Bytes>| it.try_send(text).is_ok();
+        let is_heard = !is_ping && ears.lock().as_ref().is_some_and(hears);
+        if is_heard || message.kind() != MessageKind::Request {
             continue;
         }
         let id = message.id().map(Raw::bytes);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{Assignment, Kind};
+use mcp::bridge::askable::Askable;
 use mcp::envelope::Message;
 use mcp::errors;
 use mcp::json::{Limits, Raw, quote};
@@ -44,6 +45,8 @@ pub(crate) struct Listener {
     pub(crate) place: Place,
     pub(crate) peer: IpAddr,
     pub(crate) revision: Revision,
+    /// What it can be asked, by which servers may list other things.
+    pub(crate) askable: Askable,
     /// By which method, for the record.
     pub(crate) method: &'static str,
 }

@@ -6,7 +6,7 @@ use domain::{Kind, Snapshot, Switches};
 use mcp::revision::Era;
 
 use super::Listener;
-use crate::catalog::{List, Looker, View};
+use crate::catalog::{List, Look, Looker, View};
 use crate::refusal::Refusal;
 
 /// The lists as they were when they were last looked at.
@@ -94,7 +94,9 @@ impl Sight {
             (listener.caller, listener.place) = (caller, place);
             return Ok(None);
         }
-        let view = worker.proxy.catalog.view(&worker, &caller, &place, era).await;
+        let (askable, peer) = (listener.askable, listener.peer);
+        let looking = Look { worker: &worker, caller: &caller, place: &place, era, askable, peer };
+        let view = worker.proxy.catalog.view(&looking).await;
         (listener.caller, listener.place) = (caller, place);
         let prints = prints(listener, &latest.switches, &view)?;
         let differ = LISTS.iter().zip(self.prints.iter().zip(&prints));

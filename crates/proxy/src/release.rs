@@ -420,8 +420,7 @@ impl Drop for Turn {
     }
 }
 
-/// What the server says in a session that the call has for itself, beside its answer. Waits for ever
-/// where it has none.
+/// What the server says in a session of the call's own, beside its answer; if ever.
 pub(crate) async fn heard(way: &Way) -> Bytes {
     match &way.lease {
         Some(lease) => lease.heard().await,

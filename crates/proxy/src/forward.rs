@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::bridge;
+use mcp::bridge::askable::Askable;
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
@@ -199,7 +200,14 @@ async fn channel(
         return Ok((Channel::Legacy(Arc::clone(lease.session())), Some(lease)));
     }
     match &asked.session {
-        None => Box::pin(link.plain_session(&asked.worker, pass, Some(asked.caller.app))).await,
+        None => {
+            Box::pin(link.plain_session(
+                &asked.worker,
+                pass,
+                (Some(asked.caller.app), Askable::NOTHING),
+            ))
+            .await
+        }
         Some(session) => {
             Box::pin(own_session(&asked.worker, pass, link, session, assignment)).await
         }

@@ -48,7 +48,6 @@ async fn uses_it_in_each_mode(client: &str, tools: usize) {
     for sample in Sample::on_each_database().await {
         for (mode, revision) in [("legacy", LEGACY), ("auto", MODERN), (MODERN, MODERN)] {
             let act = |deed| sample.with_program(client, mode, revision, deed);
-            let tools = if revision == MODERN { tools } else { 13 };
             sample.is_used(&format!("{client} {mode}"), (revision, tools), act).await;
         }
         sample.ends_with_every_call_accounted_for(3).await;

@@ -170,11 +170,11 @@ async fn fetch_in(
             Channel::Modern(hello.ok_or_else(|| link.refuse(UpstreamError::Era))?)
         }
         // Some servers list a tool that asks something only to those who can be asked it.
-        Era::Legacy if !askable.is_nothing() => {
+        Era::Legacy if !askable.is_nothing() && (look.era == Era::Modern || link.is_managed()) => {
             let leased = lease.insert(link.lease(worker, pass, askable, look.peer).await?);
             Channel::Legacy(Arc::clone(leased.session()))
         }
-        Era::Legacy => Channel::Legacy(link.plain_session(worker, pass, None).await?),
+        Era::Legacy => Channel::Legacy(link.plain_session(worker, pass, (None, askable)).await?),
     };
     let hello = match &channel {
         Channel::Modern(hello) => hello.as_ref(),

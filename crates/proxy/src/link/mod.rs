@@ -22,6 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Target, Transport};
 use http::HeaderValue;
+use mcp::bridge::askable::Askable;
 use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
@@ -65,7 +66,7 @@ pub(crate) struct Link {
     health: Mutex<ServerHealth>,
 }
 
-type PlainKey = (Option<IdentityId>, Option<AppId>);
+type PlainKey = (Option<IdentityId>, Option<AppId>, Askable);
 
 /// What asking the modern side has shown. Nothing is found where there is none.
 #[derive(Clone)]
@@ -212,6 +213,11 @@ impl Link {
         self.server.name.as_str()
     }
 
+    /// Whether the server is a process of ours.
+    pub(crate) fn is_managed(&self) -> bool {
+        matches!(self.server.transport, Transport::Stdio { .. })
+    }
+
     /// An id for a request to this server, used once.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
@@ -277,17 +283,19 @@ impl Link {
         pass.subject.identity.filter(|_| self.endpoint.is_some())
     }
 
-    /// A session that is shared by what one app does without a session of its own.
+    /// A session that is shared by what one app does without a session of its own, or by whoever
+    /// lists: `askable` is then what is told of the clients, though nothing is asked in it.
     pub(crate) async fn plain_session(
         &self,
         worker: &Worker,
         pass: &Pass,
-        app: Option<AppId>,
+        (app, askable): (Option<AppId>, Askable),
     ) -> Result<Arc<UpstreamSession>, Refusal> {
-        let introduction = Introduction::plain();
+        let capabilities = askable.capabilities().into();
+        let introduction = Introduction { capabilities, ..Introduction::plain() };
         let opening = async { self.initialize(worker, pass, &introduction).await.map(Arc::new) };
         let is_good = |it: &Arc<UpstreamSession>| it.is_usable();
-        let slot = slot(&self.plain, (pass.subject.identity, app));
+        let slot = slot(&self.plain, (pass.subject.identity, app, askable));
         slot.get((self.name(), &*worker.proxy.clock), is_good, opening).await
     }
 

@@ -291,7 +291,7 @@ impl Link {
         pass: &Pass,
         (app, askable): (Option<AppId>, Askable),
     ) -> Result<Arc<UpstreamSession>, Refusal> {
-        let capabilities = askable.capabilities().into();
+        let capabilities = askable.capabilities();
         let introduction = Introduction { capabilities, ..Introduction::plain() };
         let opening = async { self.initialize(worker, pass, &introduction).await.map(Arc::new) };
         let is_good = |it: &Arc<UpstreamSession>| it.is_usable();

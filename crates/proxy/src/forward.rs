@@ -196,7 +196,8 @@ async fn channel(
     }
     let askable = asked.askable();
     if !askable.is_nothing() && asked.may_be_asked() {
-        let lease = Box::pin(link.lease(&asked.worker, pass, askable, asked.peer)).await?;
+        let mut lease = Box::pin(link.lease(&asked.worker, pass, askable, asked.peer)).await?;
+        lease.wait_for_stream().await;
         return Ok((Channel::Legacy(Arc::clone(lease.session())), Some(lease)));
     }
     match &asked.session {

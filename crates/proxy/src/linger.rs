@@ -53,11 +53,13 @@ impl Drop for Lingering {
         let Some(lingers) = self.replay.linger() else { return };
         let replay = Arc::clone(&self.replay);
         self.tasks.spawn(async move {
-            tokio::select! {
-                response = tokio::time::timeout(LINGER, doing) => drop(response),
-                () = replay.closed() => {}
-            }
+            let response = tokio::select! {
+                response = tokio::time::timeout(LINGER, doing) => response.ok(),
+                () = replay.closed() => None,
+            };
+            // Before the response, which takes the right once more if it is a stream.
             drop(lingers);
+            drop(response);
         });
     }
 }

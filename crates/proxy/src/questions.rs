@@ -90,5 +90,7 @@ pub(crate) async fn answer(
 pub(crate) async fn until_heard(session: &Session, upstream: &UpstreamSession) {
     if session.is_listening() {
         tokio::time::timeout(OPENING, upstream.heard.cancelled()).await.ok();
+        // A server that keeps silent there at first would hold up every call.
+        upstream.heard.cancel();
     }
 }

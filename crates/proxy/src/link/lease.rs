@@ -129,9 +129,7 @@ impl Link {
         let link = Arc::clone(self);
         let hearing = Hearing { words, stream: kept.stream.take() };
         let hearing = tokio::sync::Mutex::new(hearing);
-        let mut lease = Lease { link, kept: Some(kept), hearing, is_settled: false };
-        lease.wait_for_stream().await;
-        Ok(lease)
+        Ok(Lease { link, kept: Some(kept), hearing, is_settled: false })
     }
 
     async fn open_kept(
@@ -233,11 +231,18 @@ impl Lease {
         self.is_settled = true;
     }
 
-    async fn wait_for_stream(&mut self) {
+    /// Waits for the session's own stream, in which the call may be asked something: once, since a
+    /// server that keeps silent there at first will do so with every call.
+    pub(crate) async fn wait_for_stream(&mut self) {
+        let heard = self.session().heard.clone();
         let stream = &mut self.hearing.get_mut().stream;
-        if let Some(Stream::Opening(opening)) = stream
-            && let Ok(opened) = tokio::time::timeout(OPENING, opening.get_mut()).await
-        {
+        let Some(Stream::Opening(opening)) = stream.as_mut().filter(|_| !heard.is_cancelled())
+        else {
+            return;
+        };
+        let opened = tokio::time::timeout(OPENING, opening.get_mut()).await;
+        heard.cancel();
+        if let Ok(opened) = opened {
             *stream = opened.map(Stream::Open);
         }
     }

@@ -259,6 +259,14 @@ impl Served {
         self.line.lock().await.whole(request).await.expect("the page answers").0
     }
 
+    /// Whether it says that it is ready. A probe on a thread that a stopped disk holds is let go like
+    /// every client of that thread, and takes it for a no.
+    pub async fn is_ready(&self) -> bool {
+        let request = Request::builder().uri("/readyz").header("host", self.host());
+        let request = request.body(Full::default()).unwrap();
+        self.line.lock().await.whole(request).await.is_ok_and(|(status, _)| status == 200)
+    }
+
     /// Tells it to stop; how it ended.
     pub async fn stop(mut self) -> ExitStatus {
         if let Some(pid) = self.pid() {

@@ -107,10 +107,10 @@ async fn endure(origin: &Origin, fault: Fault, case: &str) -> Endured {
         let round = loop {
             tokio::select! {
                 round = &mut round => break round,
-                _ = ticks.tick() => endured.was_unready |= served.page("/readyz").await != 200,
+                _ = ticks.tick() => endured.was_unready |= !served.is_ready().await,
             }
         };
-        let is_ready = served.page("/readyz").await == 200;
+        let is_ready = served.is_ready().await;
         endured.was_unready |= !is_ready;
         let is_over = round.is_well() && is_ready && has_happened(&site);
         endured.done.add(round);

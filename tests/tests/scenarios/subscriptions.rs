@@ -3,7 +3,7 @@
 use futures::future::join;
 use http::Method;
 use serde_json::json;
-use tests::{Client, Gateway, Post, Site, Streamed, Upstream};
+use tests::{Client, Era, Gateway, Post, Site, Streamed, Upstream};
 
 use crate::scene::Scene;
 
@@ -218,6 +218,75 @@ async fn a_change_of_policy_is_a_change_of_lists() {
                 let heard = stream.message().await;
                 assert_eq!(heard["method"], CHANGED, "{step}, {}", site.database());
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn h072_a_resource_that_may_not_be_read_any_more_is_not_heard_of() {
+    let mut sites = vec![Site::new(None)];
+    sites.extend(db::testing::postgres_url().await.map(|it| Site::new(Some(it))));
+    for site in sites {
+        let upstream = Upstream::modern().echoing().start().await;
+        let served = site.start_with(&documents(&upstream.url)).await;
+        let token = served.token("bot", "first").await;
+        for client in Client::with_token(&served, "/mcp/default/main", &token).await {
+            let row = format!("{client}, {}", site.database());
+            client.warm_up().await;
+            let mut stream = match client.era {
+                Era::Modern => {
+                    let filter =
+                        r#""toolsListChanged":true,"resourceSubscriptions":["target+test://one"]"#;
+                    let members = format!(r#""notifications":{{{filter}}}"#);
+                    let listen = client.request("subscriptions/listen", &members);
+                    let mut stream = client.open(listen).await;
+                    assert_eq!(stream.message().await["method"], ACKNOWLEDGED, "{row}");
+                    stream
+                }
+                Era::Legacy => {
+                    let uri = r#""uri":"target+test://one""#;
+                    let subscribed = client.send(client.request("resources/subscribe", uri)).await;
+                    assert_eq!(subscribed.verdict(), "200", "{row}");
+                    client.open(client.get()).await
+                }
+            };
+            let talk = upstream.next().await.stream();
+            talk.notification(ACKNOWLEDGED, "{}").await;
+            talk.notification(UPDATED, r#"{"uri":"test://one"}"#).await;
+            assert_eq!(stream.message().await["method"], UPDATED, "{row}");
+            let expose = async |what: &str| {
+                let patch = json!({"resources": {"expose": what}});
+                let path = "gateways/main/assignments/target";
+                served.must(Method::PATCH, path, Some(patch)).await;
+            };
+            expose("nothing").await;
+            let over = r#"{"x":"over"}"#;
+            drop(talk);
+            // At the gateway the client's stream goes on, and the server's is opened again. What may
+            // have been missed is told, but not of what may not be read.
+            let heard = async {
+                loop {
+                    let event = stream.next().await.unwrap();
+                    let text = String::from_utf8_lossy(&event.data).into_owned();
+                    assert!(!text.contains(UPDATED), "{row}: {text}");
+                    if text.contains("over") {
+                        return;
+                    }
+                }
+            };
+            let again = async {
+                let talk = upstream.next().await.stream();
+                talk.notification(ACKNOWLEDGED, "{}").await;
+                talk.notification(UPDATED, r#"{"uri":"test://one"}"#).await;
+                talk.notification(CHANGED, over).await;
+                std::future::pending::<()>().await
+            };
+            tokio::select! {
+                () = heard => {}
+                () = again => {}
+            }
+            drop(stream);
+            expose("all").await;
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::sealed::Sealer;
 pub enum Kind {
     /// The call is held, and goes on with the answers.
     Parked,
-    /// The call has failed for now, and is sent once more.
+    /// The call has failed, and is sent once more.
     Replay,
 }
 

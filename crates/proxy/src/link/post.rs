@@ -268,7 +268,7 @@ impl Link {
         opened.be_patient();
         match opened.status().as_u16() {
             200..=299 => Ok(Some(opened.in_session(session))),
-            // What the answer means for now and what it means for ever.
+            // These may pass; any other status says that there is no such stream.
             status @ (408 | 429 | 500..) => Err(self.refuse(UpstreamError::Status(status))),
             _ => Ok(None),
         }

@@ -39,7 +39,7 @@ pub(crate) enum Told {
     Event(Vec<Bytes>, Option<Arc<Pass>>),
     /// A sign of life.
     Beat,
-    /// The last event for now: the reader is to come back.
+    /// The last event on this connection: the reader is to come back.
     Farewell(Bytes),
 }
 

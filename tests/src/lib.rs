@@ -5,7 +5,8 @@
 //! - [`Upstream`] is the server behind it. What arrives there is answered by the test itself, or by
 //!   a script that the test has given it, and kept in a ledger.
 //! - [`Record`]s are what the gateway has written into its log.
-//! - [`Site`] is the folder of `ostiary serve`, [`Served`] one life of it, with its admin API.
+//! - [`Site`] is the folder of `ostiary serve`, [`Served`] one life of it, with its admin API,
+//!   [`Documents`] what it is started with.
 //! - [`Load`] is many clients that call as fast as they can, [`Ledger`] a server that knows what has
 //!   reached it when.
 //!
@@ -15,6 +16,7 @@
 pub mod archive;
 pub mod client;
 pub mod disk;
+pub mod documents;
 pub mod faults;
 pub mod gateway;
 pub mod ledger;
@@ -29,6 +31,7 @@ pub mod upstream;
 pub mod wait;
 
 pub use client::{Answer, Client, Era, Paired, Post, Streamed};
+pub use documents::Documents;
 pub use gateway::Gateway;
 pub use ledger::Ledger;
 pub use load::{Caller, Load};

@@ -58,6 +58,12 @@ impl Site {
         Self::inside(&parent, database)
     }
 
+    /// One with SQLite, and one with the PostgreSQL at that URL.
+    pub fn on_each(postgres: Option<String>) -> Vec<Self> {
+        let databases = [None].into_iter().chain(postgres.map(Some));
+        databases.map(Self::new).collect()
+    }
+
     /// In a folder of that folder.
     pub fn inside(parent: &Path, database: Option<String>) -> Self {
         let home = TempDir::with_prefix_in("ostiary-site-", parent).unwrap();

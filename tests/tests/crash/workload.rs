@@ -10,7 +10,7 @@ use tests::faults::tracer;
 use tests::line::Line;
 use tests::load::{Call, End, once};
 use tests::wait::eventually;
-use tests::{Caller, Ledger, Served, Site};
+use tests::{Caller, Documents, Ledger, Served, Site};
 use tokio::task::JoinSet;
 
 /// A site from which each run begins, and the server behind all of them.
@@ -285,36 +285,9 @@ fn folders(of: &Path) -> Vec<PathBuf> {
 }
 
 fn documents(durability: &str, url: &str) -> String {
-    format!(
-        "kind: Workspace
-name: default
-durability: {durability}
----
-kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: target
-transport: {{ type: http, url: \"{url}\" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments:
-  - server: target
----
-kind: App
-name: bot
-owner: ann
-purpose: to be recorded
-gateways:
-  - gateway: main
-"
-    )
+    let workspace = format!("kind: Workspace\nname: default\ndurability: {durability}\n");
+    let documents = Documents::of("target", url);
+    format!("{workspace}---\n{}", &*documents)
 }
 
 /// A few: every system call is a point to crash at.

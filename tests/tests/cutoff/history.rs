@@ -8,11 +8,11 @@ use tests::load::{Call, End};
 use tests::{Caller, Ledger, Load, Served, Site};
 use tokio::time::Instant;
 
-use crate::{SWITCHES, Switch, documents, sites};
+use crate::{SWITCHES, Switch, documents};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_no_call_reaches_a_server_after_a_cut_off_was_acknowledged() {
-    for site in sites().await {
+    for site in Site::on_each(db::testing::postgres_url().await) {
         let history = History::make(&site).await;
         history.print(&site);
         history.check();

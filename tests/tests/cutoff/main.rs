@@ -18,7 +18,8 @@ mod streams;
 
 use http::Method;
 use serde_json::{Value, json};
-use tests::{Caller, Served, Site};
+use tests::documents::http;
+use tests::{Caller, Documents, Served};
 
 /// A way to turn the victim's calls off.
 #[derive(Clone, Copy, Debug)]
@@ -106,55 +107,19 @@ async fn restore(served: &Served, kind: &str, name: &str) {
 
 /// Ann's app `bot` on the gateway `main` with the server `target`, and beside it Bob's with nothing
 /// in common.
-fn documents(target: &str, other: &str) -> String {
+fn documents(target: &str, other: &str) -> Documents {
     let chain = [
         ("ann", "dev", "target", target, "credential", "main", "bot"),
         ("bob", "ops", "elsewhere", other, "other-credential", "side", "other-bot"),
     ];
-    chain
-        .map(|(user, team, server, url, identity, gateway, app)| {
-            format!(
-                "kind: User
-name: {user}
----
-kind: Team
-name: {team}
-members: [{user}]
----
-kind: Server
-name: {server}
-transport: {{ type: http, url: \"{url}\" }}
----
-kind: Identity
-name: {identity}
-server: {server}
-owner: {user}
-headers: {{ Authorization: \"Bearer env:{}\" }}
----
-kind: Gateway
-name: {gateway}
-teams: [{team}]
-assignments:
-  - server: {server}
-    scheme: own
----
-kind: App
-name: {app}
-owner: {user}
-purpose: to be stopped, or not
-gateways:
-  - gateway: {gateway}
-    identities: [{identity}]
-",
-                tests::serve::CREDENTIAL.0
-            )
-        })
-        .join("---\n")
-}
-
-/// One on each database.
-async fn sites() -> Vec<Site> {
-    let mut sites = vec![Site::new(None)];
-    sites.extend(db::testing::postgres_url().await.map(|url| Site::new(Some(url))));
-    sites
+    chain.into_iter().fold(
+        Documents::default(),
+        |all, (user, team, server, url, identity, gateway, app)| {
+            all.team(team, &[user])
+                .server(server, &http(url))
+                .identity(identity, server, Some(user))
+                .gateway(gateway, team, &[&format!("server: {server}, scheme: own")])
+                .app(app, user, &[&format!("gateway: {gateway}, identities: [{identity}]")])
+        },
+    )
 }

@@ -4,7 +4,7 @@ use tests::line::Line;
 use tests::load::{End, once};
 use tests::{Caller, Plan, Served, Site, Upstream};
 
-use crate::{documents, sites};
+use crate::documents;
 
 /// A gateway in front of a server that the test plays.
 pub(crate) struct Scene {
@@ -17,7 +17,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) async fn on_each_database(plan: impl Fn() -> Plan) -> Vec<Self> {
         let mut scenes = Vec::new();
-        for site in sites().await {
+        for site in Site::on_each(db::testing::postgres_url().await) {
             let upstream = plan().start().await;
             let served = site.start_with(&documents(&upstream.url, &upstream.url)).await;
             let caller = Caller::of("main", "target", &served.token("bot", "t").await);

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tests::client::LEGACY;
 use tests::wait::eventually;
-use tests::{Client, Served, Site};
+use tests::{Client, Documents, Served, Site};
 
 const DOUBLE: &str = env!("CARGO_BIN_EXE_stdio_double");
 
@@ -82,7 +82,7 @@ async fn a_child_of_its_own_ends_with_its_session() {
 #[tokio::test]
 async fn a_child_that_is_shared_is_introduced_to_us_once() {
     let site = Site::new(None);
-    let served = start(&site, "legacy\", \"--once").await;
+    let served = start(&site, "legacy, --once").await;
     let token = served.token("bot", "t").await;
     let opening = (0..4).map(|_| Client::with_token(&served, PATH, &token));
     let clients: Vec<Client> = join_all(opening).await.into_iter().flatten().collect();
@@ -91,33 +91,8 @@ async fn a_child_that_is_shared_is_introduced_to_us_once() {
 }
 
 async fn start(site: &Site, args: &str) -> Served {
-    site.start_with(&format!(
-        "kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: double
-transport: {{ type: stdio, command: \"{DOUBLE}\", args: [\"{args}\"] }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments:
-  - server: double
----
-kind: App
-name: bot
-owner: ann
-purpose: a test
-gateways:
-  - gateway: main
-"
-    ))
-    .await
+    let transport = format!("type: stdio, command: \"{DOUBLE}\", args: [{args}]");
+    site.start_with(&Documents::over("double", &transport)).await
 }
 
 /// The process that serves a client.

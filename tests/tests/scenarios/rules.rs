@@ -2,7 +2,7 @@
 
 use futures::future::join;
 use serde_json::{Value, json};
-use tests::{Client, Era, Plan, Served, Site, Upstream};
+use tests::{Client, Documents, Era, Plan, Served, Site, Upstream};
 
 /// One server on a gateway whose rules take out phone numbers and numbers of five digits, and let
 /// no attack pass.
@@ -209,33 +209,10 @@ async fn what_rules_take_out_is_not_kept() {
     assert_eq!(intent["content"]["bytes"], sent - shorter, "{intent}");
 }
 
-fn documents(server: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: files
-transport: {{ type: http, url: "{server}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments: [{{ server: files, scheme: open }}]
-rules:
-  - {{ name: phones, pattern: '\+49-\d{{3}}-\d{{4}}', action: {{ type: redact }} }}
-  - {{ name: numbers, pattern: '\b\d{{5}}\b', action: {{ type: redact }} }}
-  - {{ name: attacks, pattern: 'attack at \w+', action: {{ type: block, message: not over this line }} }}
----
-kind: App
-name: bot
-owner: ann
-purpose: to call
-gateways: [{{ gateway: main }}]
-"#
-    )
+fn documents(server: &str) -> Documents {
+    Documents::of("files", server).rules(&[
+        r"name: phones, pattern: '\+49-\d{3}-\d{4}', action: { type: redact }",
+        r"name: numbers, pattern: '\b\d{5}\b', action: { type: redact }",
+        r"name: attacks, pattern: 'attack at \w+', action: { type: block, message: not over this line }",
+    ])
 }

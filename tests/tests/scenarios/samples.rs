@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::service::{ClientLifecycleMode, ClientServiceExt};
 use rmcp::transport::StreamableHttpClientTransport;
@@ -71,11 +71,7 @@ struct Sample {
 
 impl Sample {
     async fn on_each_database() -> Vec<Self> {
-        let mut samples = vec![Self::at(Site::new(None)).await];
-        if let Some(url) = db::testing::postgres_url().await {
-            samples.push(Self::at(Site::new(Some(url))).await);
-        }
-        samples
+        join_all(Site::on_each(db::testing::postgres_url().await).into_iter().map(Self::at)).await
     }
 
     async fn at(site: Site) -> Self {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use http::Method;
 use serde_json::json;
+use tests::documents::http;
 use tests::serve::CREDENTIAL;
-use tests::{Client, Site, Upstream};
+use tests::{Client, Documents, Site, Upstream};
 
 /// What clients and servers say in confidence.
 const CONFIDED: [&str; 6] = [
@@ -30,7 +31,14 @@ async fn h152_nothing_that_was_said_in_confidence_stands_on_disk_or_in_the_log()
     });
     let upstream = plan.start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&upstream.url)).await;
+    let documents = Documents::default()
+        .team("dev", &["ann"])
+        .server("mail", &http(&upstream.url))
+        .identity("ann-mail", "mail", Some("ann"))
+        .app("bot", "ann", &["gateway: main, identities: [ann-mail]"])
+        .gateway("main", "dev", &["server: mail, scheme: own"])
+        .rules(&["name: calls, pattern: 'in-an-argument', on_response: false, action: { type: redact }, observe_only: true"]);
+    let served = site.start_with(&documents).await;
     let token = served.token("bot", "t").await;
     let arguments = r#"{"a":"pa55-in-an-argument","b":"{\"c\":\"pa55-in-json-in-a-string\"}","n":4539148803436467}"#;
     for client in Client::with_token(&served, "/mcp/default/main", &token).await {
@@ -79,40 +87,4 @@ fn find(folder: &Path, secret: &[u8]) {
         let name = String::from_utf8_lossy(secret);
         assert_eq!(at, None, "{name} is in {}", path.display());
     }
-}
-
-fn documents(mail: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: mail
-transport: {{ type: http, url: "{mail}" }}
----
-kind: Identity
-name: ann-mail
-server: mail
-owner: ann
-headers: {{ Authorization: "Bearer env:{credential}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments: [{{ server: mail, scheme: own }}]
-rules:
-  - {{ name: calls, pattern: 'in-an-argument', on_response: false, action: {{ type: redact }}, observe_only: true }}
----
-kind: App
-name: bot
-owner: ann
-purpose: to call
-gateways: [{{ gateway: main, identities: [ann-mail] }}]
-"#,
-        credential = CREDENTIAL.0
-    )
 }

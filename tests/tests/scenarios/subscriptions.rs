@@ -3,7 +3,7 @@
 use futures::future::join;
 use http::Method;
 use serde_json::json;
-use tests::{Client, Era, Gateway, Post, Site, Streamed, Upstream};
+use tests::{Client, Documents, Era, Gateway, Post, Site, Streamed, Upstream};
 
 use crate::scene::Scene;
 
@@ -177,12 +177,10 @@ async fn heard_after(client: &Client, tool: &str, stream: &mut Streamed, method:
 
 #[tokio::test]
 async fn a_change_of_policy_is_a_change_of_lists() {
-    let mut sites = vec![Site::new(None)];
-    sites.extend(db::testing::postgres_url().await.map(|it| Site::new(Some(it))));
-    for site in sites {
+    for site in Site::on_each(db::testing::postgres_url().await) {
         let tools = r#"[{"name":"echo","inputSchema":{}},{"name":"drop_all","inputSchema":{}}]"#;
         let upstream = Upstream::of_both_eras().with_tools(tools).echoing().start().await;
-        let served = site.start_with(&documents(&upstream.url)).await;
+        let served = site.start_with(&Documents::of("target", &upstream.url)).await;
         let token = served.token("bot", "first").await;
         let clients = Client::with_token(&served, "/mcp/default/main", &token).await;
         let [modern, legacy] = &clients;
@@ -224,11 +222,9 @@ async fn a_change_of_policy_is_a_change_of_lists() {
 
 #[tokio::test]
 async fn h072_a_resource_that_may_not_be_read_any_more_is_not_heard_of() {
-    let mut sites = vec![Site::new(None)];
-    sites.extend(db::testing::postgres_url().await.map(|it| Site::new(Some(it))));
-    for site in sites {
+    for site in Site::on_each(db::testing::postgres_url().await) {
         let upstream = Upstream::modern().echoing().start().await;
-        let served = site.start_with(&documents(&upstream.url)).await;
+        let served = site.start_with(&Documents::of("target", &upstream.url)).await;
         let token = served.token("bot", "first").await;
         for client in Client::with_token(&served, "/mcp/default/main", &token).await {
             let row = format!("{client}, {}", site.database());
@@ -289,31 +285,4 @@ async fn h072_a_resource_that_may_not_be_read_any_more_is_not_heard_of() {
             expose("all").await;
         }
     }
-}
-
-fn documents(url: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: target
-transport: {{ type: http, url: "{url}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments: [{{ server: target, scheme: open }}]
----
-kind: App
-name: bot
-owner: ann
-purpose: to hear
-gateways: [{{ gateway: main }}]
-"#
-    )
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use tests::{Client, Plan, Post, Served, Site, Upstream};
+use tests::{Client, Documents, Plan, Post, Served, Site, Upstream};
 
 const KNOWS_TASKS: &str = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 
@@ -25,47 +25,6 @@ fn plan() -> Plan {
         .on("tasks/get", about)
         .on("tasks/update", about)
         .on("tasks/cancel", about)
-}
-
-fn documents(server: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: User
-name: bob
----
-kind: Team
-name: dev
-members: [ann, bob]
----
-kind: Server
-name: mail
-transport: {{ type: http, url: "{server}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments: [{{ server: mail, scheme: open }}]
----
-kind: Gateway
-name: side
-teams: [dev]
-assignments: [{{ server: mail, scheme: open }}]
----
-kind: App
-name: bot
-owner: ann
-purpose: to call
-gateways: [{{ gateway: main }}, {{ gateway: side }}]
----
-kind: App
-name: other
-owner: bob
-purpose: to pry
-gateways: [{{ gateway: main }}]
-"#
-    )
 }
 
 fn client(served: &Served, gateway: &str, token: &str) -> Client {
@@ -92,7 +51,7 @@ async fn begin(client: &Client, tool: &str) -> String {
 async fn a_task_is_asked_about_updated_and_cancelled_by_its_sealed_id() {
     let server = plan().start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&server.url)).await;
+    let served = site.start_with(&Documents::of_two_people("mail", &server.url)).await;
     let token = served.token("bot", "t").await;
     let (alone, whole) = (client(&served, "main/mail", &token), client(&served, "main", &token));
     let id = begin(&alone, "echo").await;
@@ -117,7 +76,7 @@ async fn a_task_is_asked_about_updated_and_cancelled_by_its_sealed_id() {
 async fn h060_nobody_reaches_the_task_of_another() {
     let server = plan().start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&server.url)).await;
+    let served = site.start_with(&Documents::of_two_people("mail", &server.url)).await;
     let (bot, other) = (served.token("bot", "t").await, served.token("other", "t").await);
     let own = client(&served, "main/mail", &bot);
     let id = begin(&own, "echo").await;
@@ -146,7 +105,7 @@ async fn h060_nobody_reaches_the_task_of_another() {
 async fn whoever_may_not_call_a_tool_gets_nothing_of_its_tasks() {
     let server = plan().start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&server.url)).await;
+    let served = site.start_with(&Documents::of_two_people("mail", &server.url)).await;
     let token = served.token("bot", "t").await;
     let client = client(&served, "main/mail", &token);
     let id = begin(&client, "echo").await;
@@ -161,7 +120,7 @@ async fn whoever_may_not_call_a_tool_gets_nothing_of_its_tasks() {
 async fn a_client_that_has_not_said_that_it_knows_tasks_is_told_to() {
     let server = plan().start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&server.url)).await;
+    let served = site.start_with(&Documents::of_two_people("mail", &server.url)).await;
     let token = served.token("bot", "t").await;
     let mut client = client(&served, "main/mail", &token);
     let id = begin(&client, "echo").await;
@@ -177,7 +136,7 @@ async fn a_client_that_has_not_said_that_it_knows_tasks_is_told_to() {
 async fn where_no_server_has_tasks_the_methods_are_not_known() {
     let server = Upstream::of_both_eras().echoing().start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&server.url)).await;
+    let served = site.start_with(&Documents::of_two_people("mail", &server.url)).await;
     let token = served.token("bot", "t").await;
     let client = client(&served, "main/mail", &token);
     client.warm_up().await;

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tests::upstream::Talk;
 use tests::wait::eventually;
-use tests::{Client, Site, Upstream};
+use tests::{Client, Documents, Site, Upstream};
 
 use super::{ARGUMENTS, FORM, FORMS, PATH, Scene, asks, question, retry, state};
 
@@ -47,8 +47,7 @@ async fn h068_a_client_that_leaves_after_it_has_answered_cancels_the_call() {
 
 #[tokio::test]
 async fn a_client_that_does_not_come_back_is_not_waited_for_for_ever() {
-    let databases = [None, db::testing::postgres_url().await];
-    for site in databases.into_iter().map(Site::new) {
+    for site in Site::on_each(db::testing::postgres_url().await) {
         let scene = Scene::at(site, Upstream::legacy(), "answer_seconds = 1\n").await;
         let client = scene.client(FORMS);
         let (talk, state) = scene.parked_with_form(&client).await;
@@ -272,7 +271,9 @@ async fn a_session_that_nobody_uses_any_more_is_ended() {
 #[tokio::test]
 async fn a_child_process_asks_the_client_of_the_call_that_it_serves() {
     let site = Site::new(None);
-    let served = site.start_with(&children()).await;
+    let double = env!("CARGO_BIN_EXE_stdio_double");
+    let double = format!("type: stdio, command: \"{double}\", args: [legacy]");
+    let served = site.start_with(&Documents::over("double", &double)).await;
     let token = served.token("bot", "t").await;
     let mut client = Client::modern_with_token(&served, "/mcp/default/main/double", &token);
     client.capabilities = FORMS.to_owned();
@@ -335,36 +336,6 @@ fn ends(records: &[tests::archive::Kept]) -> Vec<String> {
         ends[0].text("end").unwrap().to_owned()
     });
     ends.collect()
-}
-
-fn children() -> String {
-    let double = env!("CARGO_BIN_EXE_stdio_double");
-    format!(
-        "kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: double
-transport: {{ type: stdio, command: \"{double}\", args: [\"legacy\"] }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments:
-  - server: double
----
-kind: App
-name: bot
-owner: ann
-purpose: a test
-gateways:
-  - gateway: main
-"
-    )
 }
 
 async fn pid(client: &Client) -> u32 {

@@ -5,10 +5,10 @@ mod peers;
 mod rounds;
 mod states;
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use serde_json::{Value, json};
 use tests::upstream::Talk;
-use tests::{Answer, Arrived, Client, Plan, Post, Served, Site, Upstream};
+use tests::{Answer, Arrived, Client, Documents, Plan, Post, Served, Site, Upstream};
 
 /// A gateway with a server that the test plays, and two apps of two people on two gateways.
 struct Scene {
@@ -29,11 +29,8 @@ const FORM: &str = r#"{"message":"How many?","requestedSchema":{"type":"object",
 
 impl Scene {
     async fn on_each_database(plan: impl Fn() -> Plan) -> Vec<Self> {
-        let mut scenes = vec![Self::at(Site::new(None), plan(), "").await];
-        if let Some(url) = db::testing::postgres_url().await {
-            scenes.push(Self::at(Site::new(Some(url)), plan(), "").await);
-        }
-        scenes
+        let sites = Site::on_each(db::testing::postgres_url().await);
+        join_all(sites.into_iter().map(|it| Self::at(it, plan(), ""))).await
     }
 
     async fn legacy() -> Self {
@@ -161,51 +158,9 @@ fn asks(answer: &Answer) -> Value {
     answer.json()["result"]["inputRequests"].clone()
 }
 
-fn documents(url: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: User
-name: bob
----
-kind: Team
-name: dev
-members: [ann, bob]
----
-kind: Server
-name: target
-transport: {{ type: http, url: "{url}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments:
-  - server: target
-rules:
-  - {{ name: phones, pattern: '\+49-\d{{3}}', action: {{ type: redact }} }}
-  - {{ name: attacks, pattern: 'attack at \w+', action: {{ type: block, message: not over this line }} }}
----
-kind: Gateway
-name: side
-teams: [dev]
-assignments:
-  - server: target
----
-kind: App
-name: bot
-owner: ann
-purpose: to be asked
-gateways:
-  - gateway: main
-  - gateway: side
----
-kind: App
-name: other
-owner: bob
-purpose: to guess
-gateways:
-  - gateway: main
-"#
-    )
+fn documents(url: &str) -> Documents {
+    Documents::of_two_people("target", url).rules(&[
+        r"name: phones, pattern: '\+49-\d{3}', action: { type: redact }",
+        r"name: attacks, pattern: 'attack at \w+', action: { type: block, message: not over this line }",
+    ])
 }

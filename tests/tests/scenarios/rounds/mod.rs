@@ -6,11 +6,11 @@ mod ending;
 mod hostile;
 mod peers;
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use serde_json::Value;
 use tests::Streamed;
 use tests::archive::Kept;
-use tests::{Client, Plan, Post, Served, Site, Upstream};
+use tests::{Client, Documents, Plan, Post, Served, Site, Upstream};
 
 /// One modern server on a gateway whose rules take out phone numbers, and let neither attacks nor
 /// passwords pass.
@@ -34,11 +34,8 @@ const DONE: &str = r#"{"resultType":"complete","content":[]}"#;
 
 impl World {
     async fn on_each_database() -> Vec<Self> {
-        let mut worlds = vec![Self::of(Upstream::modern()).await];
-        if let Some(url) = db::testing::postgres_url().await {
-            worlds.push(Self::at(Site::new(Some(url)), Upstream::modern(), &[]).await);
-        }
-        worlds
+        let sites = Site::on_each(db::testing::postgres_url().await);
+        join_all(sites.into_iter().map(|it| Self::at(it, Upstream::modern(), &[]))).await
     }
 
     async fn of(plan: Plan) -> Self {
@@ -113,33 +110,10 @@ fn asking(entries: &[(&str, &str)], state: Option<&str>) -> String {
     format!(r#"{{"resultType":"input_required","inputRequests":{{{asked}}}{state}}}"#)
 }
 
-fn documents(server: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: files
-transport: {{ type: http, url: "{server}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments: [{{ server: files, scheme: open }}]
-rules:
-  - {{ name: phones, pattern: '\+49-\d{{3}}-\d{{4}}', action: {{ type: redact }} }}
-  - {{ name: attacks, pattern: 'attack at \w+', action: {{ type: block, message: not over this line }} }}
-  - {{ name: passwords, pattern: '(?i)password', action: {{ type: block, message: nobody asks for passwords here }} }}
----
-kind: App
-name: bot
-owner: ann
-purpose: to call
-gateways: [{{ gateway: main }}]
-"#
-    )
+fn documents(server: &str) -> Documents {
+    Documents::of("files", server).rules(&[
+        r"name: phones, pattern: '\+49-\d{3}-\d{4}', action: { type: redact }",
+        r"name: attacks, pattern: 'attack at \w+', action: { type: block, message: not over this line }",
+        r"name: passwords, pattern: '(?i)password', action: { type: block, message: nobody asks for passwords here }",
+    ])
 }

@@ -3,7 +3,7 @@
 use futures::future::join;
 use serde_json::json;
 use tests::serve::CREDENTIAL;
-use tests::{Arrived, Client, Era, Gateway, Plan, Site, Upstream};
+use tests::{Arrived, Client, Documents, Era, Gateway, Plan, Site, Upstream};
 
 use super::REVISIONS;
 use crate::scene::Scene;
@@ -38,7 +38,7 @@ async fn a_server_over_sse_serves_clients_of_both_eras_and_of_every_revision() {
 
 #[tokio::test]
 async fn a_registered_server_over_sse_is_told_the_credential_on_its_stream_and_off_it() {
-    for site in sites().await {
+    for site in Site::on_each(db::testing::postgres_url().await) {
         let upstream = over_sse().echoing().start().await;
         let documents = documents(&upstream.url, "sse");
         let served = site.start_with(&documents).await;
@@ -324,46 +324,12 @@ pub(super) fn result(id: &str, result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
 }
 
-async fn sites() -> Vec<Site> {
-    let mut sites = vec![Site::new(None)];
-    sites.extend(db::testing::postgres_url().await.map(|url| Site::new(Some(url))));
-    sites
-}
-
 /// Ann's app `bot` at the gateway `main` with the server `files`, with her own credential.
-pub(super) fn documents(url: &str, transport: &str) -> String {
-    format!(
-        "kind: User
-name: ann
----
-kind: Team
-name: all
-members: [ann]
----
-kind: Server
-name: files
-transport: {{ type: {transport}, url: \"{url}\" }}
----
-kind: Identity
-name: credential
-server: files
-headers: {{ Authorization: \"Bearer env:{}\" }}
----
-kind: Gateway
-name: main
-teams: [all]
-assignments:
-  - server: files
-    scheme: shared
-    identity: credential
----
-kind: App
-name: bot
-owner: ann
-purpose: a test
-gateways:
-  - gateway: main
-",
-        CREDENTIAL.0
-    )
+pub(super) fn documents(url: &str, transport: &str) -> Documents {
+    Documents::default()
+        .team("all", &["ann"])
+        .server("files", &format!("type: {transport}, url: \"{url}\""))
+        .identity("credential", "files", None)
+        .app("bot", "ann", &["gateway: main"])
+        .gateway("main", "all", &["server: files, scheme: shared, identity: credential"])
 }

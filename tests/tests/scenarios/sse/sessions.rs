@@ -1,7 +1,8 @@
 //! Who may send to whose stream, and what is refused there.
 
+use futures::future::join_all;
 use serde_json::json;
-use tests::{Client, Era, Paired, Post, Served, Site, Upstream};
+use tests::{Client, Documents, Era, Paired, Post, Served, Site, Upstream};
 
 use super::{modern, paired};
 use crate::scene::Scene;
@@ -199,11 +200,7 @@ struct World {
 
 impl World {
     async fn on_each_database() -> Vec<Self> {
-        let mut worlds = vec![Self::at(Site::new(None)).await];
-        if let Some(url) = db::testing::postgres_url().await {
-            worlds.push(Self::at(Site::new(Some(url))).await);
-        }
-        worlds
+        join_all(Site::on_each(db::testing::postgres_url().await).into_iter().map(Self::at)).await
     }
 
     async fn at(site: Site) -> Self {
@@ -220,25 +217,9 @@ impl World {
     }
 }
 
-fn documents(files: &str) -> String {
-    let gateway = |name: &str| {
-        format!("kind: Gateway\nname: {name}\nteams: [all]\nassignments:\n  - server: files\n---\n")
-    };
-    let app = |name: &str, gateway: &str| {
-        format!(
-            "kind: App\nname: {name}\nowner: ann\npurpose: a test\ngateways:\n  - gateway: {gateway}\n---\n"
-        )
-    };
-    [
-        "kind: User\nname: ann\n---\nkind: Team\nname: all\nmembers: [ann]\n---\n".to_owned(),
-        format!("kind: Server\nname: files\ntransport: {{ type: http, url: \"{files}\" }}\n---\n"),
-        gateway("main"),
-        gateway("side"),
-        app("bot", "main"),
-        app("helper", "main"),
-        app("other", "side"),
-    ]
-    .concat()
-    .trim_end_matches("---\n")
-    .to_owned()
+fn documents(files: &str) -> Documents {
+    Documents::of("files", files)
+        .gateway("side", "dev", &["server: files"])
+        .app("helper", "ann", &["gateway: main"])
+        .app("other", "ann", &["gateway: side"])
 }

@@ -1,13 +1,9 @@
 //! Calls that their clients give up.
 
 use futures::future::join;
-use tests::{Arrived, Client, Era, Plan, Upstream};
+use tests::{Arrived, Client, Era, Upstream};
 
-use crate::scene::Scene;
-
-fn each_era() -> [(Era, Plan); 2] {
-    [(Era::Modern, Upstream::modern()), (Era::Legacy, Upstream::legacy())]
-}
+use crate::scene::{Scene, each_era};
 
 #[tokio::test]
 async fn h068_a_modern_client_that_leaves_before_the_answer_cancels_the_call_upstream() {

@@ -3,14 +3,14 @@
 use futures::future::join;
 use http::Method;
 use serde_json::json;
-use tests::{Client, Era, Site, Upstream};
+use tests::documents::http;
+use tests::{Client, Documents, Era, Site, Upstream};
 
-use crate::scene::Scene;
+use crate::scene::{Pair, Scene};
 
 #[tokio::test]
 async fn h035_a_completion_is_for_what_its_type_says_alone() {
-    let scene = Scene::of(Upstream::of_both_eras()).await;
-    for client in scene.clients().await {
+    for Pair { scene, client, row, .. } in &Scene::pairs(|it| it).await {
         let complete = |reference: &str| {
             let argument = r#""argument":{"name":"a","value":"b"}"#;
             client.request("completion/complete", &format!(r#""ref":{reference},{argument}"#))
@@ -25,7 +25,7 @@ async fn h035_a_completion_is_for_what_its_type_says_alone() {
             r#"{"type":1,"name":"hello"}"#,
             r#"{"name":"hello"}"#,
         ] {
-            scene.refuses(&client, complete(reference), ("200/-32602", "bad_params")).await;
+            scene.refuses(client, complete(reference), ("200/-32602", "bad_params")).await;
         }
         for (reference, left) in [
             (r#"{"type":"ref/prompt","name":"hello"}"#, r#"{"type":"ref/prompt","name":"hello"}"#),
@@ -40,19 +40,18 @@ async fn h035_a_completion_is_for_what_its_type_says_alone() {
         ] {
             let (answer, ()) = join(client.send(complete(reference)), async {
                 let call = scene.upstream.next().await;
-                assert_eq!(call.raw(&["params", "ref"]), left, "{client}");
+                assert_eq!(call.raw(&["params", "ref"]), left, "{row}");
                 call.result(r#"{"completion":{"values":[]}}"#);
             })
             .await;
-            assert_eq!(answer.verdict(), "200", "{client}: {}", answer.text());
+            assert_eq!(answer.verdict(), "200", "{row}: {}", answer.text());
         }
     }
 }
 
 #[tokio::test]
 async fn a_method_that_looks_like_one_of_ours_goes_nowhere() {
-    let scene = Scene::of(Upstream::of_both_eras()).await;
-    for client in scene.clients().await {
+    for Pair { scene, client, row, .. } in &Scene::pairs(|it| it).await {
         let unknown = match client.era {
             Era::Modern => ("404/-32601", "unknown_method"),
             Era::Legacy => ("200/-32601", "unknown_method"),
@@ -63,17 +62,17 @@ async fn a_method_that_looks_like_one_of_ours_goes_nowhere() {
             match client.era {
                 // Its header cannot say the others.
                 Era::Modern if method.contains(|it: char| it == ' ' || !it.is_ascii()) => {}
-                _ => scene.refuses(&client, post.with("mcp-method", method), unknown).await,
+                _ => scene.refuses(client, post.with("mcp-method", method), unknown).await,
             }
         }
         for method in ["roots/list", "sampling/createMessage", "notifications/message"] {
-            scene.refuses(&client, client.request(method, ""), unknown).await;
+            scene.refuses(client, client.request(method, ""), unknown).await;
         }
         let (answer, ()) = join(client.send(client.request("vendor/do", "")), async {
             scene.upstream.next().await.result("{}");
         })
         .await;
-        assert_eq!(answer.verdict(), "200", "{client}: {}", answer.text());
+        assert_eq!(answer.verdict(), "200", "{row}: {}", answer.text());
     }
 }
 
@@ -105,35 +104,11 @@ async fn a_method_that_nobody_here_knows_goes_only_where_everything_is_exposed()
     assert_eq!(pass("open", "vendor/do").await, [false, false], "a tool of the server is off");
 }
 
-fn documents(server: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: mail
-transport: {{ type: http, url: "{server}" }}
----
-kind: Gateway
-name: open
-teams: [dev]
-assignments: [{{ server: mail, scheme: open }}]
----
-kind: Gateway
-name: narrow
-teams: [dev]
-assignments:
-  - {{ server: mail, scheme: open, tools: {{ expose: named, names: [echo] }} }}
----
-kind: App
-name: bot
-owner: ann
-purpose: to call
-gateways: [{{ gateway: open }}, {{ gateway: narrow }}]
-"#
-    )
+fn documents(server: &str) -> Documents {
+    Documents::default()
+        .team("dev", &["ann"])
+        .server("mail", &http(server))
+        .gateway("open", "dev", &["server: mail"])
+        .gateway("narrow", "dev", &["server: mail, tools: { expose: named, names: [echo] }"])
+        .app("bot", "ann", &["gateway: open", "gateway: narrow"])
 }

@@ -1,10 +1,27 @@
 //! A gateway in front of a server that the test plays.
 
-use tests::{Client, Gateway, Plan, Post, Upstream};
+use std::sync::Arc;
+
+use futures::future::join;
+use tests::{Client, Era, Gateway, Plan, Post, Upstream};
 
 pub(crate) struct Scene {
     pub(crate) upstream: Upstream,
     pub(crate) gateway: Gateway,
+}
+
+/// A client of one era that has listed, in front of a server of one era.
+pub(crate) struct Pair {
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) client: Client,
+    pub(crate) server: Era,
+    /// What to call the two where something fails.
+    pub(crate) row: String,
+}
+
+/// A server of each era alone.
+pub(crate) fn each_era() -> [(Era, Plan); 2] {
+    [(Era::Modern, Upstream::modern()), (Era::Legacy, Upstream::legacy())]
 }
 
 impl Scene {
@@ -19,6 +36,43 @@ impl Scene {
         let scene = Self::of(Upstream::of_both_eras().echoing()).await;
         let clients = scene.clients().await;
         (scene, clients)
+    }
+
+    /// In front of a server of each era alone, with a client of each era that has listed; `plan`
+    /// says more of the servers.
+    pub(crate) async fn of_each_era(
+        plan: impl Fn(Plan) -> Plan,
+    ) -> [(Era, Arc<Self>, [Client; 2]); 2] {
+        let [modern, legacy] = each_era().map(|(server, of_era)| {
+            let plan = plan(of_era);
+            async move {
+                let scene = Self::of(plan).await;
+                let clients = scene.clients().await;
+                (server, Arc::new(scene), clients)
+            }
+        });
+        join(modern, legacy).await.into()
+    }
+
+    /// Clients and servers in all four combinations of their eras.
+    pub(crate) async fn pairs(plan: impl Fn(Plan) -> Plan) -> Vec<Pair> {
+        let scenes = Self::of_each_era(plan).await;
+        let pairs = scenes.into_iter().flat_map(|(server, scene, clients)| {
+            clients.map(|client| Pair {
+                scene: Arc::clone(&scene),
+                row: format!("{client}, a {server:?} server"),
+                client,
+                server,
+            })
+        });
+        pairs.collect()
+    }
+
+    /// Those of them whose clients are of this era.
+    pub(crate) async fn pairs_of(era: Era, plan: impl Fn(Plan) -> Plan) -> Vec<Pair> {
+        let mut pairs = Self::pairs(plan).await;
+        pairs.retain(|it| it.client.era == era);
+        pairs
     }
 
     /// A client of each era that has listed.

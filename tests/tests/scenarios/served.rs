@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use http::Method;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
+use tests::documents::http;
 use tests::serve::CREDENTIAL;
 use tests::wait::within;
-use tests::{Client, Era, Post, Served, Site, Upstream};
+use tests::{Client, Documents, Era, Plan, Post, Served, Site, Upstream};
+
+use crate::scene::each_era;
 
 /// Ann's apps `bot` and `helper` on the gateway `main` with the servers `files` and `mail`; Bob's
 /// app `other` on the gateway `side` with `mail` alone, and of that one tool.
@@ -20,18 +23,19 @@ struct World {
 }
 
 impl World {
-    /// One on each database.
+    /// One on each database with servers of each era.
     async fn on_each_database() -> Vec<Self> {
-        let mut worlds = vec![Self::at(Site::new(None)).await];
-        if let Some(url) = db::testing::postgres_url().await {
-            worlds.push(Self::at(Site::new(Some(url))).await);
+        let mut worlds = Vec::new();
+        for (_, plan) in each_era() {
+            let sites = Site::on_each(db::testing::postgres_url().await);
+            worlds.extend(sites.into_iter().map(|site| Self::at(site, plan.clone())));
         }
-        worlds
+        join_all(worlds).await
     }
 
-    async fn at(site: Site) -> Self {
+    async fn at(site: Site, plan: Plan) -> Self {
         let tools = r#"[{"name":"echo","inputSchema":{}},{"name":"drop_all","inputSchema":{}}]"#;
-        let plan = || Upstream::of_both_eras().with_tools(tools).echoing();
+        let plan = || plan.clone().with_tools(tools).echoing();
         let (files, mail) = (plan().start().await, plan().start().await);
         let served = site.start_with(&documents(&files.url, &mail.url)).await;
         Self { files, mail, site, served }
@@ -198,7 +202,7 @@ async fn h081_h099_a_token_is_presented_in_one_way_alone() {
 async fn strangers_without_number_do_not_fill_the_record() {
     const REQUESTS: u64 = 450;
 
-    let world = World::at(Site::new(None)).await;
+    let world = World::at(Site::new(None), Upstream::of_both_eras()).await;
     let token = world.served.token("bot", "kept").await;
     let client = Client::modern_with_token(&world.served, "/mcp/default/main", &token);
     for _ in 0..REQUESTS {
@@ -218,7 +222,7 @@ async fn strangers_without_number_do_not_fill_the_record() {
 }
 
 #[tokio::test]
-async fn h081_h139_what_is_not_the_callers_is_not_there() {
+async fn h081_h127_h139_what_is_not_the_callers_is_not_there() {
     for world in World::on_each_database().await {
         let [modern, legacy] = world.clients("other", "side").await;
         for client in [&modern, &legacy] {
@@ -260,7 +264,7 @@ async fn h081_h139_what_is_not_the_callers_is_not_there() {
 #[tokio::test]
 async fn h026_an_app_holds_a_bounded_number_of_streams_and_others_have_theirs() {
     open_as_many_files_as_we_may();
-    let world = World::at(Site::new(None)).await;
+    let world = World::at(Site::new(None), Upstream::of_both_eras()).await;
     let [modern, legacy] = world.clients("bot", "main").await;
     let listen = |client: &Client| {
         // Of no server's changes, so that what is counted are our streams alone.
@@ -275,7 +279,7 @@ async fn h026_an_app_holds_a_bounded_number_of_streams_and_others_have_theirs() 
             stream.message().await;
             stream
         });
-        streams.extend(futures::future::join_all(opened).await);
+        streams.extend(join_all(opened).await);
     }
     let many = ("429/1503", "too_many_streams");
     world.refuses(&modern, listen(&modern), many).await;
@@ -310,14 +314,24 @@ fn open_as_many_files_as_we_may() {
 #[tokio::test]
 async fn h072_a_subscription_is_granted_for_what_may_be_read() {
     for world in World::on_each_database().await {
-        let [modern, _] = world.clients("bot", "main").await;
+        let missing = ("200/-32002", "not_permitted");
+        let subscribe = |client: &Client, uri: &str| {
+            client.request("resources/subscribe", &format!(r#""uri":"{uri}""#))
+        };
+        let [narrow, other] = world.clients("other", "side").await;
+        for uri in ["files+test://one", "mail+test://one"] {
+            world.refuses(&other, subscribe(&other, uri), missing).await;
+        }
+        let [modern, legacy] = world.clients("bot", "main").await;
+        for uri in ["nothing+test://one", "test://one"] {
+            world.refuses(&legacy, subscribe(&legacy, uri), missing).await;
+        }
         let filter = r#""notifications":{"resourceSubscriptions":["files+test://one","mail+test://one","nothing+test://one","test://one"],"toolsListChanged":true}"#;
         let mut stream = modern.open(modern.request("subscriptions/listen", filter)).await;
         let granted = stream.message().await["params"]["notifications"].clone();
         let expected = json!({"resourceSubscriptions": ["files+test://one", "mail+test://one"], "toolsListChanged": true});
         assert_eq!(granted, expected);
-        let [modern, _] = world.clients("other", "side").await;
-        let mut stream = modern.open(modern.request("subscriptions/listen", filter)).await;
+        let mut stream = narrow.open(narrow.request("subscriptions/listen", filter)).await;
         let granted = stream.message().await["params"]["notifications"].clone();
         assert_eq!(granted, json!({"toolsListChanged": true}));
     }
@@ -372,73 +386,23 @@ async fn a_server_that_fails_leaves_the_others_of_its_gateway_alone() {
     }
 }
 
-pub(crate) fn documents(files: &str, mail: &str) -> String {
-    format!(
-        r#"kind: User
-name: ann
----
-kind: User
-name: bob
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Team
-name: ops
-members: [bob]
----
-kind: Server
-name: files
-transport: {{ type: http, url: "{files}" }}
----
-kind: Server
-name: mail
-transport: {{ type: http, url: "{mail}" }}
----
-kind: Identity
-name: ann-files
-server: files
-owner: ann
-headers: {{ Authorization: "Bearer env:{credential}" }}
----
-kind: Gateway
-name: main
-teams: [dev]
-assignments:
-  - {{ server: files, scheme: own }}
-  - {{ server: mail, scheme: open }}
-rules:
-  - {{ name: phones, pattern: '\+49-\d{{3}}-\d{{4}}', action: {{ type: redact }} }}
-  - {{ name: attacks, pattern: 'attack at \w+', action: {{ type: block, message: not over this line }} }}
----
-kind: Gateway
-name: side
-teams: [ops]
-assignments:
-  - server: mail
-    scheme: open
-    tools: {{ expose: named, names: [echo] }}
-    resources: {{ expose: nothing }}
----
-kind: App
-name: bot
-owner: ann
-purpose: to call
-gateways: [{{ gateway: main, identities: [ann-files] }}]
----
-kind: App
-name: helper
-owner: ann
-purpose: to call beside it
-gateways: [{{ gateway: main, identities: [ann-files] }}]
----
-kind: App
-name: other
-owner: bob
-purpose: to want what is not its own
-gateways: [{{ gateway: side }}]
-"#,
-        credential = CREDENTIAL.0
-    )
+pub(crate) fn documents(files: &str, mail: &str) -> Documents {
+    let narrow =
+        "server: mail, tools: { expose: named, names: [echo] }, resources: { expose: nothing }";
+    let own = "gateway: main, identities: [ann-files]";
+    Documents::default()
+        .team("dev", &["ann"])
+        .team("ops", &["bob"])
+        .server("files", &http(files))
+        .server("mail", &http(mail))
+        .identity("ann-files", "files", Some("ann"))
+        .gateway("side", "ops", &[narrow])
+        .app("bot", "ann", &[own])
+        .app("helper", "ann", &[own])
+        .app("other", "bob", &["gateway: side"])
+        .gateway("main", "dev", &["server: files, scheme: own", "server: mail"])
+        .rules(&[
+            r"name: phones, pattern: '\+49-\d{3}-\d{4}', action: { type: redact }",
+            r"name: attacks, pattern: 'attack at \w+', action: { type: block, message: not over this line }",
+        ])
 }

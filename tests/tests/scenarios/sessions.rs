@@ -1,74 +1,82 @@
 //! Sessions of the legacy era, on both sides of the gateway.
 
 use futures::future::join;
-use tests::{Client, Era, Upstream};
+use tests::{Client, Era, Plan, Upstream};
 
-use crate::scene::Scene;
+use crate::scene::{Pair, Scene, each_era};
 
 #[tokio::test]
 async fn h062_h063_a_session_that_is_not_the_callers_is_not_there() {
-    let (scene, [_, legacy]) = Scene::echoing().await;
-    let id = legacy.session.clone().unwrap();
-    let elsewhere = legacy.at("/mcp/dev/dev").await.session.unwrap();
-    let mut flipped = id.clone().into_bytes();
-    flipped[0] ^= 1;
-    let flipped = String::from_utf8(flipped).unwrap();
-    let shorter = id.get(1..).unwrap();
-    for wrong in ["", "1", shorter, &format!("{id}A"), &id.to_lowercase(), &flipped, &elsewhere] {
-        let unknown = ("404/-32600", "session_unknown");
-        let post = legacy.tool("echo", "{}").with("mcp-session-id", wrong);
-        scene.refuses(&legacy, post, unknown).await;
-        scene.refuses(&legacy, legacy.get().with("mcp-session-id", wrong), unknown).await;
-        scene.refuses(&legacy, legacy.delete().with("mcp-session-id", wrong), unknown).await;
+    for Pair { scene, client: legacy, .. } in &Scene::pairs_of(Era::Legacy, Plan::echoing).await {
+        let id = legacy.session.clone().unwrap();
+        let elsewhere = legacy.at("/mcp/dev/dev").await.session.unwrap();
+        let mut flipped = id.clone().into_bytes();
+        flipped[0] ^= 1;
+        let flipped = String::from_utf8(flipped).unwrap();
+        let shorter = id.get(1..).unwrap();
+        for wrong in ["", "1", shorter, &format!("{id}A"), &id.to_lowercase(), &flipped, &elsewhere]
+        {
+            let unknown = ("404/-32600", "session_unknown");
+            let post = legacy.tool("echo", "{}").with("mcp-session-id", wrong);
+            scene.refuses(legacy, post, unknown).await;
+            scene.refuses(legacy, legacy.get().with("mcp-session-id", wrong), unknown).await;
+            scene.refuses(legacy, legacy.delete().with("mcp-session-id", wrong), unknown).await;
+        }
+        let none =
+            legacy.tool("echo", "{}").without("mcp-session-id").without("mcp-protocol-version");
+        scene.refuses(legacy, none, ("400/-32600", "session_missing")).await;
+        let two = legacy.tool("echo", "{}").and("mcp-session-id", &id);
+        scene.refuses(legacy, two, ("400/-32600", "bad_header")).await;
+        scene.passes(legacy, legacy.tool("echo", "{}"), "{}").await;
     }
-    let none = legacy.tool("echo", "{}").without("mcp-session-id").without("mcp-protocol-version");
-    scene.refuses(&legacy, none, ("400/-32600", "session_missing")).await;
-    let two = legacy.tool("echo", "{}").and("mcp-session-id", &id);
-    scene.refuses(&legacy, two, ("400/-32600", "bad_header")).await;
-    scene.passes(&legacy, legacy.tool("echo", "{}"), "{}").await;
 }
 
 #[tokio::test]
 async fn h063_ids_of_sessions_have_nothing_in_common() {
-    let scene = Scene::of(Upstream::legacy()).await;
-    let mut ids = Vec::new();
-    for _ in 0..8 {
-        ids.push(Client::legacy(&scene.gateway).await.session.unwrap());
-    }
-    for (index, id) in ids.iter().enumerate() {
-        assert!(22 <= id.len() && id.bytes().all(|it| it.is_ascii_graphic()), "{id}");
-        for other in &ids[..index] {
-            let same = id.bytes().zip(other.bytes()).filter(|(a, b)| a == b).count();
-            assert!(same < id.len() / 2, "{id} {other}");
+    for (_, plan) in each_era() {
+        let scene = Scene::of(plan).await;
+        let mut ids = Vec::new();
+        for _ in 0..8 {
+            ids.push(Client::legacy(&scene.gateway).await.session.unwrap());
+        }
+        for (index, id) in ids.iter().enumerate() {
+            assert!(22 <= id.len() && id.bytes().all(|it| it.is_ascii_graphic()), "{id}");
+            for other in &ids[..index] {
+                let same = id.bytes().zip(other.bytes()).filter(|(a, b)| a == b).count();
+                assert!(same < id.len() / 2, "{id} {other}");
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn h065_no_event_is_replayed_to_whoever_names_its_id() {
-    let (scene, [modern, legacy]) = Scene::echoing().await;
-    let guess = legacy.get().with("last-event-id", "1-1");
-    scene.refuses(&legacy, guess, ("400/-32600", "event_unknown")).await;
-    let mut stream = legacy.open(legacy.get()).await;
-    assert_eq!(stream.status, 200);
-    // It ends when the session does, and nothing has been on it.
-    assert_eq!(legacy.send(legacy.delete()).await.status, 200);
-    assert_eq!(stream.next().await, None);
-    let post = modern.tool("echo", "{}").with("last-event-id", "1").with("mcp-session-id", "x");
-    let answer = modern.send(post).await;
-    assert_eq!(answer.verdict(), "200", "the modern era ignores both");
-    assert_eq!(answer.header("mcp-session-id"), None);
-    let seen = scene.upstream.calls().pop().unwrap();
-    assert_eq!((seen.header("last-event-id"), seen.header("mcp-session-id")), (None, None));
+    for (_, scene, [modern, legacy]) in &Scene::of_each_era(Plan::echoing).await {
+        let guess = legacy.get().with("last-event-id", "1-1");
+        scene.refuses(legacy, guess, ("400/-32600", "event_unknown")).await;
+        let mut stream = legacy.open(legacy.get()).await;
+        assert_eq!(stream.status, 200);
+        // It ends when the session does, and nothing has been on it.
+        assert_eq!(legacy.send(legacy.delete()).await.status, 200);
+        assert_eq!(stream.next().await, None);
+        let post = modern.tool("echo", "{}").with("last-event-id", "1").with("mcp-session-id", "x");
+        let answer = modern.send(post).await;
+        assert_eq!(answer.verdict(), "200", "the modern era ignores both");
+        assert_eq!(answer.header("mcp-session-id"), None);
+        let seen = scene.upstream.calls().pop().unwrap();
+        assert_eq!(seen.header("last-event-id"), None);
+        assert_ne!(seen.header("mcp-session-id"), Some("x"));
+    }
 }
 
 #[tokio::test]
 async fn h066_the_modern_era_takes_posts_alone() {
-    let (scene, [modern, _]) = Scene::echoing().await;
-    for post in [modern.get(), modern.delete(), modern.get().with("mcp-session-id", "x")] {
-        let answer = modern.send(post.clone()).await;
-        assert_eq!(answer.header("allow"), Some("POST"));
-        scene.refuses(&modern, post, ("405/-32600", "verb")).await;
+    for Pair { scene, client: modern, .. } in &Scene::pairs_of(Era::Modern, Plan::echoing).await {
+        for post in [modern.get(), modern.delete(), modern.get().with("mcp-session-id", "x")] {
+            let answer = modern.send(post.clone()).await;
+            assert_eq!(answer.header("allow"), Some("POST"));
+            scene.refuses(modern, post, ("405/-32600", "verb")).await;
+        }
     }
 }
 

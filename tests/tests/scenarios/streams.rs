@@ -1,14 +1,9 @@
 //! What comes before an answer, beside it, and after it should have come.
 
 use futures::future::join;
-use tests::{Client, Era, Plan, Upstream};
+use tests::{Client, Era, Upstream};
 
-use crate::scene::Scene;
-
-/// A server of each era.
-fn each_era() -> [(Era, Plan); 2] {
-    [(Era::Modern, Upstream::modern()), (Era::Legacy, Upstream::legacy())]
-}
+use crate::scene::{Pair, Scene, each_era};
 
 #[tokio::test]
 async fn progress_and_logs_come_in_order_and_before_the_answer() {
@@ -257,6 +252,26 @@ async fn h061_a_request_of_a_modern_server_goes_nowhere() {
 }
 
 #[tokio::test]
+async fn h061_a_request_in_the_place_of_an_answer_is_none() {
+    for Pair { scene, client, row, server } in &Scene::pairs(|it| it).await {
+        let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
+            let call = scene.upstream.next().await;
+            let request =
+                format!(r#"{{"jsonrpc":"2.0","id":{},"method":"roots/list"}}"#, call.id());
+            call.respond(200, "application/json", request);
+            // A legacy server may ask, but not a modern client that says nothing of it.
+            if (client.era, *server) == (Era::Modern, Era::Legacy) {
+                let told = scene.upstream.next().await;
+                assert_eq!(told.raw(&["error", "code"]), "-32601", "{row}");
+                told.accept();
+            }
+        })
+        .await;
+        assert_eq!(answer.code(), Some(1502), "{row}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn h069_a_second_answer_is_discarded() {
     for (spoken, plan) in each_era() {
         let scene = Scene::of(plan).await;
@@ -341,8 +356,7 @@ async fn h070_one_event_stays_one_event() {
 
 #[tokio::test]
 async fn h070_an_answer_of_many_lines_is_one_event() {
-    let scene = Scene::of(Upstream::of_both_eras()).await;
-    for client in scene.clients().await {
+    for Pair { scene, client, row, .. } in &Scene::pairs(|it| it).await {
         let post = client.tool_with_progress("echo", "7");
         let (answer, ()) = join(client.send(post), async {
             let call = scene.upstream.next().await;
@@ -353,8 +367,8 @@ async fn h070_an_answer_of_many_lines_is_one_event() {
             call.message(&lines).await;
         })
         .await;
-        assert_eq!(answer.messages.len(), 2, "{client}");
-        assert_eq!(answer.json()["result"]["content"], serde_json::json!([]), "{client}");
+        assert_eq!(answer.messages.len(), 2, "{row}");
+        assert_eq!(answer.json()["result"]["content"], serde_json::json!([]), "{row}");
     }
 }
 

@@ -4,11 +4,7 @@ use futures::future::join;
 use serde_json::json;
 use tests::{Answer, Arrived, Client, Era, Gateway, Plan, Upstream};
 
-use crate::scene::Scene;
-
-fn each_era() -> [(Era, Plan); 2] {
-    [(Era::Modern, Upstream::modern()), (Era::Legacy, Upstream::legacy())]
-}
+use crate::scene::{Pair, Scene, each_era};
 
 /// A way to fail that ends a call at once.
 type Failure = (&'static str, fn(Arrived));
@@ -60,6 +56,17 @@ const FAILURES: &[Failure] = &[
     }),
     ("an id without a type", |it| {
         let body = format!(r#"{{"jsonrpc":"2.0","id":"{}","result":{{}}}}"#, it.id());
+        it.respond(200, "application/json", body);
+    }),
+    ("two answers", |it| {
+        let one = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[]}}}}"#, it.id());
+        it.respond(200, "application/json", format!("{one}\n{one}"));
+    }),
+    ("an answer to nobody", |it| {
+        it.respond(200, "application/json", r#"{"jsonrpc":"2.0","id":null,"result":{}}"#);
+    }),
+    ("a notification", |it| {
+        let body = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#;
         it.respond(200, "application/json", body);
     }),
     ("a redirect", |it| it.refuse_with(307, "location", "http://127.0.0.1:1/mcp")),
@@ -139,15 +146,16 @@ async fn an_answer_that_breaks_off_ends_with_a_word_about_it() {
 async fn h107_a_redirect_is_not_followed() {
     let elsewhere = Upstream::modern().start().await;
     for status in [301, 302, 303, 307, 308] {
-        let to = elsewhere.url.clone();
-        let plan = Upstream::of_both_eras().on("tools/call", move |call| {
-            let to = to.clone();
-            async move { call.refuse_with(status, "location", &to) }
-        });
-        let scene = Scene::of(plan).await;
-        for client in scene.clients().await {
+        let plan = |it: Plan| {
+            let to = elsewhere.url.clone();
+            it.on("tools/call", move |call| {
+                let to = to.clone();
+                async move { call.refuse_with(status, "location", &to) }
+            })
+        };
+        for Pair { client, row, .. } in &Scene::pairs(plan).await {
             let answer = client.send(client.tool("echo", "{}")).await;
-            assert_eq!(answer.code(), Some(1502), "{client} {status}: {}", answer.text());
+            assert_eq!(answer.code(), Some(1502), "{row} {status}: {}", answer.text());
         }
     }
     assert!(elsewhere.seen().is_empty(), "nobody has been sent there");

@@ -59,6 +59,9 @@ struct Cli {
     /// One round, each trial this long: for a profiler.
     #[arg(long, conflicts_with = "quick")]
     seconds: Option<u64>,
+    /// So many idle streams.
+    #[arg(long)]
+    streams: Option<usize>,
     #[command(subcommand)]
     role: Option<Role>,
 }

@@ -34,11 +34,12 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
     // syncing costs nothing.
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(home)?;
     let upstream = contender::upstream(&plan.load, folder.path())?;
-    let pains = match cli.seconds {
+    let mut pains = match cli.seconds {
         Some(seconds) => Pains { rounds: 1, time: Duration::from_secs(seconds), ..Pains::QUICK },
         None if cli.quick => Pains::QUICK,
         None => Pains::FULL,
     };
+    pains.streams = cli.streams.unwrap_or(pains.streams);
     let bench = Bench { plan, pains, upstream };
     let binary = binary.as_deref();
     let run = Run { bench: &bench, folder: folder.path(), binary, only: &cli.only };
@@ -190,9 +191,10 @@ fn streams(figures: &mut Figures, contenders: &[Contender], plan: &Plan, count: 
     }
 }
 
-/// Streams that the limit of open files leaves room for. Whoever stands in between has two for each.
+/// Streams that the limit of open files leaves room for. The gateway accepts connections up to a
+/// quarter of it.
 fn streams_allowed(files: u64, pains: Pains) -> (usize, String) {
-    let room = usize::try_from(files.saturating_sub(SPARE_FILES) / 2).unwrap_or(usize::MAX);
+    let room = usize::try_from((files / 4).saturating_sub(SPARE_FILES)).unwrap_or(usize::MAX);
     if room >= pains.streams {
         return (pains.streams, format!("idle streams: {}", pains.streams));
     }

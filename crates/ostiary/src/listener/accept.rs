@@ -39,9 +39,16 @@ pub(super) async fn run(
     limits: &Limits,
     gauge: &Arc<Gauge>,
 ) -> Result<(), ListenError> {
-    let seats = Arc::new(Semaphore::new(cap(limits.max_connections)));
-    let mut pause = FIRST_PAUSE;
+    let most = cap(limits.max_connections);
+    let seats = Arc::new(Semaphore::new(most));
+    let (mut pause, mut is_full) = (FIRST_PAUSE, false);
     loop {
+        let room = seats.available_permits();
+        if room == 0 && !is_full {
+            tracing::warn!(most, "no more connections: new ones wait until one closes");
+        }
+        // Once is enough while they come and go at the limit.
+        is_full = room == 0 || is_full && room < most / 10;
         let permit = Arc::clone(&seats).acquire_owned().await.expect("the semaphore is not closed");
         match socket.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
             Ok((stream, peer)) => {
@@ -76,10 +83,10 @@ fn is_the_peers(error: &io::Error) -> bool {
     )
 }
 
-/// Leaves a quarter of the open files to the database, the log and the upstreams. Each connection
-/// takes two: its own, and the one it is closed by when its worker is stuck.
+/// Leaves a quarter of the open files to the database and the log. Each connection takes three: its
+/// own, the one it is closed by when its worker is stuck, and one to a server.
 fn cap(wanted: usize) -> usize {
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let share = usize::try_from(allowed / 8 * 3).unwrap_or(usize::MAX);
+    let share = usize::try_from(allowed / 4).unwrap_or(usize::MAX);
     wanted.min(share).clamp(1, Semaphore::MAX_PERMITS)
 }

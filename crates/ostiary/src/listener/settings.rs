@@ -54,8 +54,8 @@ pub struct Limits {
     pub max_head_bytes: usize,
     /// Bytes of one line of a head.
     pub max_line_bytes: usize,
-    /// Connections at once; lowered to three eighths of the open files that the system allows, since
-    /// each takes two and others need some.
+    /// Connections at once; lowered to a quarter of the open files that the system allows, since
+    /// each takes two, mostly one more to a server, and others need some.
     pub max_connections: usize,
     /// Streams at once on one HTTP/2 connection.
     pub max_streams: u32,

@@ -4,7 +4,7 @@ use futures::future::join;
 use serde_json::Value;
 use tests::{Client, Upstream};
 
-use crate::scene::Scene;
+use crate::scene::{Scene, each_era};
 
 const BATCHES: &str = "2025-03-26";
 
@@ -139,42 +139,44 @@ async fn a_batch_with_news_before_its_answers_is_a_stream() {
 
 #[tokio::test]
 async fn h034_h040_what_is_wrong_with_one_message_is_wrong_with_its_batch() {
-    let scene = Scene::of(Upstream::legacy().echoing()).await;
-    let client = Client::legacy_as(&scene.gateway, BATCHES, "{}").await;
-    client.warm_up().await;
-    let good = body(&client.tool("echo", "{}"));
-    let doubled = good.replacen(r#""method":"#, r#""meth\u006fd":"tools/list","method":"#, 1);
-    let reply = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-    let (not_rpc, not_json) = (("400/-32600", "malformed"), ("400/-32700", "malformed"));
-    let hello = body(&client.initialize());
-    let many = vec![good.as_str(); 101];
-    let modern = good.replacen(
-        r#""params":{"#,
-        r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"#,
-        1,
-    );
-    for (items, refused) in [
-        (&[][..], not_rpc),
-        (&["1"], not_rpc),
-        (&[&good, "[]"], not_rpc),
-        (&[&good, "{}"], not_rpc),
-        (&[&good, &hello], not_rpc),
-        (&[&good, reply], not_rpc),
-        (&[&good, &modern], not_rpc),
-        (&many, not_rpc),
-        (&[&good, &doubled], not_json),
-        (&[&good, "01"], not_json),
-        (&[&good, ""], not_json),
-    ] {
-        scene.refuses(&client, client.post(array(items)), refused).await;
+    for (_, plan) in each_era() {
+        let scene = Scene::of(plan.echoing()).await;
+        let client = Client::legacy_as(&scene.gateway, BATCHES, "{}").await;
+        client.warm_up().await;
+        let good = body(&client.tool("echo", "{}"));
+        let doubled = good.replacen(r#""method":"#, r#""meth\u006fd":"tools/list","method":"#, 1);
+        let reply = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        let (not_rpc, not_json) = (("400/-32600", "malformed"), ("400/-32700", "malformed"));
+        let hello = body(&client.initialize());
+        let many = vec![good.as_str(); 101];
+        let modern = good.replacen(
+            r#""params":{"#,
+            r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"},"#,
+            1,
+        );
+        for (items, refused) in [
+            (&[][..], not_rpc),
+            (&["1"], not_rpc),
+            (&[&good, "[]"], not_rpc),
+            (&[&good, "{}"], not_rpc),
+            (&[&good, &hello], not_rpc),
+            (&[&good, reply], not_rpc),
+            (&[&good, &modern], not_rpc),
+            (&many, not_rpc),
+            (&[&good, &doubled], not_json),
+            (&[&good, "01"], not_json),
+            (&[&good, ""], not_json),
+        ] {
+            scene.refuses(&client, client.post(array(items)), refused).await;
+        }
+        let most = vec![good.as_str(); 100];
+        let answer = client.send(client.post(array(&most))).await;
+        assert_eq!(answer.text().matches(r#""result":"#).count(), 100);
+        let stranger = client.post(array(&[&good])).without("mcp-session-id");
+        scene.refuses(&client, stranger, not_rpc).await;
+        let unknown = client.post(array(&[&good])).with("mcp-session-id", "x");
+        scene.refuses(&client, unknown, ("404/-32600", "session_unknown")).await;
     }
-    let most = vec![good.as_str(); 100];
-    let answer = client.send(client.post(array(&most))).await;
-    assert_eq!(answer.text().matches(r#""result":"#).count(), 100);
-    let stranger = client.post(array(&[&good])).without("mcp-session-id");
-    scene.refuses(&client, stranger, not_rpc).await;
-    let unknown = client.post(array(&[&good])).with("mcp-session-id", "x");
-    scene.refuses(&client, unknown, ("404/-32600", "session_unknown")).await;
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use futures::future::join;
 use serde_json::{Value, json};
-use tests::{Arrived, Client, Era, Gateway, Upstream};
+use tests::{Arrived, Client, Era, Gateway, Plan, Upstream};
 
-use crate::scene::Scene;
+use crate::scene::{Pair, Scene};
 
 const TOOLS: &str = r#"[
 {"name":"plain","inputSchema":{"type":"object"},"x-vendor":1.0},
@@ -223,7 +223,7 @@ async fn a_question_on_a_sessions_own_stream_reaches_the_client_and_its_answer_t
 #[tokio::test]
 async fn what_a_place_can_do_is_what_its_servers_can_in_either_era() {
     let capabilities = r#"{"tools":{},"logging":{},"completions":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
-    let of = async |plan: tests::Plan, era: Era, path: &str| -> Value {
+    let of = async |plan: Plan, era: Era, path: &str| -> Value {
         let scene = Scene::of(plan.with_capabilities(capabilities)).await;
         let gateway: &Gateway = &scene.gateway;
         let client = Client::stranger(
@@ -251,4 +251,26 @@ async fn what_a_place_can_do_is_what_its_servers_can_in_either_era() {
     }
     let found = of(Upstream::modern(), Era::Modern, "/mcp/dev/dev").await;
     assert_eq!(found["extensions"], json!({"io.modelcontextprotocol/tasks": {}}));
+}
+
+#[tokio::test]
+async fn h060_a_state_that_was_never_given_moves_nothing() {
+    let long = format!("\"{}\"", "s".repeat(100_000));
+    for Pair { scene, client, row, server } in &Scene::pairs(Plan::echoing).await {
+        for state in ["\"\"", "\"forged\"", &long, "null", "7", "{}"] {
+            let answers = r#""inputResponses":{"q1":{"action":"accept"}}"#;
+            let members =
+                format!(r#""name":"echo","arguments":{{}},{answers},"requestState":{state}"#);
+            let post = client.request("tools/call", &members);
+            if (client.era, *server) == (Era::Modern, Era::Legacy) {
+                scene.refuses(client, post, ("200/-32602", "request_state")).await;
+                continue;
+            }
+            // Within an era it is the server's affair, and nothing goes from the one to the other.
+            scene.passes(client, post, "{}").await;
+            let seen = scene.upstream.calls().pop().unwrap();
+            let is_there = seen.body.contains(&format!(r#""requestState":{state}"#));
+            assert_eq!(is_there, client.era == *server, "{row}: {:.300}", seen.body);
+        }
+    }
 }

@@ -2,36 +2,40 @@
 
 use std::sync::Arc;
 
-use tests::{Client, Era, Gateway, Upstream};
+use tests::{Client, Era, Gateway};
 use tokio::task::JoinSet;
 
+use crate::scene::each_era;
+
 const CALLERS: u64 = 64;
-const CALLS: u64 = 60;
+const CALLS: u64 = 30;
 
 #[tokio::test]
 async fn h067_interleaved_calls_over_http_get_their_own_answers() {
-    let upstream = Upstream::of_both_eras().on("tools/call", |call| async move {
-        let nonce = call.raw(&["params", "arguments", "nonce"]);
-        // Answers overtake each other.
-        for _ in 0..dice(nonce.parse().unwrap()) % 50 {
-            tokio::task::yield_now().await;
-        }
-        let result = format!(r#"{{"content":[],"structuredContent":{{"nonce":{nonce}}}}}"#);
-        match dice(nonce.parse::<u64>().unwrap() + 1) % 3 {
-            0 => call.result(&result),
-            1 => call.stream().result(&result).await,
-            _ => {
-                let token = call.raw(&["params", "_meta", "progressToken"]);
-                let call = call.stream();
-                let params = format!(r#"{{"progressToken":{token},"progress":{nonce}}}"#);
-                call.notification("notifications/progress", &params).await;
-                call.result(&result).await;
+    for (_, plan) in each_era() {
+        let upstream = plan.on("tools/call", |call| async move {
+            let nonce = call.raw(&["params", "arguments", "nonce"]);
+            // Answers overtake each other.
+            for _ in 0..dice(nonce.parse().unwrap()) % 50 {
+                tokio::task::yield_now().await;
             }
-        }
-    });
-    let upstream = upstream.start().await;
-    let gateway = Gateway::dev(&upstream.url).await;
-    everybody_gets_their_own(&gateway).await;
+            let result = format!(r#"{{"content":[],"structuredContent":{{"nonce":{nonce}}}}}"#);
+            match dice(nonce.parse::<u64>().unwrap() + 1) % 3 {
+                0 => call.result(&result),
+                1 => call.stream().result(&result).await,
+                _ => {
+                    let token = call.raw(&["params", "_meta", "progressToken"]);
+                    let call = call.stream();
+                    let params = format!(r#"{{"progressToken":{token},"progress":{nonce}}}"#);
+                    call.notification("notifications/progress", &params).await;
+                    call.result(&result).await;
+                }
+            }
+        });
+        let upstream = upstream.start().await;
+        let gateway = Gateway::dev(&upstream.url).await;
+        everybody_gets_their_own(&gateway).await;
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::json;
 use tests::{Answer, Client, Plan, Served, Site, Upstream};
 
+use crate::scene::{Pair, Scene, each_era};
 use crate::served::documents;
 
 /// Both servers on the gateway `main`, as `files` and `mail`.
@@ -87,20 +88,72 @@ async fn h120_of_names_that_would_be_shown_alike_none_is() {
         {"name": "a\nb", "inputSchema": {}},
         {"name": "n".repeat(2_000), "inputSchema": {}},
     ]);
-    let files = Upstream::of_both_eras().with_tools(&listed.to_string()).echoing().start().await;
-    let mail = Upstream::of_both_eras().echoing().start().await;
-    let (_site, served) = serving(&files.url, &mail.url).await;
-    for client in clients(&served).await {
-        let answer = client.send(client.request("tools/list", "")).await;
-        assert_eq!(tools(&answer), ["files__echo", "mail__echo"], "{client}");
-        let shown = format!("files__{}_7927590a", "x".repeat(48));
-        let answer = client.send(client.tool(&shown, "{}")).await;
-        assert_eq!(answer.code(), Some(-32602), "{client}: {}", answer.text());
-        let single = client.at("/mcp/default/main/files").await;
-        let answer = single.send(single.request("tools/list", "")).await;
-        assert_eq!(tools(&answer), [&*one, "echo", &other], "{client}: its own names differ");
+    for (server, plan) in each_era() {
+        let files = plan.clone().with_tools(&listed.to_string()).echoing().start().await;
+        let mail = plan.echoing().start().await;
+        let (_site, served) = serving(&files.url, &mail.url).await;
+        for client in clients(&served).await {
+            let answer = client.send(client.request("tools/list", "")).await;
+            assert_eq!(
+                tools(&answer),
+                ["files__echo", "mail__echo"],
+                "{client}, a {server:?} server"
+            );
+            let shown = format!("files__{}_7927590a", "x".repeat(48));
+            let answer = client.send(client.tool(&shown, "{}")).await;
+            assert_eq!(
+                answer.code(),
+                Some(-32602),
+                "{client}, a {server:?} server: {}",
+                answer.text()
+            );
+            let single = client.at("/mcp/default/main/files").await;
+            let answer = single.send(single.request("tools/list", "")).await;
+            assert_eq!(tools(&answer), [&*one, "echo", &other], "{client}: its own names differ");
+        }
+        assert!(files.calls().is_empty());
     }
-    assert!(files.calls().is_empty());
+}
+
+#[tokio::test]
+async fn h119_a_name_that_imitates_another_servers_is_shown_as_its_own() {
+    let imitation = r#"[{"name":"files__echo","inputSchema":{}},{"name":"echo","inputSchema":{}}]"#;
+    for (server, plan) in each_era() {
+        let files = plan.clone().echoing().start().await;
+        let mail = plan.with_tools(imitation).echoing().start().await;
+        let (_site, served) = serving(&files.url, &mail.url).await;
+        for client in clients(&served).await {
+            let row = format!("{client}, a {server:?} server");
+            let mut listed = tools(&client.send(client.request("tools/list", "")).await);
+            listed.sort();
+            assert_eq!(listed, ["files__echo", "mail__echo", "mail__files__echo"], "{row}");
+            for (tool, at, name) in [
+                ("files__echo", &files, "\"echo\""),
+                ("mail__files__echo", &mail, "\"files__echo\""),
+            ] {
+                let calls = [files.calls().len(), mail.calls().len()].iter().sum::<usize>();
+                assert_eq!(client.send(client.tool(tool, "{}")).await.verdict(), "200", "{row}");
+                let seen = at.calls().pop().unwrap();
+                assert_eq!(seen.raw(&["params", "name"]), name, "{row}");
+                assert_eq!(files.calls().len() + mail.calls().len(), calls + 1, "{row}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn h121_what_a_schema_refers_to_is_not_fetched_and_not_followed() {
+    let elsewhere = Upstream::modern().start().await;
+    let choices = vec![r##"{"$ref":"#"}"##; 20_000].join(",");
+    let url = &elsewhere.url;
+    let tools = format!(
+        r##"[{{"name":"echo","inputSchema":{{"$ref":"{url}","$schema":"{url}","$id":"{url}","properties":{{"f":{{"$ref":"file:///etc/passwd"}},"a":{{"$ref":"#/properties/a"}},"p":{{"type":"string","pattern":"(a+)+$"}},"o":{{"anyOf":[{choices}]}}}}}}}}]"##
+    );
+    for Pair { scene, client, .. } in &Scene::pairs(|it| it.with_tools(&tools).echoing()).await {
+        let arguments = format!(r#"{{"p":"{}!","a":{{}},"o":1,"f":2}}"#, "a".repeat(100_000));
+        scene.passes(client, client.tool("echo", &arguments), &arguments).await;
+    }
+    assert!(elsewhere.seen().is_empty(), "{:?}", elsewhere.seen());
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use futures::future::join;
 use tests::upstream::Talk;
 use tests::wait::eventually;
-use tests::{Client, Post, Streamed, Upstream};
+use tests::{Client, Era, Post, Streamed, Upstream};
 
-use crate::scene::Scene;
+use crate::scene::{Pair, Scene, each_era};
 
 const PROGRESS: &str = "notifications/progress";
 
@@ -92,23 +92,22 @@ async fn a_client_that_comes_back_during_its_call_hears_the_rest_live() {
 }
 
 #[tokio::test]
-async fn a_call_whose_client_leaves_before_a_word_goes_on_to_its_end() {
-    let scene = Scene::of(Upstream::legacy()).await;
-    let client = Client::legacy(&scene.gateway).await;
-    client.warm_up().await;
-    let known = scene.gateway.records().len();
-    let call = {
-        let opening = client.open(client.tool("echo", "{}"));
-        tokio::select! {
-            call = scene.upstream.next() => call,
-            _ = opening => panic!("an answer before the server has given one"),
-        }
-    };
-    // The gateway has seen the client go by the time that it has answered another one.
-    client.warm_up().await;
-    call.result(r#"{"content":[]}"#);
-    scene.gateway.has_recorded(known, "answered").await;
-    assert!(scene.upstream.seen_of("notifications/cancelled").is_empty());
+async fn h068_a_call_whose_client_leaves_before_a_word_goes_on_to_its_end() {
+    for Pair { scene, client, .. } in &Scene::pairs_of(Era::Legacy, |it| it).await {
+        let known = scene.gateway.records().len();
+        let call = {
+            let opening = client.open(client.tool("echo", "{}"));
+            tokio::select! {
+                call = scene.upstream.next() => call,
+                _ = opening => panic!("an answer before the server has given one"),
+            }
+        };
+        // The gateway has seen the client go by the time that it has answered another one.
+        client.warm_up().await;
+        call.result(r#"{"content":[]}"#);
+        scene.gateway.has_recorded(known, "answered").await;
+        assert!(scene.upstream.seen_of("notifications/cancelled").is_empty());
+    }
 }
 
 #[tokio::test]
@@ -179,31 +178,32 @@ async fn streams_begin_with_a_place_to_come_back_to_where_the_revision_has_that(
 
 #[tokio::test]
 async fn h065_an_id_replays_nothing_of_another_session() {
-    let scene = Scene::of(Upstream::legacy()).await;
-    let client = Client::legacy(&scene.gateway).await;
-    let other = Client::legacy(&scene.gateway).await;
-    let Call { answer, talk, .. } = Call::of(&scene, &client).await;
-    talk.result(r#"{"content":[],"n":"secret"}"#).await;
-    let id = answer.last_id.clone().unwrap();
-    assert_eq!(answer.whole().await.messages.len(), 1);
-    let unknown = ("400/-32600", "event_unknown");
-    let (strand, event) = id.split_once('-').unwrap();
-    let wrong = ["", "1", "-", "0-1", &format!("{strand}-"), &format!("0{id}"), &format!("+{id}")];
-    let later = format!("{strand}-99");
-    let wide = format!("{strand}-{}", u64::MAX);
-    let moved = format!("{}-{event}", strand.parse::<u64>().unwrap() + 1);
-    for wrong in wrong.into_iter().chain([&*later, &*wide, &*moved]) {
-        scene.refuses(&client, after(&client, wrong), unknown).await;
+    for Pair { scene, client, .. } in &Scene::pairs_of(Era::Legacy, |it| it).await {
+        let other = Client::legacy(&scene.gateway).await;
+        let Call { answer, talk, .. } = Call::of(scene, client).await;
+        talk.result(r#"{"content":[],"n":"secret"}"#).await;
+        let id = answer.last_id.clone().unwrap();
+        assert_eq!(answer.whole().await.messages.len(), 1);
+        let unknown = ("400/-32600", "event_unknown");
+        let (strand, event) = id.split_once('-').unwrap();
+        let wrong =
+            ["", "1", "-", "0-1", &format!("{strand}-"), &format!("0{id}"), &format!("+{id}")];
+        let later = format!("{strand}-99");
+        let wide = format!("{strand}-{}", u64::MAX);
+        let moved = format!("{}-{event}", strand.parse::<u64>().unwrap() + 1);
+        for wrong in wrong.into_iter().chain([&*later, &*wide, &*moved]) {
+            scene.refuses(client, after(client, wrong), unknown).await;
+        }
+        scene.refuses(&other, after(&other, &id), unknown).await;
+        let foreign = after(&other, &id).with("mcp-session-id", "x");
+        scene.refuses(&other, foreign, ("404/-32600", "session_unknown")).await;
+        assert_eq!(client.send(after(client, &id)).await.messages.len(), 1, "its own it gets");
+        // Two of them are none.
+        let two = after(client, &id).and("last-event-id", &id);
+        scene.refuses(client, two, ("400/-32600", "bad_header")).await;
+        assert_eq!(client.send(client.delete()).await.status, 200);
+        scene.refuses(client, after(client, &id), ("404/-32600", "session_unknown")).await;
     }
-    scene.refuses(&other, after(&other, &id), unknown).await;
-    let foreign = after(&other, &id).with("mcp-session-id", "x");
-    scene.refuses(&other, foreign, ("404/-32600", "session_unknown")).await;
-    assert_eq!(client.send(after(&client, &id)).await.messages.len(), 1, "its own it gets");
-    // Two of them are none.
-    let two = after(&client, &id).and("last-event-id", &id);
-    scene.refuses(&client, two, ("400/-32600", "bad_header")).await;
-    assert_eq!(client.send(client.delete()).await.status, 200);
-    scene.refuses(&client, after(&client, &id), ("404/-32600", "session_unknown")).await;
 }
 
 #[tokio::test]
@@ -299,52 +299,54 @@ async fn calls_whose_clients_are_away_are_as_many_as_one_app_may_have() {
 #[tokio::test]
 async fn h067_everybody_comes_back_to_what_is_its_own() {
     const CLIENTS: u64 = 24;
-    let plan = Upstream::legacy().on("tools/call", |call| async move {
-        let nonce = call.raw(&["params", "arguments", "n"]);
-        let talk = call.stream();
-        for part in 0..4 {
-            let params = format!(r#"{{"progressToken":{nonce},"progress":{part}}}"#);
-            talk.notification(PROGRESS, &params).await;
-        }
-        talk.result(&format!(r#"{{"content":[],"n":{nonce}}}"#)).await;
-    });
-    let scene = Scene::of(plan).await;
-    let mut clients = tokio::task::JoinSet::new();
-    for number in 0..CLIENTS {
-        // Two calls of each client at a time.
-        let client = Client::legacy(&scene.gateway).await;
-        clients.spawn(async move {
-            let call = async |nonce: u64| {
-                let members = format!(r#""name":"echo","arguments":{{"n":{nonce}}}"#);
-                let token = format!(r#""progressToken":{nonce}"#);
-                let post = client.request_with_meta("tools/call", &members, &token);
-                let mut stream = client.open(post).await;
-                let mut heard = Vec::new();
-                // After each message the connection is lost.
-                loop {
-                    let Some(event) = stream.next().await else { break };
-                    let text = String::from_utf8(event.data.to_vec()).unwrap();
-                    let is_last = text.contains(r#""result""#);
-                    heard.push(text);
-                    if is_last {
-                        break;
-                    }
-                    let id = stream.last_id.clone().unwrap();
-                    stream = client.open(after(&client, &id)).await;
-                }
-                assert_eq!(heard.len(), 5, "{nonce}: {heard:?}");
-                for (part, text) in heard.iter().enumerate() {
-                    let own = match part {
-                        4 => format!(r#""n":{nonce}}}"#),
-                        _ => format!(r#""progressToken":{nonce},"progress":{part}}}"#),
-                    };
-                    assert!(text.contains(&own), "{nonce}: {text}");
-                }
-            };
-            let first = 1_000 + 10 * number;
-            futures::join!(call(first), call(first + 1));
+    for (_, plan) in each_era() {
+        let plan = plan.on("tools/call", |call| async move {
+            let nonce = call.raw(&["params", "arguments", "n"]);
+            let talk = call.stream();
+            for part in 0..4 {
+                let params = format!(r#"{{"progressToken":{nonce},"progress":{part}}}"#);
+                talk.notification(PROGRESS, &params).await;
+            }
+            talk.result(&format!(r#"{{"content":[],"n":{nonce}}}"#)).await;
         });
+        let scene = Scene::of(plan).await;
+        let mut clients = tokio::task::JoinSet::new();
+        for number in 0..CLIENTS {
+            // Two calls of each client at a time.
+            let client = Client::legacy(&scene.gateway).await;
+            clients.spawn(async move {
+                let call = async |nonce: u64| {
+                    let members = format!(r#""name":"echo","arguments":{{"n":{nonce}}}"#);
+                    let token = format!(r#""progressToken":{nonce}"#);
+                    let post = client.request_with_meta("tools/call", &members, &token);
+                    let mut stream = client.open(post).await;
+                    let mut heard = Vec::new();
+                    // After each message the connection is lost.
+                    loop {
+                        let Some(event) = stream.next().await else { break };
+                        let text = String::from_utf8(event.data.to_vec()).unwrap();
+                        let is_last = text.contains(r#""result""#);
+                        heard.push(text);
+                        if is_last {
+                            break;
+                        }
+                        let id = stream.last_id.clone().unwrap();
+                        stream = client.open(after(&client, &id)).await;
+                    }
+                    assert_eq!(heard.len(), 5, "{nonce}: {heard:?}");
+                    for (part, text) in heard.iter().enumerate() {
+                        let own = match part {
+                            4 => format!(r#""n":{nonce}}}"#),
+                            _ => format!(r#""progressToken":{nonce},"progress":{part}}}"#),
+                        };
+                        assert!(text.contains(&own), "{nonce}: {text}");
+                    }
+                };
+                let first = 1_000 + 10 * number;
+                futures::join!(call(first), call(first + 1));
+            });
+        }
+        clients.join_all().await;
+        assert_eq!(scene.upstream.calls().len(), 2 * usize::try_from(CLIENTS).unwrap());
     }
-    clients.join_all().await;
-    assert_eq!(scene.upstream.calls().len(), 2 * usize::try_from(CLIENTS).unwrap());
 }

@@ -4,6 +4,8 @@ use futures::future::join;
 use serde_json::{Value, json};
 use tests::{Client, Documents, Era, Plan, Served, Site, Upstream};
 
+use crate::scene::each_era;
+
 /// One server on a gateway whose rules take out phone numbers and numbers of five digits, and let
 /// no attack pass.
 struct World {
@@ -166,6 +168,44 @@ async fn what_a_tool_asks_and_is_answered_is_under_the_rules() {
 }
 
 #[tokio::test]
+async fn h126_nobody_is_asked_for_a_password() {
+    let form = r#"{"message":"your Password, please","requestedSchema":{"type":"object","properties":{}}}"#;
+    for (server, plan) in each_era() {
+        let world = World::of(plan).await;
+        let legacy = world.asked("2025-11-25").await;
+        let mut modern = Client::modern_with_token(&world.served, PATH, &world.token);
+        modern.capabilities.clone_from(&legacy.capabilities);
+        for client in [modern, legacy] {
+            let row = format!("{client}, a {server:?} server");
+            let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
+                let call = world.server.next().await;
+                let ask = format!(r#""method":"elicitation/create","params":{form}"#);
+                match server {
+                    Era::Modern => call.result(&format!(
+                        r#"{{"resultType":"input_required","inputRequests":{{"k":{{{ask}}}}}}}"#
+                    )),
+                    Era::Legacy => {
+                        let call = call.stream();
+                        call.message(&format!(r#"{{"jsonrpc":"2.0","id":"q",{ask}}}"#)).await;
+                        let refused = world.server.next().await;
+                        assert_eq!(refused.raw(&["error", "code"]), "-32600", "{row}");
+                        refused.accept();
+                        call.result(r#"{"content":[],"isError":true}"#).await;
+                    }
+                }
+            })
+            .await;
+            assert_eq!(answer.messages.len(), 1, "{row}: {:?}", answer.messages);
+            assert_eq!(answer.json()["result"]["isError"], true, "{row}: {}", answer.text());
+            assert!(!answer.text().contains("Password"), "{row}: {}", answer.text());
+            // Where the answer is the gateway's own, the user sees why.
+            let why = answer.text().contains("nobody asks for passwords here");
+            assert_eq!(why, server == Era::Modern, "{row}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn h035_answers_that_come_with_a_call_are_under_the_rules() {
     let world = World::of(Upstream::modern()).await;
     let [client, _] = world.clients().await;
@@ -213,6 +253,7 @@ fn documents(server: &str) -> Documents {
     Documents::of("files", server).rules(&[
         r"name: phones, pattern: '\+49-\d{3}-\d{4}', action: { type: redact }",
         r"name: numbers, pattern: '\b\d{5}\b', action: { type: redact }",
+        r"name: passwords, pattern: '(?i)password', action: { type: block, message: nobody asks for passwords here }",
         r"name: attacks, pattern: 'attack at \w+', action: { type: block, message: not over this line }",
     ])
 }

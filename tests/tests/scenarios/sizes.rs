@@ -1,19 +1,21 @@
 //! Large answers pass, and take memory in proportion.
 
 use futures::future::join;
-use tests::{Client, Upstream};
+use tests::{Client, Plan, Upstream};
 
-use crate::scene::Scene;
+use crate::scene::{Pair, Scene, each_era};
 
 /// An image of 50 MB, as base64 of it.
 const IMAGE_BYTES: usize = 50_000_000 / 3 * 4;
 
 #[tokio::test]
 async fn h123_an_image_of_50_mb_passes_and_takes_a_few_times_its_size() {
-    for in_stream in [false, true] {
-        let scene = Scene::of(Upstream::of_both_eras()).await;
-        let client = Client::modern(&scene.gateway);
-        client.warm_up().await;
+    // Each in front of a gateway of its own, whose peak is of this answer alone.
+    for (at, (server, plan)) in each_era().into_iter().cycle().take(4).enumerate() {
+        let scene = Scene::of(plan).await;
+        let [modern, legacy] = scene.clients().await;
+        let client = if at < 2 { modern } else { legacy };
+        let in_stream = client.era == server;
         let before = scene.gateway.peak_memory();
         let image = "QUJD".repeat(IMAGE_BYTES / 4);
         let result = format!(
@@ -35,7 +37,7 @@ async fn h123_an_image_of_50_mb_passes_and_takes_a_few_times_its_size() {
         let times = times(grown, IMAGE_BYTES);
         let form = if in_stream { "stream" } else { "JSON" };
         eprintln!(
-            "an answer of {} MiB as {form}: {} MiB more at the peak, {times:.2} times its size",
+            "{client}, a {server:?} server: an answer of {} MiB as {form}: {} MiB more at the peak, {times:.2} times its size",
             IMAGE_BYTES >> 20,
             grown >> 20
         );
@@ -125,21 +127,26 @@ async fn a_list_of_2000_tools_passes_and_takes_a_few_times_its_size() {
 #[tokio::test]
 async fn h128_a_list_of_endless_pages_ends() {
     for repeats in [true, false] {
-        let page = std::sync::atomic::AtomicUsize::new(0);
-        let plan = Upstream::modern().on("tools/list", move |call| {
-            let number = page.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let next = if repeats { 0 } else { number };
-            async move {
-                call.result(&format!(
-                    r#"{{"resultType":"complete","ttlMs":60000,"cacheScope":"private","tools":[{{"name":"t{number}","inputSchema":{{}}}}],"nextCursor":"{next}"}}"#
-                ));
-            }
-        });
-        let scene = Scene::of(plan).await;
-        let client = Client::modern(&scene.gateway);
-        client.warm_up().await;
-        let asked = scene.upstream.seen_of("tools/list").len();
-        assert!(asked <= if repeats { 2 } else { 200 }, "asked {asked} times");
+        let plan = |it: Plan| {
+            let page = std::sync::atomic::AtomicUsize::new(0);
+            it.on("tools/list", move |call| {
+                let number = page.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let next = if repeats { 0 } else { number };
+                async move {
+                    call.result(&format!(
+                        r#"{{"resultType":"complete","ttlMs":60000,"cacheScope":"private","tools":[{{"name":"t{number}","inputSchema":{{}}}}],"nextCursor":"{next}"}}"#
+                    ));
+                }
+            })
+        };
+        for Pair { scene, client, row, .. } in &Scene::pairs(plan).await {
+            let asked = scene.upstream.seen_of("tools/list").len();
+            // Both clients have listed by now.
+            assert!(asked <= 2 * if repeats { 2 } else { 200 }, "{row}: asked {asked} times");
+            // No cursor of the server's is the client's to use.
+            let post = client.request("tools/list", r#""cursor":"0""#);
+            scene.refuses(client, post, ("200/-32602", "bad_params")).await;
+        }
     }
 }
 

@@ -138,11 +138,7 @@ impl Gateway {
 
     /// The most memory that it has had so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
-        let id = self.process.id().unwrap();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).unwrap();
-        let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
-        kilobytes << 10
+        peak_memory(self.process.id().unwrap())
     }
 
     /// How much the peak has grown. The kernel rounds, and may later say less than before.
@@ -190,6 +186,14 @@ impl Drop for Gateway {
             }
         }
     }
+}
+
+/// The most memory that a process has had so far, in bytes.
+pub(crate) fn peak_memory(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:")).unwrap();
+    let kilobytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    kilobytes << 10
 }
 
 /// Where we are root, the command is not to be; whether that is so.

@@ -7,6 +7,7 @@
 //! - [`Record`]s are what the gateway has written into its log.
 //! - [`Site`] is the folder of `ostiary serve`, [`Served`] one life of it, with its admin API,
 //!   [`Documents`] what it is started with.
+//! - [`Piped`] is `ostiary bridge`, for a client on a pipe.
 //! - [`Load`] is many clients that call as fast as they can, [`Ledger`] a server that knows what has
 //!   reached it when.
 //!
@@ -23,6 +24,7 @@ pub mod ledger;
 pub mod line;
 pub mod load;
 pub mod peers;
+pub mod piped;
 pub mod raw;
 pub mod records;
 pub mod serve;
@@ -35,6 +37,7 @@ pub use documents::Documents;
 pub use gateway::Gateway;
 pub use ledger::Ledger;
 pub use load::{Caller, Load};
+pub use piped::Piped;
 pub use records::Record;
 pub use serve::{Served, Site};
 pub use upstream::{Arrived, Plan, Upstream};

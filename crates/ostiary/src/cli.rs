@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bridge::{self, BridgeArgs};
 use crate::commands::audit::{self, AuditCommand};
 use crate::commands::files::{self, ExportArgs, FileArgs};
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Put one MCP server behind the full pipeline, for development, on loopback.
     Dev(DevArgs),
+    /// Let an MCP client that speaks on its standard streams use a gateway.
+    Bridge(BridgeArgs),
     /// Turn something off at once, everywhere.
     Cutoff(CutoffArgs),
     /// Turn something on again.
@@ -125,6 +128,7 @@ impl ServeArgs {
 pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Dev(args) => dev::run(args),
+        Command::Bridge(args) => bridge::run(args),
         Command::Cutoff(args) => switch::cutoff(&args),
         Command::Restore(args) => switch::restore(&args),
         Command::Token(command) => token::run(command),

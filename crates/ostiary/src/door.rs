@@ -93,7 +93,7 @@ pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
 }
 
 /// Serves until the process is told to stop.
-pub(crate) async fn serve(bound: Bound, doors: Doors, signals: Signals) -> Result<(), Failure> {
+pub(crate) async fn serve(bound: Bound, doors: Doors, mut signals: Signals) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let proxy = Arc::clone(&doors.proxy);
     let runtime = Handle::current();
@@ -108,7 +108,7 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, signals: Signals) -> Resul
     tokio::pin!(serving);
     tokio::select! {
         outcome = &mut serving => return outcome.map_err(Failure::other),
-        () = signals.told_to_stop() => {}
+        () = signals.received() => {}
     }
     tracing::info!("Stopping: requests under way may finish");
     // First, since they are held by nobody's request.
@@ -132,11 +132,11 @@ impl Signals {
         Ok(Self { terminate, interrupt })
     }
 
-    async fn told_to_stop(mut self) {
+    /// Waits for either.
+    pub(crate) async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-        tracing::info!("Stopping: requests under way may finish");
     }
 }

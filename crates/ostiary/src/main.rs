@@ -1,5 +1,6 @@
 //! The one binary: configuration, wiring, subcommands.
 
+mod bridge;
 mod cli;
 mod clock;
 mod commands;

@@ -160,7 +160,8 @@ impl Arrived {
         within("the gateway gives a request up", self.reply.closed()).await;
     }
 
-    pub(super) fn result_with_session(self, result: &str, session: Option<String>) {
+    /// Answers with this result, and a session where it is one of `initialize`.
+    pub fn result_with_session(self, result: &str, session: Option<String>) {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, self.id());
         if let Some(stream) = self.onto.clone() {
             return self.answer_onto(&stream, &body);

@@ -22,6 +22,7 @@ mod listings;
 mod logs;
 mod parked;
 mod permits;
+mod piped;
 mod polling;
 mod proofs;
 mod recorded;

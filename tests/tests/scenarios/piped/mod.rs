@@ -1,0 +1,10 @@
+//! `ostiary bridge`: clients on a pipe. The gateway is a real one, or is played by the test, where it
+//! matters what exactly is sent to it and what it does then.
+
+mod plain;
+mod sessions;
+mod streams;
+mod troubles;
+
+/// The newest revision with sessions.
+const NEWEST: &str = "2025-11-25";

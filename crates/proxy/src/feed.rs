@@ -240,7 +240,7 @@ impl Listening {
             let lists = LISTS.into_iter().filter(|it| has(part, *it)).collect();
             let resources =
                 if can_watch(part) { self.session.watched(id) } else { BTreeSet::new() };
-            let wanted = Wanted { lists, resources };
+            let wanted = Wanted { lists, resources, ..Wanted::default() };
             self.servers.want(id, part.listing.spoken, wanted);
         }
         self.servers.retain(|it| view.parts.iter().any(|part| part.assignment.id == it));

@@ -1,11 +1,12 @@
 //! `subscriptions/listen`: one stream to the client, fed by the streams of all servers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::Kind;
 use http::Response;
+use mcp::envelope::Message;
 use mcp::errors;
 use mcp::json::{Raw, quote};
 use mcp::meta;
@@ -15,9 +16,9 @@ use mcp::sse;
 
 use crate::answer;
 use crate::authorize::{self, Pass};
-use crate::body::{Body, Outlet};
+use crate::body::{Body, Gone, Outlet};
 use crate::call::Asked;
-use crate::catalog::View;
+use crate::catalog::{Part, View};
 use crate::record;
 use crate::refusal::Refusal;
 use crate::streams::Seat;
@@ -25,6 +26,7 @@ use crate::subscribe::{
     Change, Heard, LISTS, Listener, Prints, Sight, Subscriptions, Wanted, can_watch, filter_member,
     has,
 };
+use crate::tasks::{self, Task};
 
 /// The largest number of resources that one stream may watch.
 const MOST_RESOURCES: usize = 1_000;
@@ -35,6 +37,8 @@ struct Filter {
     lists: Vec<Kind>,
     /// As the client names them.
     resources: BTreeSet<String>,
+    /// By the sealed ids that the client has.
+    tasks: BTreeMap<Box<str>, Task>,
 }
 
 /// Opens a stream.
@@ -56,6 +60,7 @@ async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
     let wanted = asked.message.params().and_then(|it| it.get("notifications"));
     let wanted = wanted.filter(|it| it.is_object());
     let wanted = wanted.ok_or(Refusal::Params("`params.notifications` is missing"))?;
+    let tasks = tasks::watched(asked, wanted)?;
     let seat = asked.worker.proxy.streams.take(asked.caller.app)?;
     let (pass, view) = authorize::look(asked, Era::Modern).await?;
     let listener = Listener {
@@ -67,7 +72,7 @@ async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
         askable: asked.askable(),
         method: "subscriptions/listen",
     };
-    let filter = grant(&listener, &view, wanted);
+    let filter = grant(&listener, &view, wanted, tasks);
     let sight = Sight::of(&listener, view, Prints::default())?;
     record::answered(asked).await?;
     let id = Bytes::copy_from_slice(asked.id());
@@ -78,7 +83,12 @@ async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
 }
 
 /// What of it the servers offer and the caller may see (H072).
-fn grant(listener: &Listener, view: &View, wanted: Raw<'_>) -> Filter {
+fn grant(
+    listener: &Listener,
+    view: &View,
+    wanted: Raw<'_>,
+    mut tasks: BTreeMap<Box<str>, Task>,
+) -> Filter {
     let offers = |kind| view.parts.iter().any(|it| it.listing.error.is_none() && has(it, kind));
     let asked_for = |kind| wanted.get(filter_member(kind)).and_then(Raw::bool) == Some(true);
     let lists = LISTS.into_iter().filter(|it| asked_for(*it) && offers(*it)).collect();
@@ -91,7 +101,21 @@ fn grant(listener: &Listener, view: &View, wanted: Raw<'_>) -> Filter {
             own.any(can_watch) && listener.may_read(&it.assignment, &it.name)
         })
     };
-    Filter { lists, resources: uris.filter(is_granted).collect() }
+    tasks.retain(|_, task| view.parts.iter().any(|part| is_heard_of(listener, part, task)));
+    Filter { lists, resources: uris.filter(is_granted).collect(), tasks }
+}
+
+/// Whether a task is one of this server's, of a tool that may be used.
+fn is_heard_of(listener: &Listener, part: &Part, task: &Task) -> bool {
+    tasks::is_home(part, task)
+        && tasks::has_tasks(part)
+        && listener.pass_for(&part.assignment, Kind::Tool, &task.tool).is_ok()
+}
+
+/// Something to tell the client, and the permission that it needs beside that of the stream.
+struct Told {
+    event: Bytes,
+    pass: Option<Pass>,
 }
 
 struct Listening {
@@ -110,28 +134,29 @@ impl Listening {
             return;
         }
         loop {
-            let events: Vec<Bytes> = tokio::select! {
+            let events: Vec<Told> = tokio::select! {
                 biased;
                 () = pass.flight.ended() => return,
                 heard = self.servers.next() => {
-                    heard.into_iter().filter_map(|it| self.relay(&it)).collect()
+                    heard.iter().flat_map(|it| self.relay(it)).collect()
                 }
                 lists = self.sight.changed(&mut self.listener, Era::Modern) => {
                     self.want();
                     let granted = lists.into_iter().filter(|it| self.filter.lists.contains(it));
-                    granted.filter_map(|it| self.stamped(&Change::List(it))).collect()
+                    granted.filter_map(|it| self.own(&Change::List(it))).collect()
                 }
                 is_current = pass.tick() => {
                     if !is_current {
                         return;
                     }
                     self.sight.look_for_failed();
-                    vec![sse::KEEP_ALIVE]
+                    vec![Told { event: sse::KEEP_ALIVE, pass: None }]
                 }
             };
-            for event in events {
+            for told in events {
                 // A client that takes nothing keeps no cut-off waiting for what is still opening.
-                if !matches!(pass.flight.unless_ended(outlet.send(event)).await, Some(Ok(()))) {
+                let telling = pass.flight.unless_ended(told.send(&outlet));
+                if !matches!(telling.await, Some(Ok(()))) {
                     return;
                 }
             }
@@ -148,7 +173,9 @@ impl Listening {
             let own =
                 watched.filter(|it| it.assignment.id == part.assignment.id && can_watch(part));
             let resources = own.map(|it| it.name.into()).collect();
-            let wanted = Wanted { lists, resources };
+            let tasks = filter.tasks.values().filter(|it| is_heard_of(&self.listener, part, it));
+            let tasks = tasks.map(|it| (it.id.clone(), it.tool.clone())).collect();
+            let wanted = Wanted { lists, resources, tasks };
             self.servers.want(part.assignment.id, part.listing.spoken, wanted);
         }
         self.servers.retain(|it| view.parts.iter().any(|part| part.assignment.id == it));
@@ -162,6 +189,10 @@ impl Listening {
             let uris: Vec<String> = self.filter.resources.iter().map(|it| quote(it)).collect();
             granted.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
         }
+        if !self.filter.tasks.is_empty() {
+            let ids: Vec<String> = self.filter.tasks.keys().map(|it| quote(it)).collect();
+            granted.push(format!(r#""taskIds":[{}]"#, ids.join(",")));
+        }
         let id = String::from_utf8_lossy(&self.id);
         let params = format!(
             r#"{{"_meta":{{"{}":{id}}},"notifications":{{{}}}}}"#,
@@ -174,8 +205,26 @@ impl Listening {
         )
     }
 
-    /// A server's notification under the client's subscription.
-    fn relay(&self, heard: &Heard) -> Option<Bytes> {
+    /// A server's notification under the client's subscription: once, or for each id by which the
+    /// client knows the task that it is about.
+    fn relay(&self, heard: &Heard) -> Vec<Told> {
+        let Heard { assignment, change, message } = heard;
+        let Change::Task(id) = change else {
+            return self.relay_change(heard).map(Told::freely).into_iter().collect();
+        };
+        let is_it = |it: &Task| it.assignment == assignment.id && *it.id == **id;
+        let known = self.filter.tasks.iter().filter(|(_, task)| is_it(task));
+        let told = known.filter_map(|(sealed, task)| {
+            // Its tool may have been taken away since it was granted.
+            let pass = self.listener.pass_for(assignment, Kind::Tool, &task.tool).ok()?;
+            let mut splice = Splice::new(message.body().clone());
+            splice.set_member(message.params()?, "taskId", quote(sealed));
+            Some(Told { event: self.stamped(splice, message), pass: Some(pass) })
+        });
+        told.collect()
+    }
+
+    fn relay_change(&self, heard: &Heard) -> Option<Bytes> {
         let Heard { assignment, change, message } = heard;
         let mut splice = Splice::new(message.body().clone());
         if let Change::Resource(uri) = change {
@@ -184,19 +233,37 @@ impl Listening {
             let exposed = self.listener.exposed(assignment, uri);
             splice.set_member(message.params()?, "uri", quote(&exposed));
         }
-        meta::set_request_entries(&mut splice, message, &self.stamp());
-        Some(sse::event(&splice.finish().into_bytes()))
+        Some(self.stamped(splice, message))
     }
 
     /// A notification of our own under the client's subscription.
-    fn stamped(&self, change: &Change) -> Option<Bytes> {
+    fn own(&self, change: &Change) -> Option<Told> {
         let message = change.message()?;
-        let mut splice = Splice::new(message.body().clone());
-        meta::set_request_entries(&mut splice, &message, &self.stamp());
-        Some(sse::event(&splice.finish().into_bytes()))
+        let splice = Splice::new(message.body().clone());
+        Some(Told::freely(self.stamped(splice, &message)))
+    }
+
+    fn stamped(&self, mut splice: Splice, message: &Message) -> Bytes {
+        meta::set_request_entries(&mut splice, message, &self.stamp());
+        sse::event(&splice.finish().into_bytes())
     }
 
     fn stamp(&self) -> [(&'static str, Bytes); 1] {
         [(meta::SUBSCRIPTION_ID, self.id.clone())]
+    }
+}
+
+impl Told {
+    fn freely(event: Bytes) -> Self {
+        Self { event, pass: None }
+    }
+
+    /// Sends it, unless its own permission has ended: then it is left out.
+    async fn send(self, outlet: &Outlet) -> Result<(), Gone> {
+        let Some(pass) = self.pass else { return outlet.send(self.event).await };
+        match pass.clear().await {
+            Ok(_) => pass.flight.unless_ended(outlet.send(self.event)).await.unwrap_or(Ok(())),
+            Err(_) => Ok(()),
+        }
     }
 }

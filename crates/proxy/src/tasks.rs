@@ -5,6 +5,8 @@
 //! gateway where they made it, and for nobody else. In it stands the tool: whoever may not call that
 //! any more gets nothing of its tasks, and the rules for it hold for what they bring.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,15 +29,18 @@ use crate::route::{Offered, Place};
 pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// The largest id that a server may give, in bytes: a client sends it in a header.
-const LONGEST: usize = 1_000;
+pub(crate) const LONGEST: usize = 1_000;
+
+/// The largest number of tasks that one stream may tell of.
+const MOST_WATCHED: usize = 1_000;
 
 /// What the seal is for.
 const PURPOSE: &str = "task";
 
 /// A task that a request is about.
 pub(crate) struct Task {
-    assignment: AssignmentId,
-    tool: Box<str>,
+    pub(crate) assignment: AssignmentId,
+    pub(crate) tool: Box<str>,
     /// Its server's own id for it.
     pub(crate) id: Box<str>,
 }
@@ -57,6 +62,21 @@ pub(crate) fn asked_for(asked: &Asked) -> Result<Option<Wanted>, Refusal> {
         Some(task) => Wanted::Task(task),
         None => Wanted::Unknown(id.into()),
     }))
+}
+
+/// The tasks that a client wants to hear of, by the sealed ids that it names. What is not its own is
+/// not among them.
+pub(crate) fn watched(asked: &Asked, filter: Raw<'_>) -> Result<BTreeMap<Box<str>, Task>, Refusal> {
+    let Some(ids) = filter.get("taskIds") else { return Ok(BTreeMap::new()) };
+    if !declares(asked) {
+        return Err(Refusal::Capability { required: REQUIRED });
+    }
+    let whose = Whose::of(&asked.caller, &asked.place)?;
+    let open = |id: Cow<'_, str>| {
+        let task = whose.open(&asked.worker.proxy.sealer, &id)?;
+        Some((id.into(), task))
+    };
+    Ok(ids.items().take(MOST_WATCHED).filter_map(Raw::str).filter_map(open).collect())
 }
 
 /// What a client asks about.
@@ -111,19 +131,24 @@ const REQUIRED: &str =
     r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
 
 /// Whether a client has said with its request that it knows tasks.
-fn declares(asked: &Asked) -> bool {
+pub(crate) fn declares(asked: &Asked) -> bool {
     let capabilities = asked.message.params().and_then(meta::client_capabilities);
     capabilities.is_some_and(|it| it.at(&["extensions", EXTENSION]).is_some())
 }
 
 /// Whether a server has the extension.
 pub(crate) fn has_tasks(part: &Part) -> bool {
-    let capabilities = Raw::parse(&part.listing.capabilities, Limits::default());
-    part.listing.spoken == Era::Modern
-        && capabilities.is_ok_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+    part.listing.spoken == Era::Modern && is_declared(&part.listing.capabilities)
 }
 
-fn is_home(part: &Part, task: &Task) -> bool {
+/// Whether `capabilities` name the extension.
+pub(crate) fn is_declared(capabilities: &[u8]) -> bool {
+    let capabilities = Raw::parse(capabilities, Limits::default());
+    capabilities.is_ok_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+}
+
+/// Whether a task may be asked about at this server.
+pub(crate) fn is_home(part: &Part, task: &Task) -> bool {
     part.listing.spoken == Era::Modern && part.assignment.id == task.assignment
 }
 

@@ -30,10 +30,11 @@ pub(crate) use set::Subscriptions;
 pub(crate) use sight::{Prints, Sight, place_of};
 pub(crate) use wish::Wish;
 
-use crate::authorize;
+use crate::authorize::{self, Pass};
 use crate::catalog::Part;
 use crate::identify::Caller;
 use crate::record::Said;
+use crate::refusal::Refusal;
 use crate::route::{Offered, Place};
 use crate::serve::Worker;
 
@@ -57,6 +58,8 @@ pub(crate) struct Wanted {
     pub(crate) lists: Vec<Kind>,
     /// As the server names them.
     pub(crate) resources: BTreeSet<String>,
+    /// By the server's own ids, each with the tool that it is of.
+    pub(crate) tasks: BTreeSet<(Box<str>, Box<str>)>,
 }
 
 /// Something that has changed, or may have.
@@ -65,6 +68,8 @@ pub(crate) enum Change {
     List(Kind),
     /// As its server names it.
     Resource(String),
+    /// By its server's own id.
+    Task(String),
 }
 
 /// What a server has said of a change; what we say ourselves of one that we may have missed.
@@ -124,26 +129,41 @@ impl Listener {
 
     /// Whether the listener may read a resource now, hence hear of it.
     pub(crate) fn may_read(&self, assignment: &Arc<Assignment>, uri: &str) -> bool {
-        let assignment = Arc::clone(assignment);
-        let offered = Offered { assignment, kind: Kind::Resource, name: uri.into() };
+        self.pass_for(assignment, Kind::Resource, uri).is_ok()
+    }
+
+    /// The permission to use something now, hence to hear of it.
+    pub(crate) fn pass_for(
+        &self,
+        assignment: &Arc<Assignment>,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Pass, Refusal> {
+        let offered = Offered { assignment: Arc::clone(assignment), kind, name: name.into() };
         let (caller, place) = (self.caller.clone(), self.place.clone());
-        authorize::authorize(&self.worker.proxy, caller, place, Some(offered)).is_ok()
+        authorize::authorize(&self.worker.proxy, caller, place, Some(offered))
     }
 }
 
 impl Wanted {
     pub(crate) fn is_empty(&self) -> bool {
-        self.lists.is_empty() && self.resources.is_empty()
+        self.lists.is_empty() && self.resources.is_empty() && self.tasks.is_empty()
+    }
+
+    /// The tools that a task is of. One, unless its server gives one id twice.
+    fn tools_of<'a>(&'a self, task: &'a str) -> impl Iterator<Item = &'a str> {
+        self.tasks.iter().filter(move |(id, _)| **id == *task).map(|(_, tool)| tool.as_ref())
     }
 
     fn includes(&self, change: &Change) -> bool {
         match change {
             Change::List(kind) => self.lists.contains(kind),
             Change::Resource(uri) => self.resources.contains(uri),
+            Change::Task(id) => self.tools_of(id).next().is_some(),
         }
     }
 
-    /// Everything that may have changed.
+    /// Everything that may have changed, but for tasks: whoever waits for one asks now and then.
     fn all(&self) -> impl Iterator<Item = Change> {
         let lists = self.lists.iter().copied().map(Change::List);
         lists.chain(self.resources.iter().cloned().map(Change::Resource))
@@ -158,6 +178,10 @@ impl Change {
             let uri = message.params()?.get("uri").and_then(Raw::str)?;
             return Some(Self::Resource(uri.into_owned()));
         }
+        if subject == "tasks" {
+            let id = message.params()?.get("taskId").and_then(Raw::str)?;
+            return Some(Self::Task(id.into_owned()));
+        }
         let list = subject.strip_suffix("/list_changed")?;
         LISTS.into_iter().find(|it| noun(*it) == list).map(Self::List)
     }
@@ -169,19 +193,19 @@ impl Change {
                 let method = format!("notifications/{}/list_changed", noun(*kind));
                 errors::notification_body(&method, None)
             }
-            Self::Resource(uri) => {
-                let params = format!(r#"{{"uri":{}}}"#, quote(uri));
-                errors::notification_body(
-                    "notifications/resources/updated",
-                    Some(params.as_bytes()),
-                )
-            }
+            Self::Resource(uri) => about("notifications/resources/updated", "uri", uri),
+            Self::Task(id) => about("notifications/tasks", "taskId", id),
         }
     }
 
     pub(crate) fn message(&self) -> Option<Message> {
         Message::parse(self.notification(), Limits::default()).ok()
     }
+}
+
+fn about(method: &str, key: &str, name: &str) -> Bytes {
+    let params = format!(r#"{{"{key}":{}}}"#, quote(name));
+    errors::notification_body(method, Some(params.as_bytes()))
 }
 
 #[cfg(test)]
@@ -195,6 +219,7 @@ mod tests {
             Change::List(Kind::Prompt),
             Change::List(Kind::Resource),
             Change::Resource("test://\"one\"".to_owned()),
+            Change::Task("t\"1".to_owned()),
         ];
         for change in changes {
             assert_eq!(Change::of(&change.message().unwrap()), Some(change));

@@ -1,5 +1,6 @@
 //! One server's word of what changes there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::link::{Channel, Exchange, Introduction, Letter, Link, final_answer, o
 use crate::record::{Aside, Outcome};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
+use crate::tasks;
 
 /// An open stream of one server. Dropped, it is closed there, too.
 pub(super) struct Subscription {
@@ -114,10 +116,17 @@ impl Subscription {
             tie.pass.proxy.catalog.changed(assignment.server.id);
         }
         let mut hits = Vec::new();
-        // What belongs to no call belongs to no tool, so rules for certain tools do not look at it.
-        let nobody = (assignment.alias.as_str(), "");
         let rules = rules(&tie.pass).ok()?;
-        let message = content::edit(&rules, Leg::Response, nobody, &message, &mut hits).ok();
+        let alias = assignment.alias.as_str();
+        let look = |message: Message, tool: &str| {
+            content::edit(&rules, Leg::Response, (alias, tool), &message, &mut hits)
+        };
+        let message = match &change {
+            Change::Task(id) => self.wanted.tools_of(id).try_fold(message, look).ok(),
+            // What belongs to no call belongs to no tool, so rules for certain tools do not look at
+            // it.
+            _ => std::iter::once("").try_fold(message, look).ok(),
+        };
         tie.aside.tell(message.as_ref().map(Message::body), hits);
         Some(Heard { assignment, change, message: message? })
     }
@@ -206,8 +215,15 @@ fn filter(wanted: &Wanted) -> Vec<u8> {
         let uris: Vec<String> = wanted.resources.iter().map(|it| quote(it)).collect();
         members.push(format!(r#""resourceSubscriptions":[{}]"#, uris.join(",")));
     }
+    let mut capabilities = "{}".to_owned();
+    if !wanted.tasks.is_empty() {
+        let ids: BTreeSet<&str> = wanted.tasks.iter().map(|(id, _)| id.as_ref()).collect();
+        let ids: Vec<String> = ids.into_iter().map(quote).collect();
+        members.push(format!(r#""taskIds":[{}]"#, ids.join(",")));
+        capabilities = format!(r#"{{"extensions":{{"{}":{{}}}}}}"#, tasks::EXTENSION);
+    }
     let params = format!(
-        r#"{{"_meta":{{"{}":{},"{}":{{}},"{}":{}}},"notifications":{{{}}}}}"#,
+        r#"{{"_meta":{{"{}":{},"{}":{capabilities},"{}":{}}},"notifications":{{{}}}}}"#,
         meta::PROTOCOL_VERSION,
         quote(revision::LATEST.as_str()),
         meta::CLIENT_CAPABILITIES,

@@ -1,5 +1,7 @@
 //! Tasks: the ids that clients hold are sealed, and open for nobody but whom they were given to.
 
+mod heard;
+
 use http::Method;
 use serde_json::json;
 use tests::{Client, Documents, Plan, Post, Served, Site, Upstream};
@@ -25,6 +27,11 @@ fn plan() -> Plan {
         .on("tasks/get", about)
         .on("tasks/update", about)
         .on("tasks/cancel", about)
+}
+
+/// One on each database.
+async fn sites() -> Vec<Site> {
+    Site::on_each(db::testing::postgres_url().await)
 }
 
 fn client(served: &Served, gateway: &str, token: &str) -> Client {

@@ -71,14 +71,17 @@ fixture() {
 through() {
     fixture || return
     if [ "$1" != both ]; then start "lock-$1" "$bin/era-lock" "$url" "$1" || return; fi
-    gateway_to "$url" "$1" || return
+    # What a legacy server is not told of by default, it is told of here.
+    local words=()
+    if [ "$1" = legacy ]; then words=(--roots); fi
+    gateway_to "$url" "$1" "${words[@]}" || return
     command=("${suite[@]}" "$url" "${@:2}")
 }
 
-# $1: the server's URL; $2: a name for this gateway.
+# $1: the server's URL; $2: a name for this gateway; then more words for its command.
 gateway_to() {
     OSTIARY_ALLOW_LOOPBACK_UPSTREAMS=1 start "gateway-$2" \
-        "$OSTIARY_BIN" dev --upstream "$1" --listen 127.0.0.1:0
+        "$OSTIARY_BIN" dev --upstream "$1" --listen 127.0.0.1:0 "${@:3}"
 }
 
 # A second server of tasks, since our own reading of them is in the first one.

@@ -103,7 +103,15 @@ function server(
     typeof reach === 'string'
       ? { type: 'http', url: reach }
       : { type: 'stdio', command: reach[0], args: reach.slice(1), env: {} };
-  const base = { id: id(number), name, transport, era: 'auto' as const, created_at: CREATED };
+  const base = {
+    id: id(number),
+    name,
+    transport,
+    era: 'auto' as const,
+    tasks: 'relay' as const,
+    roots: false,
+    created_at: CREATED,
+  };
   return { ...base, enabled: true, off: null, status: status ?? null };
 }
 

@@ -951,6 +951,9 @@ export interface components {
         NewServer: {
             era?: components["schemas"]["EraText"];
             name: string;
+            /** @description Whether a legacy one may ask modern clients for their folders. */
+            roots?: boolean;
+            tasks?: components["schemas"]["TasksText"];
             transport: components["schemas"]["TransportText"];
         };
         /** @description A team to make. */
@@ -1152,7 +1155,10 @@ export interface components {
                 id: string;
                 name: string;
                 off?: components["schemas"]["Off"] | null;
+                /** @description Whether a legacy one may ask modern clients for their folders. */
+                roots: boolean;
                 status?: components["schemas"]["Status"] | null;
+                tasks: components["schemas"]["TasksText"];
                 transport: components["schemas"]["TransportText"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
@@ -1311,7 +1317,10 @@ export interface components {
             id: string;
             name: string;
             off?: components["schemas"]["Off"] | null;
+            /** @description Whether a legacy one may ask modern clients for their folders. */
+            roots: boolean;
             status?: components["schemas"]["Status"] | null;
+            tasks: components["schemas"]["TasksText"];
             transport: components["schemas"]["TransportText"];
         };
         /** @description What to change of a server; what is absent stays. */
@@ -1319,6 +1328,8 @@ export interface components {
             enabled?: boolean | null;
             era?: components["schemas"]["EraText"] | null;
             name?: string | null;
+            roots?: boolean | null;
+            tasks?: components["schemas"]["TasksText"] | null;
             transport?: components["schemas"]["TransportText"] | null;
         };
         /**
@@ -1348,6 +1359,11 @@ export interface components {
             /** @description How many tools it offers, where that is known. */
             tools?: number | null;
         };
+        /**
+         * @description What becomes of a call that the server makes a task of, where the client knows no tasks.
+         * @enum {string}
+         */
+        TasksText: "relay" | "wait";
         /** @description A group of people. */
         TeamBody: {
             /** Format: date-time */

@@ -20,7 +20,7 @@ pub use name::{InvalidName, Name};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
 pub use snapshot::{
     App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity,
-    NoIdentityChosen, Provision, RuleAction, RuleDef, Scheme, Server, Snapshot, Token, TokenHash,
-    Transport, User, Workspace,
+    NoIdentityChosen, Provision, RuleAction, RuleDef, Scheme, Server, Snapshot, TasksSetting,
+    Token, TokenHash, Transport, User, Workspace,
 };
 pub use switch::{Subject, Switch, Switches, Target};

@@ -84,6 +84,9 @@ pub struct Server {
     pub name: Name,
     pub transport: Transport,
     pub era: EraSetting,
+    pub tasks: TasksSetting,
+    /// Whether a legacy one may ask modern clients for their folders.
+    pub roots: bool,
 }
 
 /// How a server is reached.
@@ -104,6 +107,16 @@ pub enum EraSetting {
     Auto,
     Modern,
     Legacy,
+}
+
+/// What becomes of a call that a server makes a task of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TasksSetting {
+    /// It goes to clients that know tasks; for others the server must do without.
+    #[default]
+    Relay,
+    /// For clients that know none the gateway waits until it is done.
+    Wait,
 }
 
 /// A credential for one server. Opened only on its way upstream.

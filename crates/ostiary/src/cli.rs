@@ -97,6 +97,12 @@ pub(crate) struct DevArgs {
     /// Which protocol era to speak to the server.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) era: EraArg,
+    /// Wait for tasks that the server begins, where the client knows none.
+    #[arg(long)]
+    pub(crate) wait_for_tasks: bool,
+    /// Let a legacy server ask modern clients for their folders.
+    #[arg(long)]
+    pub(crate) roots: bool,
     /// A server that speaks on its standard streams.
     #[arg(last = true)]
     pub(crate) command: Vec<String>,

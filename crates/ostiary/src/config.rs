@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) largest_request_bytes: usize,
     /// How long a client may take to answer what a server asks it in a call.
     pub(crate) answers: Duration,
+    /// How long a call waits for a task that its server has made of it.
+    pub(crate) longest_task: Duration,
     /// How long a session with a server in which clients can be asked is kept while nobody uses it.
     pub(crate) keep_sessions: Duration,
 }
@@ -55,6 +57,7 @@ struct File {
     allowed_networks: Vec<IpNet>,
     largest_request_bytes: Option<usize>,
     answer_seconds: Option<u64>,
+    task_seconds: Option<u64>,
     keep_sessions_seconds: Option<u64>,
 }
 
@@ -81,6 +84,8 @@ pub(crate) enum ConfigError {
     LargestRequest,
     #[error("`answer_seconds` must be from 1 to 3600")]
     Answers,
+    #[error("`task_seconds` must be from 1 to 86400")]
+    LongestTask,
     #[error("`keep_sessions_seconds` must be from 1 to 86400")]
     KeepSessions,
     #[error("{name} must be 1 or unset")]
@@ -105,6 +110,10 @@ impl Config {
         let answer_seconds = file.answer_seconds.unwrap_or(600);
         if !(1..=3600).contains(&answer_seconds) {
             return Err(ConfigError::Answers);
+        }
+        let task_seconds = file.task_seconds.unwrap_or(3_600);
+        if !(1..=86_400).contains(&task_seconds) {
+            return Err(ConfigError::LongestTask);
         }
         let keep_sessions = file.keep_sessions_seconds.unwrap_or(60);
         if !(1..=86_400).contains(&keep_sessions) {
@@ -131,6 +140,7 @@ impl Config {
             allowed_networks: file.allowed_networks,
             largest_request_bytes,
             answers: Duration::from_secs(answer_seconds),
+            longest_task: Duration::from_secs(task_seconds),
             keep_sessions: Duration::from_secs(keep_sessions),
         })
     }

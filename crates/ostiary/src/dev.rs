@@ -9,7 +9,7 @@ use domain::ports::{Answer, Gate, GateClosed, SecretHeaders, Secrets, Unopenable
 use domain::{
     App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId, Durability,
     Gateway, GatewayId, Identity, Name, Policy, Provision, Provisioned, Scheme, Server, ServerId,
-    Snapshot, Switches, TeamId, Transport, User, UserId, Workspace, WorkspaceId,
+    Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId, Workspace, WorkspaceId,
 };
 use ostiary::listener::Settings;
 use proxy::wire::Guard;
@@ -120,6 +120,8 @@ fn snapshot(
         name: names.server.clone(),
         transport: transport(args),
         era: args.era.into(),
+        tasks: if args.wait_for_tasks { TasksSetting::Wait } else { TasksSetting::Relay },
+        roots: args.roots,
     });
     let assignment = Arc::new(Assignment {
         id: AssignmentId(clock.id()),

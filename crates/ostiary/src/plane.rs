@@ -47,6 +47,7 @@ pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
         silence: Duration::from_secs(300),
         // People answer, and the official SDKs wait as long for them.
         answers: Duration::from_secs(600),
+        longest_task: Duration::from_secs(3_600),
         rule_salt,
         sealing_key,
         keep_sessions: Duration::from_secs(60),

@@ -153,6 +153,7 @@ impl House {
         let mut options = plane::options(hosts.clone(), keys, tasks.clone());
         options.largest_request = config.largest_request_bytes;
         options.answers = config.answers;
+        options.longest_task = config.longest_task;
         options.keep_sessions = config.keep_sessions;
         let ports = Ports {
             gate: control.gate(),

@@ -66,8 +66,10 @@ pub(crate) struct Permitted {
     pub(crate) params: Vec<ParamHeader>,
     pub(crate) rules: inspect::Rules,
     pub(crate) hits: Vec<inspect::Hit>,
-    /// How often its client has been asked to open URLs before it.
+    /// How often its client has been asked something before it, where that is for us to count.
     pub(crate) replays: u32,
+    /// The server's id of the task that it has become, which it goes on with.
+    pub(crate) resumed: Option<Box<str>>,
 }
 
 impl Asked {
@@ -213,7 +215,7 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
             }
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
             let (spoken, params) = (found.spoken, found.params);
-            let replays = 0;
+            let (replays, resumed) = (0, None);
             Ok(Permitted {
                 asked,
                 pass,
@@ -225,6 +227,7 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
                 rules,
                 hits,
                 replays,
+                resumed,
             })
         }
     }

@@ -14,6 +14,7 @@ use mcp::errors;
 use mcp::splice::Splice;
 use tokio::sync::oneshot;
 
+use crate::follow::Theirs;
 use crate::lasting::Lasting;
 use crate::link::{Channel, Lease, Letter, Link};
 use crate::record::{self, Outcome, Recorded};
@@ -28,6 +29,8 @@ pub(crate) struct Way {
     pub(crate) id: u64,
     /// The session that nobody else uses meanwhile, where something may be asked in it.
     pub(crate) lease: Option<Lease>,
+    /// The task that the server has made of it, where that is followed here.
+    pub(crate) task: Option<Arc<Theirs>>,
 }
 
 /// Hears a legacy client cancel one of its calls. Dropping it takes the call off the list of those
@@ -100,13 +103,29 @@ pub(crate) fn call_off(recorded: Recorded, way: Way, refusal: Refusal) -> Lastin
     })
 }
 
-async fn tell(recorded: &Recorded, way: &Way, said: Bytes) {
-    let over_http = matches!(way.link.server.transport, Transport::Http { .. });
-    if over_http && matches!(way.channel, Channel::Modern(_)) {
-        return;
-    }
+/// Ends the task that a call has become and which nobody waits for any more, if it has become one.
+pub(crate) fn leave_task(recorded: &Recorded, way: Way) {
+    let Some(task) = way.task.as_ref().map(Arc::clone) else { return };
     let permitted = recorded.permitted();
-    let letter = Letter { parts: vec![said], id: None, progress: false, headers: HeaderMap::new() };
+    let (worker, pass) = (Arc::clone(&permitted.asked.worker), permitted.pass.twin());
+    let tasks = worker.proxy.options.tasks.clone();
+    tasks.spawn(async move {
+        let letter = task.letter("tasks/cancel", way.link.next_id(), b"");
+        let posting = way.link.post_briefly(&worker, &pass, &way.channel, letter);
+        if let Err(error) = posting.await {
+            tracing::debug!(%error, "A task could not be cancelled");
+        }
+    });
+}
+
+async fn tell(recorded: &Recorded, way: &Way, said: Bytes) {
+    let permitted = recorded.permitted();
+    let over_http = matches!(way.link.server.transport, Transport::Http { .. });
+    let letter = match &way.task {
+        Some(task) => task.letter("tasks/cancel", way.link.next_id(), b""),
+        None if over_http && matches!(way.channel, Channel::Modern(_)) => return,
+        None => Letter { parts: vec![said], id: None, progress: false, headers: HeaderMap::new() },
+    };
     let (worker, pass) = (&permitted.asked.worker, &permitted.pass);
     // Not for as long as an answer may take: nobody waits for this one.
     let posting = way.link.post_briefly(worker, pass, &way.channel, letter);

@@ -21,6 +21,8 @@ use mcp::splice::{Splice, Spliced};
 use crate::authorize::Pass;
 use crate::call::Asked;
 use crate::cancel::{self, Ear, Way};
+use crate::catalog::askable_by;
+use crate::follow::{self, Following};
 use crate::levels;
 use crate::link::{Channel, Exchange, Introduction, Lease, Letter, Link, UpstreamSession};
 use crate::questions;
@@ -45,7 +47,7 @@ impl Sent {
     /// Its parts; no way where nothing of it is under way at its server.
     pub(crate) fn apart(self) -> (Exchange, Option<Way>, Recorded) {
         let Self { exchange, way, recorded, .. } = self;
-        let way = (!matches!(exchange, Exchange::Done)).then_some(way);
+        let way = Some(way).filter(|_| !matches!(exchange, Exchange::Done));
         (exchange, way, recorded)
     }
 }
@@ -54,6 +56,8 @@ impl Sent {
 /// client.
 struct Leaving {
     way: Option<Way>,
+    /// The task that it has become.
+    following: Option<Box<Following>>,
     ear: Ear,
     recorded: Option<Recorded>,
     asking: Option<Box<Asking>>,
@@ -79,14 +83,18 @@ pub(crate) enum Unsent {
 pub(crate) async fn forward(recorded: Recorded) -> Result<Sent, Unsent> {
     let asked = &recorded.permitted().asked;
     let ear = Ear::of(asked.session.as_ref(), asked.id());
-    leave(Leaving { way: None, ear, recorded: Some(recorded), asking: None }).await
+    let recorded = Some(recorded);
+    leave(Leaving { way: None, following: None, ear, recorded, asking: None }).await
 }
 
 /// Sends a call once more, with what its client has answered since.
 pub(crate) async fn again(sent: Sent) -> Result<Sent, Unsent> {
-    let Sent { exchange, ear, recorded, asking, .. } = sent;
-    drop(exchange);
-    leave(Leaving { way: None, ear, recorded: Some(recorded), asking }).await
+    let Sent { exchange, way, ear, recorded, asking } = sent;
+    let (way, following) = match exchange {
+        Exchange::Task(following) => (Some(way), Some(following)),
+        _ => (None, None),
+    };
+    leave(Leaving { way, following, ear, recorded: Some(recorded), asking }).await
 }
 
 async fn leave(mut leaving: Leaving) -> Result<Sent, Unsent> {
@@ -100,7 +108,12 @@ async fn leave(mut leaving: Leaving) -> Result<Sent, Unsent> {
             let ear = std::mem::replace(&mut leaving.ear, Ear::of(None, b""));
             Ok(Sent { exchange, way, ear, recorded, asking: leaving.asking.take() })
         }
-        Left::Refused(refusal) => Err(Unsent::Refused(Box::new((recorded, refusal)))),
+        Left::Refused(refusal) => {
+            if let Some(way) = way {
+                cancel::leave_task(&recorded, way);
+            }
+            Err(Unsent::Refused(Box::new((recorded, refusal))))
+        }
         Left::Cancelled(word) => {
             cancel::give_up(recorded, way, Some(word)).await;
             Err(Unsent::Cancelled)
@@ -116,7 +129,7 @@ impl Leaving {
             biased;
             () = pass.flight.ended() => Left::Refused(Box::pin(pass.why_ended()).await),
             word = self.ear.cancelled() => Left::Cancelled(word),
-            sent = attempt(recorded, self.asking.as_deref(), &mut self.way) => match sent {
+            sent = attempt(recorded, self.asking.as_deref(), (&mut self.way, &mut self.following)) => match sent {
                 Ok(exchange) => Left::Answered(exchange),
                 Err(refusal) => Left::Refused(refusal),
             },
@@ -149,8 +162,14 @@ impl Drop for Leaving {
 async fn attempt(
     recorded: &Recorded,
     asking: Option<&Asking>,
-    way: &mut Option<Way>,
+    (way, following): (&mut Option<Way>, &mut Option<Box<Following>>),
 ) -> Result<Exchange, Refusal> {
+    if let Some(mut following) = following.take() {
+        if let Some(asking) = asking {
+            following.update(&asking.round().answers()).await?;
+        }
+        return Ok(Exchange::Task(following));
+    }
     let permitted = recorded.permitted();
     let worker = &permitted.asked.worker;
     let assignment = permitted.pass.assignment().ok_or_else(|| Refusal::UnknownMethod {
@@ -166,7 +185,10 @@ async fn attempt(
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
         let letter = letter(recorded, asking, (&channel, id, lease.is_some()))?;
-        let taken = way.insert(Way { link: Arc::clone(&link), channel, id, lease });
+        let taken = way.insert(Way { link: Arc::clone(&link), channel, id, lease, task: None });
+        if let Some(task) = &permitted.resumed {
+            return Box::pin(follow::resume(recorded, task, taken)).await;
+        }
         let exchange = link.post(worker, &permitted.pass, &taken.channel, letter).await?;
         let Channel::Legacy(session) = &taken.channel else { return Ok(exchange) };
         // A server that has forgotten a session has not taken the call: once more, in a new one.
@@ -195,6 +217,8 @@ async fn channel(
         return Ok((Channel::Modern(hello), None));
     }
     let askable = asked.askable();
+    let server = pass.assignment().map(|it| &it.server);
+    let askable = server.map_or(askable, |it| askable_by(askable, it));
     if !askable.is_nothing() && asked.may_be_asked() {
         let mut lease = Box::pin(link.lease(&asked.worker, pass, askable, asked.peer)).await?;
         lease.wait_for_stream().await;
@@ -274,7 +298,15 @@ fn letter(
                 convert::downgrade_params(&mut splice, message.method(), params, revision);
             }
         }
-        (Era::Legacy, Channel::Modern(_)) => introduce(&mut splice, &permitted.asked, asking),
+        (Era::Legacy, Channel::Modern(hello)) => {
+            let waits = follow::is_wanted(permitted, hello);
+            introduce(&mut splice, &permitted.asked, (asking, waits));
+        }
+        (Era::Modern, Channel::Modern(hello)) if follow::is_wanted(permitted, hello) => {
+            let capabilities = follow::capabilities(&permitted.asked);
+            let entry = (meta::CLIENT_CAPABILITIES, capabilities);
+            meta::set_request_entries(&mut splice, message, &[entry]);
+        }
         _ => {}
     }
     let headers = match channel {
@@ -286,7 +318,7 @@ fn letter(
 
 /// What a modern server must be told with each request: who the client is, and what can be asked of
 /// it. What the client says of that in the modern way itself, it cannot mean.
-fn introduce(splice: &mut Splice, asked: &Asked, asking: Option<&Asking>) {
+fn introduce(splice: &mut Splice, asked: &Asked, (asking, waits): (Option<&Asking>, bool)) {
     let message = &asked.message;
     if let Some(params) = message.params() {
         convert::strip_modern_meta(splice, params);
@@ -299,7 +331,10 @@ fn introduce(splice: &mut Splice, asked: &Asked, asking: Option<&Asking>) {
         }
     }
     let session = asked.session.as_deref();
-    let capabilities = session.map(|it| it.modern_capabilities.clone());
+    let capabilities = match waits {
+        true => Some(follow::capabilities(asked)),
+        false => session.map(|it| it.modern_capabilities.clone()),
+    };
     let info = session.map(|it| &it.client_info).filter(|it| is_named(it)).cloned();
     let mut entries = vec![
         (meta::PROTOCOL_VERSION, Bytes::from(mcp::json::quote(revision::LATEST.as_str()))),

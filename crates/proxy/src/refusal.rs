@@ -110,6 +110,8 @@ pub(crate) enum UpstreamError {
     Timeout(Duration),
     #[error("it speaks no protocol revision that can serve this client")]
     Era,
+    #[error("{0}")]
+    TaskOver(&'static str),
     #[error("it wants other headers than its list of tools has told; list its tools again")]
     Headers,
 }

@@ -12,25 +12,25 @@ use http::{Response, StatusCode};
 use inspect::Hit;
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
-use mcp::json::{Limits, Raw};
 use mcp::splice::Splice;
 use mcp::sse;
 use tokio::sync::mpsc;
 
 use crate::answer;
 use crate::body::{Body, Gone, Outlet};
-use crate::cancel::{self, Way};
+use crate::cancel;
 use crate::flight::Flight;
+use crate::follow;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
 use crate::late;
-use crate::link::{Again, Channel, Heard, Letter};
+use crate::link::{Again, Channel, Exchange, Heard, Letter};
 use crate::parked::{self, Addressee, Said};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::replay::Origin;
-use crate::rounds;
 use crate::session::{Pending, Whom};
+use crate::step::{Step, classify, heard};
 use crate::terms;
 
 /// A sent call until its outcome is recorded. Dropped before that, it was given up by its client.
@@ -40,25 +40,6 @@ pub(crate) struct Turn {
     /// Questions of the upstream that the client has been asked.
     pub(crate) asked: Vec<u64>,
     pub(crate) last_news: Duration,
-}
-
-/// What happens next.
-pub(crate) enum Step {
-    Answer(Message),
-    /// It is none yet: the upstream wants to know more.
-    Questions(Message),
-    News(Message),
-    /// A question of the upstream to a client of an era that has to come back with answers.
-    Question(Message),
-    Broken(UpstreamError),
-    /// A cut-off has ended the call.
-    CutOff,
-    /// The client has cancelled it, in these words.
-    Cancelled(Message),
-    /// Nothing for a while.
-    Quiet,
-    /// The upstream has closed its stream, and is asked again after this time.
-    Paused(Duration),
 }
 
 /// With what a response begins that becomes a stream.
@@ -157,12 +138,26 @@ impl Turn {
     }
 
     async fn step(&mut self) -> Step {
+        loop {
+            match self.next().await {
+                Step::Answer(answer) if follow::is_begun(self.sent(), &answer) => {
+                    if let Err(error) = follow::begin(self.sent_mut(), &answer) {
+                        return Step::Broken(error);
+                    }
+                }
+                step => return step,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Step {
         let sent = self.sent.as_mut().expect("a turn has its call until it is settled");
         let permitted = sent.recorded.permitted();
         let flight = Arc::clone(&permitted.pass.flight);
         let options = &permitted.asked.worker.proxy.options;
         let silent = permitted.asked.worker.proxy.clock.elapsed().saturating_sub(self.last_news);
-        if options.silence <= silent {
+        let is_followed = matches!(sent.exchange, Exchange::Task(_));
+        if options.silence <= silent && !is_followed {
             return Step::Broken(UpstreamError::Timeout(options.silence));
         }
         let who = (&permitted.asked.worker, &permitted.pass);
@@ -277,9 +272,7 @@ impl Turn {
     pub(crate) async fn end_stream(&mut self, refusal: Refusal, outlet: &Outlet) {
         let Some(sent) = self.sent.take() else { return };
         self.forget(&sent);
-        let Sent { exchange, recorded, .. } = sent;
-        drop(exchange);
-        refuse_into(recorded, refusal, &outlet.under_none()).await;
+        refuse_into(given_up(sent, &refusal), refusal, &outlet.under_none()).await;
     }
 
     /// Whether the client knows that it may be sent away and come back.
@@ -381,8 +374,7 @@ impl Turn {
         let Some(sent) = self.sent.take() else { return answer::accepted() };
         self.forget(&sent);
         let refusal = sent.way.link.refuse(error);
-        drop(sent.exchange);
-        refuse(sent.recorded, refusal).await
+        refuse(given_up(sent, &refusal), refusal).await
     }
 
     async fn cut_off(&mut self) -> Response<Body> {
@@ -420,41 +412,16 @@ impl Drop for Turn {
     }
 }
 
-/// What the server says in a session that the call has for itself, beside its answer. Waits for ever
-/// where it has none.
-pub(crate) async fn heard(way: &Way) -> Bytes {
-    match &way.lease {
-        Some(lease) => lease.heard().await,
-        None => std::future::pending().await,
+/// A call that gets no answer, without what it has at its server.
+fn given_up(sent: Sent, refusal: &Refusal) -> Recorded {
+    let Sent { exchange, way, recorded, .. } = sent;
+    drop(exchange);
+    let is_over =
+        |it: &Refusal| matches!(it, Refusal::Upstream { source: UpstreamError::TaskOver(_), .. });
+    if !is_over(refusal) {
+        cancel::leave_task(&recorded, way);
     }
-}
-
-/// What a message of the upstream is to the call.
-pub(crate) fn classify(sent: &Sent, text: Bytes, status: StatusCode) -> Step {
-    let message = match Message::parse(text, Limits::default()) {
-        Ok(message) => message,
-        // What a refusing proxy in front of the upstream sends is rarely JSON.
-        Err(_) if !status.is_success() => {
-            return Step::Broken(UpstreamError::Status(status.as_u16()));
-        }
-        Err(error) => return Step::Broken(UpstreamError::Malformed(error.to_string())),
-    };
-    let ours = message.id().and_then(Raw::u64) == Some(sent.way.id);
-    match message.kind() {
-        MessageKind::Response if ours && rounds::is_asking(sent, &message) => {
-            Step::Questions(message)
-        }
-        MessageKind::Response if ours => Step::Answer(message),
-        // An error that could not read our id has none.
-        MessageKind::Error if ours || message.id().is_none_or(Raw::is_null) => {
-            if matches!(status.as_u16(), 401 | 403 | 407 | 429 | 500..) {
-                return Step::Broken(UpstreamError::Status(status.as_u16()));
-            }
-            Step::Answer(message)
-        }
-        MessageKind::Request if parked::is_question(sent, &message) => Step::Question(message),
-        _ => Step::News(message),
-    }
+    recorded
 }
 
 /// Rules, gate and durable outcome of an answer: what is released, and its HTTP status.
@@ -484,6 +451,7 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
     told.unwrap_or_else(|refusal| {
         asked.worker.proxy.metrics.refused(refusal.reason());
         let (status, body) = answer::refusal_parts(&refusal, asked.manner());
+        cancel::leave_task(&sent.recorded, sent.way);
         (status, vec![body])
     })
 }

@@ -168,7 +168,9 @@ impl Turn {
             Err(refusal) => return Heard::Refused(refusal),
         };
         // Its connection is of no use to a client that takes its time.
-        sent.exchange = Exchange::Done;
+        if sent.way.task.is_none() {
+            sent.exchange = Exchange::Done;
+        }
         // What is asked is as much of an answer as one that is released.
         if let Err(refusal) = sent.recorded.permitted().pass.clear().await {
             return Heard::Refused(refusal);

@@ -60,6 +60,8 @@ pub struct Options {
     pub silence: Duration,
     /// How long a client may take to answer what a server asks it in a call.
     pub answers: Duration,
+    /// How long a call waits for a task of its server.
+    pub longest_task: Duration,
     /// How long a session in which clients can be asked is kept while nobody uses it.
     pub keep_sessions: Duration,
     /// Keys the hashes that rules leave in place of what they find.

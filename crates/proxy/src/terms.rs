@@ -19,6 +19,7 @@ use mcp::splice::Splice;
 use crate::answer;
 use crate::call::Permitted;
 use crate::content;
+use crate::follow;
 use crate::forward::Sent;
 use crate::link::{Channel, Exchange};
 use crate::parked;
@@ -80,6 +81,9 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
         }
         (Era::Modern, Era::Modern) => {
             convert::complete_modern_result(&mut splice, method, result);
+            if let Some(state) = follow::request_state(sent, result)? {
+                splice.set_member(result, "requestState", mcp::json::quote(&state));
+            }
             let sealed = tasks::seal(permitted, result, &mut splice);
             sealed.map_err(|error| sent.way.link.refuse(error))?;
         }

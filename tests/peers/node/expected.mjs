@@ -10,7 +10,6 @@ const inRuns = (runs, because) => ({ runs, because });
 const MODERN = ['2026-07-28'];
 
 const KEYS = 'a question of a legacy server has no key but the one that the gateway gives it';
-const NO_ROOTS = 'a legacy server asks for roots outside of calls, so it is told of none';
 const NO_TASKS = 'a server of the legacy era has no such extension to give tasks by';
 const NO_REFUSAL =
   'a server of the legacy era has no error for a capability that a client lacks: its tool fails';
@@ -20,8 +19,6 @@ export const EXPECTED = {
     'server-stateless:sep-2575-server-rejects-undeclared-capability': inRuns(MODERN, NO_REFUSAL),
     'server-stateless:sep-2575-missing-capability-http-400': inRuns(MODERN, NO_REFUSAL),
     'input-required-result-basic-elicitation': inRuns(MODERN, KEYS),
-    'input-required-result-basic-list-roots': inRuns(MODERN, NO_ROOTS),
-    'input-required-result-multiple-input-requests': inRuns(MODERN, NO_ROOTS),
     ...each(
       [
         'lifecycle',

@@ -16,7 +16,7 @@ use crate::api::{Error, Ref};
 use crate::change::Change;
 use crate::identities::{Headers, IdentityPatch, NewIdentity};
 use crate::row::to_json;
-use crate::servers::{EraText, NewServer, ServerPatch, TransportText};
+use crate::servers::{EraText, NewServer, ServerPatch, TasksText, TransportText};
 use crate::switches::Off;
 use crate::teams::{NewTeam, TeamPatch};
 use crate::users::NewUser;
@@ -192,9 +192,9 @@ async fn apply_server(
     workspace: WorkspaceId,
     file: ServerFile,
 ) -> Result<Differed, Error> {
-    let ServerFile { name, transport, era, enabled } = file;
+    let ServerFile { name, transport, era, tasks, roots, enabled } = file;
     let Some(found) = if_found(servers::find(change, workspace, &(&name).into()).await)? else {
-        let new = NewServer { name, transport, era };
+        let new = NewServer { name, transport, era, tasks, roots };
         let server = servers::create(change, workspace, new).await?;
         let patch = ServerPatch { enabled: enabled.filter(|it| !it), ..ServerPatch::default() };
         servers::update(change, workspace, server, patch).await?;
@@ -209,6 +209,14 @@ async fn apply_server(
     if differ(&era, &EraText::from(found.era)) {
         members.push("era");
         patch.era = Some(era);
+    }
+    if differ(&tasks, &TasksText::from(found.tasks)) {
+        members.push("tasks");
+        patch.tasks = Some(tasks);
+    }
+    if roots != found.roots {
+        members.push("roots");
+        patch.roots = Some(roots);
     }
     if switches(change, found.off.as_ref(), enabled) {
         members.push("enabled");

@@ -13,7 +13,7 @@ use super::{Scope, emit, yaml};
 use crate::api::Error;
 use crate::assignments::{ProvisionText, SchemeText};
 use crate::rules::ActionText;
-use crate::servers::{EraText, TransportText};
+use crate::servers::{EraText, TasksText, TransportText};
 use crate::workspaces::DurabilityText;
 
 /// How an object shall be. In the order in which they are applied: what is referred to first.
@@ -69,6 +69,11 @@ pub(super) struct ServerFile {
     pub(super) transport: TransportText,
     #[serde(default)]
     pub(super) era: EraText,
+    #[serde(default)]
+    pub(super) tasks: TasksText,
+    /// Whether a legacy one may ask modern clients for their folders.
+    #[serde(default)]
+    pub(super) roots: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) enabled: Option<bool>,
 }

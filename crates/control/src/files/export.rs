@@ -42,6 +42,8 @@ pub(super) async fn all(
             name: it.name,
             transport: it.transport.into(),
             era: it.era.into(),
+            tasks: it.tasks.into(),
+            roots: it.roots,
             enabled: enabled(it.off, now),
         }));
     }

@@ -102,6 +102,8 @@ transport:
   env:
     DEBUG: "1"
 era: legacy
+tasks: relay
+roots: false
 ---
 kind: Server
 name: jira
@@ -109,6 +111,8 @@ transport:
   type: http
   url: "https://jira.example/mcp"
 era: auto
+tasks: relay
+roots: false
 ---
 kind: Identity
 name: ann-jira
@@ -218,6 +222,8 @@ async fn applying_makes_everything_and_applying_again_changes_nothing() {
 async fn what_differs_is_named_and_changed() {
     let edits = [
         ("era: legacy", "era: modern", "changed Server files [era]"),
+        ("era: modern", "era: modern\ntasks: wait", "changed Server files [tasks]"),
+        ("era: modern", "era: modern\nroots: true", "changed Server files [roots]"),
         ("jira.example/mcp", "jira.example/v2", "changed Server jira [transport]"),
         ("members: [ann]", "members: [ann, bob]", "changed Team dev [members]"),
         ("teams: [dev]", "teams: []", "changed Gateway main [teams]"),

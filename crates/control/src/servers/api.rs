@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{EraText, Server, TransportText};
+use super::{EraText, Server, TasksText, TransportText};
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
     Which,
@@ -37,6 +37,11 @@ pub(crate) struct NewServer {
     pub(crate) transport: TransportText,
     #[serde(default)]
     pub(crate) era: EraText,
+    #[serde(default)]
+    pub(crate) tasks: TasksText,
+    /// Whether a legacy one may ask modern clients for their folders.
+    #[serde(default)]
+    pub(crate) roots: bool,
 }
 
 /// What to change of a server; what is absent stays.
@@ -47,6 +52,8 @@ pub(crate) struct ServerPatch {
     pub(crate) name: Option<Name>,
     pub(crate) transport: Option<TransportText>,
     pub(crate) era: Option<EraText>,
+    pub(crate) tasks: Option<TasksText>,
+    pub(crate) roots: Option<bool>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -58,6 +65,9 @@ struct ServerBody {
     name: Name,
     transport: TransportText,
     era: EraText,
+    tasks: TasksText,
+    /// Whether a legacy one may ask modern clients for their folders.
+    roots: bool,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -70,7 +80,9 @@ struct ServerBody {
 
 impl ServerPatch {
     pub(super) fn touches_more_than_switches(&self) -> bool {
-        self.name.is_some() || self.transport.is_some() || self.era.is_some()
+        let Self { name, transport, era, tasks, roots, enabled: _ } = self;
+        let is_more = [era.is_some(), tasks.is_some(), roots.is_some()].contains(&true);
+        is_more || name.is_some() || transport.is_some()
     }
 }
 
@@ -82,6 +94,8 @@ impl ServerBody {
             name: server.name,
             transport: server.transport.into(),
             era: server.era.into(),
+            tasks: server.tasks.into(),
+            roots: server.roots,
             enabled: off.is_none(),
             off,
             created_at: server.created_at,

@@ -8,10 +8,10 @@ mod transport;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{EraSetting, Name, ServerId, Target, Transport, WorkspaceId};
+use domain::{EraSetting, Name, ServerId, Target, TasksSetting, Transport, WorkspaceId};
 
 pub(crate) use api::{NewServer, ServerPatch, routes};
-pub(crate) use transport::{EraText, TransportText};
+pub(crate) use transport::{EraText, TasksText, TransportText};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
@@ -23,6 +23,8 @@ pub(crate) struct Server {
     pub(crate) name: Name,
     pub(crate) transport: Transport,
     pub(crate) era: EraSetting,
+    pub(crate) tasks: TasksSetting,
+    pub(crate) roots: bool,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -55,6 +57,8 @@ pub(crate) async fn create(
         name: new.name,
         transport: new.transport.into(),
         era: new.era.into(),
+        tasks: new.tasks.into(),
+        roots: new.roots,
         off: None,
         created_at: stamp.at,
     };
@@ -76,6 +80,8 @@ pub(crate) async fn update(
         server.name = patch.name.unwrap_or(server.name);
         server.transport = patch.transport.map_or(server.transport, Into::into);
         server.era = patch.era.map_or(server.era, Into::into);
+        server.tasks = patch.tasks.map_or(server.tasks, Into::into);
+        server.roots = patch.roots.unwrap_or(server.roots);
         check(change, &server)?;
         store::update(change, workspace, &server)
             .await

@@ -6,7 +6,7 @@ use domain::{ServerId, WorkspaceId};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{EraText, Server, TransportText};
+use super::{EraText, Server, TasksText, TransportText};
 use crate::api::{Error, Which};
 use crate::change::Change;
 use crate::row;
@@ -17,7 +17,7 @@ pub(super) async fn select(
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<Server>, Error> {
-    let statement = sql("SELECT s.id, s.name, s.transport, s.era, s.created_at,
+    let statement = sql("SELECT s.id, s.name, s.transport, s.era, s.tasks, s.roots, s.created_at,
             o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
          FROM servers s LEFT JOIN switches o
            ON o.workspace_id = s.workspace_id AND o.kind = 'server' AND o.target_id = s.id
@@ -36,13 +36,16 @@ pub(super) async fn insert(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("INSERT INTO servers (workspace_id, id, name, transport, era, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6)")
+            sql("INSERT INTO servers
+                   (workspace_id, id, name, transport, era, tasks, roots, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(workspace.0)
             .bind(server.id.0)
             .bind(server.name.as_str())
             .bind(column(server))
             .bind(EraText::from(server.era).as_str())
+            .bind(TasksText::from(server.tasks).as_str())
+            .bind(server.roots)
             .bind(server.created_at),
         )
         .await?;
@@ -56,13 +59,15 @@ pub(super) async fn update(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("UPDATE servers SET name = $3, transport = $4, era = $5
+            sql("UPDATE servers SET name = $3, transport = $4, era = $5, tasks = $6, roots = $7
                  WHERE workspace_id = $1 AND id = $2")
             .bind(workspace.0)
             .bind(server.id.0)
             .bind(server.name.as_str())
             .bind(column(server))
-            .bind(EraText::from(server.era).as_str()),
+            .bind(EraText::from(server.era).as_str())
+            .bind(TasksText::from(server.tasks).as_str())
+            .bind(server.roots),
         )
         .await?;
     Ok(())
@@ -129,6 +134,8 @@ struct Row {
     name: String,
     transport: Value,
     era: String,
+    tasks: String,
+    roots: bool,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -144,11 +151,14 @@ impl TryFrom<Row> for Server {
     fn try_from(row: Row) -> Result<Self, Error> {
         let transport: TransportText = row::json(row.transport)?;
         let era: EraText = row::json(Value::String(row.era))?;
+        let tasks: TasksText = row::json(Value::String(row.tasks))?;
         Ok(Self {
             id: ServerId(row.id),
             name: row::name(row.name)?,
             transport: transport.into(),
             era: era.into(),
+            tasks: tasks.into(),
+            roots: row.roots,
             off: row.off.into(),
             created_at: row.created_at,
         })

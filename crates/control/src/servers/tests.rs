@@ -23,6 +23,8 @@ async fn a_new_server_is_shown_as_it_was_stored() {
                 "url": "https://jira.example/mcp"
               },
               "era": "auto",
+              "tasks": "relay",
+              "roots": false,
               "enabled": true,
               "off": null,
               "created_at": "2026-01-02T03:04:05Z"
@@ -41,6 +43,14 @@ async fn a_server_is_changed_in_part() {
         assert_eq!(reply["era"], "legacy");
         assert_eq!(reply["transport"]["args"], json!(["-y", "thing"]));
         assert_eq!(reply["transport"]["env"], json!({}));
+        for (key, value) in [("tasks", json!("wait")), ("roots", json!(true))] {
+            let reply = api.patch("servers/thing", json!({key: value})).await.json();
+            assert_eq!((&reply[key], &reply["era"]), (&value, &json!("legacy")), "{key}");
+        }
+        let snapshot = api.snapshot().await;
+        let servers = &snapshot.config.workspaces["default"].servers;
+        let server = servers.values().next().unwrap();
+        assert_eq!((server.tasks, server.roots), (domain::TasksSetting::Wait, true));
     }
 }
 

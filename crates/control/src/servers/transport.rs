@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::Uri;
-use domain::{EraSetting, Transport};
+use domain::{EraSetting, TasksSetting, Transport};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -35,6 +35,17 @@ pub(crate) enum EraText {
     Auto,
     Modern,
     Legacy,
+}
+
+/// What becomes of a call that the server makes a task of, where the client knows no tasks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TasksText {
+    /// The server is not told that there may be one, and must do without.
+    #[default]
+    Relay,
+    /// The gateway waits until it is done.
+    Wait,
 }
 
 /// Says why a transport cannot be saved, in the words of whoever typed it.
@@ -213,6 +224,33 @@ impl From<EraSetting> for EraText {
             EraSetting::Auto => Self::Auto,
             EraSetting::Modern => Self::Modern,
             EraSetting::Legacy => Self::Legacy,
+        }
+    }
+}
+
+impl TasksText {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Relay => "relay",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+impl From<TasksText> for TasksSetting {
+    fn from(text: TasksText) -> Self {
+        match text {
+            TasksText::Relay => Self::Relay,
+            TasksText::Wait => Self::Wait,
+        }
+    }
+}
+
+impl From<TasksSetting> for TasksText {
+    fn from(setting: TasksSetting) -> Self {
+        match setting {
+            TasksSetting::Relay => Self::Relay,
+            TasksSetting::Wait => Self::Wait,
         }
     }
 }

@@ -23,7 +23,7 @@ use super::store::{
 };
 use crate::assignments::ProvisionText;
 use crate::rules::ActionText;
-use crate::servers::{EraText, TransportText};
+use crate::servers::{EraText, TasksText, TransportText};
 use crate::switches;
 
 /// What a build leaves for the next one.
@@ -219,11 +219,14 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
 fn server(row: &ServerRow) -> Result<Server, BuildError> {
     let transport: TransportText = parsed("servers", row.id, &row.transport)?;
     let era: EraText = parsed("servers", row.id, &Value::from(row.era.as_str()))?;
+    let tasks: TasksText = parsed("servers", row.id, &Value::from(row.tasks.as_str()))?;
     Ok(Server {
         id: ServerId(row.id),
         name: name("servers", row.id, &row.name)?,
         transport: transport.into(),
         era: era.into(),
+        tasks: tasks.into(),
+        roots: row.roots,
     })
 }
 

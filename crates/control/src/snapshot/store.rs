@@ -32,7 +32,9 @@ impl Rows {
             users: tx.all(sql("SELECT workspace_id, id, name FROM users")).await?,
             members: tx.all(sql("SELECT workspace_id, team_id, user_id FROM members")).await?,
             servers: tx
-                .all(sql("SELECT workspace_id, id, name, transport, era FROM servers"))
+                .all(sql(
+                    "SELECT workspace_id, id, name, transport, era, tasks, roots FROM servers",
+                ))
                 .await?,
             identities: tx
                 .all(sql("SELECT workspace_id, id, name, server_id, owner_id, sealed
@@ -117,6 +119,8 @@ pub(super) struct ServerRow {
     pub(super) name: String,
     pub(super) transport: Value,
     pub(super) era: String,
+    pub(super) tasks: String,
+    pub(super) roots: bool,
 }
 
 #[derive(sqlx::FromRow)]

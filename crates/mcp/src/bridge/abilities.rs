@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::Kind;
-use crate::json::Raw;
+use crate::json::{Limits, Raw};
 use crate::meta;
 use crate::revision::Revision;
+use crate::splice::Splice;
 
 /// What a client can be asked. By default nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +82,23 @@ pub fn to_modern_capabilities(capabilities: Raw<'_>, revision: Revision) -> Byte
     meta::object(&declared)
 }
 
+/// The same `capabilities`, with the extension for tasks.
+pub fn with_tasks(capabilities: &Bytes) -> Bytes {
+    let empty = Bytes::from_static(b"{}");
+    let Ok(declared) = Raw::parse(capabilities, Limits::default()) else {
+        return with_tasks(&empty);
+    };
+    let mut splice = Splice::new(capabilities.clone());
+    match object(declared, "extensions") {
+        Some(extensions) => splice.set_member(extensions, TASKS, empty),
+        None => splice.set_member(declared, "extensions", meta::object(&[(TASKS, empty)])),
+    }
+    splice.finish().into_bytes()
+}
+
+/// The extension for tasks.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
 /// The names of the capabilities that an error of a modern server asks for: `sampling`, or
 /// `elicitation.url`. As many as a sentence can hold.
 pub fn missing_capabilities(error: Raw<'_>) -> Vec<String> {
@@ -116,7 +134,7 @@ fn members(holder: Raw<'_>, keys: impl Iterator<Item = &'static str>) -> Bytes {
 fn without_tasks(extensions: Raw<'_>) -> Bytes {
     let kept: Vec<_> = extensions
         .members()
-        .filter(|(id, _)| id != "io.modelcontextprotocol/tasks")
+        .filter(|(id, _)| id != TASKS)
         .map(|(id, settings)| (id, Bytes::copy_from_slice(settings.bytes())))
         .collect();
     let kept: Vec<_> = kept.iter().map(|(id, settings)| (&**id, settings.clone())).collect();
@@ -126,7 +144,25 @@ fn without_tasks(extensions: Raw<'_>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::Limits;
+
+    #[test]
+    fn tasks_are_declared_beside_what_is_declared_already() {
+        for (declared, expected) in [
+            ("{}", r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#),
+            ("[", r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#),
+            (
+                r#"{"roots":{},"extensions":{"a/b":{"n":1.0}}}"#,
+                r#"{"roots":{},"extensions":{"io.modelcontextprotocol/tasks":{},"a/b":{"n":1.0}}}"#,
+            ),
+            (r#"{"extensions":null}"#, r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#),
+        ] {
+            assert_eq!(
+                with_tasks(&Bytes::from_static(declared.as_bytes())),
+                expected,
+                "{declared}"
+            );
+        }
+    }
 
     #[test]
     fn what_a_client_has_declared_is_declared_for_it_as_its_revision_means_it() {

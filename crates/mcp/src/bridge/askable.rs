@@ -11,8 +11,7 @@ use crate::json::{Limits, Raw};
 use crate::meta;
 use crate::splice::Splice;
 
-/// The kinds of questions that a client has declared. Roots are not among them: servers ask for them
-/// right after the handshake, where no call could carry the question.
+/// The kinds of questions that a client has declared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Askable {
     /// To fill in a form.
@@ -25,6 +24,9 @@ pub struct Askable {
     pub tools: bool,
     /// To sample with context of servers.
     pub context: bool,
+    /// For its folders. Not every server is to be told of that: many ask for them right after the
+    /// handshake, where no call can carry the question.
+    pub roots: bool,
 }
 
 /// A question of a legacy server as a modern client is asked it.
@@ -47,11 +49,18 @@ pub struct CannotAsk {
 
 const ELICITATION: &str = "elicitation/create";
 const SAMPLING: &str = "sampling/createMessage";
+const ROOTS: &str = "roots/list";
 
 impl Askable {
     /// Of a client that can be asked nothing.
-    pub const NOTHING: Self =
-        Self { form: false, url: false, sampling: false, tools: false, context: false };
+    pub const NOTHING: Self = Self {
+        form: false,
+        url: false,
+        sampling: false,
+        tools: false,
+        context: false,
+        roots: false,
+    };
 
     /// What a `capabilities` object declares.
     pub fn of(capabilities: Raw<'_>) -> Self {
@@ -69,6 +78,7 @@ impl Askable {
             sampling: sampling.is_some(),
             tools: has(sampling, "tools"),
             context: has(sampling, "context"),
+            roots: has(Some(capabilities), "roots"),
         }
     }
 
@@ -95,6 +105,9 @@ impl Askable {
                     .collect();
             kinds.push(format!(r#""sampling":{{{}}}"#, parts.join(",")));
         }
+        if self.roots {
+            kinds.push(r#""roots":{}"#.to_owned());
+        }
         format!("{{{}}}", kinds.join(",")).into()
     }
 
@@ -106,6 +119,10 @@ impl Askable {
         let method = match method {
             ELICITATION => ELICITATION,
             SAMPLING => SAMPLING,
+            ROOTS if self.roots => {
+                let params = params.map_or(Ok(Bytes::from_static(b"{}")), modern_params)?;
+                return Ok(Asked { method: ROOTS, params });
+            }
             _ => return Err(refused(errors::METHOD_NOT_FOUND, "this client cannot be asked that")),
         };
         let params = params.ok_or(refused(errors::INVALID_PARAMS, "the params are missing"))?;
@@ -178,7 +195,11 @@ mod tests {
     fn what_a_client_declares_is_what_a_legacy_server_is_told() {
         let rows = [
             ("{}", "{}"),
-            (r#"{"roots":{"listChanged":true},"tasks":{},"experimental":{"x":{}}}"#, "{}"),
+            (
+                r#"{"roots":{"listChanged":true},"tasks":{},"experimental":{"x":{}}}"#,
+                r#"{"roots":{}}"#,
+            ),
+            (r#"{"roots":true}"#, "{}"),
             (r#"{"elicitation":{}}"#, r#"{"elicitation":{}}"#),
             (r#"{"elicitation":{"form":{}}}"#, r#"{"elicitation":{}}"#),
             (r#"{"elicitation":{"url":{}}}"#, r#"{"elicitation":{"url":{}}}"#),
@@ -215,7 +236,8 @@ mod tests {
             (r#"{"sampling":{}}"#, SAMPLING, r#"{"tools":[]}"#.to_owned(), false),
             (r#"{"sampling":{}}"#, SAMPLING, r#"{"toolChoice":{}}"#.to_owned(), false),
             (r#"{"sampling":{"tools":{}}}"#, SAMPLING, r#"{"tools":[]}"#.to_owned(), true),
-            (r#"{"roots":{},"elicitation":{}}"#, "roots/list", "{}".to_owned(), false),
+            (r#"{"roots":{}}"#, ROOTS, "{}".to_owned(), true),
+            (r#"{"elicitation":{}}"#, ROOTS, "{}".to_owned(), false),
             (r#"{"elicitation":{},"sampling":{}}"#, "tools/call", "{}".to_owned(), false),
         ];
         for (declared, method, params, may) in rows {
@@ -223,6 +245,8 @@ mod tests {
             assert_eq!(asked.is_ok(), may, "{declared} {method} {params}: {asked:?}");
         }
         assert!(Askable::of(raw(r#"{"sampling":{}}"#)).question(SAMPLING, None).is_err());
+        let folders = Askable::of(raw(r#"{"roots":{}}"#)).question(ROOTS, None).unwrap();
+        assert_eq!((folders.method, folders.params), (ROOTS, Bytes::from_static(b"{}")));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod question;
 mod rounds;
 pub mod state;
 
-pub use abilities::{Abilities, missing_capabilities, to_modern_capabilities};
+pub use abilities::{Abilities, missing_capabilities, to_modern_capabilities, with_tasks};
 pub use question::{Kind, Question};
 pub use rounds::{Due, Round, RoundLimits, Rounds, RoundsError, is_asking, without_round};
 

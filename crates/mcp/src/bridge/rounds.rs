@@ -212,21 +212,25 @@ impl Round {
         if let Some(state) = &self.state {
             splice.set_member(params, STATE, state.clone());
         }
-        let answered: Vec<_> = self.questions.iter().zip(&self.answers).collect();
-        if !answered.is_empty() {
-            let mut answers = vec![b'{'];
-            for (question, answer) in answered {
-                let Some(answer) = answer else { continue };
-                if answers.len() > 1 {
-                    answers.push(b',');
-                }
-                json::quote_into(&mut answers, &question.key);
-                answers.push(b':');
-                answers.extend_from_slice(answer);
-            }
-            answers.push(b'}');
-            splice.set_member(params, ANSWERS, answers);
+        if !self.questions.is_empty() {
+            splice.set_member(params, ANSWERS, self.answers());
         }
+    }
+
+    /// An object of what has been answered, by the names of the questions.
+    pub fn answers(&self) -> Bytes {
+        let mut answers = vec![b'{'];
+        for (question, answer) in self.questions.iter().zip(&self.answers) {
+            let Some(answer) = answer else { continue };
+            if answers.len() > 1 {
+                answers.push(b',');
+            }
+            json::quote_into(&mut answers, &question.key);
+            answers.push(b':');
+            answers.extend_from_slice(answer);
+        }
+        answers.push(b'}');
+        answers.into()
     }
 }
 

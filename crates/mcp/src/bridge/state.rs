@@ -18,6 +18,8 @@ pub enum Kind {
     Parked,
     /// The call has failed, and is sent once more.
     Replay,
+    /// The call has become a task of its server, which gets the answers.
+    Task,
 }
 
 /// What a state says. Ids are text, so that nothing here knows what they are ids of.
@@ -26,6 +28,7 @@ pub struct State {
     pub kind: Kind,
     /// The node at which the call is held.
     pub node: String,
+    /// Which call it is, or which task of its server.
     pub call: String,
     pub bound: Bound,
     /// Which questions it goes with.
@@ -116,6 +119,7 @@ impl Kind {
         match self {
             Self::Parked => "parked",
             Self::Replay => "replay",
+            Self::Task => "task",
         }
     }
 }
@@ -152,7 +156,7 @@ impl State {
         if raw.get("v")?.u64()? != VERSION || text("key")? != key {
             return None;
         }
-        let kind = [Kind::Parked, Kind::Replay];
+        let kind = [Kind::Parked, Kind::Replay, Kind::Task];
         let named = text("kind")?;
         let kind = kind.into_iter().find(|it| it.as_str() == named)?;
         Some(Self {

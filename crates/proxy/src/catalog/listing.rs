@@ -162,7 +162,8 @@ async fn fetch_in(
     link: &Arc<Link>,
     era: Era,
 ) -> Result<Listing, Refusal> {
-    let (worker, askable) = (look.worker, look.askable);
+    let worker = look.worker;
+    let askable = pass.assignment().map_or(look.askable, |it| look.askable_by(&it.server));
     let mut lease = None;
     let channel = match era {
         Era::Modern => {
@@ -357,6 +358,8 @@ mod tests {
             name: "files".parse().unwrap(),
             transport: Transport::Http { url: "http://127.0.0.1:1/".into() },
             era: EraSetting::Auto,
+            tasks: domain::TasksSetting::Relay,
+            roots: false,
         };
         let seconds = Duration::from_secs;
         let cases = [("at once", 100, 100, 102), ("after its patience", 100, 110, 120)];

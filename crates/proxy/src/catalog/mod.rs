@@ -152,7 +152,8 @@ impl Catalog {
             return Some(Arc::new(Listing::unavailable("no credential is chosen")));
         };
         let now = look.worker.proxy.clock.elapsed();
-        let shelf = self.shelf((assignment.server.id, identity, look.era, look.askable), now);
+        let askable = look.askable_by(&assignment.server);
+        let shelf = self.shelf((assignment.server.id, identity, look.era, askable), now);
         match shelf.kept(&assignment.server) {
             Some(kept) if !is_meant || kept.is_fresh(now) => Some(kept),
             None if !is_meant => {
@@ -170,7 +171,8 @@ impl Catalog {
         let (clock, server) = (&look.worker.proxy.clock, &assignment.server);
         let identity = look.place.connection(look.caller).ok();
         let identity = identity.and_then(|it| assignment.identity_for(it).ok()).flatten();
-        let shelf = self.shelf((server.id, identity, look.era, look.askable), clock.elapsed());
+        let askable = look.askable_by(server);
+        let shelf = self.shelf((server.id, identity, look.era, askable), clock.elapsed());
         // Our own refusal is no word of the server's, hence not kept. Who may see what is kept is
         // decided later.
         let refused = |why: String| {
@@ -248,10 +250,20 @@ impl<'a> Look<'a> {
         Self { worker, caller, place, era, askable, peer: *peer }
     }
 
+    /// What a server may ask of the client.
+    fn askable_by(&self, server: &Server) -> Askable {
+        askable_by(self.askable, server)
+    }
+
     fn pass(&self, assignment: &Arc<Assignment>) -> Result<Pass, Refusal> {
         let place = Place { only: Some(Arc::clone(assignment)), ..self.place.clone() };
         authorize::authorize(&self.worker.proxy, self.caller.clone(), place, None)
     }
+}
+
+/// What a server may ask of a client that can be asked so much.
+pub(crate) fn askable_by(askable: Askable, server: &Server) -> Askable {
+    Askable { roots: askable.roots && server.roots, ..askable }
 }
 
 impl Shelf {

@@ -18,6 +18,7 @@ use super::again::Place;
 use super::line::{Answering, Feed};
 use crate::batch::MOST_MESSAGES;
 use crate::flight::Writing;
+use crate::follow::Following;
 use crate::refusal::UpstreamError;
 use crate::wire::{ChildExchange, Reply};
 
@@ -31,6 +32,8 @@ pub(crate) enum Exchange {
     Line(Box<Answering>),
     /// What such a stream brings beside answers.
     Feed(Feed),
+    /// What comes of a task that the server has made of the call.
+    Task(Box<Following>),
     /// A message that has no answer.
     Done,
 }
@@ -117,7 +120,9 @@ impl Exchange {
         match self {
             Self::Http(it) => it.status,
             Self::Line(it) => it.status,
-            Self::Stdio(_) | Self::Pipe(_) | Self::Feed(_) | Self::Done => StatusCode::OK,
+            Self::Stdio(_) | Self::Pipe(_) | Self::Feed(_) | Self::Task(_) | Self::Done => {
+                StatusCode::OK
+            }
         }
     }
 
@@ -148,6 +153,7 @@ impl Exchange {
         match self {
             Self::Http(it) => it.next().await,
             Self::Done => None,
+            Self::Task(it) => it.next().await,
             Self::Line(it) => it.next().await,
             Self::Feed(it) => it.next().await.map(Ok),
             Self::Stdio(it) => it.next().await.map(|it| it.map_err(Into::into)),

@@ -27,8 +27,9 @@ use crate::late::HEARTBEAT;
 use crate::link::{Again, Heard, Letter};
 use crate::record;
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
-use crate::release::{self, Step};
+use crate::release;
 use crate::serve::Proxy;
+use crate::step::{self, Step};
 use crate::terms;
 
 /// A call that is held, until its end is recorded. Dropped before that, it is given up.
@@ -162,8 +163,8 @@ impl Held {
             () = left => return Event::Left,
             Some(back) = self.inbox.recv() => return Event::Back(Box::new(back)),
             Some(handed) = self.handing.get_mut().next() => return Event::Handed(handed),
-            text = release::heard(&sent.way), if !has_answer => {
-                release::classify(sent, text, StatusCode::OK)
+            text = step::heard(&sent.way), if !has_answer => {
+                step::classify(sent, text, StatusCode::OK)
             }
             next = self.again.next(&mut sent.exchange, &sent.way, who), if !has_answer => match next {
                 Heard::Ended if sent.exchange.status().is_success() => {
@@ -175,7 +176,7 @@ impl Held {
                     sent.exchange.be_patient();
                     return Event::Tick;
                 }
-                Heard::Said(text) => release::classify(sent, text, sent.exchange.status()),
+                Heard::Said(text) => step::classify(sent, text, sent.exchange.status()),
             },
             // Another clock may have gone further meanwhile than the one that sleeps.
             () = tokio::time::sleep(due.min(HEARTBEAT)) => return Event::Tick,
@@ -193,9 +194,8 @@ impl Held {
             Event::Tick => self.tick().await,
             Event::Step(Step::Question(message) | Step::News(message)) => self.news(message).await,
             // A server that has answered the call has no more use for them.
-            Event::Handed(Err(_)) if self.answer.is_some() => self.settle_kept().await,
-            Event::Handed(Err(refusal)) => Err(End::Aloud(refusal)),
-            Event::Handed(Ok(())) => self.settle_kept().await,
+            Event::Handed(Err(refusal)) if self.answer.is_none() => Err(End::Aloud(refusal)),
+            Event::Handed(_) => self.settle_kept().await,
             Event::Step(Step::Answer(answer))
                 if self.wait.is_none() || !self.handing.get_mut().is_empty() =>
             {

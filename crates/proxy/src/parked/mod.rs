@@ -208,6 +208,11 @@ pub(crate) fn find(mut permitted: Permitted) -> Comeback {
         Err(Misfit::Foreign) if permitted.spoken == Era::Modern => return Comeback::New(permitted),
         Err(Misfit::Foreign) => FOREIGN,
         Err(Misfit::Expired) => EXPIRED,
+        Ok(state) if state.kind == Kind::Task && permitted.spoken == Era::Modern => {
+            permitted.replays = state.round;
+            permitted.resumed = Some(state.call.into());
+            return Comeback::New(permitted);
+        }
         Ok(_) if permitted.spoken == Era::Modern => GONE,
         Ok(state) if state.kind == Kind::Replay => {
             permitted.replays = state.round;
@@ -253,26 +258,32 @@ pub(crate) fn urls(permitted: &Permitted, error: Raw<'_>) -> Option<Bytes> {
         return None;
     }
     let keys: Vec<String> = (1..=urls.len()).map(|it| format!("q{it}")).collect();
-    let state = seal(permitted, Kind::Replay, Uuid::nil(), permitted.replays + 1);
+    let call = Uuid::nil().to_string();
+    let state = seal(permitted, (Kind::Replay, call), permitted.replays + 1);
     let questions = keys.iter().map(String::as_str).zip(&urls);
     Some(input_required(questions, &state, &our_info()))
 }
 
 /// The questions of a round, as the answer to a request.
 fn questions(permitted: &Permitted, call: Uuid, round: &Round) -> Vec<Bytes> {
-    let state = seal(permitted, Kind::Parked, call, round.number);
+    let state = seal(permitted, (Kind::Parked, call.to_string()), round.number);
     let questions = round.questions.iter().map(|it| (it.key.as_str(), &it.asked));
     answer::result(permitted.asked.id(), [input_required(questions, &state, &our_info())])
 }
 
-fn seal(permitted: &Permitted, kind: Kind, call: Uuid, round: u32) -> String {
+/// With what a client comes back that is asked something about a task of its server.
+pub(crate) fn task_state(permitted: &Permitted, task: &str) -> String {
+    seal(permitted, (Kind::Task, task.to_owned()), permitted.replays + 1)
+}
+
+fn seal(permitted: &Permitted, (kind, call): (Kind, String), round: u32) -> String {
     let proxy = &permitted.asked.worker.proxy;
     let issued_ms = proxy.clock.now().timestamp_millis();
     let answering = i64::try_from(proxy.parking.answering.as_millis()).unwrap_or(i64::MAX);
     proxy.parking.states.seal(&State {
         kind,
         node: proxy.parking.node.to_string(),
-        call: call.to_string(),
+        call,
         bound: bound(permitted),
         round,
         issued_ms,

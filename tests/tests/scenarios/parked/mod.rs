@@ -1,6 +1,7 @@
 //! Modern clients in front of legacy servers that ask them something in the middle of a call.
 
 mod ends;
+mod folders;
 mod peers;
 mod rounds;
 mod states;

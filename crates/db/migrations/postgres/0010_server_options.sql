@@ -1,0 +1,2 @@
+ALTER TABLE servers ADD COLUMN tasks TEXT COLLATE "C" NOT NULL DEFAULT 'relay' CHECK (tasks IN ('relay', 'wait'));
+ALTER TABLE servers ADD COLUMN roots BOOLEAN NOT NULL DEFAULT FALSE;

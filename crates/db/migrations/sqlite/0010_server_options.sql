@@ -1,0 +1,2 @@
+ALTER TABLE servers ADD COLUMN tasks TEXT NOT NULL DEFAULT 'relay' CHECK (tasks IN ('relay', 'wait'));
+ALTER TABLE servers ADD COLUMN roots INTEGER NOT NULL DEFAULT 0;

@@ -1,5 +1,5 @@
 # What people and machines call. Each target is one script; see its head for what it does.
-.PHONY: run bench build conformance fmt lint matrix test tools
+.PHONY: run bench build conformance fmt lint matrix soak test tools
 
 run: ## A gateway with a sample workspace, on loopback
 	@scripts/run.sh
@@ -15,6 +15,9 @@ conformance: ## The MCP conformance suite, directly and through the gateway
 
 matrix: ## Real clients in every mode in front of servers of every kind, as a table
 	@scripts/matrix.sh
+
+soak: ## A million calls of all kinds through each other, on each database
+	@scripts/soak.sh
 
 fmt: ## Formats the sources
 	cargo fmt --all

@@ -26,60 +26,64 @@ impl Kept {
 /// All records of the log in a folder, oldest first, each of them once.
 pub(crate) fn read(log: &Path) -> Vec<Kept> {
     let mut found = BTreeMap::new();
+    each(log, &mut |kept| drop(found.insert(kept.sequence, kept)));
+    found.into_values().collect()
+}
+
+/// Hands over every record of the log in a folder, in no order, some of them twice.
+pub(crate) fn each(log: &Path, take: &mut dyn FnMut(Kept)) {
     for item in listed(log) {
         if item.ends_with("segment") {
             // Whoever is asked when nothing runs has put them into the trees; else they are all
             // there is of the latest records.
             for path in listed(&item).iter().filter(|it| has_extension(it, "seg")) {
-                framed(&std::fs::read(path).unwrap(), &mut found);
+                framed(&std::fs::read(path).unwrap(), take);
             }
         } else if item.join("tile/entries").is_dir() {
-            bundles(&item.join("tile/entries"), &mut found);
+            bundles(&item.join("tile/entries"), take);
         }
     }
-    found.into_values().collect()
 }
 
 /// Whole bundles, folders of thousands, and `.p` folders of unfinished ones.
-fn bundles(folder: &Path, found: &mut BTreeMap<u64, Kept>) {
+fn bundles(folder: &Path, take: &mut dyn FnMut(Kept)) {
     for path in listed(folder) {
         if path.is_dir() {
-            bundles(&path, found);
+            bundles(&path, take);
         } else if !has_extension(&path, "new") {
-            bundle(&std::fs::read(&path).unwrap(), found);
+            bundle(&std::fs::read(&path).unwrap(), take);
         }
     }
 }
 
 /// Entries behind their lengths, as in C2SP tlog-tiles.
-fn bundle(bytes: &[u8], found: &mut BTreeMap<u64, Kept>) {
+fn bundle(bytes: &[u8], take: &mut dyn FnMut(Kept)) {
     let mut rest = bytes;
     while let Some((length, tail)) = rest.split_first_chunk::<2>() {
         let Some((entry, next)) = tail.split_at_checked(u16::from_be_bytes(*length).into()) else {
             return;
         };
-        keep(entry, found);
+        keep(entry, take);
         rest = next;
     }
 }
 
 /// The whole frames of one segment: length, two checksums, entry.
-fn framed(bytes: &[u8], found: &mut BTreeMap<u64, Kept>) {
+fn framed(bytes: &[u8], take: &mut dyn FnMut(Kept)) {
     let mut rest = bytes.get(SEGMENT_HEAD..).unwrap_or_default();
     while let Some((head, tail)) = rest.split_first_chunk::<FRAME_HEAD>() {
         let [a, b, c, d, ..] = *head;
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         let Some((entry, next)) = tail.split_at_checked(length) else { return };
-        keep(entry, found);
+        keep(entry, take);
         rest = next;
     }
 }
 
-fn keep(entry: &[u8], found: &mut BTreeMap<u64, Kept>) {
+fn keep(entry: &[u8], take: &mut dyn FnMut(Kept)) {
     let Some(record) = audit::Record::parse(entry) else { return };
     let leaf = serde_json::from_slice(record.leaf).unwrap();
-    let kept = Kept { sequence: record.sequence, kind: record.kind.as_str(), leaf };
-    found.insert(record.sequence, kept);
+    take(Kept { sequence: record.sequence, kind: record.kind.as_str(), leaf });
 }
 
 fn listed(folder: &Path) -> Vec<PathBuf> {

@@ -1,5 +1,6 @@
 //! `ostiary serve`, and the folder that outlives it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -186,6 +187,11 @@ impl Site {
         archive::read(&self.data().join("log"))
     }
 
+    /// Every record in its log without keeping them all, in no order, some of them twice.
+    pub fn each_record(&self, mut take: impl FnMut(Kept)) {
+        archive::each(&self.data().join("log"), &mut take);
+    }
+
     /// What it has written to its standard error, in all of its lives.
     pub fn words(&self) -> String {
         std::fs::read_to_string(self.said()).unwrap_or_default()
@@ -256,6 +262,18 @@ impl Served {
         let made = serde_json::json!({"name": name});
         let made = self.must(Method::POST, &format!("apps/{app}/tokens"), Some(made)).await;
         made["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// What it says of itself at `/metrics`: the value of each line without labels.
+    pub async fn metrics(&self) -> BTreeMap<String, u64> {
+        let request = Request::builder().uri("/metrics").header("host", self.host());
+        let request = request.header("authorization", format!("Bearer {}", self.admin));
+        let request = request.body(Full::default()).unwrap();
+        let (status, body) = self.line.lock().await.whole(request).await.expect("metrics");
+        assert_eq!(status, 200);
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let rows = text.lines().filter_map(|it| it.split_once(' '));
+        rows.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
     }
 
     /// The status that a page answers with.

@@ -172,7 +172,7 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
     if let Some(wish) = Wish::of(&permitted) {
         return Box::pin(wish.grant(&permitted)).await;
     }
-    let recorded = match Box::pin(record::intent(permitted)).await {
+    let recorded = match record::intent(permitted).await {
         Ok(recorded) => recorded,
         Err((asked, refusal)) => return answer::refusal(&refusal, asked.manner()),
     };

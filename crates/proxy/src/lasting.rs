@@ -6,12 +6,14 @@ use std::task::{Context, Poll};
 
 use tokio_util::task::TaskTracker;
 
-type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub(crate) type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Waits like the work itself. Dropped before its end, it leaves the rest to a task: what has been
 /// done must be recorded, and a client that leaves at the right moment must not prevent it.
 pub(crate) struct Lasting<T: Send + 'static> {
     doing: Option<Doing<T>>,
+    /// What is done with the result that nobody waits for any more.
+    then: fn(T) -> Doing<()>,
     tasks: TaskTracker,
 }
 
@@ -20,7 +22,19 @@ impl<T: Send + 'static> Lasting<T> {
         tasks: &TaskTracker,
         doing: impl Future<Output = T> + Send + 'static,
     ) -> Self {
-        Self { doing: Some(Box::pin(doing)), tasks: tasks.clone() }
+        Self::or_else(tasks, doing, |done| {
+            drop(done);
+            Box::pin(std::future::ready(()))
+        })
+    }
+
+    /// The same where something is to be done with what nobody waits for any more.
+    pub(crate) fn or_else(
+        tasks: &TaskTracker,
+        doing: impl Future<Output = T> + Send + 'static,
+        then: fn(T) -> Doing<()>,
+    ) -> Self {
+        Self { doing: Some(Box::pin(doing)), then, tasks: tasks.clone() }
     }
 }
 
@@ -40,7 +54,8 @@ impl<T: Send + 'static> Future for Lasting<T> {
 impl<T: Send + 'static> Drop for Lasting<T> {
     fn drop(&mut self) {
         if let Some(doing) = self.doing.take() {
-            self.tasks.spawn(async move { drop(doing.await) });
+            let then = self.then;
+            self.tasks.spawn(async move { then(doing.await).await });
         }
     }
 }
@@ -65,6 +80,22 @@ mod tests {
         drop(work);
         go.send(()).unwrap();
         assert_eq!(told.await, Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_handed_on() {
+        type Told = (u8, oneshot::Sender<u8>);
+        let tasks = TaskTracker::new();
+        let (go, gone) = oneshot::channel::<Told>();
+        let (tell, told) = oneshot::channel();
+        let then = |(done, tell): Told| -> Doing<()> {
+            Box::pin(async move { tell.send(done + 1).unwrap() })
+        };
+        let mut work = Lasting::or_else(&tasks, async { gone.await.unwrap() }, then);
+        assert!((&mut work).now_or_never().is_none());
+        drop(work);
+        assert!(go.send((1, tell)).is_ok());
+        assert_eq!(told.await, Ok(2));
     }
 
     #[tokio::test]

@@ -21,8 +21,10 @@ use uuid::Uuid;
 
 use crate::authorize::Pass;
 use crate::call::{Asked, Permitted};
+use crate::cancel;
 use crate::content;
 use crate::identify::Caller;
+use crate::lasting::Lasting;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Proxy};
@@ -73,6 +75,7 @@ pub(crate) struct Said<'a> {
 }
 
 /// How a call ended.
+#[derive(Clone)]
 pub(crate) struct Outcome {
     end: &'static str,
     detail: Option<String>,
@@ -138,9 +141,14 @@ impl Aside {
         let leaf = add_hits(decided(leaf, pass), hits);
         let workspace = Arc::clone(&pass.caller.workspace);
         let written = Written { call, leaf, content: parts, news: Vec::new() };
-        append(&proxy, &workspace, Kind::Intent, written).await?;
-        let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
-        Ok(Self { proxy, workspace, begun: Some(begun) })
+        let tasks = proxy.options.tasks.clone();
+        // Should nobody wait for it any more, it is dropped when it has been recorded.
+        let recording = Lasting::new(&tasks, async move {
+            append(&proxy, &workspace, Kind::Intent, written).await?;
+            let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
+            Ok(Self { proxy, workspace, begun: Some(begun) })
+        });
+        recording.await
     }
 
     /// Notes what is released, if anything is, and what rules have found.
@@ -150,12 +158,13 @@ impl Aside {
         }
     }
 
-    /// Makes the outcome durable.
+    /// Makes the outcome durable, even if nobody waits for that any more.
     pub(crate) async fn end(mut self, outcome: &Outcome) -> Result<(), Refusal> {
-        match self.begun.take() {
-            Some(begun) => end(&self.proxy, &self.workspace, &begun, outcome).await,
-            None => Ok(()),
-        }
+        let Some(begun) = self.begun.take() else { return Ok(()) };
+        let (proxy, workspace) = (Arc::clone(&self.proxy), Arc::clone(&self.workspace));
+        let (tasks, outcome) = (proxy.options.tasks.clone(), outcome.clone());
+        let ending = async move { end(&proxy, &workspace, &begun, &outcome).await };
+        Lasting::new(&tasks, ending).await
     }
 }
 
@@ -230,8 +239,20 @@ impl Outcome {
     }
 }
 
-/// Makes the intent durable.
-pub(crate) async fn intent(permitted: Permitted) -> Result<Recorded, (Asked, Refusal)> {
+/// Makes the intent durable. Of a client that leaves meanwhile, nobody knows whether it has become
+/// so, and a task gives the call up when that is known.
+pub(crate) fn intent(permitted: Permitted) -> Lasting<Result<Recorded, (Asked, Refusal)>> {
+    let tasks = permitted.asked.worker.proxy.options.tasks.clone();
+    Lasting::or_else(&tasks, begun(permitted), |done| {
+        Box::pin(async move {
+            if let Ok(recorded) = done {
+                cancel::give_up(recorded, None, None).await;
+            }
+        })
+    })
+}
+
+async fn begun(permitted: Permitted) -> Result<Recorded, (Asked, Refusal)> {
     let proxy = Arc::clone(&permitted.asked.worker.proxy);
     let call = proxy.clock.id();
     match write_intent(&proxy, &permitted, call).await {

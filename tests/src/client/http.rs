@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -55,16 +55,23 @@ pub(super) async fn open(address: SocketAddr, request: Request<Full<Bytes>>) -> 
     let mut driver = JoinSet::new();
     driver.spawn(async move { drop(connection.await) });
     let response = within("the head of an answer", sender.send_request(request)).await.unwrap();
-    let (head, body) = response.into_parts();
-    Streamed {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body,
-        buffer: BytesMut::new(),
-        looked: 0,
-        last_id: None,
-        retry: None,
-        _driver: driver,
+    Streamed { _driver: driver, ..Streamed::from(response) }
+}
+
+/// The answer on a connection that somebody else drives.
+impl From<Response<Incoming>> for Streamed {
+    fn from(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            buffer: BytesMut::new(),
+            looked: 0,
+            last_id: None,
+            retry: None,
+            _driver: JoinSet::new(),
+        }
     }
 }
 
@@ -116,6 +123,15 @@ impl Streamed {
                 return None;
             }
         }
+    }
+
+    /// The next message of an answer in whatever form; nothing at its end.
+    pub async fn next_message(&mut self) -> Option<Bytes> {
+        if self.is_stream() {
+            return self.next().await.map(|it| it.data);
+        }
+        while self.more().await {}
+        (!self.buffer.is_empty()).then(|| self.buffer.split().freeze())
     }
 
     /// The next message.

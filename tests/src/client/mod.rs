@@ -12,6 +12,7 @@ pub use self::http::{Answer, Event, Streamed};
 pub use self::paired::Paired;
 pub use self::post::Post;
 
+use crate::line::Line;
 use crate::raw::{Raw, RawAnswer};
 use crate::{Gateway, Served};
 
@@ -163,6 +164,15 @@ impl Client {
     pub async fn send_plainly(&self, post: Post) -> RawAnswer {
         let bytes = post.bytes(&self.host, &self.path);
         Raw::connect(self.address).await.exchange(&bytes).await.expect("an answer")
+    }
+
+    /// Sends on a connection that is kept, and waits for the head of the answer. Dropping the answer
+    /// before its end closes the connection.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn open_on(&self, line: &mut Line, post: Post) -> Result<Streamed, String> {
+        Ok(line.open(post.into_request(&self.host, &self.path)).await?.into())
     }
 
     /// Sends, and waits for the head of the answer.

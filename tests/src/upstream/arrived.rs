@@ -52,13 +52,19 @@ pub(super) async fn take(
     let (verb, headers) = (head.method.to_string(), head.headers);
     let target = head.uri.to_string();
     let seen = Seen { verb, headers, body, method, target };
-    shared.ledger.lock().unwrap().push(seen.clone());
+    if !shared.plan.is_forgetful {
+        shared.ledger.lock().unwrap().push(seen.clone());
+    }
     let Seen { verb, headers, body, method, target } = seen;
     let method = if verb == "POST" { method } else { verb };
     let (reply, answer) = oneshot::channel();
     let arrived = Arrived { headers, body, method, target, onto: None, reply };
     let doing = plan::dispatch(Arc::clone(&shared), arrived);
-    shared.scripts.lock().unwrap().spawn(doing);
+    {
+        let mut scripts = shared.scripts.lock().unwrap();
+        while scripts.try_join_next().is_some() {}
+        scripts.spawn(doing);
+    }
     answer.await.map_err(io::Error::other)
 }
 
@@ -222,6 +228,11 @@ impl Talk {
     pub async fn fail(self) {
         let broken = Err(io::Error::other("as the test has it"));
         drop(within("the gateway reads", self.pieces.send(broken)).await);
+    }
+
+    /// Until nobody can hear it any more, however long that takes.
+    pub async fn closed(&self) {
+        self.pieces.closed().await;
     }
 
     /// Waits until the gateway has given the answer up.

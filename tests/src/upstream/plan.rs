@@ -16,6 +16,7 @@ pub struct Plan {
     legacy: bool,
     sessions: bool,
     pub(super) over_sse: bool,
+    pub(super) is_forgetful: bool,
     tools: String,
     prompts: String,
     resources: String,
@@ -52,6 +53,7 @@ impl Plan {
             legacy,
             sessions: true,
             over_sse: false,
+            is_forgetful: false,
             tools: r#"[{"name":"echo","inputSchema":{"type":"object"}}]"#.to_owned(),
             prompts: r#"[{"name":"hello"}]"#.to_owned(),
             resources: r#"[{"uri":"test://one","name":"one"}]"#.to_owned(),
@@ -74,6 +76,13 @@ impl Plan {
     pub fn over_sse(mut self) -> Self {
         self.over_sse = true;
         self.without_sessions()
+    }
+
+    /// Keeps no account of what arrives, for those who are called very often.
+    #[must_use]
+    pub fn forgetful(mut self) -> Self {
+        self.is_forgetful = true;
+        self
     }
 
     /// Its tools: a JSON array.

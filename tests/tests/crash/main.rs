@@ -9,4 +9,5 @@ mod failing;
 mod flips;
 mod full;
 mod kill;
+mod leaving;
 mod workload;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 pub(crate) struct Origin {
     pub(crate) ledger: Ledger,
     pub(crate) site: Site,
-    caller: Caller,
+    pub(crate) caller: Caller,
     nonces: AtomicU64,
 }
 

@@ -264,16 +264,24 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let id = asked.message.id().ok_or(Refusal::Params("an answer has an id"))?;
     let session = asked.session.as_ref().ok_or(Refusal::SessionMissing)?;
     // What was not asked, or was answered already, is taken and goes nowhere.
-    let Some(pending) = id.u64().and_then(|it| session.answered(it)) else { return Ok(()) };
+    let Some((id, pending)) = id.u64().and_then(|it| Some((it, session.answered(it)?))) else {
+        return Ok(());
+    };
     let Pending { assignment, tool, whom } = pending;
     let led = pass_to(asked, assignment.id);
     let mut hits = Vec::new();
     let answer = allowed(asked, (&assignment, tool.as_deref()), &mut hits);
     match whom {
-        Whom::Upstream { upstream, id } => {
+        Whom::Upstream { upstream, id: theirs } => {
             let (pass, link) = led?;
-            let to = (&pass, &*link, Channel::Legacy(upstream), id);
-            Box::pin(pass_on(asked, to, answer, &hits)).await
+            let to = (&pass, &*link, Channel::Legacy(Arc::clone(&upstream)), theirs.clone());
+            let passed = Box::pin(pass_on(asked, to, answer, &hits)).await;
+            if matches!(passed, Err(Refusal::Gate(_))) && !pass.flight.is_ended() {
+                // Nothing has left: the server still waits, and the client may answer once more.
+                let whom = Whom::Upstream { upstream, id: theirs };
+                session.ask_again(id, Pending { assignment, tool, whom });
+            }
+            passed
         }
         Whom::Call(slot) => {
             let server = assignment.server.name.as_str();

@@ -329,6 +329,14 @@ impl Session {
         self.pending.lock().remove(&id)
     }
 
+    /// Lets the client answer a request once more whose answer has not left.
+    pub(crate) fn ask_again(&self, id: u64, pending: Pending) {
+        let mut waiting = self.pending.lock();
+        if waiting.len() < PENDING && !self.is_ended.load(Ordering::Relaxed) {
+            waiting.insert(id, pending);
+        }
+    }
+
     /// An upstream takes a request back: the id under which the client knows it.
     pub(crate) fn take_back(&self, upstream: &Arc<UpstreamSession>, id: &[u8]) -> Option<u64> {
         let mut waiting = self.pending.lock();

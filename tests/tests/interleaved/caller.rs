@@ -94,14 +94,21 @@ impl Caller {
         self.seen.wrong(format!("{}: {what}: {order:?}", self.client));
     }
 
-    /// Sends what is no call; whether it is taken.
+    /// Sends what is no call, again while it is refused for a moment; whether it is taken.
     async fn say(&self, post: Post) -> bool {
         let mut side = self.side.lock().await;
-        let answer = within("a message is taken", self.client.open_on(&mut side, post)).await;
-        match answer {
-            Ok(answer) => answer.whole().await.status == 202,
-            Err(_) => false,
-        }
+        let saying = async {
+            loop {
+                let Ok(answer) = self.client.open_on(&mut side, post.clone()).await else {
+                    return false;
+                };
+                let answer = answer.whole().await;
+                if answer.status != 503 {
+                    return answer.status == 202;
+                }
+            }
+        };
+        within("a message is taken", saying).await
     }
 
     async fn cancel(&self, order: &Order, id: &str) {
@@ -150,7 +157,7 @@ impl Lane<'_> {
                 None => answer.await,
                 Some(patience) => tokio::time::timeout(patience, answer).await.unwrap_or(End::Left),
             };
-            let result = match end {
+            let message = match end {
                 End::Result(message) => message,
                 End::Nothing => return caller.wrong(order, "no answer"),
                 End::Left => {
@@ -158,14 +165,17 @@ impl Lane<'_> {
                     return caller.gives_up(&id);
                 }
             };
+            if caller.seen.is_refused(caller.number, order, &message) {
+                return;
+            }
             if round == order.questions {
-                return is_own(caller, order, &result, &id);
+                return is_own(caller, order, &message, &id);
             }
             round += 1;
-            let result = &result["result"];
+            let result = &message["result"];
             let asked = result["inputRequests"].as_object().filter(|it| it.len() == 1);
             let Some((key, asked)) = asked.and_then(|it| it.iter().next()) else {
-                return caller.wrong(order, &format!("it is not asked for {round}: {result}"));
+                return caller.wrong(order, &format!("it is not asked for {round}: {message}"));
             };
             if asked["params"] != order.question(round) {
                 return caller.wrong(order, &format!("it is asked {asked}"));
@@ -260,7 +270,9 @@ impl Lane<'_> {
                     if is_cancelled.load(Ordering::Relaxed) {
                         caller.seen.counts.answered_although.fetch_add(1, Ordering::Relaxed);
                     }
-                    is_own(caller, order, &message, &id);
+                    if !caller.seen.is_refused(caller.number, order, &message) {
+                        is_own(caller, order, &message, &id);
+                    }
                 }
                 None if is_cancelled.load(Ordering::Relaxed) => {}
                 None => caller.wrong(order, "no answer"),

@@ -1,6 +1,6 @@
 //! What has been seen of every call, on either side of the gateway.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -18,6 +18,7 @@ pub(crate) struct Seen {
     wrongs: Mutex<Vec<String>>,
     /// The requests that each client has sent in calls, by their ids.
     sent: Vec<Mutex<HashMap<String, Sent>>>,
+    refused: Mutex<HashSet<u64>>,
     pub(crate) counts: Counts,
 }
 
@@ -34,6 +35,7 @@ pub(crate) struct Sent {
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) ended: AtomicU64,
+    pub(crate) refused: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     pub(crate) answered_although: AtomicU64,
     pub(crate) asked: AtomicU64,
@@ -50,6 +52,7 @@ impl Seen {
             arrivals: (0..calls).map(|_| Default::default()).collect(),
             wrongs: Mutex::default(),
             sent: (0..scene::CLIENTS).map(|_| Mutex::default()).collect(),
+            refused: Mutex::default(),
             counts: Counts::default(),
         }
     }
@@ -108,7 +111,21 @@ impl Seen {
 
     /// The request of this id turns out to be given up.
     pub(crate) fn gives_up(&self, client: usize, id: &str) {
-        self.sent[client].lock().unwrap().get_mut(id).unwrap().is_cancelled = true;
+        if let Some(sent) = self.sent[client].lock().unwrap().get_mut(id) {
+            sent.is_cancelled = true;
+        }
+    }
+
+    /// Whether this is a refusal that a gateway may give at any time: on a machine that is so busy
+    /// that its database does not answer in time, it lets nothing through.
+    pub(crate) fn is_refused(&self, client: usize, order: &Order, answer: &Value) -> bool {
+        let is_it = answer["error"]["data"]["reason"] == "gate_closed";
+        if is_it {
+            self.gives_up(client, &answer["id"].to_string());
+            self.refused.lock().unwrap().insert(order.nonce);
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_it
     }
 
     /// All requests that may be recorded as calls.
@@ -124,7 +141,7 @@ impl Seen {
     pub(crate) fn all_have_arrived(&self) {
         for ((client, _), sent) in self.requests() {
             let order = Order::draw(self.seed, sent.nonce, client);
-            if order.cancel.is_some() {
+            if order.cancel.is_some() || self.refused.lock().unwrap().contains(&sent.nonce) {
                 continue;
             }
             let is_asked_anew = SERVERS[order.server].1 == Era::Modern;

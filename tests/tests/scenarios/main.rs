@@ -14,6 +14,7 @@ mod egress;
 mod eras;
 mod floods;
 mod framing;
+mod gate;
 mod headers;
 mod json;
 mod levels;

@@ -1,0 +1,60 @@
+//! What waits while the gateway cannot tell whether anything has changed.
+
+use db::{Db, sql};
+use serde_json::json;
+use tests::client::LEGACY;
+use tests::documents::Documents;
+use tests::wait::within;
+use tests::{Client, Site, Upstream};
+
+#[tokio::test]
+async fn an_answer_that_the_gate_holds_back_can_be_given_once_more() {
+    // In a single process without others nobody has to be asked.
+    let Some(url) = db::testing::postgres_url().await else { return };
+    let upstream = Upstream::legacy().start().await;
+    let site = Site::new(Some(url.clone()));
+    let served = site.start_with(&Documents::of("target", &upstream.url)).await;
+    let token = served.token("bot", "t").await;
+    let place = ("/mcp/default/main/target", token.as_str());
+    let client = Client::legacy_with_token(&served, place, LEGACY, r#"{"elicitation":{}}"#).await;
+    client.warm_up().await;
+    let (mut answer, call) = futures::future::join(client.open(client.tool("echo", "{}")), async {
+        let call = upstream.next().await.stream();
+        call.message(QUESTION).await;
+        call
+    })
+    .await;
+    let id = answer.message().await["id"].clone();
+    let reply = || client.send(client.reply(&id, r#"{"action":"accept"}"#));
+
+    let database = Db::open(&url).await.unwrap();
+    let mut locked = database.begin().await.unwrap();
+    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    let known = upstream.seen().len();
+    let refused = reply().await;
+    assert_eq!((refused.status, refused.reason().as_deref()), (503, Some("gate_closed")));
+    assert_eq!(refused.json()["error"]["data"]["retry"], true);
+    assert_eq!(upstream.seen().len(), known, "nothing has left");
+    locked.rollback().await.unwrap();
+
+    let taken = async { while reply().await.status != 202 {} };
+    let (given, ()) = futures::future::join(
+        async {
+            let given = upstream.next().await;
+            let body = given.json();
+            given.accept();
+            body
+        },
+        within("the answer is taken", taken),
+    )
+    .await;
+    assert_eq!(given, json!({"jsonrpc": "2.0", "id": 7, "result": {"action": "accept"}}));
+    call.result(r#"{"content":[]}"#).await;
+    assert!(answer.message().await["result"].is_object());
+    // And it has been given once.
+    assert_eq!(reply().await.status, 202);
+    assert_eq!(upstream.seen_of("").len(), 1);
+    assert!(served.stop().await.success());
+}
+
+const QUESTION: &str = r#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{"message":"?","requestedSchema":{}}}"#;

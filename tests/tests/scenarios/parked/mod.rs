@@ -2,6 +2,7 @@
 
 mod ends;
 mod folders;
+mod over_sse;
 mod peers;
 mod rounds;
 mod states;

@@ -1,8 +1,9 @@
 //! The reference server, which is a legacy one, and the official SDKs as modern clients: tools that
-//! ask their clients something, over HTTP and on a pipe.
+//! ask their clients something, over each transport.
 
 #![expect(deprecated, reason = "sampling is, and yet servers ask for it")]
 
+use futures::future::join;
 use rmcp::ClientHandler;
 use rmcp::model::{
     CallToolRequestParams, ClientCapabilities, ClientConfig, CreateMessageRequestParams,
@@ -31,12 +32,14 @@ const TOOLS: [(&str, &str, &str, &str); 2] = [
     ),
 ];
 
-async fn servers() -> (Peer, [(&'static str, Gateway); 2]) {
-    let everything = Peer::everything().await;
+async fn servers() -> ([Peer; 2], [(&'static str, Gateway); 3]) {
+    let (everything, sse) = join(Peer::everything(), Peer::everything_over_sse()).await;
     let over_http = Gateway::dev(&everything.url).await;
     let command = bin("server-everything");
     let on_a_pipe = Gateway::dev_command(&[command.as_os_str(), "stdio".as_ref()]).await;
-    (everything, [("over HTTP", over_http), ("on a pipe", on_a_pipe)])
+    let over_sse = Gateway::dev(&sse.url).await;
+    let gateways = [("over HTTP", over_http), ("on a pipe", on_a_pipe), ("over SSE", over_sse)];
+    ([everything, sse], gateways)
 }
 
 #[tokio::test]

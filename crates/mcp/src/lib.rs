@@ -6,7 +6,8 @@
 //! 1. [`json`] accepts or refuses bytes; what it accepts means one thing to every parser.
 //! 2. [`envelope`] finds the JSON-RPC members in them and keeps ranges, not trees.
 //! 3. [`era`] and [`headers`] say which protocol is spoken, and whether headers and body agree.
-//! 4. [`methods`] describes what a method names; [`meta`] and [`names`] read and write those names.
+//! 4. [`methods`] describes what a method names; [`meta`] and [`names`] read and write those names,
+//!    [`extensions`] what cannot be named otherwise.
 //! 5. [`convert`] carries values from one era to the other, as edits for [`splice`].
 //! 6. [`bridge`] remembers how far a conversation between the eras has come.
 //! 7. [`sse`] and [`stdio`] frame messages on the wire; [`errors`] writes our own answers.
@@ -19,6 +20,7 @@ pub mod convert;
 pub mod envelope;
 pub mod era;
 pub mod errors;
+pub mod extensions;
 pub mod headers;
 pub mod json;
 pub mod meta;

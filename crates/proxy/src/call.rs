@@ -92,13 +92,14 @@ impl Asked {
     /// What the client says that it can be asked: a modern one with this request, a legacy one when
     /// it opened its session.
     pub(crate) fn askable(&self) -> Askable {
-        match &self.session {
+        let askable = match &self.session {
             Some(session) => session.askable(),
             None => {
                 let capabilities = self.message.params().and_then(meta::client_capabilities);
                 capabilities.map_or(Askable::NOTHING, Askable::of)
             }
-        }
+        };
+        Askable { apps: askable.apps && self.place.only.is_some(), ..askable }
     }
 
     /// Whether an answer to it may be questions.

@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::bridge::{self, Abilities, RoundLimits, Rounds, RoundsError};
 use mcp::envelope::Message;
 use mcp::errors::{self, INVALID_PARAMS};
+use mcp::extensions;
 use mcp::headers::{MCP_METHOD, MCP_NAME, encode_value};
 use mcp::json::{Limits, Raw, quote};
 use mcp::meta;
@@ -108,7 +109,11 @@ pub(crate) fn capabilities(asked: &Asked) -> Bytes {
             declared.map(|it| Bytes::copy_from_slice(it.bytes()))
         }
     };
-    bridge::with_tasks(&own.unwrap_or(Bytes::from_static(b"{}")))
+    let own = own.unwrap_or(Bytes::from_static(b"{}"));
+    bridge::with_tasks(&match asked.place.only {
+        Some(_) => own,
+        None => extensions::without_extensions(&own),
+    })
 }
 
 /// Whether an answer begins a task that nobody but us knows what to do with.

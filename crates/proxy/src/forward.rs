@@ -11,6 +11,7 @@ use mcp::bridge;
 use mcp::bridge::askable::Askable;
 use mcp::convert;
 use mcp::envelope::Message;
+use mcp::extensions;
 use mcp::headers::{MCP_METHOD, encode_value, name_header, param_header_values};
 use mcp::json::Raw;
 use mcp::meta;
@@ -229,7 +230,7 @@ async fn channel(
             Box::pin(link.plain_session(
                 &asked.worker,
                 pass,
-                (Some(asked.caller.app), Askable::NOTHING),
+                (Some(asked.caller.app), Askable { apps: askable.apps, ..Askable::NOTHING }),
             ))
             .await
         }
@@ -302,12 +303,17 @@ fn letter(
             let waits = follow::is_wanted(permitted, hello);
             introduce(&mut splice, &permitted.asked, (asking, waits));
         }
-        (Era::Modern, Channel::Modern(hello)) if follow::is_wanted(permitted, hello) => {
-            let capabilities = follow::capabilities(&permitted.asked);
-            let entry = (meta::CLIENT_CAPABILITIES, capabilities);
-            meta::set_request_entries(&mut splice, message, &[entry]);
+        (Era::Modern, Channel::Modern(hello)) => {
+            if follow::is_wanted(permitted, hello) {
+                let capabilities = follow::capabilities(&permitted.asked);
+                let entry = (meta::CLIENT_CAPABILITIES, capabilities);
+                meta::set_request_entries(&mut splice, message, &[entry]);
+            } else if let Some(declared) = message.params().and_then(meta::client_capabilities)
+                && permitted.asked.place.only.is_none()
+            {
+                extensions::remove_extensions(&mut splice, declared);
+            }
         }
-        _ => {}
     }
     let headers = match channel {
         Channel::Modern(_) => headers(recorded, &splice)?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::Kind;
 use http::Response;
+use mcp::convert;
 use mcp::envelope::Message;
 use mcp::errors;
 use mcp::json::{Raw, quote};
@@ -218,7 +219,11 @@ impl Listening {
             // Its tool may have been taken away since it was granted.
             let pass = self.listener.pass_for(assignment, Kind::Tool, &task.tool).ok()?;
             let mut splice = Splice::new(message.body().clone());
-            splice.set_member(message.params()?, "taskId", quote(sealed));
+            let params = message.params()?;
+            splice.set_member(params, "taskId", quote(sealed));
+            if self.listener.place.only.is_none() {
+                convert::expose_uris(&mut splice, params, assignment.alias.as_str());
+            }
             Some(Told { event: self.stamped(splice, message), pass: Some(pass) })
         });
         told.collect()

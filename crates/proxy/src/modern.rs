@@ -186,10 +186,26 @@ pub(crate) fn capabilities(view: &View, era: Era) -> String {
     if view.parts.iter().any(|it| levels::can_be_heard(it, era)) {
         push("logging", "{}");
     }
-    if era == Era::Modern && view.parts.iter().any(tasks::has_tasks) {
-        push("extensions", &format!("{{{}:{{}}}}", quote(tasks::EXTENSION)));
+    let extensions = extensions(view, era);
+    if !extensions.is_empty() {
+        push("extensions", &format!("{{{}}}", extensions.join(",")));
     }
     format!("{{{}}}", all.join(","))
+}
+
+/// Those that we can route, and on a single-server URL those of a server of the other era.
+fn extensions(view: &View, era: Era) -> Vec<String> {
+    let mut all = Vec::new();
+    if era == Era::Modern && view.parts.iter().any(tasks::has_tasks) {
+        all.push(format!("{}:{{}}", quote(tasks::EXTENSION)));
+    }
+    let only = view.parts.first().filter(|_| !view.is_prefixed());
+    let capabilities = only.map(|it| Raw::parse(&it.listing.capabilities, Limits::default()));
+    let declared = capabilities.and_then(Result::ok).and_then(|it| it.get("extensions"));
+    let others = declared.into_iter().flat_map(Raw::members);
+    let others = others.filter(|(name, _)| name != tasks::EXTENSION);
+    all.extend(others.map(|(name, settings)| format!("{}:{}", quote(&name), settings.text())));
+    all
 }
 
 /// The instructions of all servers that may be seen, each under its name.

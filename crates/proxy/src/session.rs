@@ -16,6 +16,7 @@ use domain::{AppId, Assignment, AssignmentId, GatewayId, Server, Transport};
 use mcp::bridge::askable::Askable;
 use mcp::bridge::{self, Abilities};
 use mcp::envelope::Message;
+use mcp::extensions;
 use mcp::json::{Limits, Raw};
 use mcp::meta::LogLevel;
 use mcp::revision::{Era, Revision};
@@ -129,7 +130,11 @@ impl Sessions {
         if open.is_full(caller.app) {
             return Err(Refusal::TooManySessions);
         }
-        let declared = Raw::parse(&hello.capabilities, Limits::default());
+        let capabilities = match place.only {
+            Some(_) => hello.capabilities,
+            None => extensions::without_extensions(&hello.capabilities),
+        };
+        let declared = Raw::parse(&capabilities, Limits::default());
         let abilities = declared.map(|it| Abilities::of(it, hello.revision)).unwrap_or_default();
         let modern = declared.map(|it| bridge::to_modern_capabilities(it, hello.revision));
         let session = Arc::new(Session {
@@ -138,7 +143,7 @@ impl Sessions {
             gateway: place.gateway.id,
             only: place.only.as_ref().map(|it| it.id),
             revision: hello.revision,
-            capabilities: hello.capabilities,
+            capabilities,
             client_info: hello.client_info,
             abilities,
             modern_capabilities: modern.unwrap_or(Bytes::from_static(b"{}")),

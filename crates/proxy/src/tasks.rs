@@ -26,7 +26,7 @@ use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
 
 /// The extension, by which both sides say that they know tasks.
-pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+pub(crate) use mcp::extensions::TASKS as EXTENSION;
 
 /// The largest id that a server may give, in bytes: a client sends it in a header.
 pub(crate) const LONGEST: usize = 1_000;

@@ -9,10 +9,10 @@ use mcp::bridge;
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::errors::{HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION};
+use mcp::extensions;
 use mcp::json::Raw;
 use mcp::meta;
 use mcp::methods;
-use mcp::names;
 use mcp::revision::Era;
 use mcp::splice::Splice;
 
@@ -96,14 +96,8 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
         }
     }
     if let Some(offered) = permitted.pass.offered.as_ref().filter(|_| permitted.prefixed) {
-        let alias = offered.assignment.alias.as_str();
-        for content in result.get("contents").into_iter().flat_map(Raw::items) {
-            let uri = content.get("uri");
-            if let Some((place, text)) = uri.and_then(|it| it.str().map(|text| (it, text))) {
-                let exposed = mcp::json::quote(&names::exposed_uri(alias, &text));
-                splice.replace_value(place, Bytes::from(exposed));
-            }
-        }
+        convert::expose_uris(&mut splice, result, offered.assignment.alias.as_str());
+        extensions::remove_page(&mut splice, result);
     }
     Ok((StatusCode::OK, splice.finish().into_parts(), hits))
 }

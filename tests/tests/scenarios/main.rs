@@ -12,6 +12,7 @@ mod codes;
 mod crosstalk;
 mod egress;
 mod eras;
+mod extensions;
 mod floods;
 mod framing;
 mod gate;

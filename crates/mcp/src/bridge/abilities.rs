@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Kind;
+use crate::extensions::TASKS;
 use crate::json::{Limits, Raw};
 use crate::meta;
 use crate::revision::Revision;
@@ -95,9 +96,6 @@ pub fn with_tasks(capabilities: &Bytes) -> Bytes {
     }
     splice.finish().into_bytes()
 }
-
-/// The extension for tasks.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// The names of the capabilities that an error of a modern server asks for: `sampling`, or
 /// `elicitation.url`. As many as a sentence can hold.

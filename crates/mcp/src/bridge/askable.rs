@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::convert;
 use crate::errors;
+use crate::extensions::APPS;
 use crate::json::{Limits, Raw};
 use crate::meta;
 use crate::splice::Splice;
@@ -27,6 +28,8 @@ pub struct Askable {
     /// For its folders. Not every server is to be told of that: many ask for them right after the
     /// handshake, where no call can carry the question.
     pub roots: bool,
+    /// To show pages of servers. Nothing is asked by that, but some servers list other tools then.
+    pub apps: bool,
 }
 
 /// A question of a legacy server as a modern client is asked it.
@@ -47,6 +50,14 @@ pub struct CannotAsk {
     pub why: &'static str,
 }
 
+/// What a page is.
+const PAGE: &str = "text/html;profile=mcp-app";
+
+fn shows_pages(settings: Raw<'_>) -> bool {
+    let mut types = settings.get("mimeTypes").into_iter().flat_map(Raw::items);
+    types.any(|it| it.str().is_some_and(|it| it == PAGE))
+}
+
 const ELICITATION: &str = "elicitation/create";
 const SAMPLING: &str = "sampling/createMessage";
 const ROOTS: &str = "roots/list";
@@ -60,6 +71,7 @@ impl Askable {
         tools: false,
         context: false,
         roots: false,
+        apps: false,
     };
 
     /// What a `capabilities` object declares.
@@ -79,12 +91,13 @@ impl Askable {
             tools: has(sampling, "tools"),
             context: has(sampling, "context"),
             roots: has(Some(capabilities), "roots"),
+            apps: capabilities.at(&["extensions", APPS]).is_some_and(shows_pages),
         }
     }
 
     /// Whether there is nothing to ask for.
     pub fn is_nothing(self) -> bool {
-        self == Self::NOTHING
+        Self { apps: false, ..self } == Self::NOTHING
     }
 
     /// The `capabilities` object that tells a legacy server.
@@ -104,6 +117,9 @@ impl Askable {
                     .filter_map(|(has, part)| has.then_some(part))
                     .collect();
             kinds.push(format!(r#""sampling":{{{}}}"#, parts.join(",")));
+        }
+        if self.apps {
+            kinds.push(format!(r#""extensions":{{"{APPS}":{{"mimeTypes":["{PAGE}"]}}}}"#));
         }
         if self.roots {
             kinds.push(r#""roots":{}"#.to_owned());
@@ -200,6 +216,11 @@ mod tests {
                 r#"{"roots":{}}"#,
             ),
             (r#"{"roots":true}"#, "{}"),
+            (r#"{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/plain"]}}}"#, "{}"),
+            (
+                r#"{"extensions":{"a/b":{},"io.modelcontextprotocol/ui":{"mimeTypes":["x","text/html;profile=mcp-app"]}}}"#,
+                r#"{"extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}}}"#,
+            ),
             (r#"{"elicitation":{}}"#, r#"{"elicitation":{}}"#),
             (r#"{"elicitation":{"form":{}}}"#, r#"{"elicitation":{}}"#),
             (r#"{"elicitation":{"url":{}}}"#, r#"{"elicitation":{"url":{}}}"#),
@@ -215,7 +236,8 @@ mod tests {
             let askable = Askable::of(raw(declared));
             assert_eq!(askable.capabilities(), told, "{declared}");
             assert_eq!(Askable::of(raw(told)), askable, "{declared}");
-            assert_eq!(askable.is_nothing(), told == "{}", "{declared}");
+            let asks_nothing = told == "{}" || told.contains("extensions");
+            assert_eq!(askable.is_nothing(), asks_nothing, "{declared}");
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod content;
 mod elicitation;
+mod uris;
 
 use bytes::Bytes;
 
@@ -20,6 +21,7 @@ use crate::revision::{Era, Revision};
 use crate::splice::Splice;
 
 pub use elicitation::{downgrade_elicitation, lift_elicitation_answer};
+pub use uris::expose_uris;
 
 /// How long a modern result may be reused, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

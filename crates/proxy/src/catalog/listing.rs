@@ -12,6 +12,7 @@ use mcp::bridge::askable::Askable;
 use mcp::convert::CacheHints;
 use mcp::envelope::Message;
 use mcp::errors::{self, METHOD_NOT_FOUND};
+use mcp::extensions;
 use mcp::headers::{MCP_METHOD, ParamHeader, param_headers};
 use mcp::json::{Raw, quote};
 use mcp::meta;
@@ -53,6 +54,8 @@ pub(crate) struct Offer {
     pub(crate) raw: Bytes,
     /// Arguments that must also be given as headers.
     pub(crate) headers: Vec<ParamHeader>,
+    /// Whether it is there for apps of its server and not for models.
+    pub(crate) for_apps: bool,
 }
 
 /// How much one server may list, in bytes.
@@ -329,7 +332,8 @@ fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
         match headers {
             Ok(headers) if seen.insert(name.to_string()) => {
                 let name = Box::from(name.as_ref());
-                found.push(Offer { name, raw: raw.clone(), headers });
+                let for_apps = with_headers && extensions::is_for_apps_alone(object);
+                found.push(Offer { name, raw: raw.clone(), headers, for_apps });
             }
             Ok(_) => {}
             Err(error) => {

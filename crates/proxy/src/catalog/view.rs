@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use domain::{AppId, Ask, Assignment, Kind, Provision, ServerId, Switches, Target, User};
 use mcp::convert;
+use mcp::extensions;
 use mcp::json::{Limits, Raw, quote_into};
 use mcp::names;
 use mcp::revision::Revision;
@@ -175,7 +176,8 @@ impl View {
         let (part, uri) = if self.prefixed {
             let (alias, uri) = names::split_uri(exposed)?;
             let own = |it: &&Part| it.assignment.alias.as_str() == alias;
-            (self.parts.iter().find(own)?, uri)
+            let part = self.parts.iter().find(own);
+            (part.filter(|_| !extensions::is_withheld(uri))?, uri)
         } else {
             (self.parts.first()?, exposed)
         };
@@ -267,13 +269,20 @@ impl View {
         let spots = match list {
             List::Prompts => &self.prompts,
             List::Tools => &self.tools,
-            List::Resources | List::Templates => return true,
+            List::Resources | List::Templates => return !self.is_withheld(list, spot),
         };
         let found = self.parts.get(spot.part).and_then(|part| {
             let offer = list.offers(&part.listing).get(spot.offer)?;
             spots.get(self.exposed(part, &offer.name).as_ref())
         });
         found == Some(&spot)
+    }
+
+    /// Whether a resource belongs to an extension that is no part of what servers offer together.
+    fn is_withheld(&self, list: List, spot: Spot) -> bool {
+        let part = self.parts.get(spot.part).filter(|_| self.prefixed);
+        let offer = part.and_then(|it| list.offers(&it.listing).get(spot.offer));
+        offer.is_some_and(|it| extensions::is_withheld(&it.name))
     }
 
     /// What is off of what is listed here. Mostly nothing, whatever is off elsewhere.
@@ -335,6 +344,10 @@ impl View {
                 let raw = match list {
                     List::Tools => convert::listed_tool(&offer.raw, part.listing.spoken, revision),
                     _ => offer.raw.clone(),
+                };
+                let raw = match list {
+                    List::Tools if self.prefixed => extensions::without_page(&raw),
+                    _ => raw,
                 };
                 self.write_offer(&mut out, list, part, (&offer.name, &raw));
             }
@@ -423,6 +436,9 @@ fn spots(
     let mut twice = HashSet::new();
     for (part, it) in parts.iter().enumerate() {
         for (offer, one) in offers(&it.listing).iter().enumerate() {
+            if prefixed && one.for_apps {
+                continue;
+            }
             match spots.entry(Box::from(exposed(prefixed, it, &one.name))) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(Spot { part, offer });

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::TasksSetting;
+use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mcp::bridge::{self, Abilities, RoundLimits, Rounds, RoundsError};
 use mcp::envelope::Message;
@@ -64,8 +66,9 @@ struct State {
     call: u64,
     /// When it has taken too long.
     until: Duration,
-    /// How long to wait before the next look.
+    /// How long to wait before the next look, unless its server says that there is something to see.
     pause: Duration,
+    ear: Mutex<BoxStream<'static, ()>>,
     /// How often in a row nothing could be learnt.
     failures: u32,
     /// The names of what has been asked.
@@ -191,7 +194,7 @@ impl Following {
         let proxy = &asked.worker.proxy;
         let token = params.and_then(meta::progress_token);
         let token = token.map(|it| Bytes::copy_from_slice(it.bytes()));
-        let state = State {
+        let mut state = State {
             worker: Arc::clone(&asked.worker),
             pass: permitted.pass.twin(),
             link: Arc::clone(&way.link),
@@ -200,10 +203,12 @@ impl Following {
             call: way.id,
             until: proxy.clock.elapsed().saturating_add(proxy.options.longest_task),
             pause: SOONEST,
+            ear: Mutex::new(stream::empty().boxed()),
             failures: 0,
             asked: HashSet::new(),
             news: News { token, told: 0, last: None },
         };
+        state.ear = Mutex::new(state.listen());
         Self { state: Some(state), doing: None }
     }
 
@@ -247,7 +252,13 @@ impl State {
                 let longest = self.worker.proxy.options.longest_task;
                 return (self, Err(UpstreamError::Timeout(longest)));
             }
-            tokio::time::sleep(self.pause.min(left)).await;
+            let soonest = tokio::time::sleep(SOONEST.min(left));
+            let pause = tokio::time::sleep(self.pause.min(left));
+            tokio::select! {
+                () = pause => {}
+                // However often it says so, it is not asked more often for it.
+                Some(()) = self.ear.get_mut().next() => soonest.await,
+            }
             match self.look().await {
                 Ok(None) => {}
                 Ok(Some(said)) => return (self, Ok(said)),
@@ -346,6 +357,32 @@ impl State {
         Some(errors::result_body(id.as_bytes(), &result))
     }
 
+    /// Each word of the server that the task has changed. What it says of it is not heard here but
+    /// asked for, and a server that says nothing is asked all the same.
+    fn listen(&self) -> BoxStream<'static, ()> {
+        if self.link.is_managed() {
+            // One of our own processes is asked at no cost, and would have to be told of the end.
+            return stream::empty().boxed();
+        }
+        let (worker, link) = (Arc::clone(&self.worker), Arc::clone(&self.link));
+        let (pass, channel) = (self.pass.twin(), self.channel.clone());
+        let id = self.link.next_id();
+        let letter = self.task.letter_to_listen(id);
+        let opening = async move {
+            let mut exchange = link.post(&worker, &pass, &channel, letter).await.ok()?;
+            exchange.be_patient();
+            exchange.status().is_success().then_some(exchange)
+        };
+        let task = Arc::clone(&self.task);
+        let heard = stream::once(opening).filter_map(std::future::ready).flat_map(|exchange| {
+            stream::unfold(exchange, async |mut exchange| {
+                let text = exchange.next().await?.ok()?;
+                Some((text, exchange))
+            })
+        });
+        heard.filter(move |text| std::future::ready(task.is_meant(text))).map(drop).fuse().boxed()
+    }
+
     /// Says something about the task, through the last gate, and waits for the answer.
     async fn ask(&self, method: &'static str, more: &[u8]) -> Result<Message, Refusal> {
         let (link, id) = (&self.link, self.link.next_id());
@@ -392,6 +429,25 @@ impl News {
 }
 
 impl Theirs {
+    /// A request to be told what becomes of it.
+    fn letter_to_listen(&self, id: u64) -> Letter {
+        let method = "subscriptions/listen";
+        let wanted = format!(r#","notifications":{{"taskIds":[{}]}}}}"#, quote(&self.id));
+        let params = [&br#"{"_meta":"#[..], &self.meta, wanted.as_bytes()].concat();
+        let body = errors::request_body(id.to_string().as_bytes(), method, Some(&params));
+        let mut headers = HeaderMap::new();
+        headers.insert(MCP_METHOD, HeaderValue::from_static(method));
+        Letter { parts: vec![body], id: Some(id), progress: false, headers }
+    }
+
+    /// Whether a notification is about it.
+    fn is_meant(&self, text: &Bytes) -> bool {
+        let message = Message::parse(text.clone(), Limits::default()).ok();
+        let message = message.filter(|it| it.method() == "notifications/tasks");
+        let id = message.as_ref().and_then(|it| it.params()?.get("taskId")?.str());
+        id.is_some_and(|it| *it == *self.id)
+    }
+
     /// A request about it, with these members in its params.
     pub(crate) fn letter(&self, method: &'static str, id: u64, more: &[u8]) -> Letter {
         let task = quote(&self.id);

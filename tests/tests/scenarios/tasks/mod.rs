@@ -73,7 +73,7 @@ async fn a_task_is_asked_about_updated_and_cancelled_by_its_sealed_id() {
         }
     }
     // It outlives the process that has sealed it.
-    drop(served);
+    assert!(served.stop().await.success());
     let served = site.start().await;
     let again = client(&served, "main", &token);
     let answer = again.send(about(&again, "tasks/get", &id)).await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::{Era, Site};
 
 use super::super::KNOWS_TASKS;
-use super::{DONE, FORM, ROOTS, World, again, asking, declared};
+use super::{BEGUN, DONE, FORM, ROOTS, TASKS, World, again, asking, declared, telling};
 
 #[tokio::test]
 async fn a_client_that_knows_no_tasks_gets_what_comes_of_one() {
@@ -116,7 +116,7 @@ async fn a_modern_client_comes_back_with_what_a_task_wants_to_know() {
         let state = result["requestState"].clone();
         // Nothing is held for it meanwhile: another process goes on.
         let World { server, served, site, token } = world;
-        drop(served);
+        assert!(served.stop().await.success());
         let served = site.start().await;
         let world = World { server, served, site, token };
         let client = world.client(Era::Modern).await;
@@ -170,4 +170,40 @@ async fn a_client_that_knows_tasks_gets_them_itself() {
     assert_eq!(answer.json()["result"]["resultType"], "task", "{}", answer.text());
     assert!(!answer.text().contains("t/1"), "{}", answer.text());
     assert!(world.server.seen_of("tasks/get").is_empty());
+}
+
+#[tokio::test]
+async fn a_server_that_says_when_a_task_has_changed_is_asked_then() {
+    let plan = telling().on("tools/call", |call| async move {
+        call.result(&BEGUN.replace(r#""pollIntervalMs":1"#, r#""pollIntervalMs":30000"#));
+    });
+    let world = World::with(plan, Site::new(None), "wait", "").await;
+    let client = world.client(Era::Modern).await;
+    let (answer, ()) = join(client.send(client.tool("echo", "{}")), async {
+        let listening = world.server.next().await;
+        assert_eq!(listening.method, "subscriptions/listen", "{}", listening.body);
+        let wanted = listening.raw(&["params", "notifications"]);
+        assert_eq!(wanted, r#"{"taskIds":["t/1"]}"#);
+        assert_eq!(declared(&listening.json())["extensions"][TASKS], json!({}));
+        let talk = listening.stream();
+        talk.notification("notifications/subscriptions/acknowledged", "{}").await;
+        let changed = async |id: &str| {
+            let params = format!(r#"{{"taskId":"{id}","status":"completed","result":{{}}}}"#);
+            talk.notification("notifications/tasks", &params).await;
+        };
+        // What it says of others, or of anything else, is nothing to ask about.
+        changed("t/2").await;
+        talk.notification("notifications/tools/list_changed", "{}").await;
+        for _ in 0..50 {
+            changed("t/1").await;
+        }
+        world.look(r#""status":"working","pollIntervalMs":30000"#).await;
+        // It is asked, and not believed.
+        world.look(DONE).await;
+        talk.given_up().await;
+    })
+    .await;
+    assert_eq!(answer.json()["result"]["structuredContent"], json!({"n": 1.0}));
+    let looks = world.server.seen_of("tasks/get").len();
+    assert!(looks <= 4, "it is not asked as often as it says, but {looks} times");
 }

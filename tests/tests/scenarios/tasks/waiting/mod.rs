@@ -30,9 +30,14 @@ struct World {
     token: String,
 }
 
-fn plan() -> Plan {
+/// One that can be listened to.
+fn telling() -> Plan {
     let capabilities = r#"{"tools":{},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
     Upstream::modern().with_capabilities(capabilities)
+}
+
+fn plan() -> Plan {
+    telling().on("subscriptions/listen", |asked| async move { asked.refuse(404) })
 }
 
 fn documents(server: &str, tasks: &str) -> String {
@@ -56,7 +61,11 @@ impl World {
     }
 
     async fn at(site: Site, tasks: &str, configuration: &str) -> Self {
-        let server = plan().start().await;
+        Self::with(plan(), site, tasks, configuration).await
+    }
+
+    async fn with(plan: Plan, site: Site, tasks: &str, configuration: &str) -> Self {
+        let server = plan.start().await;
         let documents = documents(&server.url, tasks);
         let served = site.start_configured(&documents, configuration).await;
         let token = served.token("bot", "t").await;

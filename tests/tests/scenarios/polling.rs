@@ -10,12 +10,8 @@ use tempfile::TempDir;
 use tests::peers::{Peer, bin, run_client};
 use tests::upstream::{Seen, Talk};
 use tests::wait::within;
-use tests::{Client, Gateway, Record, Streamed, Upstream};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use tests::{Client, Gateway, Record, Relay, Streamed, Upstream};
 use tokio::process::Command;
-use tokio::sync::broadcast;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::scene::Scene;
@@ -266,44 +262,6 @@ async fn the_reference_server_goes_on_where_its_connection_broke() {
     assert!(text.starts_with("Long running operation completed"), "{last}");
     assert_eq!(answer.next().await, None);
     assert_eq!(gateway.records_since(known).len(), 2, "one call");
-}
-
-/// What stands between a gateway and a server, and can break all connections.
-struct Relay {
-    url: String,
-    cut: broadcast::Sender<()>,
-    _listener: JoinSet<()>,
-}
-
-impl Relay {
-    async fn to(server: &str) -> Self {
-        let (place, path) =
-            server.strip_prefix("http://").and_then(|it| it.split_once('/')).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/{path}", listener.local_addr().unwrap());
-        let (cut, place) = (broadcast::channel(1).0, place.to_owned());
-        let cuts = cut.clone();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (mut near, _) = listener.accept().await.unwrap();
-                let (mut is_cut, place) = (cuts.subscribe(), place.clone());
-                connections.spawn(async move {
-                    let mut far = TcpStream::connect(place).await.unwrap();
-                    tokio::select! {
-                        copied = copy_bidirectional(&mut near, &mut far) => drop(copied),
-                        cut = is_cut.recv() => drop(cut),
-                    }
-                });
-            }
-        });
-        Self { url, cut, _listener: tasks }
-    }
-
-    fn cut(&self) {
-        self.cut.send(()).unwrap();
-    }
 }
 
 #[tokio::test]

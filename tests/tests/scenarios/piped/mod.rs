@@ -1,7 +1,9 @@
 //! `ostiary bridge`: clients on a pipe. The gateway is a real one, or is played by the test, where it
 //! matters what exactly is sent to it and what it does then.
 
+mod peers;
 mod plain;
+mod served;
 mod sessions;
 mod streams;
 mod troubles;

@@ -1,7 +1,8 @@
 //! rmcp as a client that lists and then calls one tool; prints one line of JSON.
 //!
-//!     rmcp_client URL legacy|auto|modern TOOL JSON
+//!     rmcp_client SERVER legacy|auto|modern TOOL JSON
 //!
+//! SERVER is an MCP URL, or `stdio:COMMAND ARG...`.
 //! The line has `result` with `tools`, their names, and `results`, what the call gave; or `error`.
 #![expect(clippy::print_stdout, reason = "it is what this program is for")]
 
@@ -9,8 +10,9 @@ use std::error::Error;
 
 use rmcp::model::{CallToolRequestParams, ProtocolVersion};
 use rmcp::service::{ClientLifecycleMode, ClientServiceExt};
-use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -23,8 +25,8 @@ async fn main() {
 }
 
 async fn list_and_call(words: &[String]) -> Result<Value, Box<dyn Error>> {
-    let [url, mode, tool, arguments] = words else {
-        return Err("use: rmcp_client URL legacy|auto|modern TOOL JSON".into());
+    let [server, mode, tool, arguments] = words else {
+        return Err("use: rmcp_client SERVER legacy|auto|modern TOOL JSON".into());
     };
     // There is no TLS here, and yet the client's library wants to know whose it would be.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
@@ -34,8 +36,18 @@ async fn list_and_call(words: &[String]) -> Result<Value, Box<dyn Error>> {
         "auto" => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
         _ => ClientLifecycleMode::Discover { preferred_versions },
     };
-    let transport = StreamableHttpClientTransport::from_uri(url.clone());
-    let client = ().serve_with_lifecycle(transport, mode).await?;
+    let client = match server.strip_prefix("stdio:") {
+        Some(line) => {
+            let mut words = line.split(' ');
+            let mut command = Command::new(words.next().unwrap_or_default());
+            command.args(words);
+            ().serve_with_lifecycle(TokioChildProcess::new(command)?, mode).await?
+        }
+        None => {
+            let transport = StreamableHttpClientTransport::from_uri(server.clone());
+            ().serve_with_lifecycle(transport, mode).await?
+        }
+    };
     let tools = client.list_all_tools().await?;
     let names: Vec<&str> = tools.iter().map(|it| it.name.as_ref()).collect();
     let arguments = serde_json::from_str(arguments)?;

@@ -1,5 +1,6 @@
-// Real clients, in every mode that they have, through the gateway, in front of every kind of server:
-// each lists the tools, calls one, and calls one that asks the user something.
+// Real clients, in every mode that they have, through the gateway, in front of every kind of server,
+// over HTTP and on the pipe of `ostiary bridge`: each lists the tools, calls one, and calls one that
+// asks the user something.
 //
 //   node matrix.mjs [--fast]     the gateway is $OSTIARY_BIN; $OSTIARY_RMCP is the client of rmcp
 //
@@ -33,6 +34,20 @@ const CLIENTS = {
   rmcp: {
     modes: { default: 'legacy', auto: 'auto', modern: 'modern' },
     run: (url, mode) => run(OSTIARY_RMCP, [url, mode, ...ECHO]),
+  },
+  'Python mcp, bridge': {
+    modes: { auto: 'auto', legacy: 'legacy', modern: '2026-07-28' },
+    run: (url, ...rest) => sdk('python-client', bridged(url), ...rest),
+    asks: true,
+  },
+  'TypeScript, bridge': {
+    modes: { default: 'legacy', auto: 'auto', modern: '2026-07-28' },
+    run: (url, ...rest) => sdk('node-client', bridged(url), ...rest),
+    asks: true,
+  },
+  'rmcp, bridge': {
+    modes: { default: 'legacy', auto: 'auto', modern: 'modern' },
+    run: (url, mode) => run(OSTIARY_RMCP, [bridged(url), mode, ...ECHO]),
   },
   Inspector: {
     modes: { default: 'legacy', auto: 'auto', modern: 'modern' },
@@ -68,10 +83,10 @@ const waiting = rows.flatMap((row) => servers.map((server) => ({ row, server }))
 await Promise.all(Array.from({ length: Math.max(2, cpus().length) }, work));
 
 const cells = rows.flatMap((row) => servers.map((server) => row[server]));
-console.log(['client'.padEnd(12), 'mode'.padEnd(9), ...servers.map((it) => it.padEnd(13))].join(' '));
+console.log(['client'.padEnd(18), 'mode'.padEnd(9), ...servers.map((it) => it.padEnd(13))].join(' '));
 for (const { client, mode, ...found } of rows) {
   const shown = servers.map((server) => (found[server] === '' ? 'ok' : 'FAILED').padEnd(13));
-  console.log([client.padEnd(12), mode.padEnd(9), ...shown].join(' '));
+  console.log([client.padEnd(18), mode.padEnd(9), ...shown].join(' '));
 }
 for (const { client, mode, ...found } of rows) {
   for (const server of servers.filter((it) => found[it] !== '')) {
@@ -102,6 +117,11 @@ async function problemOf({ client, mode }, server) {
     (!asks || found.revision === revisionOf(modes[mode])) &&
     (!asks || found.asked?.includes('elicitation/create'));
   return isWell ? '' : JSON.stringify(found).slice(0, 600);
+}
+
+/** A gateway as the SDKs reach it on a pipe. */
+function bridged(url) {
+  return `stdio:${OSTIARY_BIN} bridge ${url}`;
 }
 
 /** What is agreed upon with the gateway, whatever is behind it. */

@@ -1,6 +1,7 @@
 //! TLS: what is spoken over it, and its certificate's life.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -265,6 +266,31 @@ async fn a_certificate_that_cannot_be_used_keeps_the_door_shut() {
     std::fs::write(&files.key, "nothing").unwrap();
     let keyless = bind(settings).await.err().unwrap();
     assert!(matches!(&keyless, ListenError::Tls { path, .. } if *path == files.key), "{keyless}");
+}
+
+#[tokio::test]
+async fn the_bridge_speaks_to_those_alone_whom_the_system_trusts() {
+    let (lock, other) = (Lock::open(|_| {}).await, Lock::open(|_| {}).await);
+    let url = format!("https://localhost:{}/mcp/a/b", lock.door.address.port());
+    for (trusted, target, says) in [
+        (&other.files.certificate, None, "invalid peer certificate"),
+        (&lock.files.certificate, Some("/mcp/a/b"), "without the answer"),
+    ] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_ostiary"));
+        command.args(["bridge", &url]).env("OSTIARY_TOKEN", "t").env("SSL_CERT_FILE", trusted);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut bridge = command.spawn().unwrap();
+        let line = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
+        bridge.stdin.take().unwrap().write_all(line.as_bytes()).await.unwrap();
+        let output = tokio::time::timeout(PATIENCE, bridge.wait_with_output()).await;
+        let output = output.expect("its end").unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(says), "{said}");
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(lock.door.targets().first().map(String::as_str), target);
+    }
+    lock.door.end().await;
+    other.door.end().await;
 }
 
 /// Some rounds of looking at the files later, the certificate is still the one that is trusted.

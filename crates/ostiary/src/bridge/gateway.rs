@@ -28,6 +28,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long a connection is kept unused: not as long as the gateway keeps it.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// How many are kept unused.
+const SPARE: usize = 32;
+
 /// How often a peer is asked for a sign of life when nothing comes, and how often in vain.
 const PROBE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
@@ -59,6 +62,7 @@ impl Gateway {
             .http1_only()
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(SPARE)
             .tcp_keepalive(PROBE)
             .tcp_keepalive_interval(PROBE)
             .tcp_keepalive_retries(PROBES)

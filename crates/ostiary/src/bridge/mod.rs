@@ -71,13 +71,13 @@ const LINES: usize = 256;
 const SEATS: u32 = 1_024;
 
 /// How long requests under way may take to end after standard input has.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(20);
 
 /// How long leaving may take.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How long the gateway may take to take what needs no answer.
-const NOTICE: Duration = Duration::from_secs(10);
+const NOTICE: Duration = Duration::from_secs(30);
 
 /// What the parts of a bridge share.
 struct Bridge {
@@ -125,7 +125,6 @@ async fn serve(gateway: Gateway) -> Result<(), Failure> {
     let serving = async {
         desk::read(&bridge, Lines::of(tokio::io::stdin())).await;
         bridge.streams.cancel();
-        bridge.tasks.close();
         if tokio::time::timeout(GRACE, bridge.calls_end()).await.is_err() {
             tracing::warn!("Some requests have not been answered in time");
         }
@@ -137,10 +136,9 @@ async fn serve(gateway: Gateway) -> Result<(), Failure> {
     }
     bridge.leave().await;
     drop(bridge);
-    if !writing.is_finished() {
-        // What has been said is to be read.
-        tokio::time::timeout(GOODBYE, writing).await.ok();
-    }
+    tasks.close();
+    // What has been said is to be read.
+    tokio::time::timeout(GOODBYE, tasks.wait()).await.ok();
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, Shared};
@@ -56,6 +57,9 @@ pub(super) type Renewing = BoxFuture<'static, Result<Arc<Session>, Trouble>>;
 
 /// How many resources a new session is told of.
 const WISHES: usize = 1_000;
+
+/// How long `initialize` may take: nothing else is read meanwhile.
+const HELLO: Duration = Duration::from_secs(60);
 
 /// The first revision whose clients repeat it in a header.
 const IN_HEADERS: &str = "2025-06-18";
@@ -170,6 +174,11 @@ pub(super) async fn greet(
     bridge: &Bridge,
     hello: &Message,
 ) -> Result<(Option<Opened>, Bytes), Trouble> {
+    let greeting = tokio::time::timeout(HELLO, answered(bridge, hello)).await;
+    greeting.unwrap_or(Err(Trouble::Silent(HELLO)))
+}
+
+async fn answered(bridge: &Bridge, hello: &Message) -> Result<(Option<Opened>, Bytes), Trouble> {
     let mut said = bridge.gateway.post(HeaderMap::new(), hello.body().clone()).await?;
     let id = said.headers().get(MCP_SESSION_ID).cloned();
     while let Some(message) = said.next().await? {
@@ -206,9 +215,11 @@ pub(super) async fn ready(bridge: &Arc<Bridge>, ready: Message) {
     let Some(session) = bridge.sessions.current() else {
         return bridge.pass(HeaderMap::new(), body).await;
     };
-    bridge.sessions.0.lock().ready = Some(ready);
+    let is_news = bridge.sessions.0.lock().ready.replace(ready).is_none();
     bridge.pass(session.headers(), body).await;
-    feed::open(bridge, session);
+    if is_news {
+        feed::open(bridge, session);
+    }
 }
 
 /// Ends a session at the gateway, which may know nothing of it any more.

@@ -201,7 +201,7 @@ async fn as_many_calls_as_there_are_go_at_the_same_time_and_none_is_mixed_up() {
 }
 
 #[tokio::test]
-async fn more_than_are_taken_wait_on_the_pipe() {
+async fn more_than_may_be_at_the_gateway_wait_and_can_be_given_up() {
     let gateway = Upstream::modern().start().await;
     let mut bridge = Piped::to(&gateway.url);
     for number in 0..300 {
@@ -270,6 +270,57 @@ async fn a_signal_ends_it_at_once_and_its_calls_with_it() {
         assert_eq!(bridge.ended().await.code(), Some(0));
         assert!(!bridge.words().contains("panicked"), "{}", bridge.words());
     }
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_end_is_given_up_a_while_after_standard_input_has_ended() {
+    let gateway = Upstream::of_both_eras().by_hand("DELETE").start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    bridge.hello(NEWEST, "{}").await;
+    bridge.ask("1", "tools/call", r#"{"name":"echo"}"#).await;
+    let call = gateway.next().await;
+    bridge.close_input();
+    let told = gateway.next().await;
+    assert_eq!(told.raw(&["params", "requestId"]), "1");
+    told.accept();
+    let last = gateway.next().await;
+    assert_eq!(last.method, "DELETE");
+    last.accept();
+    call.given_up().await;
+    assert_eq!(bridge.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_nothing_up_but_itself() {
+    let gateway = Upstream::modern().start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    for number in 0..100 {
+        bridge.ask_modern(&number.to_string(), "tools/call", r#""name":"echo""#).await;
+    }
+    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(4 << 20));
+    for _ in 0..100 {
+        gateway.next().await.result(&large);
+    }
+    // It reads no more than it can pass on.
+    bridge.ask_modern("\"last\"", "tools/call", r#""name":"echo""#).await;
+    gateway.next().await.result("{}");
+    bridge.signal(Signal::TERM);
+    assert_eq!(bridge.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_client_that_is_ready_twice_has_one_stream() {
+    let gateway = Upstream::legacy().by_hand("GET").start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    bridge.hello(NEWEST, "{}").await;
+    let _stream = gateway.next().await;
+    for _ in 0..10 {
+        bridge.tell("notifications/initialized", "{}").await;
+    }
+    bridge.ask("1", "tools/call", r#"{"name":"echo"}"#).await;
+    let next = gateway.next().await;
+    assert_eq!(next.method, "tools/call");
+    assert_eq!(gateway.seen_of("notifications/initialized").len(), 11);
 }
 
 #[tokio::test]

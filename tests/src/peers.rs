@@ -82,7 +82,13 @@ fn free_port() -> u16 {
 
 /// Runs a client to its end; the one line of JSON that it prints.
 pub async fn run_client(name: &str, args: &[&str]) -> Value {
+    run_client_with(name, args, &[]).await
+}
+
+/// The same with these variables in its environment.
+pub async fn run_client_with(name: &str, args: &[&str], set: &[(&str, &str)]) -> Value {
     let mut command = Command::new(bin(name));
+    command.envs(set.iter().copied());
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     let output = within(name, command.output()).await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -31,7 +31,8 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How many are kept unused.
 const SPARE: usize = 32;
 
-/// How often a peer is asked for a sign of life when nothing comes, and how often in vain.
+/// How often a peer is asked for a sign of life when nothing comes, and how often in vain. As long in
+/// all may it take to say that something has arrived: it may be gone, or we may have slept.
 const PROBE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 
@@ -63,6 +64,7 @@ impl Gateway {
             .connect_timeout(CONNECT)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(SPARE)
+            .tcp_user_timeout(PROBE * PROBES)
             .tcp_keepalive(PROBE)
             .tcp_keepalive_interval(PROBE)
             .tcp_keepalive_retries(PROBES)

@@ -5,6 +5,7 @@ mod peers;
 mod plain;
 mod served;
 mod sessions;
+mod snippets;
 mod streams;
 mod troubles;
 

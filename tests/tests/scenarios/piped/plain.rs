@@ -334,6 +334,31 @@ async fn a_closed_standard_output_ends_it() {
 }
 
 #[tokio::test]
+async fn a_list_that_passes_by_tells_which_arguments_to_mirror() {
+    let tools = |annotation: &str| {
+        let schema = format!(
+            r#"{{"type":"object","properties":{{"a":{{"type":"string"{annotation}}},"n":{{"type":"integer","x-mcp-header":"N"}}}}}}"#
+        );
+        format!(r#"{{"resultType":"complete","tools":[{{"name":"echo","inputSchema":{schema}}}]}}"#)
+    };
+    let gateway = Upstream::modern().by_hand("tools/list").start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    for (annotation, expected) in [(r#","x-mcp-header":"Aa""#, Some("=?base64?w6Q=?=")), ("", None)]
+    {
+        bridge.ask_modern("1", "tools/list", "").await;
+        gateway.next().await.result(&tools(annotation));
+        bridge.next().await;
+        let call = r#""name":"echo","arguments":{"a":"\u00e4","n":42.0}"#;
+        bridge.ask_modern("2", "tools/call", call).await;
+        let call = gateway.next().await;
+        assert_eq!(call.header("mcp-param-aa"), expected);
+        assert_eq!(call.header("mcp-param-n"), Some("42"));
+        call.result("{}");
+        bridge.next().await;
+    }
+}
+
+#[tokio::test]
 async fn arguments_are_mirrored_where_a_tool_wants_it_listed_or_not() {
     let tools = r#"[{"name":"echo","inputSchema":{"type":"object","properties":{"place":{"type":"string","x-mcp-header":"Place"}}}}]"#;
     let upstream = Upstream::modern().with_tools(tools).echoing().start().await;

@@ -1,6 +1,8 @@
 //! Whatever goes wrong is an answer to the request that it goes wrong for, in words that say what to
 //! do, and a note on standard error.
 
+use bytes::Bytes;
+use futures::future::join;
 use serde_json::{Value, json};
 use tests::piped::{error, reason};
 use tests::{Piped, Upstream};
@@ -208,4 +210,28 @@ async fn a_token_in_a_file_may_change_and_is_told_to_nobody_else() {
     assert_eq!(gateway.calls().len(), 3);
     let words = bridge.words();
     assert!(!words.contains("first-token") && !words.contains("second-token"), "{words}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_an_error_for_its_call_and_not_kept() {
+    let gateway = Upstream::modern().start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    let piece = Bytes::from(vec![b'x'; 4 << 20]);
+    for media in ["application/json", "text/event-stream"] {
+        bridge.ask_modern("1", "tools/call", r#""name":"echo""#).await;
+        let talk = gateway.next().await.begin(media);
+        talk.bytes("data:").await;
+        let saying = async {
+            while !talk.is_over() {
+                talk.bytes(piece.clone()).await;
+            }
+        };
+        let (answer, ()) = join(bridge.next(), saying).await;
+        assert_eq!(reason(&answer), json!([1502, "answer_too_large"]), "{media}");
+        bridge.ask_modern("2", "tools/call", r#""name":"echo""#).await;
+        gateway.next().await.result("{}");
+        assert_eq!(bridge.next().await["id"], 2);
+    }
+    let peak = bridge.peak_memory();
+    assert!(peak < 700 << 20, "{peak}");
 }

@@ -17,6 +17,7 @@ use tokio::process::Command;
 use super::NEWEST;
 
 const MODERN: &str = "2026-07-28";
+const BOTH: &str = "a server of both eras";
 
 /// The fixture, and it as a server of a single era, each with a gateway in front.
 async fn gateways() -> (Vec<Peer>, Vec<(&'static str, Gateway)>) {
@@ -24,7 +25,7 @@ async fn gateways() -> (Vec<Peer>, Vec<(&'static str, Gateway)>) {
     let legacy = Peer::listening("era-lock", &[&fixture.url, "legacy"]).await;
     let modern = Peer::listening("era-lock", &[&fixture.url, "modern"]).await;
     let gateways = vec![
-        ("a server of both eras", Gateway::dev(&fixture.url).await),
+        (BOTH, Gateway::dev(&fixture.url).await),
         ("a server of 2025", Gateway::dev(&legacy.url).await),
         ("a server of 2026", Gateway::dev(&modern.url).await),
     ];
@@ -65,6 +66,9 @@ async fn works(client: &str) {
                 assert!(text.starts_with(begin), "{row}: {said}");
             }
             assert_eq!(said["asked"], json!(["elicitation/create"]), "{row}: {said}");
+            if *server != BOTH {
+                continue;
+            }
             // One that has not listed can call all the same.
             let call = async |tool, arguments| {
                 run_client(client, &[&command, mode, "call", tool, arguments]).await

@@ -179,8 +179,7 @@ impl Bridge {
         self.streams.cancel();
         self.calls.cancel();
         // Whatever else it holds may hold us.
-        let held = std::mem::take(&mut *self.sessions.0.lock());
-        let Some(session) = held.current else { return };
+        let Some(session) = self.sessions.forget() else { return };
         let words = legacy.iter().map(|id| self.pass(session.headers(), call::word_for(id)));
         let leaving = async {
             join_all(words).await;

@@ -126,6 +126,13 @@ impl Sessions {
         self.0.lock().current.clone()
     }
 
+    /// Forgets all but how many sessions there have been; the last of them.
+    pub(super) fn forget(&self) -> Option<Arc<Session>> {
+        let mut held = self.0.lock();
+        let opened = held.opened;
+        std::mem::replace(&mut *held, Held { opened, ..Held::default() }).current
+    }
+
     /// Remembers what a new session must be told, once it has been done.
     pub(super) fn note(&self, request: &Message) {
         let uri = request.params().and_then(|it| it.get("uri")).map(canonical);
@@ -143,9 +150,7 @@ impl Sessions {
 
 /// Opens the client's session: with its `initialize`, which is answered.
 pub(super) async fn open(bridge: &Arc<Bridge>, hello: Message) {
-    let old = std::mem::take(&mut *bridge.sessions.0.lock());
-    bridge.sessions.0.lock().opened = old.opened;
-    if let Some(old) = old.current {
+    if let Some(old) = bridge.sessions.forget() {
         end(bridge, &old).await;
     }
     match greet(bridge, &hello).await {

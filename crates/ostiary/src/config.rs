@@ -1,6 +1,7 @@
 //! The configuration: a file, the environment and the command line, checked once at start.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) longest_task: Duration,
     /// How long a session with a server in which clients can be asked is kept while nobody uses it.
     pub(crate) keep_sessions: Duration,
+    /// How often servers are asked how they are; zero for never.
+    pub(crate) probe: Duration,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -59,6 +62,7 @@ struct File {
     answer_seconds: Option<u64>,
     task_seconds: Option<u64>,
     keep_sessions_seconds: Option<u64>,
+    probe_seconds: Option<u64>,
 }
 
 /// Why the configuration is refused.
@@ -88,6 +92,8 @@ pub(crate) enum ConfigError {
     LongestTask,
     #[error("`keep_sessions_seconds` must be from 1 to 86400")]
     KeepSessions,
+    #[error("`probe_seconds` must be from 0 to 86400")]
+    Probe,
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -107,18 +113,11 @@ impl Config {
         if !(1024..=1 << 30).contains(&largest_request_bytes) {
             return Err(ConfigError::LargestRequest);
         }
-        let answer_seconds = file.answer_seconds.unwrap_or(600);
-        if !(1..=3600).contains(&answer_seconds) {
-            return Err(ConfigError::Answers);
-        }
-        let task_seconds = file.task_seconds.unwrap_or(3_600);
-        if !(1..=86_400).contains(&task_seconds) {
-            return Err(ConfigError::LongestTask);
-        }
-        let keep_sessions = file.keep_sessions_seconds.unwrap_or(60);
-        if !(1..=86_400).contains(&keep_sessions) {
-            return Err(ConfigError::KeepSessions);
-        }
+        let answers = seconds(file.answer_seconds, 600, 1..=3_600, ConfigError::Answers)?;
+        let longest_task = seconds(file.task_seconds, 3_600, 1..=DAY, ConfigError::LongestTask)?;
+        let kept = file.keep_sessions_seconds;
+        let keep_sessions = seconds(kept, 60, 1..=DAY, ConfigError::KeepSessions)?;
+        let probe = seconds(file.probe_seconds, 60, 0..=DAY, ConfigError::Probe)?;
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
             let port = !host.starts_with('[') && host.contains(':');
@@ -139,9 +138,10 @@ impl Config {
             share_database: is_on("OSTIARY_SHARE_DATABASE")?,
             allowed_networks: file.allowed_networks,
             largest_request_bytes,
-            answers: Duration::from_secs(answer_seconds),
-            longest_task: Duration::from_secs(task_seconds),
-            keep_sessions: Duration::from_secs(keep_sessions),
+            answers,
+            longest_task,
+            keep_sessions,
+            probe,
         })
     }
 }
@@ -151,6 +151,20 @@ impl Config {
     pub(crate) fn for_data(data: &Path) -> Result<Self, ConfigError> {
         Self::load(&ServeArgs::only(data))
     }
+}
+
+/// In seconds.
+const DAY: u64 = 86_400;
+
+/// A number of seconds within its bounds.
+fn seconds(
+    given: Option<u64>,
+    usual: u64,
+    allowed: RangeInclusive<u64>,
+    error: ConfigError,
+) -> Result<Duration, ConfigError> {
+    let seconds = given.unwrap_or(usual);
+    if allowed.contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err(error) }
 }
 
 impl File {

@@ -48,6 +48,7 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
     let texts = apply.iter().map(|it| files::read_checked(it)).collect::<Result<Vec<_>, _>>()?;
     let bound = door::bind(settings(&config)).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let every = config.probe;
     let house = House::open(config).await?;
     let (log, content) = (house.log.clone(), Arc::clone(&house.content));
     let bound = bound.let_go_when(move || log.is_blocked() || content.is_blocked());
@@ -70,9 +71,20 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
     };
     let signals = Signals::heed()?;
     print::line(format_args!("listening on {scheme}://{}", bound.local_addr()));
-    door::serve(bound, doors, signals).await?;
+    tokio::select! {
+        served = door::serve(bound, doors, signals) => served?,
+        () = probing(&house, every) => {}
+    }
     house.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks after servers that nobody calls, for as long as it is polled.
+async fn probing(house: &House, every: Duration) {
+    if every.is_zero() {
+        return std::future::pending().await;
+    }
+    proxy::probing::run(house.wiring.worker(&house.proxy), every).await;
 }
 
 fn settings(config: &Config) -> Settings {

@@ -24,6 +24,8 @@ pub(crate) struct Caller {
 pub(crate) enum Proof {
     /// The development mode's only caller.
     Anonymous,
+    /// Nobody calls: we ask for ourselves, where the app may.
+    Ourselves,
     Token {
         hash: TokenHash,
         id: TokenId,
@@ -73,13 +75,18 @@ fn caller(workspace: &Arc<Workspace>, app: AppId, proof: Proof) -> Result<Caller
 }
 
 impl Caller {
+    /// We ourselves in the place of an app, if there is such an app.
+    pub(crate) fn ourselves(workspace: &Arc<Workspace>, app: AppId) -> Option<Self> {
+        caller(workspace, app, Proof::Ourselves).ok()
+    }
+
     /// The same caller under another configuration, if it still is one.
     pub(crate) fn again(&self, config: &Config, now: DateTime<Utc>) -> Result<Self, Refusal> {
         match self.proof {
             Proof::Token { hash, .. } => recognise(config, hash, now),
-            Proof::Anonymous => {
+            Proof::Anonymous | Proof::Ourselves => {
                 let found = config.workspaces.get(&self.workspace.name);
-                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, Proof::Anonymous)
+                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, self.proof)
             }
         }
     }
@@ -90,7 +97,7 @@ impl Caller {
             Proof::Token { expires_at, .. } => {
                 Some((expires_at - now).to_std().unwrap_or(Duration::ZERO))
             }
-            Proof::Anonymous => None,
+            Proof::Anonymous | Proof::Ourselves => None,
         }
     }
 
@@ -98,7 +105,7 @@ impl Caller {
     pub(crate) fn token(&self) -> Option<TokenId> {
         match self.proof {
             Proof::Token { id, .. } => Some(id),
-            Proof::Anonymous => None,
+            Proof::Anonymous | Proof::Ourselves => None,
         }
     }
 

@@ -45,6 +45,7 @@ pub mod metrics;
 mod modern;
 mod paired;
 mod parked;
+pub mod probing;
 mod questions;
 mod receive;
 mod record;

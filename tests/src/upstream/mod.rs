@@ -10,7 +10,7 @@ mod plan;
 mod sse;
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use http::HeaderMap;
@@ -54,11 +54,18 @@ pub(crate) struct Shared {
     arrivals: mpsc::Sender<Arrived>,
     sessions: AtomicU64,
     streams: sse::Streams,
+    /// Whether every message is refused with 503.
+    is_down: AtomicBool,
     /// What is being done with what has arrived.
     scripts: Mutex<JoinSet<()>>,
 }
 
 impl Upstream {
+    /// From now on refuses every message with 503, or no longer does.
+    pub fn set_down(&self, is_down: bool) {
+        self.shared.is_down.store(is_down, Ordering::Relaxed);
+    }
+
     /// Plays a server on a port of its own.
     pub(crate) async fn start(plan: Plan) -> Self {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -70,6 +77,7 @@ impl Upstream {
             arrivals: sender,
             sessions: AtomicU64::new(1),
             streams: sse::Streams::default(),
+            is_down: AtomicBool::new(false),
             scripts: Mutex::default(),
         });
         let mut tasks = JoinSet::new();

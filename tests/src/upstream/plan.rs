@@ -155,6 +155,9 @@ impl Plan {
 /// Does what the plan says, or hands the message to the test.
 pub(super) async fn dispatch(shared: Arc<Shared>, mut arrived: Arrived) {
     let plan = &shared.plan;
+    if shared.is_down.load(Ordering::Relaxed) {
+        return arrived.refuse(503);
+    }
     if plan.over_sse && arrived.method != "GET" {
         match shared.streams.of(&arrived.target) {
             Some(stream) => arrived.goes_onto(stream),

@@ -26,6 +26,7 @@ mod parked;
 mod permits;
 mod piped;
 mod polling;
+mod probes;
 mod proofs;
 mod recorded;
 mod refusals;

@@ -10,6 +10,7 @@ mod hello;
 mod lease;
 mod line;
 mod post;
+mod probe;
 mod slot;
 mod stdio;
 

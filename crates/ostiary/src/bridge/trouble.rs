@@ -82,6 +82,15 @@ impl Trouble {
         }
     }
 
+    /// Whether the request can be sent again, since nothing has been done about it.
+    fn may_retry(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(refused) => matches!(refused.status.as_u16(), 429 | 503),
+            _ => false,
+        }
+    }
+
     /// The answer to a request. What the gateway itself says about it passes as it is.
     pub(super) fn answer(&self, request: &Message) -> Bytes {
         let id = request.id().map(Raw::bytes);
@@ -101,7 +110,7 @@ impl Trouble {
             }
         }
         let (code, reason) = self.code();
-        let data = format!(r#"{{"reason":{},"retry":{}}}"#, quote(reason), self.may_pass());
+        let data = format!(r#"{{"reason":{},"retry":{}}}"#, quote(reason), self.may_retry());
         errors::error_body(id, code, &self.to_string(), Some(&data))
     }
 
@@ -231,6 +240,23 @@ mod tests {
             );
             let text = answer["error"]["message"].as_str().unwrap();
             assert!(text.contains(words), "{status}: {text}");
+            let may_retry = matches!(status, 429 | 503);
+            assert_eq!(answer["error"]["data"]["retry"], may_retry, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_carried_out_is_not_called_safe_to_retry() {
+        let cause = "x".to_owned();
+        let cases = [
+            (Trouble::Unreachable { cause: cause.clone() }, true),
+            (Trouble::BrokenOff { cause }, false),
+            (Trouble::Silent(Duration::from_secs(1)), false),
+            (Trouble::SessionLost, false),
+            (Trouble::refused(StatusCode::BAD_GATEWAY, Bytes::new()), false),
+        ];
+        for (trouble, may_retry) in cases {
+            assert_eq!(trouble.may_retry(), may_retry, "{trouble}");
         }
     }
 }

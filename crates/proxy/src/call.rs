@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Kind, Scheme};
+use domain::Kind;
 use http::{HeaderMap, Response};
 use mcp::bridge::askable::Askable;
 use mcp::envelope::Message;
@@ -26,7 +26,7 @@ use crate::authorize::{self, Pass};
 use crate::body::Body;
 use crate::catalog::View;
 use crate::content;
-use crate::identify::{Caller, Proof};
+use crate::identify::Caller;
 use crate::late;
 use crate::parked::{self, Comeback};
 use crate::record;
@@ -66,6 +66,8 @@ pub(crate) struct Permitted {
     pub(crate) params: Vec<ParamHeader>,
     pub(crate) rules: inspect::Rules,
     pub(crate) hits: Vec<inspect::Hit>,
+    /// Whether its tool can be called for a task of revision 2025-11-25 alone.
+    pub(crate) needs_task: bool,
     /// How often its client has been asked something before it, where that is for us to count.
     pub(crate) replays: u32,
     /// The server's id of the task that it has become, which it goes on with.
@@ -75,6 +77,13 @@ pub(crate) struct Permitted {
 impl Asked {
     pub(crate) fn era(&self) -> Era {
         self.revision.era()
+    }
+
+    /// Whether its client can follow tasks of revision 2025-11-25 itself.
+    pub(crate) fn follows_tasks(&self) -> bool {
+        let proxy = &self.worker.proxy;
+        tasks::can_follow(&self.caller, &self.place, self.revision)
+            && authorize::is_whole(&proxy.gate.latest(), &self.place, proxy.clock.now())
     }
 
     pub(crate) fn id(&self) -> &[u8] {
@@ -145,12 +154,7 @@ pub(crate) fn may_pass(asked: &Asked) -> bool {
     }
     let method = asked.message.method();
     match methods::describe(method) {
-        // Tasks are found by ids that others may guess, and listed: those of others, too, unless
-        // the server can tell callers apart.
-        _ if method.starts_with("tasks/") => {
-            let alone = matches!(asked.caller.proof, Proof::Anonymous);
-            alone || only.scheme == Scheme::Own
-        }
+        _ if method.starts_with("tasks/") => tasks::is_told_apart(&asked.caller, only),
         Some(known) => known.form == Form::Request && known.direction != Direction::ToClient,
         // What a lenient server takes for a method of ours would go by without its checks.
         None => !methods::all().iter().any(|it| is_lookalike(method.trim(), it.name)),
@@ -215,7 +219,7 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
                 task.unseal(asked.message.params(), &mut splice);
             }
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
-            let (spoken, params) = (found.spoken, found.params);
+            let Found { spoken, params, needs_task, .. } = found;
             let (replays, resumed) = (0, None);
             Ok(Permitted {
                 asked,
@@ -227,6 +231,7 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
                 params,
                 rules,
                 hits,
+                needs_task,
                 replays,
                 resumed,
             })
@@ -237,13 +242,15 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
 struct Found {
     offered: Option<Offered>,
     params: Vec<ParamHeader>,
+    needs_task: bool,
     spoken: Era,
 }
 
 impl Found {
     /// The tool whose task is asked for.
     fn of_task(tool: Offered) -> Self {
-        Self { offered: Some(tool), params: Vec::new(), spoken: Era::Modern }
+        let (offered, params) = (Some(tool), Vec::new());
+        Self { offered, params, needs_task: false, spoken: Era::Modern }
     }
 }
 
@@ -271,9 +278,9 @@ fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> 
             let Some((offered, offer)) = view.find(kind, &exposed) else {
                 return Err(missing(view, kind, exposed));
             };
-            let params = offer.headers.clone();
+            let (params, needs_task) = (offer.headers.clone(), offer.needs_task);
             let spoken = spoken(view, Some(&offered));
-            return Ok(Found { offered: Some(offered), params, spoken });
+            return Ok(Found { offered: Some(offered), params, needs_task, spoken });
         }
         Names::ResourceUri => {
             let uri = text("uri").ok_or(Refusal::Params("`params.uri` is missing"))?;
@@ -284,7 +291,7 @@ fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> 
         _ => None,
     };
     let spoken = spoken(view, offered.as_ref());
-    Ok(Found { offered, params: Vec::new(), spoken })
+    Ok(Found { offered, params: Vec::new(), needs_task: false, spoken })
 }
 
 /// What a completion is for. Its `type` decides, as it does for servers: a member of the other type

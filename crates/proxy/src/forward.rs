@@ -45,6 +45,18 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// Answers what its server asks ourselves.
+    pub(crate) async fn reply(&self, body: Bytes) {
+        let permitted = self.recorded.permitted();
+        let headers = HeaderMap::new();
+        let letter = Letter { parts: vec![body], id: None, progress: false, headers };
+        let (worker, Way { link, channel, .. }) = (&permitted.asked.worker, &self.way);
+        let posting = link.post_briefly(worker, &permitted.pass, channel, letter);
+        if let Err(error) = posting.await {
+            tracing::debug!(%error, "A question of a server could not be answered");
+        }
+    }
+
     /// Its parts; no way where nothing of it is under way at its server.
     pub(crate) fn apart(self) -> (Exchange, Option<Way>, Recorded) {
         let Self { exchange, way, recorded, .. } = self;
@@ -313,6 +325,16 @@ fn letter(
             {
                 extensions::remove_extensions(&mut splice, declared);
             }
+        }
+    }
+    if let (Channel::Legacy(session), Some(params)) = (channel, message.params())
+        && message.method() == "tools/call"
+        && !permitted.asked.follows_tasks()
+    {
+        // Nobody could ask for a task that the client begins here, but we.
+        match follow::task_for(permitted, &session.hello) {
+            Some(task) => splice.set_member(params, "task", task),
+            None => splice.remove_member(params, "task"),
         }
     }
     let headers = match channel {

@@ -82,10 +82,14 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         proxy.sessions.end(&session);
         return Err(unrecorded);
     }
-    Ok((session, introduction(&view, revision, proxy)))
+    Ok((session, introduction(&view, (revision, asked.follows_tasks()), proxy)))
 }
 
-fn introduction(view: &View, revision: revision::Revision, proxy: &Proxy) -> Bytes {
+fn introduction(
+    view: &View,
+    (revision, follows_tasks): (revision::Revision, bool),
+    proxy: &Proxy,
+) -> Bytes {
     let only = view.parts.first().filter(|_| !view.is_prefixed());
     let info = only.and_then(|it| it.listing.info.clone()).unwrap_or_else(crate::link::our_info);
     let instructions = modern::instructions(view, proxy)
@@ -94,7 +98,7 @@ fn introduction(view: &View, revision: revision::Revision, proxy: &Proxy) -> Byt
     let result = format!(
         r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{}{instructions}}}"#,
         revision.as_str(),
-        modern::capabilities(view, Era::Legacy),
+        modern::capabilities(view, Era::Legacy, follows_tasks),
         String::from_utf8_lossy(&info),
     );
     result.into()

@@ -6,6 +6,7 @@ use mcp::envelope::MessageKind;
 use mcp::json::{Limits, Raw, quote};
 use mcp::meta;
 use mcp::revision::{self, Era};
+use mcp::splice::Splice;
 
 use crate::answer;
 use crate::authorize;
@@ -82,6 +83,7 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
     let looker = crate::catalog::Looker {
         app: pass.caller.app,
         revision: asked.revision,
+        follows_tasks: asked.follows_tasks(),
         user: pass.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
         switches: &snapshot.switches,
         now: proxy.clock.now(),
@@ -146,7 +148,7 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let result = format!(
         r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{},{instructions}"ttlMs":{ttl},"cacheScope":"private","_meta":{}}}"#,
         versions.join(","),
-        capabilities(&view, Era::Modern),
+        capabilities(&view, Era::Modern, false),
         our_meta(),
     );
     Ok(result.into())
@@ -154,13 +156,19 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
 
 /// What a place can do: on a single-server URL what its server can, on the aggregated one what we
 /// can route.
-pub(crate) fn capabilities(view: &View, era: Era) -> String {
+pub(crate) fn capabilities(view: &View, era: Era, follows_tasks: bool) -> String {
     if !view.is_prefixed()
         && let Some(part) = view.parts.first()
         && part.listing.spoken == era
         && part.listing.error.is_none()
     {
-        return String::from_utf8_lossy(&part.listing.capabilities).into_owned();
+        let own = &part.listing.capabilities;
+        let mut splice = Splice::new(own.clone());
+        if let (Ok(root), false) = (Raw::parse(own, Limits::default()), follows_tasks) {
+            // Those of revision 2025-11-25: to be told of them helps nobody who cannot ask for them.
+            splice.remove_member(root, "tasks");
+        }
+        return String::from_utf8_lossy(&splice.finish().into_bytes()).into_owned();
     }
     let mut all: Vec<String> = Vec::new();
     let mut push = |kind: &str, value: &str| all.push(format!("{}:{value}", quote(kind)));

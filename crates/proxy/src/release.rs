@@ -24,7 +24,7 @@ use crate::follow;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
 use crate::late;
-use crate::link::{Again, Channel, Exchange, Heard, Letter};
+use crate::link::{Again, Channel, Exchange, Heard};
 use crate::parked::{self, Addressee, Said};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
@@ -315,7 +315,7 @@ impl Turn {
         };
         let id = message.id()?;
         if message.method() == "ping" {
-            self.reply(errors::result_body(id.bytes(), b"{}")).await;
+            self.sent().reply(errors::result_body(id.bytes(), b"{}")).await;
             return None;
         }
         let permitted = sent.recorded.permitted();
@@ -323,7 +323,7 @@ impl Turn {
         let Ok(allowed) = terms::after_rules(permitted, message, hits) else {
             let text = "what it asks may not be asked here";
             let body = errors::error_body(Some(id.bytes()), errors::INVALID_REQUEST, text, None);
-            Box::pin(self.reply(body)).await;
+            Box::pin(self.sent().reply(body)).await;
             return None;
         };
         let pending = Pending {
@@ -337,27 +337,13 @@ impl Turn {
         let Some(ours) = asked.session.as_ref().and_then(|it| it.ask(pending)) else {
             let text = "this client cannot be asked";
             let body = errors::error_body(Some(id.bytes()), errors::METHOD_NOT_FOUND, text, None);
-            Box::pin(self.reply(body)).await;
+            Box::pin(self.sent().reply(body)).await;
             return None;
         };
         let mut splice = Splice::new(allowed.body().clone());
         splice.replace_value(allowed.id()?, ours.to_string());
         self.asked.push(ours);
         Some(splice.finish().into_bytes())
-    }
-
-    /// Answers the upstream ourselves.
-    async fn reply(&self, body: Bytes) {
-        let sent = self.sent();
-        let permitted = sent.recorded.permitted();
-        let headers = http::HeaderMap::new();
-        let letter = Letter { parts: vec![body], id: None, progress: false, headers };
-        let worker = &permitted.asked.worker;
-        let (link, channel) = (&sent.way.link, &sent.way.channel);
-        let posted = link.post_briefly(worker, &permitted.pass, channel, letter).await;
-        if let Err(error) = posted {
-            tracing::debug!(%error, "A question of an upstream could not be answered");
-        }
     }
 
     /// The answer as it is released, and its HTTP status.

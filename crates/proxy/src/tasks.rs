@@ -10,18 +10,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{AssignmentId, Kind};
+use domain::{Assignment, AssignmentId, Kind, Scheme};
 use mcp::json::{Limits, Raw, quote};
 use mcp::meta;
 use mcp::names;
-use mcp::revision::Era;
+use mcp::revision::{Era, Revision};
 use mcp::sealed::Sealer;
 use mcp::splice::Splice;
 
 use crate::authorize::Pass;
 use crate::call::{Asked, Permitted};
 use crate::catalog::{Part, View};
-use crate::identify::Caller;
+use crate::identify::{Caller, Proof};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
 
@@ -134,6 +134,18 @@ const REQUIRED: &str =
 pub(crate) fn declares(asked: &Asked) -> bool {
     let capabilities = asked.message.params().and_then(meta::client_capabilities);
     capabilities.is_some_and(|it| it.at(&["extensions", EXTENSION]).is_some())
+}
+
+/// Whether a client can follow tasks of revision 2025-11-25 itself. They are found by ids that others
+/// may guess, and listed: those of others, too, unless the server can tell callers apart.
+pub(crate) fn can_follow(caller: &Caller, place: &Place, revision: Revision) -> bool {
+    revision == Revision::V2025_11_25
+        && place.only.as_ref().is_some_and(|only| is_told_apart(caller, only))
+}
+
+/// Whether a server knows who of its callers is who.
+pub(crate) fn is_told_apart(caller: &Caller, only: &Assignment) -> bool {
+    matches!(caller.proof, Proof::Anonymous) || only.scheme == Scheme::Own
 }
 
 /// Whether a server has the extension.

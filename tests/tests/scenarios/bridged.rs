@@ -26,8 +26,8 @@ async fn listed(client: &Client) -> Vec<String> {
 
 #[tokio::test]
 async fn tools_are_listed_as_the_revision_of_the_client_knows_them() {
-    for (plan, modern) in
-        [(Upstream::modern(), ["v", "o", "oe"]), (Upstream::legacy(), ["v", "o", "o"])]
+    for (plan, modern, is_legacy) in
+        [(Upstream::modern(), ["v", "o", "oe"], false), (Upstream::legacy(), ["v", "o", "o"], true)]
     {
         let scene = Scene::of(plan.with_tools(TOOLS)).await;
         for path in ["/mcp/dev/dev/server", "/mcp/dev/dev"] {
@@ -41,7 +41,11 @@ async fn tools_are_listed_as_the_revision_of_the_client_knows_them() {
             ] {
                 let client = Client::legacy_as(&scene.gateway, revision, "{}").await;
                 let client = client.at(path).await;
-                assert_eq!(listed(&client).await, expected, "{client} {path}");
+                // The tasks that a legacy server has are told of to whoever can follow one.
+                let follows = path.ends_with("server") && revision == "2025-11-25";
+                let shown =
+                    |it: &str| if is_legacy && !follows { it.replace('e', "") } else { it.into() };
+                assert_eq!(listed(&client).await, expected.map(shown), "{client} {path}");
             }
         }
     }

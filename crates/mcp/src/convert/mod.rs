@@ -111,6 +111,18 @@ pub fn listed_tool(tool: &Bytes, spoken: Era, revision: Revision) -> Bytes {
     splice.finish().into_bytes()
 }
 
+/// A tool without what it says of tasks of revision 2025-11-25, for whoever cannot follow one.
+pub fn without_tasks(tool: &Bytes) -> Bytes {
+    match Raw::parse(tool, Limits::default()) {
+        Ok(root) if root.get("execution").is_some() => {
+            let mut splice = Splice::new(tool.clone());
+            splice.remove_member(root, "execution");
+            splice.finish().into_bytes()
+        }
+        _ => tool.clone(),
+    }
+}
+
 /// Makes a modern result of `method` one that a client of the legacy `revision` understands.
 pub fn to_legacy_result(splice: &mut Splice, method: &str, result: Raw<'_>, revision: Revision) {
     for key in ["resultType", "ttlMs", "cacheScope"] {

@@ -56,6 +56,8 @@ pub(crate) struct Offer {
     pub(crate) headers: Vec<ParamHeader>,
     /// Whether it is there for apps of its server and not for models.
     pub(crate) for_apps: bool,
+    /// Whether it can be called for a task of revision 2025-11-25 alone.
+    pub(crate) needs_task: bool,
 }
 
 /// How much one server may list, in bytes.
@@ -333,7 +335,9 @@ fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
             Ok(headers) if seen.insert(name.to_string()) => {
                 let name = Box::from(name.as_ref());
                 let for_apps = with_headers && extensions::is_for_apps_alone(object);
-                found.push(Offer { name, raw: raw.clone(), headers, for_apps });
+                let support = object.at(&["execution", "taskSupport"]).and_then(Raw::str);
+                let needs_task = support.as_deref() == Some("required");
+                found.push(Offer { name, raw: raw.clone(), headers, for_apps, needs_task });
             }
             Ok(_) => {}
             Err(error) => {

@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::{AppId, Ask, Assignment, Kind, Provision, ServerId, Switches, Target, User};
+use domain::{
+    AppId, Ask, Assignment, Kind, Provision, ServerId, Switches, Target, TasksSetting, User,
+};
 use mcp::convert;
 use mcp::extensions;
 use mcp::json::{Limits, Raw, quote_into};
 use mcp::names;
-use mcp::revision::Revision;
+use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 
 use super::{Listing, Offer};
@@ -48,8 +50,8 @@ struct Spot {
 /// is off.
 #[derive(Default)]
 struct Prepared {
-    by_app: HashMap<(AppId, List), Sight>,
-    by_sight: HashMap<(List, Revision, Sight), Written>,
+    by_app: HashMap<(AppId, List, bool), Sight>,
+    by_sight: HashMap<(List, Revision, Sight, bool), Written>,
 }
 
 #[derive(Clone)]
@@ -82,6 +84,8 @@ pub(crate) struct Looker<'a> {
     pub(crate) app: AppId,
     /// In which the client is told.
     pub(crate) revision: Revision,
+    /// Whether it can follow tasks of revision 2025-11-25 itself.
+    pub(crate) follows_tasks: bool,
     pub(crate) user: &'a User,
     pub(crate) switches: &'a Switches,
     pub(crate) now: chrono::DateTime<chrono::Utc>,
@@ -215,12 +219,12 @@ impl View {
         if !off.is_empty() {
             sight = self.without(list, &sight, &off);
         }
-        let shared = (list, looker.revision, sight);
+        let shared = (list, looker.revision, sight, looker.follows_tasks);
         let mut prepared = self.prepared.lock();
         if let Some(written) = prepared.by_sight.get(&shared) {
             return written.clone();
         }
-        let body = self.write(list, looker.revision, &shared.2);
+        let body = self.write(list, looker, &shared.2);
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
         let written = Written { body, print: hasher.finish() };
@@ -237,7 +241,7 @@ impl View {
     /// Which offers the looker may use where nothing is off. That does not change while the view
     /// lasts, which is one of a policy.
     fn sight(&self, list: List, looker: &Looker<'_>) -> Sight {
-        let key = (looker.app, list);
+        let key = (looker.app, list, looker.follows_tasks);
         if let Some(known) = self.prepared.lock().by_app.get(&key) {
             return Arc::clone(known);
         }
@@ -253,9 +257,13 @@ impl View {
                 name: "",
             };
             let allowed = self.gateway.policy.allows_each(ask, &names).into_iter().enumerate();
-            sight.extend(
-                allowed.map(|(offer, yes)| yes && self.is_found(list, Spot { part: index, offer })),
-            );
+            let can_be_called = |offer: usize| {
+                let needs_task = offers.get(offer).is_some_and(|it| it.needs_task);
+                looker.follows_tasks || !needs_task || part.is_modern() || part.is_waited_for()
+            };
+            sight.extend(allowed.map(|(offer, yes)| {
+                yes && self.is_found(list, Spot { part: index, offer }) && can_be_called(offer)
+            }));
         }
         let sight: Sight = sight.into();
         let mut prepared = self.prepared.lock();
@@ -325,7 +333,7 @@ impl View {
         exposed(self.prefixed, part, name)
     }
 
-    fn write(&self, list: List, revision: Revision, sight: &[bool]) -> Bytes {
+    fn write(&self, list: List, looker: &Looker<'_>, sight: &[bool]) -> Bytes {
         let offers = self.parts.iter().flat_map(|it| list.offers(&it.listing));
         let size: usize = offers.map(|it| it.raw.len() + 64).sum();
         let mut out = BytesMut::with_capacity(size + 128);
@@ -342,18 +350,22 @@ impl View {
                 }
                 first = false;
                 let raw = match list {
-                    List::Tools => convert::listed_tool(&offer.raw, part.listing.spoken, revision),
+                    List::Tools => self.tool(part, &offer.raw, looker),
                     _ => offer.raw.clone(),
-                };
-                let raw = match list {
-                    List::Tools if self.prefixed => extensions::without_page(&raw),
-                    _ => raw,
                 };
                 self.write_offer(&mut out, list, part, (&offer.name, &raw));
             }
         }
         out.extend_from_slice(b"]}");
         out.freeze()
+    }
+
+    /// A tool as the looker is shown it, but for its name.
+    fn tool(&self, part: &Part, raw: &Bytes, looker: &Looker<'_>) -> Bytes {
+        let raw = convert::listed_tool(raw, part.listing.spoken, looker.revision);
+        let can_follow = looker.follows_tasks || part.is_modern();
+        let raw = if can_follow { raw } else { convert::without_tasks(&raw) };
+        if self.prefixed { extensions::without_page(&raw) } else { raw }
     }
 
     /// An offer by its server's own name, as it is written there, with only its name changed.
@@ -390,6 +402,16 @@ impl View {
 }
 
 impl Part {
+    /// Whether its server was listed in the era that has no such tasks.
+    fn is_modern(&self) -> bool {
+        self.listing.spoken == Era::Modern
+    }
+
+    /// Whether its server's tasks are waited for here.
+    fn is_waited_for(&self) -> bool {
+        self.assignment.server.tasks == TasksSetting::Wait
+    }
+
     /// Whether anything of it may be seen now. What a server says of itself goes with it.
     pub(crate) fn is_shown(&self, switches: &Switches, now: chrono::DateTime<chrono::Utc>) -> bool {
         let it = &self.assignment;

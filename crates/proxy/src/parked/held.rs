@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use inspect::Hit;
 use mcp::bridge::askable::legacy_answer;
 use mcp::bridge::parked::{Due, NotAsked, Parked, Question, Retry, Round};
@@ -21,10 +21,11 @@ use super::answers::Handing;
 use super::{Return, STALE, Said, Ticket, attend, is_same, questions};
 use crate::authorize::Pass;
 use crate::cancel;
+use crate::follow;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
 use crate::late::HEARTBEAT;
-use crate::link::{Again, Heard, Letter};
+use crate::link::{Again, Heard};
 use crate::record;
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::release;
@@ -196,6 +197,11 @@ impl Held {
             // A server that has answered the call has no more use for them.
             Event::Handed(Err(refusal)) if self.answer.is_none() => Err(End::Aloud(refusal)),
             Event::Handed(_) => self.settle_kept().await,
+            Event::Step(Step::Answer(answer)) if follow::is_begun(self.sent(), &answer) => {
+                let Some(sent) = &mut self.sent else { return Ok(()) };
+                let begun = follow::begin(sent, &answer);
+                begun.map_err(|error| End::Silently(self.sent().way.link.refuse(error)))
+            }
             Event::Step(Step::Answer(answer))
                 if self.wait.is_none() || !self.handing.get_mut().is_empty() =>
             {
@@ -291,7 +297,7 @@ impl Held {
             return Ok(());
         };
         if message.method() == "ping" {
-            self.reply(errors::result_body(&id, b"{}")).await;
+            self.sent().reply(errors::result_body(&id, b"{}")).await;
             return Ok(());
         }
         let mut hits = Vec::new();
@@ -313,7 +319,7 @@ impl Held {
             }
             Err(refused) => refused,
         };
-        self.reply(errors::error_body(Some(&id), refused.0, refused.1, None)).await;
+        self.sent().reply(errors::error_body(Some(&id), refused.0, refused.1, None)).await;
         Ok(())
     }
 
@@ -406,23 +412,11 @@ impl Held {
         Ok(())
     }
 
-    /// Answers the server ourselves.
-    async fn reply(&self, body: Bytes) {
-        let (sent, pass) = (self.sent(), self.pass());
-        let headers = HeaderMap::new();
-        let letter = Letter { parts: vec![body], id: None, progress: false, headers };
-        let worker = &sent.recorded.permitted().asked.worker;
-        let posting = sent.way.link.post_briefly(worker, pass, &sent.way.channel, letter);
-        if let Err(error) = posting.await {
-            tracing::debug!(%error, "A question of a server could not be answered");
-        }
-    }
-
     /// Tells the server of every question that is still open that nobody will answer it.
     async fn refuse_questions(&mut self, why: &str) {
         for question in self.questions.end() {
             let id = Some(&question.id[..]);
-            self.reply(errors::error_body(id, errors::INTERNAL_ERROR, why, None)).await;
+            self.sent().reply(errors::error_body(id, errors::INTERNAL_ERROR, why, None)).await;
         }
     }
 

@@ -37,6 +37,7 @@ use crate::record::Said;
 use crate::refusal::Refusal;
 use crate::route::{Offered, Place};
 use crate::serve::Worker;
+use crate::tasks;
 
 /// Who listens, and where.
 #[derive(Clone)]
@@ -125,6 +126,13 @@ impl Listener {
             Some(_) => uri.into(),
             None => names::exposed_uri(assignment.alias.as_str(), uri).into(),
         }
+    }
+
+    /// Whether it can follow tasks of revision 2025-11-25 itself.
+    fn follows_tasks(&self) -> bool {
+        let proxy = &self.worker.proxy;
+        tasks::can_follow(&self.caller, &self.place, self.revision)
+            && authorize::is_whole(&proxy.gate.latest(), &self.place, proxy.clock.now())
     }
 
     /// Whether the listener may read a resource now, hence hear of it.

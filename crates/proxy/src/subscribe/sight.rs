@@ -120,6 +120,8 @@ fn prints(listener: &Listener, switches: &Switches, view: &View) -> Result<Print
     let connection = listener.place.connection(&listener.caller)?;
     let user = listener.caller.user(connection.user).ok_or(Refusal::NoGateway)?;
     let (app, now) = (listener.caller.app, listener.worker.proxy.clock.now());
-    let looker = Looker { app, revision: listener.revision, user, switches, now };
+    let revision = listener.revision;
+    let follows_tasks = listener.follows_tasks();
+    let looker = Looker { app, revision, follows_tasks, user, switches, now };
     Ok(LISTS.map(|(list, _)| Some(view.print(list, &looker))))
 }

@@ -1,6 +1,7 @@
 //! Tasks: the ids that clients hold are sealed, and open for nobody but whom they were given to.
 
 mod heard;
+mod older;
 mod waiting;
 
 use http::Method;

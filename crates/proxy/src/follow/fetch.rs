@@ -1,0 +1,124 @@
+//! Tasks of revision 2025-11-25: their results are asked for by a request that is answered when they
+//! are done, on whose stream the server asks and tells meanwhile what it would in the call itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcp::envelope::{Message, MessageKind};
+use mcp::json::{Limits, Raw};
+use mcp::meta;
+use mcp::splice::Splice;
+
+use super::{FAILURES, Said, Theirs, USUAL};
+use crate::authorize::Pass;
+use crate::cancel::Way;
+use crate::link::{Channel, Exchange, Link};
+use crate::record::Recorded;
+use crate::refusal::{Refusal, UpstreamError};
+use crate::serve::Worker;
+
+pub(super) struct State {
+    worker: Arc<Worker>,
+    pass: Pass,
+    link: Arc<Link>,
+    channel: Channel,
+    task: Arc<Theirs>,
+    /// Our id of the call, and of the request for its result.
+    call: u64,
+    request: u64,
+    /// What comes back for that, once it has been sent.
+    exchange: Option<Exchange>,
+    until: Duration,
+    failures: u32,
+}
+
+impl State {
+    pub(super) fn of(recorded: &Recorded, way: &mut Way, id: &str) -> Self {
+        let permitted = recorded.permitted();
+        let worker = Arc::clone(&permitted.asked.worker);
+        let task = Arc::new(Theirs { id: id.into(), meta: None });
+        way.task = Some(Arc::clone(&task));
+        let longest = worker.proxy.options.longest_task;
+        Self {
+            until: worker.proxy.clock.elapsed().saturating_add(longest),
+            worker,
+            pass: permitted.pass.twin(),
+            link: Arc::clone(&way.link),
+            channel: way.channel.clone(),
+            task,
+            call: way.id,
+            request: 0,
+            exchange: None,
+            failures: 0,
+        }
+    }
+
+    pub(super) async fn next(mut self) -> (Self, Said) {
+        loop {
+            let clock = Arc::clone(&self.worker.proxy.clock);
+            let left = self.until.saturating_sub(clock.elapsed());
+            let error = match tokio::time::timeout(left, self.hear()).await {
+                Err(_) => {
+                    let longest = self.worker.proxy.options.longest_task;
+                    return (self, Err(UpstreamError::Timeout(longest)));
+                }
+                Ok(Ok(text)) => match self.take(text) {
+                    Some(text) => return (self, Ok(text)),
+                    None => continue,
+                },
+                Ok(Err(error)) => error,
+            };
+            // Nothing is done twice by asking again.
+            self.exchange = None;
+            self.failures += 1;
+            if FAILURES <= self.failures || matches!(error, UpstreamError::Malformed(_)) {
+                return (self, Err(error));
+            }
+            tokio::time::sleep(USUAL.min(left)).await;
+        }
+    }
+
+    async fn hear(&mut self) -> Said {
+        if self.exchange.is_none() {
+            self.request = self.link.next_id();
+            let letter = self.task.letter("tasks/result", self.request, b"");
+            let posting = self.link.post(&self.worker, &self.pass, &self.channel, letter);
+            let mut exchange = posting.await.map_err(|refusal| match refusal {
+                Refusal::Upstream { source, .. } => source,
+                // The gate tells the call's end itself, and better.
+                _ => UpstreamError::NoAnswer,
+            })?;
+            if !exchange.status().is_success() {
+                return Err(UpstreamError::Status(exchange.status().as_u16()));
+            }
+            exchange.be_patient();
+            self.exchange = Some(exchange);
+        }
+        match &mut self.exchange {
+            Some(exchange) => exchange.next().await.unwrap_or(Err(UpstreamError::NoAnswer)),
+            None => Err(UpstreamError::NoAnswer),
+        }
+    }
+
+    /// What the call hears of it: the result as its own, and nothing of the task.
+    fn take(&self, text: Bytes) -> Option<Bytes> {
+        let Ok(message) = Message::parse(text.clone(), Limits::default()) else {
+            return Some(text);
+        };
+        if message.method() == "notifications/tasks/status" {
+            return None;
+        }
+        let is_answer = matches!(message.kind(), MessageKind::Response | MessageKind::Error);
+        let id = message.id().filter(|it| is_answer && it.u64() == Some(self.request));
+        let Some(id) = id else { return Some(text) };
+        let mut splice = Splice::new(text.clone());
+        splice.replace_value(id, self.call.to_string());
+        if let Some(entries) = message.result().and_then(|it| it.get(meta::META))
+            && Raw::is_object(entries)
+        {
+            splice.remove_member(entries, meta::RELATED_TASK);
+        }
+        Some(splice.finish().into_bytes())
+    }
+}

@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) keep_sessions: Duration,
     /// How often servers are asked how they are; zero for never.
     pub(crate) probe: Duration,
+    /// How many sessions legacy clients may have open.
+    pub(crate) most_sessions: usize,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -63,6 +65,7 @@ struct File {
     task_seconds: Option<u64>,
     keep_sessions_seconds: Option<u64>,
     probe_seconds: Option<u64>,
+    most_sessions: Option<usize>,
 }
 
 /// Why the configuration is refused.
@@ -94,6 +97,8 @@ pub(crate) enum ConfigError {
     KeepSessions,
     #[error("`probe_seconds` must be from 0 to 86400")]
     Probe,
+    #[error("`most_sessions` must be from 1 to 10000000")]
+    MostSessions,
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -118,6 +123,22 @@ impl Config {
         let kept = file.keep_sessions_seconds;
         let keep_sessions = seconds(kept, 60, 1..=DAY, ConfigError::KeepSessions)?;
         let probe = seconds(file.probe_seconds, 60, 0..=DAY, ConfigError::Probe)?;
+        let answer_seconds = file.answer_seconds.unwrap_or(600);
+        if !(1..=3600).contains(&answer_seconds) {
+            return Err(ConfigError::Answers);
+        }
+        let task_seconds = file.task_seconds.unwrap_or(3_600);
+        if !(1..=86_400).contains(&task_seconds) {
+            return Err(ConfigError::LongestTask);
+        }
+        let keep_sessions = file.keep_sessions_seconds.unwrap_or(60);
+        if !(1..=86_400).contains(&keep_sessions) {
+            return Err(ConfigError::KeepSessions);
+        }
+        let most_sessions = file.most_sessions.unwrap_or(100_000);
+        if !(1..=10_000_000).contains(&most_sessions) {
+            return Err(ConfigError::MostSessions);
+        }
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
             let port = !host.starts_with('[') && host.contains(':');
@@ -142,6 +163,10 @@ impl Config {
             longest_task,
             keep_sessions,
             probe,
+            answers: Duration::from_secs(answer_seconds),
+            longest_task: Duration::from_secs(task_seconds),
+            keep_sessions: Duration::from_secs(keep_sessions),
+            most_sessions,
         })
     }
 }

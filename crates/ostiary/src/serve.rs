@@ -167,6 +167,7 @@ impl House {
         options.answers = config.answers;
         options.longest_task = config.longest_task;
         options.keep_sessions = config.keep_sessions;
+        options.most_sessions = config.most_sessions;
         let ports = Ports {
             gate: control.gate(),
             secrets: control.secrets(),

@@ -64,6 +64,8 @@ pub struct Options {
     pub longest_task: Duration,
     /// How long a session in which clients can be asked is kept while nobody uses it.
     pub keep_sessions: Duration,
+    /// How many sessions legacy clients may have open.
+    pub most_sessions: usize,
     /// Keys the hashes that rules leave in place of what they find.
     pub rule_salt: [u8; 32],
     /// Seals what clients carry for us.
@@ -137,7 +139,7 @@ impl Proxy {
             log,
             content,
             flights: Arc::default(),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(options.most_sessions),
             streams: Arc::default(),
             pairs: Arc::default(),
             parking,

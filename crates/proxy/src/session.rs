@@ -1,7 +1,8 @@
 //! Legacy sessions between clients and us. (Modern clients have none.)
 //!
 //! An id is random and proves nothing: each message is authenticated anew, and a session answers
-//! only the app, gateway and URL that opened it. Sessions are bounded per app and end when idle.
+//! only the app, gateway and URL that opened it. Sessions are bounded, for each app and for all of
+//! them together, and end when idle.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,9 +34,10 @@ use crate::route::Place;
 use crate::subscribe::{Prints, place_of};
 
 /// All open sessions.
-#[derive(Default)]
 pub(crate) struct Sessions {
     open: Mutex<Open>,
+    /// How many there may be.
+    most: usize,
     pub(crate) replays: Arc<Replays>,
 }
 
@@ -105,8 +107,10 @@ const PER_APP: usize = 10_000;
 /// How long a session may be idle.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
-/// How often idle sessions are looked for.
+/// How often idle sessions are looked for, and where there is no room for another one: whoever asks
+/// for more than there is shall not have all of them looked through each time.
 const SWEEP: Duration = Duration::from_secs(60);
+const FULL_SWEEP: Duration = Duration::from_secs(1);
 
 /// How many resources may be watched for one client.
 const WATCHED: usize = 1_000;
@@ -115,6 +119,11 @@ const WATCHED: usize = 1_000;
 const PENDING: usize = 64;
 
 impl Sessions {
+    /// None so far, and never more than so many.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { open: Mutex::default(), most, replays: Arc::default() }
+    }
+
     pub(crate) fn open(
         &self,
         caller: &Caller,
@@ -124,10 +133,11 @@ impl Sessions {
     ) -> Result<Arc<Session>, Refusal> {
         let mut open = self.open.lock();
         // They grow by new ones only, so that is when to look for what can go.
-        if open.swept + SWEEP <= now || open.is_full(caller.app) {
+        let pause = if open.is_full(caller.app, self.most) { FULL_SWEEP } else { SWEEP };
+        if open.swept + pause <= now {
             open.drop_idle(now);
         }
-        if open.is_full(caller.app) {
+        if open.is_full(caller.app, self.most) {
             return Err(Refusal::TooManySessions);
         }
         let capabilities = match place.only {
@@ -210,8 +220,8 @@ impl Sessions {
 }
 
 impl Open {
-    fn is_full(&self, app: AppId) -> bool {
-        PER_APP <= self.per_app.get(&app).copied().unwrap_or(0)
+    fn is_full(&self, app: AppId, most: usize) -> bool {
+        most <= self.by_id.len() || PER_APP <= self.per_app.get(&app).copied().unwrap_or(0)
     }
 
     fn insert(&mut self, session: Arc<Session>) {

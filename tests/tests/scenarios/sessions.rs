@@ -1,7 +1,8 @@
 //! Sessions of the legacy era, on both sides of the gateway.
 
 use futures::future::join;
-use tests::{Client, Era, Plan, Upstream};
+use tests::client::LEGACY;
+use tests::{Client, Documents, Era, Plan, Site, Upstream};
 
 use crate::scene::{Pair, Scene, each_era};
 
@@ -170,4 +171,34 @@ async fn every_legacy_revision_is_spoken_as_it_was_agreed() {
     let stranger = Client::stranger(&scene.gateway, Era::Legacy, "1999-01-01");
     let answer = stranger.send(stranger.initialize()).await;
     assert_eq!(answer.json()["result"]["protocolVersion"], "2025-11-25", "a counter-offer");
+}
+
+#[tokio::test]
+async fn apps_hold_a_bounded_number_of_sessions_together() {
+    const MOST: usize = 3;
+
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let upstream = Upstream::legacy().echoing().start().await;
+        let documents = Documents::of_two_people("files", &upstream.url);
+        let configuration = format!("most_sessions = {MOST}\n");
+        let served = site.start_configured(&documents, &configuration).await;
+        let tokens = [served.token("bot", "t").await, served.token("other", "t").await];
+        let mut clients = Vec::new();
+        for token in tokens.iter().cycle().take(MOST) {
+            let place = ("/mcp/default/main/files", token.as_str());
+            clients.push(Client::legacy_with_token(&served, place, LEGACY, "{}").await);
+        }
+        let one = clients.pop().unwrap();
+        for client in [&one, &clients[1]] {
+            let answer = client.send(client.initialize()).await;
+            assert_eq!(answer.verdict(), "429/1503", "{}: {}", site.database(), answer.text());
+            assert_eq!(answer.reason().as_deref(), Some("too_many_sessions"));
+            // Those that are open are as good as before, and the modern era has none.
+            assert_eq!(client.send(client.tool("echo", "{}")).await.verdict(), "200");
+        }
+        let modern = Client::modern_with_token(&served, one.path(), &tokens[0]);
+        assert_eq!(modern.send(modern.tool("echo", "{}")).await.verdict(), "200");
+        assert_eq!(one.send(one.delete()).await.status, 200);
+        assert_eq!(one.send(one.initialize()).await.verdict(), "200", "there is room again");
+    }
 }

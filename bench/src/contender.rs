@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -11,15 +12,34 @@ use crate::load::Target;
 use crate::process::Process;
 use crate::upstream::{FEW, MANY, TOOL};
 
+/// The upstream itself, which most are compared with.
+pub(crate) const DIRECT: &str = "direct";
+
 /// One way to reach the upstream.
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
+    /// The one whose figures its own are measured by.
+    pub(crate) compared_with: &'static str,
+    /// Whether its clients are of the legacy era.
+    pub(crate) is_legacy: bool,
     /// What stands in between; none where nothing does.
-    pub(crate) process: Option<Process>,
+    pub(crate) process: Option<Rc<Process>>,
     /// Offers a few tools, of one server.
     pub(crate) narrow: Target,
     /// Offers many, of as many servers as it has.
     pub(crate) wide: Target,
+}
+
+impl Contender {
+    pub(crate) fn new(
+        name: &'static str,
+        process: Option<Process>,
+        narrow: Target,
+        wide: Target,
+    ) -> Self {
+        let process = process.map(Rc::new);
+        Self { name, compared_with: DIRECT, is_legacy: false, process, narrow, wide }
+    }
 }
 
 /// The upstream in a process of its own.
@@ -40,7 +60,8 @@ pub(crate) fn direct(upstream: &Process) -> Result<Contender> {
             tools,
         })
     };
-    Ok(Contender { name: "direct", process: None, narrow: target(FEW)?, wide: target(MANY)? })
+    let (narrow, wide) = (target(FEW)?, target(MANY)?);
+    Ok(Contender::new(DIRECT, None, narrow, wide))
 }
 
 /// A proxy that only forwards bytes, in front of the upstream.
@@ -65,7 +86,7 @@ pub(crate) fn floor(
         ..target.clone()
     };
     let (narrow, wide) = (through(&direct.narrow), through(&direct.wide));
-    Ok(Contender { name, process: Some(process), narrow, wide })
+    Ok(Contender::new(name, Some(process), narrow, wide))
 }
 
 /// Where a URL of loopback leads.

@@ -18,7 +18,7 @@ use crate::contender::{self, Contender};
 use crate::load::{self, Deed, Target};
 use crate::payload::SMALL;
 use crate::process::Process;
-use crate::upstream::{FEW, MANY, SHARE, TOOL};
+use crate::upstream::{ASKING, FEW, LEGACY_ONLY, MANY, MODERN_ONLY, SHARE, TOOL};
 
 /// How a gateway is to be set up.
 pub(crate) struct Setup<'a> {
@@ -28,6 +28,8 @@ pub(crate) struct Setup<'a> {
     /// `written` or `synced`: what a record must have survived before a call goes on.
     pub(crate) durability: &'a str,
     pub(crate) certificate: Option<&'a Certificate>,
+    /// How many apps it has; the first makes all calls that one app can make.
+    pub(crate) apps: usize,
     /// The upstream's URL, without a path.
     pub(crate) upstream: &'a str,
     /// A folder for its files.
@@ -59,7 +61,8 @@ impl<'a> Gateway<'a> {
         let process = setup.start(&key, true)?;
         let ready = began.elapsed();
         let mut gateway = Self { setup, key, tokens: Vec::new(), process };
-        gateway.tokens = APPS.iter().map(|app| gateway.make_token(app)).collect::<Result<_>>()?;
+        let apps = 1..=gateway.setup.apps;
+        gateway.tokens = apps.map(|app| gateway.make_token(&name(app))).collect::<Result<_>>()?;
         let called = gateway.call()?;
         Ok((gateway, ready + called))
     }
@@ -80,7 +83,16 @@ impl<'a> Gateway<'a> {
 
     pub(crate) fn into_contender(self) -> Result<Contender> {
         let (narrow, wide) = (self.target("narrow", FEW)?, self.target("wide", MANY)?);
-        Ok(Contender { name: self.setup.name, process: Some(self.process), narrow, wide })
+        Ok(Contender::new(self.setup.name, Some(self.process), narrow, wide))
+    }
+
+    /// Where the server of a gateway's name is.
+    pub(crate) fn in_front_of(&self, server: &str) -> Result<Target> {
+        Ok(Target { tool: format!("{server}__{TOOL}"), ..self.target(server, FEW)? })
+    }
+
+    pub(crate) fn into_process(self) -> Process {
+        self.process
     }
 
     fn target(&self, gateway: &str, tools: usize) -> Result<Target> {
@@ -150,14 +162,15 @@ impl Setup<'_> {
         let mut text = format!("kind: Workspace\nname: default\ndurability: {durability}\n");
         text.push_str("---\nkind: User\nname: ann\n");
         text.push_str("---\nkind: Team\nname: everyone\nmembers: [ann]\n");
-        let mut server = |name: &str, tools: usize| {
-            let url = format!("{upstream}/mcp/{tools}");
+        let mut server = |name: &str, kind: &str, tools: usize| {
+            let url = format!("{upstream}/{kind}/{tools}");
             text.push_str(&format!(
                 "---\nkind: Server\nname: {name}\ntransport: {{ type: http, url: \"{url}\" }}\n"
             ));
         };
-        server(NARROW, FEW);
-        shares.iter().for_each(|name| server(name, SHARE));
+        server(NARROW, "mcp", FEW);
+        shares.iter().for_each(|name| server(name, "mcp", SHARE));
+        OTHERS.iter().for_each(|kind| server(kind, kind, FEW));
         let mut gateway = |name: &str, servers: &[String]| {
             let assigned: String =
                 servers.iter().map(|server| format!("  - server: {server}\n")).collect();
@@ -167,18 +180,27 @@ impl Setup<'_> {
         };
         gateway("narrow", &[NARROW.to_owned()]);
         gateway("wide", &shares);
-        for app in APPS {
+        OTHERS.iter().for_each(|name| gateway(name, &[(*name).to_owned()]));
+        for app in (1..=self.apps).map(name) {
             text.push_str(&format!(
                 "---\nkind: App\nname: {app}\nowner: ann\npurpose: measuring\n"
             ));
             text.push_str("gateways:\n  - gateway: narrow\n  - gateway: wide\n");
+            OTHERS.iter().for_each(|name| text.push_str(&format!("  - gateway: {name}\n")));
         }
         text
     }
 }
 
-/// The first makes all calls; an app may have 2 000 streams.
-const APPS: [&str; 6] = ["bench", "bench-2", "bench-3", "bench-4", "bench-5", "bench-6"];
+fn name(app: usize) -> String {
+    format!("bench-{app}")
+}
+
+/// Enough where an app may have 2 000 streams.
+pub(crate) const FEW_APPS: usize = 6;
+
+/// Servers with a gateway each, which bears the same name.
+const OTHERS: [&str; 3] = [MODERN_ONLY, LEGACY_ONLY, ASKING];
 
 /// The server of the narrow gateway.
 const NARROW: &str = "up";

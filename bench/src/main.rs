@@ -13,6 +13,7 @@ mod certificate;
 mod clock;
 mod contender;
 mod cores;
+mod eras;
 mod floor;
 mod gateway;
 mod load;

@@ -60,6 +60,9 @@ static TRIALS: &[&Trial] =
 /// Of the table about TLS.
 pub(crate) static TLS_TRIALS: &[&Trial] = &[&ALONE, &SMALL_CALLS];
 
+/// Of the table about eras.
+pub(crate) static BRIDGED_TRIALS: &[&Trial] = &[&ALONE, &SMALL_CALLS];
+
 /// A trial of no load, but of the process itself.
 pub(crate) const PROCESS: &str = "process";
 /// The same with a new data folder.
@@ -68,6 +71,12 @@ pub(crate) const NEW_FOLDER: &str = "new-folder";
 pub(crate) const STREAMS: &str = "streams";
 /// The table about TLS.
 pub(crate) const TLS: &str = "tls";
+/// The table about eras.
+pub(crate) const BRIDGED: &str = "bridged";
+/// Legacy sessions whose clients are away.
+pub(crate) const SESSIONS: &str = "sessions";
+/// Calls that wait for their clients.
+pub(crate) const PARKED: &str = "parked";
 
 /// Which trials are asked for: those named, or all where none is.
 pub(crate) struct Asked(Vec<String>);
@@ -75,7 +84,7 @@ pub(crate) struct Asked(Vec<String>);
 impl Asked {
     pub(crate) fn new(keys: &[String]) -> Result<Self> {
         let mut known: Vec<_> = TRIALS.iter().map(|trial| trial.key).collect();
-        known.extend([PROCESS, STREAMS, TLS]);
+        known.extend([PROCESS, STREAMS, TLS, BRIDGED, SESSIONS, PARKED]);
         if let Some(key) = keys.iter().find(|key| !known.contains(&key.as_str())) {
             bail!("there is no trial `{key}`, but {}", known.join(", "));
         }
@@ -101,14 +110,30 @@ pub(crate) struct Pains {
     pub(crate) starts: usize,
     /// Idle streams, where the limit of open files allows them.
     pub(crate) streams: usize,
+    /// Legacy sessions.
+    pub(crate) sessions: usize,
+    /// Calls that wait for their clients.
+    pub(crate) parked: usize,
 }
 
 impl Pains {
-    pub(crate) const QUICK: Self =
-        Self { rounds: 1, time: Duration::from_millis(400), starts: 3, streams: 1000 };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 1,
+        time: Duration::from_millis(400),
+        starts: 3,
+        streams: 1_000,
+        sessions: 1_000,
+        parked: 500,
+    };
 
-    pub(crate) const FULL: Self =
-        Self { rounds: 5, time: Duration::from_millis(1500), starts: 10, streams: 10_000 };
+    pub(crate) const FULL: Self = Self {
+        rounds: 5,
+        time: Duration::from_millis(1500),
+        starts: 10,
+        streams: 10_000,
+        sessions: 10_000,
+        parked: 10_000,
+    };
 }
 
 /// What all trials share.
@@ -135,6 +160,10 @@ pub(crate) enum Metric {
     FirstCallMs,
     /// KiB that one idle stream holds.
     StreamKib,
+    /// The same of a legacy session.
+    SessionKib,
+    /// The same of a call that waits for its client.
+    ParkedKib,
 }
 
 impl Metric {
@@ -147,6 +176,8 @@ impl Metric {
             Self::IdleMib => "idle_mib",
             Self::FirstCallMs => "first_call_ms",
             Self::StreamKib => "stream_kib",
+            Self::SessionKib => "session_kib",
+            Self::ParkedKib => "parked_kib",
         }
     }
 }
@@ -251,9 +282,13 @@ impl Trial {
             _kept_apart = Some(bench.upstream.confine(upstream)?);
             cores = load;
         }
+        let deed = match self.deed {
+            Deed::Call(bytes) if contender.is_legacy => Deed::LegacyCall(bytes),
+            deed => deed,
+        };
         match self.shape {
-            Shape::Closed(connections) => load::closed(target, self.deed, connections, span, cores),
-            Shape::Open(rate) => load::open(target, self.deed, rate, span, cores),
+            Shape::Closed(connections) => load::closed(target, deed, connections, span, cores),
+            Shape::Open(rate) => load::open(target, deed, rate, span, cores),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::contender::Contender;
 use crate::machine::Machine;
 use crate::measure::{
     ALONE, ARRIVALS, Failure, Figures, LARGE_CALLS, LISTS, MEDIUM_CALLS, Metric, NEW_FOLDER,
-    PROCESS, SMALL_CALLS, STEADY, STREAMS,
+    PARKED, PROCESS, SESSIONS, SMALL_CALLS, STEADY, STREAMS,
 };
 
 /// One line of a table.
@@ -21,13 +21,14 @@ pub(crate) struct Row {
     goal: Option<Goal>,
 }
 
-/// How a value stands to that of direct access in the same round.
+/// How a value stands to that of direct access, or of whatever else it is compared with, in the same
+/// round.
 #[derive(Clone, Copy)]
 enum Shown {
     Itself,
-    /// What comes on top of direct access.
+    /// What comes on top.
     Added,
-    /// What is left of direct access.
+    /// What is left of it, or how many times as much it is.
     Share,
 }
 
@@ -72,6 +73,20 @@ pub(crate) const TLS_ROWS: &[Row] = &[
     row("  CPU s per 100 000 calls", SMALL_CALLS.key, Metric::Cpu, Shown::Itself),
 ];
 
+/// What calls between the eras cost, of clients and servers as the columns say.
+pub(crate) const BRIDGED_ROWS: &[Row] = &[
+    row("one connection, p50, µs", ALONE.key, Metric::P50, Shown::Itself),
+    row("  of the client's own era", ALONE.key, Metric::P50, Shown::Share).at_most(1.3),
+    row("one connection, p99, µs", ALONE.key, Metric::P99, Shown::Itself),
+    row("64 connections, calls/s", SMALL_CALLS.key, Metric::PerSecond, Shown::Itself),
+    row("  of the client's own era", SMALL_CALLS.key, Metric::PerSecond, Shown::Share)
+        .at_least(1.0 / 1.3),
+    row("  CPU s per 100 000 calls", SMALL_CALLS.key, Metric::Cpu, Shown::Itself),
+    row("  of the client's own era", SMALL_CALLS.key, Metric::Cpu, Shown::Share).at_most(1.3),
+    row("a legacy session, KiB", SESSIONS, Metric::SessionKib, Shown::Itself),
+    row("a call that waits for its client, KiB", PARKED, Metric::ParkedKib, Shown::Itself),
+];
+
 const fn row(title: &'static str, trial: &'static str, metric: Metric, shown: Shown) -> Row {
     Row { title, trial, metric, shown, goal: None }
 }
@@ -86,21 +101,22 @@ impl Row {
     }
 
     /// The middle of all rounds; none where it was not measured.
-    fn value(&self, figures: &Figures, contender: &str) -> Option<f64> {
-        let own = figures.of(contender, self.trial, self.metric);
-        let direct = figures.of(DIRECT, self.trial, self.metric);
-        let pairs = own.iter().zip(&direct);
+    fn value(&self, figures: &Figures, column: &Column) -> Option<f64> {
+        let own = figures.of(column.name, self.trial, self.metric);
+        let other = figures.of(column.compared_with, self.trial, self.metric);
+        let is_other = column.name == column.compared_with;
+        let pairs = own.iter().zip(&other);
         match self.shown {
             Shown::Itself => median(own),
-            Shown::Added if contender != DIRECT => median(pairs.map(|(a, b)| a - b).collect()),
-            Shown::Share if contender != DIRECT => median(pairs.map(|(a, b)| a / b).collect()),
+            Shown::Added if !is_other => median(pairs.map(|(a, b)| a - b).collect()),
+            Shown::Share if !is_other => median(pairs.map(|(a, b)| a / b).collect()),
             Shown::Added | Shown::Share => None,
         }
     }
 
-    fn cell(&self, figures: &Figures, contender: &str) -> String {
-        match self.value(figures, contender) {
-            _ if figures.has_failed(contender, self.trial) => "failed".to_owned(),
+    fn cell(&self, figures: &Figures, column: &Column) -> String {
+        match self.value(figures, column) {
+            _ if figures.has_failed(column.name, self.trial) => "failed".to_owned(),
             None => NOTHING.to_owned(),
             Some(value) => number(value),
         }
@@ -115,11 +131,17 @@ impl Row {
     }
 }
 
+/// One contender of a table.
+struct Column {
+    name: &'static str,
+    compared_with: &'static str,
+}
+
 /// Figures with a column for each contender.
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     rows: &'static [Row],
-    contenders: Vec<&'static str>,
+    columns: Vec<Column>,
     pub(crate) figures: Figures,
     /// What its reader has to know; printed below it.
     pub(crate) notes: Vec<String>,
@@ -132,10 +154,11 @@ impl Table {
         figures: Figures,
         contenders: &[Contender],
     ) -> Self {
-        let contenders = contenders.iter().map(|contender| contender.name).collect();
+        let column = |it: &Contender| Column { name: it.name, compared_with: it.compared_with };
+        let columns = contenders.iter().map(column).collect();
         let told = |f: &Failure| format!("{} failed in `{}`: {}", f.contender, f.trial, f.why);
         let notes = figures.failures.iter().map(told).collect();
-        Self { name, rows, contenders, figures, notes }
+        Self { name, rows, columns, figures, notes }
     }
 
     pub(crate) fn with(mut self, notes: Vec<String>) -> Self {
@@ -146,12 +169,12 @@ impl Table {
     /// Rows that were not measured at all are left out.
     pub(crate) fn text(&self) -> String {
         let mut head = vec![String::new()];
-        head.extend(self.contenders.iter().map(|contender| (*contender).to_owned()));
+        head.extend(self.columns.iter().map(|column| column.name.to_owned()));
         head.push("goal".to_owned());
         let mut lines = vec![head];
         for row in self.rows {
             let mut line = vec![row.title.to_owned()];
-            line.extend(self.contenders.iter().map(|name| row.cell(&self.figures, name)));
+            line.extend(self.columns.iter().map(|column| row.cell(&self.figures, column)));
             if line.iter().skip(1).any(|cell| cell != NOTHING) {
                 line.push(row.goal());
                 lines.push(line);
@@ -164,8 +187,8 @@ impl Table {
         let mut rows = Vec::new();
         for row in self.rows {
             let mut values = Map::new();
-            for name in &self.contenders {
-                values.insert((*name).to_owned(), json!(row.value(&self.figures, name)));
+            for column in &self.columns {
+                values.insert(column.name.to_owned(), json!(row.value(&self.figures, column)));
             }
             let (trial, metric) = (row.trial, row.metric.key());
             rows.push(json!({
@@ -255,8 +278,6 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(middle - 1).map(|lower| f64::midpoint(*lower, *upper))
 }
 
-const DIRECT: &str = "direct";
-
 /// Stands where there is no value.
 const NOTHING: &str = "–";
 
@@ -295,7 +316,8 @@ mod tests {
             row("not measured", "alone", Metric::P99, Shown::Itself),
         ];
         let mut table = Table::new("it", &ROWS, figures, &[]);
-        table.contenders = vec!["direct", "floor", "gateway"];
+        let columns = ["direct", "floor", "gateway"];
+        table.columns = columns.map(|name| Column { name, compared_with: "direct" }).into();
         assert_eq!(table.notes, ["gateway failed in `steady`: no"]);
         let expected = "       direct  floor  gateway    goal\n\
                         p50      20.0   45.0        –\n\

@@ -12,7 +12,8 @@ use crate::awake;
 use crate::certificate::Certificate;
 use crate::contender::{self, Contender};
 use crate::cores::Plan;
-use crate::gateway::{Gateway, Setup};
+use crate::eras;
+use crate::gateway::{FEW_APPS, Gateway, Setup};
 use crate::load::Streams;
 use crate::machine::Machine;
 use crate::measure::{
@@ -47,6 +48,9 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
     if asked.has(TLS) {
         tables.push(run.over_tls()?);
     }
+    if let Some(binary) = binary {
+        tables.extend(eras::table(&run, &asked, binary)?);
+    }
     print(&machine, &tables);
     let path = cli.json.clone().unwrap_or_else(|| home.join("latest.json"));
     let json = serde_json::to_string_pretty(&report::as_json(&machine, &tables))?;
@@ -55,8 +59,8 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
 }
 
 /// What all parts of a run share.
-struct Run<'a> {
-    bench: &'a Bench,
+pub(crate) struct Run<'a> {
+    pub(crate) bench: &'a Bench,
     folder: &'a Path,
     /// The gateway; none where it is left out.
     binary: Option<&'a Path>,
@@ -109,7 +113,7 @@ impl Run<'_> {
         Ok(Table::new("behind a TLS listener", TLS_ROWS, figures, &contenders))
     }
 
-    fn setup<'a>(
+    pub(crate) fn setup<'a>(
         &'a self,
         binary: &'a Path,
         name: &'static str,
@@ -121,6 +125,7 @@ impl Run<'_> {
             binary,
             durability,
             certificate,
+            apps: FEW_APPS,
             upstream: &self.bench.upstream.url,
             folder: self.folder.join(name),
             cores: &self.bench.plan.measured,

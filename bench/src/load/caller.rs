@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use memchr::memmem::Finder;
 
 use super::connection::{Answer, Connection};
-use super::message::Numbered;
+use super::message::{FIRST_NUMBER, Numbered};
 use super::target::{LEGACY, Target};
 use crate::payload::{Payload, SMALL};
 
@@ -13,6 +13,8 @@ use crate::payload::{Payload, SMALL};
 pub(crate) enum Deed {
     /// A modern call whose result has so many bytes of content.
     Call(usize),
+    /// The same of a legacy client, whose session has been opened before.
+    LegacyCall(usize),
     /// A modern `tools/list`, all pages of it.
     List,
     /// A legacy client comes and goes: initialize, initialized, tools/list, a call, and the end of
@@ -32,13 +34,18 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) async fn new(target: &Target, deed: Deed) -> Result<Self> {
+        let mut connection = target.connect().await?;
         let (request, bytes) = match deed {
             Deed::Call(bytes) => (target.call(bytes), bytes),
+            Deed::LegacyCall(bytes) => {
+                let session = greet(&mut connection, target, FIRST_NUMBER).await?;
+                (target.legacy_call(&session, bytes), bytes)
+            }
             Deed::List => (target.modern("tools/list", None, ""), SMALL),
             Deed::Arrive => (Numbered::new(""), SMALL),
         };
         Ok(Self {
-            connection: target.connect().await?,
+            connection,
             target: target.clone(),
             deed,
             request,
@@ -52,7 +59,7 @@ impl Caller {
     /// Does it once. Numbers must differ from call to call.
     pub(crate) async fn once(&mut self, number: u64) -> Result<()> {
         match self.deed {
-            Deed::Call(_) => {
+            Deed::Call(_) | Deed::LegacyCall(_) => {
                 let answer = self.connection.exchange(self.request.with(number)).await?;
                 is_result_of(&answer, number, &self.payload)
             }
@@ -80,19 +87,8 @@ impl Caller {
     }
 
     async fn arrive(&mut self, number: u64) -> Result<()> {
-        let hello = format!(
-            r#"{{"jsonrpc":"2.0","id":{number},"method":"initialize","params":{{"protocolVersion":"{LEGACY}","capabilities":{{}},"clientInfo":{{"name":"bench","version":"1.0.0"}}}}}}"#
-        );
-        let request = self.target.legacy(None, &hello);
-        let answer = self.connection.exchange(request.as_bytes()).await?;
-        is_answer(&answer, number)?;
-        let own = answer.session.context("no session")?;
+        let own = greet(&mut self.connection, &self.target, number).await?;
         let session = Some(own.as_str());
-
-        let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        let request = self.target.legacy(session, ready);
-        let answer = self.connection.exchange(request.as_bytes()).await?;
-        ensure!(answer.status == 202, "initialized: status {}", answer.status);
 
         let list = format!(r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/list"}}"#);
         let request = self.target.legacy(session, &list);
@@ -101,12 +97,8 @@ impl Caller {
         let (tools, expected) = (self.tool.find_iter(answer.body).count(), self.target.tools);
         ensure!(tools == expected, "a list of {tools} tools and not {expected}");
 
-        let call = format!(
-            r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"{tool}","arguments":{{"nonce":"n-{number}","bytes":{SMALL}}}}}}}"#,
-            tool = self.target.tool
-        );
-        let request = self.target.legacy(session, &call);
-        let answer = self.connection.exchange(request.as_bytes()).await?;
+        let mut call = self.target.legacy_call(&own, SMALL);
+        let answer = self.connection.exchange(call.with(number)).await?;
         is_result_of(&answer, number, &self.payload)?;
 
         // A gateway bounds how many sessions one app may leave behind.
@@ -117,8 +109,27 @@ impl Caller {
     }
 }
 
+/// Opens a legacy session; its id.
+pub(super) async fn greet(
+    connection: &mut Connection,
+    target: &Target,
+    number: u64,
+) -> Result<String> {
+    let hello = format!(
+        r#"{{"jsonrpc":"2.0","id":{number},"method":"initialize","params":{{"protocolVersion":"{LEGACY}","capabilities":{{}},"clientInfo":{{"name":"bench","version":"1.0.0"}}}}}}"#
+    );
+    let answer = connection.exchange(target.legacy(None, &hello).as_bytes()).await?;
+    is_answer(&answer, number)?;
+    let session = answer.session.context("no session")?;
+    let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let ready = target.legacy(Some(&session), ready);
+    let answer = connection.exchange(ready.as_bytes()).await?;
+    ensure!(answer.status == 202, "initialized: status {}", answer.status);
+    Ok(session)
+}
+
 /// Our number, our nonce, and all of the content.
-fn is_result_of(answer: &Answer<'_>, number: u64, payload: &Payload) -> Result<()> {
+pub(super) fn is_result_of(answer: &Answer<'_>, number: u64, payload: &Payload) -> Result<()> {
     is_answer(answer, number)?;
     ensure!(payload.is_in(answer.body), "content was changed or lost: {}", shown(answer.body));
     let head = answer.body.get(..answer.body.len().min(HEAD)).unwrap_or_default();

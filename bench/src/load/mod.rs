@@ -10,6 +10,7 @@
 
 mod caller;
 mod connection;
+mod held;
 mod message;
 mod pace;
 mod streams;
@@ -28,6 +29,7 @@ use tokio::sync::Barrier;
 use tokio::task::{JoinSet, LocalSet};
 
 pub(crate) use caller::Deed;
+pub(crate) use held::{parked, sessions};
 pub(crate) use streams::Streams;
 pub(crate) use target::Target;
 

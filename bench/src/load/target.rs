@@ -39,9 +39,19 @@ impl Target {
 
     /// A modern request. `params` are the members of its params beside `_meta`.
     pub(crate) fn modern(&self, method: &str, name: Option<&str>, params: &str) -> Numbered {
+        self.modern_saying(method, name, params, META)
+    }
+
+    fn modern_saying(
+        &self,
+        method: &str,
+        name: Option<&str>,
+        params: &str,
+        meta: &str,
+    ) -> Numbered {
         let comma = if params.is_empty() { "" } else { "," };
         let body = format!(
-            r#"{{"jsonrpc":"2.0","id":{NUMBER},"method":"{method}","params":{{{params}{comma}"_meta":{META}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{NUMBER},"method":"{method}","params":{{{params}{comma}"_meta":{meta}}}}}"#
         );
         let mut headers = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
         if let Some(name) = name {
@@ -65,6 +75,28 @@ impl Target {
             headers = format!("MCP-Protocol-Version: {LEGACY}\r\nMcp-Session-Id: {session}\r\n");
         }
         self.post(&headers, body)
+    }
+
+    /// The call of [`Target::call`] in a legacy session.
+    pub(crate) fn legacy_call(&self, session: &str, bytes: usize) -> Numbered {
+        let tool = &self.tool;
+        let arguments = format!(r#"{{"nonce":"n-{NUMBER}","bytes":{bytes}}}"#);
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{NUMBER},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
+        );
+        Numbered::new(&self.legacy(Some(session), &body))
+    }
+
+    /// The call of a client that can be asked something.
+    pub(super) fn call_with_forms(&self, bytes: usize) -> Numbered {
+        let tool = &self.tool;
+        let params =
+            format!(r#""name":"{tool}","arguments":{{"nonce":"n-{NUMBER}","bytes":{bytes}}}"#);
+        let meta = META.replace(
+            r#"clientCapabilities":{}"#,
+            r#"clientCapabilities":{"elicitation":{"form":{}}}"#,
+        );
+        self.modern_saying("tools/call", Some(tool), &params, &meta)
     }
 
     /// Ends a legacy session.

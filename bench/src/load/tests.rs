@@ -15,8 +15,14 @@ fn every_deed_is_done_directly_and_through_the_floor() {
     let floor = floor::start(&cores, upstream, None).unwrap();
     for address in [upstream, floor] {
         let target = target(address);
-        let deeds =
-            [Deed::Call(SMALL), Deed::Call(MEDIUM), Deed::Call(LARGE), Deed::List, Deed::Arrive];
+        let deeds = [
+            Deed::Call(SMALL),
+            Deed::Call(MEDIUM),
+            Deed::Call(LARGE),
+            Deed::LegacyCall(SMALL),
+            Deed::List,
+            Deed::Arrive,
+        ];
         for deed in deeds {
             once(&target, deed, &cores).unwrap();
             let outcome = closed(&target, deed, 3, SHORT, &cores).unwrap();

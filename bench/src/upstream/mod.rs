@@ -1,6 +1,8 @@
 //! The upstream double: an MCP server that is as fast as hyper lets it be.
 //!
 //! It speaks revision 2026-07-28 without sessions and the legacy revisions with them, on one URL.
+//! `/modern/N` and `/legacy/N` speak the one or the other alone, and `/asking/N` speaks the legacy one
+//! and answers every call with a question and then no more.
 //! `/mcp/N` offers N tools, of which the first, `sized`, answers with as much content as its
 //! argument `bytes` asks for, and with the argument `nonce`, so that an answer which went to the
 //! wrong caller is noticed. It checks the headers that a modern client must send.
@@ -27,6 +29,11 @@ use crate::accept;
 use crate::payload::{LARGE, MEDIUM, Payload, SMALL};
 use message::Message;
 use reply::Reply;
+
+/// Where only one era is spoken, and where calls are asked something and then held.
+pub(crate) const MODERN_ONLY: &str = "modern";
+pub(crate) const LEGACY_ONLY: &str = "legacy";
+pub(crate) const ASKING: &str = "asking";
 
 /// The tool that answers with as much content as it is asked for.
 pub(crate) const TOOL: &str = "sized";
@@ -92,10 +99,13 @@ fn post(stock: &Stock, path: &str, headers: &HeaderMap, body: &[u8]) -> Response
     if let Err(why) = message.agrees_with(headers) {
         return reply::refused(400, why);
     }
-    let tools = path.strip_prefix("/mcp/").and_then(|count| count.parse::<usize>().ok());
-    let list = tools.and_then(|tools| stock.lists.get(&tools));
+    let (kind, count) = path.trim_start_matches('/').split_once('/').unwrap_or_default();
+    let list = count.parse::<usize>().ok().and_then(|tools| stock.lists.get(&tools));
     match (message.method(), list) {
         (_, None) => reply::empty(404),
+        ("server/discover", _) if matches!(kind, LEGACY_ONLY | ASKING) => reply::empty(400),
+        ("initialize", _) if kind == MODERN_ONLY => reply::empty(400),
+        ("tools/call", _) if kind == ASKING => reply::stream(Some(reply::question())),
         ("tools/call", Some(_)) => match message.sized() {
             Some((nonce, bytes)) if stock.contents.contains_key(&bytes) => {
                 let content = stock.contents.get(&bytes).cloned().unwrap_or_default();

@@ -116,6 +116,14 @@ pub(super) fn acknowledged(id: &str) -> Bytes {
     Bytes::from(format!("event: message\ndata: {message}\n\n"))
 }
 
+/// A question to the user, as an event of the stream that answers a call.
+pub(super) fn question() -> Bytes {
+    let params = r#"{"message":"How many?","requestedSchema":{"type":"object","properties":{"n":{"type":"integer"}}}}"#;
+    let message =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{params}}}"#);
+    Bytes::from(format!("event: message\ndata: {message}\n\n"))
+}
+
 /// A stream of events that stays open.
 pub(super) fn stream(first: Option<Bytes>) -> Response<Reply> {
     let body = Reply { parts: first.into_iter().collect(), is_stream: true };

@@ -28,6 +28,8 @@ pub(crate) struct Setup<'a> {
     /// `written` or `synced`: what a record must have survived before a call goes on.
     pub(crate) durability: &'a str,
     pub(crate) certificate: Option<&'a Certificate>,
+    /// More of its configuration, in TOML.
+    pub(crate) configuration: &'a str,
     /// How many apps it has; the first makes all calls that one app can make.
     pub(crate) apps: usize,
     /// The upstream's URL, without a path.
@@ -146,10 +148,10 @@ impl Setup<'_> {
     }
 
     fn write_files(&self) -> Result<()> {
-        let mut config = String::new();
+        let mut config = self.configuration.to_owned();
         if let Some(certificate) = self.certificate {
             let path = |name: &str| certificate.folder.join(name);
-            config = format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", path(CHAIN), path(KEY));
+            config += &format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", path(CHAIN), path(KEY));
         }
         std::fs::write(self.folder.join(CONFIG), config)?;
         std::fs::write(self.folder.join(WORKSPACE), self.workspace())?;

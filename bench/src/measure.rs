@@ -95,6 +95,11 @@ impl Asked {
         self.0.is_empty() || self.0.iter().any(|asked| asked == key)
     }
 
+    /// Whether anything of the first table is.
+    pub(crate) fn plain(&self) -> bool {
+        self.has(PROCESS) || self.has(STREAMS) || !self.trials().is_empty()
+    }
+
     /// Of the first table.
     pub(crate) fn trials(&self) -> Vec<&'static Trial> {
         TRIALS.iter().copied().filter(|trial| self.has(trial.key)).collect()

@@ -44,7 +44,10 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
     let bench = Bench { plan, pains, upstream };
     let binary = binary.as_deref();
     let run = Run { bench: &bench, folder: folder.path(), binary, only: &cli.only };
-    let mut tables = vec![run.plain(&asked, files)?];
+    let mut tables = Vec::new();
+    if asked.plain() {
+        tables.push(run.plain(&asked, files)?);
+    }
     if asked.has(TLS) {
         tables.push(run.over_tls()?);
     }
@@ -125,6 +128,7 @@ impl Run<'_> {
             binary,
             durability,
             certificate,
+            configuration: "",
             apps: FEW_APPS,
             upstream: &self.bench.upstream.url,
             folder: self.folder.join(name),

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) probe: Duration,
     /// How many sessions legacy clients may have open.
     pub(crate) most_sessions: usize,
+    /// How many calls may wait for their clients.
+    pub(crate) most_held_calls: usize,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -66,6 +68,7 @@ struct File {
     keep_sessions_seconds: Option<u64>,
     probe_seconds: Option<u64>,
     most_sessions: Option<usize>,
+    most_held_calls: Option<usize>,
 }
 
 /// Why the configuration is refused.
@@ -99,6 +102,8 @@ pub(crate) enum ConfigError {
     Probe,
     #[error("`most_sessions` must be from 1 to 10000000")]
     MostSessions,
+    #[error("`most_held_calls` must be from 1 to 65536")]
+    MostHeldCalls,
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -139,6 +144,10 @@ impl Config {
         if !(1..=10_000_000).contains(&most_sessions) {
             return Err(ConfigError::MostSessions);
         }
+        let most_held_calls = file.most_held_calls.unwrap_or(2_048);
+        if !(1..=65_536).contains(&most_held_calls) {
+            return Err(ConfigError::MostHeldCalls);
+        }
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
             let port = !host.starts_with('[') && host.contains(':');
@@ -167,6 +176,7 @@ impl Config {
             longest_task: Duration::from_secs(task_seconds),
             keep_sessions: Duration::from_secs(keep_sessions),
             most_sessions,
+            most_held_calls,
         })
     }
 }

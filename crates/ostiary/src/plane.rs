@@ -53,6 +53,8 @@ pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
         keep_sessions: Duration::from_secs(60),
         // Ten apps with as many as one may have.
         most_sessions: 100_000,
+        // Thirty-two apps with as many as one may have.
+        most_held_calls: 2_048,
         runtime: tokio::runtime::Handle::current(),
         tasks,
         launcher: Some(vec!["/proc/self/exe".to_owned(), "launch-child".to_owned()]),

@@ -168,6 +168,7 @@ impl House {
         options.longest_task = config.longest_task;
         options.keep_sessions = config.keep_sessions;
         options.most_sessions = config.most_sessions;
+        options.most_held_calls = config.most_held_calls;
         let ports = Ports {
             gate: control.gate(),
             secrets: control.secrets(),

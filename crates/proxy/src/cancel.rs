@@ -80,7 +80,7 @@ impl Drop for Listening {
 /// Records that a call was given up, and tells the upstream if it has been sent: to the end, whether
 /// anybody waits for it or not. `word` is what the client has said, if it has.
 pub(crate) fn give_up(recorded: Recorded, way: Option<Way>, word: Option<Message>) -> Lasting<()> {
-    let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
+    let tasks = recorded.permitted().asked.worker.held.clone();
     Lasting::new(&tasks, async move {
         if let Err(error) = record::outcome(&recorded, &Outcome::given_up()).await {
             tracing::warn!(%error, "A call that was given up could not be recorded");
@@ -94,7 +94,7 @@ pub(crate) fn give_up(recorded: Recorded, way: Option<Way>, word: Option<Message
 
 /// The same for a call that we give up ourselves. What its client is then told, if it waits.
 pub(crate) fn call_off(recorded: Recorded, way: Way, refusal: Refusal) -> Lasting<Refusal> {
-    let tasks = recorded.permitted().asked.worker.proxy.options.tasks.clone();
+    let tasks = recorded.permitted().asked.worker.held.clone();
     Lasting::new(&tasks, async move {
         recorded.permitted().asked.worker.proxy.metrics.refused(refusal.reason());
         let unrecorded = record::outcome(&recorded, &Outcome::refused(&refusal)).await.err();

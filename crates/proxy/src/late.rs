@@ -29,13 +29,13 @@ pub(crate) async fn send(recorded: Recorded) -> Response<Body> {
     let asked = &recorded.permitted().asked;
     let lasting = asked.session.as_ref().filter(|it| !it.replay.is_paired());
     let Some(session) = lasting else { return answered(recorded).await };
-    let (replay, tasks) = (Arc::clone(&session.replay), asked.worker.proxy.options.tasks.clone());
+    let (replay, tasks) = (Arc::clone(&session.replay), asked.worker.held.clone());
     Lingering::new(replay, tasks, answered(recorded)).await
 }
 
 async fn answered(recorded: Recorded) -> Response<Body> {
     let asked = &recorded.permitted().asked;
-    let (session, tasks) = (asked.session.clone(), asked.worker.proxy.options.tasks.clone());
+    let (session, tasks) = (asked.session.clone(), asked.worker.held.clone());
     let mut leaving: Leaving = Box::pin(forward::forward(recorded));
     tokio::select! {
         biased;

@@ -84,7 +84,7 @@ pub(crate) async fn release(sent: Sent) -> Response<Body> {
         }
     };
     let asked = &turn.sent().recorded.permitted().asked;
-    let (session, tasks) = (asked.session.clone(), asked.worker.proxy.options.tasks.clone());
+    let (session, tasks) = (asked.session.clone(), asked.worker.held.clone());
     let write = |outlet| turn.stream(first, outlet);
     answer::events(Body::stream_in(session.as_ref(), &tasks, write))
 }
@@ -110,9 +110,9 @@ pub(crate) async fn refuse_into(recorded: Recorded, refusal: Refusal, outlet: &O
 
 /// Records it; what the client is then told.
 pub(crate) fn refused(recorded: Recorded, refusal: Refusal) -> Lasting<(Recorded, Refusal)> {
-    let proxy = Arc::clone(&recorded.permitted().asked.worker.proxy);
-    proxy.metrics.refused(refusal.reason());
-    Lasting::new(&proxy.options.tasks, async move {
+    let worker = Arc::clone(&recorded.permitted().asked.worker);
+    worker.proxy.metrics.refused(refusal.reason());
+    Lasting::new(&worker.held, async move {
         let unrecorded = record::outcome(&recorded, &Outcome::refused(&refusal)).await.err();
         (recorded, unrecorded.unwrap_or(refusal))
     })
@@ -352,7 +352,7 @@ impl Turn {
             return (StatusCode::INTERNAL_SERVER_ERROR, Vec::new());
         };
         self.forget(&sent);
-        let tasks = sent.recorded.permitted().asked.worker.proxy.options.tasks.clone();
+        let tasks = sent.recorded.permitted().asked.worker.held.clone();
         Lasting::new(&tasks, settled(sent, message)).await
     }
 

@@ -66,6 +66,8 @@ pub struct Options {
     pub keep_sessions: Duration,
     /// How many sessions legacy clients may have open.
     pub most_sessions: usize,
+    /// How many calls may wait for answers of modern clients to what legacy servers have asked.
+    pub most_held_calls: usize,
     /// Keys the hashes that rules leave in place of what they find.
     pub rule_salt: [u8; 32],
     /// Seals what clients carry for us.
@@ -80,10 +82,10 @@ pub struct Options {
     pub process: ProcessLimits,
 }
 
-/// How many sessions in which clients can be asked one app may hold open, and all together. They
-/// serve one call at a time.
+/// How many sessions in which clients can be asked one app may hold open, and all together for each
+/// call that may be held in one. They serve one call at a time, and not all of these are held.
 const LEASES_PER_APP: usize = 512;
-const LEASES: usize = 4_096;
+const LEASES_PER_HELD_CALL: usize = 2;
 
 /// The data plane, shared by all workers.
 pub struct Proxy {
@@ -123,7 +125,8 @@ pub struct Ports {
 pub struct Worker {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) wire: HttpWire,
-    /// Calls that are held on its thread.
+    /// What goes on on its thread for calls whose requests have ended: they are held, or their clients
+    /// are away, or their ends are to be recorded and told.
     pub(crate) held: TaskTracker,
 }
 
@@ -143,7 +146,7 @@ impl Proxy {
             streams: Arc::default(),
             pairs: Arc::default(),
             parking,
-            leases: Seats::new(LEASES_PER_APP, LEASES),
+            leases: Seats::new(LEASES_PER_APP, LEASES_PER_HELD_CALL * options.most_held_calls),
             strangers: Strangers::default(),
             links: Links::default(),
             catalog: Catalog::default(),
@@ -179,10 +182,11 @@ impl Proxy {
         ])
     }
 
-    /// Ends the calls that wait for their clients to come back; from now on none begins to. To be
-    /// called while the workers still work.
+    /// Ends the calls that wait for their clients to come back, and those that go on for clients that
+    /// are away; from now on there will be none of either. To be called while the workers still work.
     pub async fn drain(&self) {
         self.parking.drain().await;
+        self.sessions.close();
     }
 
     /// Ends child processes, and records what is still to be recorded.
@@ -225,9 +229,14 @@ impl Worker {
         Arc::new(Self { proxy, wire, held: TaskTracker::new() })
     }
 
-    /// Waits until no call is held on its thread any more. Their clients may be connected to others.
-    pub async fn finish(&self) {
+    /// Waits until nothing goes on on its thread for any call, and then ends the sessions with servers
+    /// that its calls have used: to be called after [`Proxy::drain`], when no requests are left.
+    pub async fn finish(self: &Arc<Self>) {
         self.held.close();
+        self.held.wait().await;
+        for goodbye in self.proxy.links.goodbyes(self) {
+            self.held.spawn(goodbye);
+        }
         self.held.wait().await;
     }
 

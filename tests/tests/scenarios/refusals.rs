@@ -42,6 +42,7 @@ async fn configuration_that_is_not_understood_leaves_no_trace() {
         ("keep_sessions_seconds = 0", "`keep_sessions_seconds` must be"),
         ("probe_seconds = 86401", "`probe_seconds` must be"),
         ("most_sessions = 0", "`most_sessions` must be"),
+        ("most_held_calls = 0", "`most_held_calls` must be"),
         ("hosts = ['https://example.com']", "`hosts` holds `https://example.com`"),
         ("hosts = ['example.com:443']", "`hosts` holds `example.com:443`"),
         ("allowed_networks = ['10.0.0.0/33']", "is not valid"),

@@ -1,9 +1,10 @@
 //! Legacy clients that lose a stream and come back to it.
 
 use futures::future::join;
+use tests::client::LEGACY;
 use tests::upstream::Talk;
 use tests::wait::eventually;
-use tests::{Client, Era, Post, Streamed, Upstream};
+use tests::{Client, Documents, Era, Post, Site, Streamed, Upstream};
 
 use crate::scene::{Pair, Scene, each_era};
 
@@ -107,6 +108,57 @@ async fn h068_a_call_whose_client_leaves_before_a_word_goes_on_to_its_end() {
         call.result(r#"{"content":[]}"#);
         scene.gateway.has_recorded(known, "answered").await;
         assert!(scene.upstream.seen_of("notifications/cancelled").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_calls_of_clients_that_are_away_are_ended_and_recorded_when_the_gateway_stops() {
+    for (server, plan) in each_era() {
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let row = format!("a {server:?} server, {}", site.database());
+            let upstream = plan.clone().start().await;
+            let served = site.start_with(&Documents::of("files", &upstream.url)).await;
+            let token = served.token("bot", "t").await;
+            let place = ("/mcp/default/main/files", token.as_str());
+            let client = Client::legacy_with_token(&served, place, LEGACY, "{}").await;
+            client.warm_up().await;
+            // One leaves before a word has been said, the other after that.
+            let silent = tokio::select! {
+                call = upstream.next() => call,
+                _ = client.open(client.tool("echo", "{}")) => panic!("{row}: an answer"),
+            };
+            let (answer, talk) = join(client.open(client.tool_with_progress("echo", "1")), async {
+                let talk = upstream.next().await.stream();
+                progress(&talk, 1).await;
+                talk
+            })
+            .await;
+            assert!(answer.is_stream(), "{row}");
+            drop(answer);
+            // The gateway has seen the clients go by the time that it has answered another one.
+            client.warm_up().await;
+            let (status, ()) = join(served.stop(), async {
+                if server == Era::Legacy {
+                    for _ in 0..2 {
+                        let told = upstream.next().await;
+                        assert_eq!(told.method, "notifications/cancelled", "{row}");
+                        told.accept();
+                    }
+                }
+                silent.given_up().await;
+                talk.given_up().await;
+            })
+            .await;
+            assert!(status.success(), "{row}: {}", site.words());
+            let records = site.records();
+            let calls = records.iter().filter(|it| it.text("method") == Some("tools/call"));
+            for call in calls.filter(|it| it.kind == "intent") {
+                let own = records.iter().filter(|it| it.kind == "outcome");
+                let own = own.filter(|it| it.text("call") == call.text("call"));
+                let ends: Vec<_> = own.map(|it| it.text("end").unwrap_or_default()).collect();
+                assert_eq!(ends, ["client_cancelled"], "{row}");
+            }
+        }
     }
 }
 

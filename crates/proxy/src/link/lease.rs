@@ -22,7 +22,7 @@ use mcp::revision;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::{Exchange, Introduction, Link, UpstreamSession, our_info};
+use super::{Exchange, Introduction, Link, Links, UpstreamSession, our_info};
 use crate::authorize::{self, Pass};
 use crate::identify::Caller;
 use crate::record::{Aside, Outcome, Said};
@@ -92,6 +92,9 @@ pub(crate) type Ears = Arc<Mutex<Option<mpsc::Sender<Bytes>>>>;
 /// How many of such words may wait for the call.
 const WORDS: usize = 64;
 
+/// How long a server may take to hear that a session ends when all of them do.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// How long a call waits for the session's own stream. It goes on without, and will hear it later: a
 /// server may keep silent until it has something to say there.
 const OPENING: Duration = Duration::from_millis(250);
@@ -160,7 +163,8 @@ impl Link {
                     let Some(oldest) = self.idle.oldest() else {
                         return Err(Refusal::TooManySessions);
                     };
-                    Box::pin(end(oldest, Arc::clone(self))).await;
+                    let patience = worker.proxy.options.probe;
+                    Box::pin(end(oldest, Arc::clone(self), patience)).await;
                 }
                 opened => break opened?,
             }
@@ -188,6 +192,22 @@ impl Link {
             }
             opened
         }))))
+    }
+}
+
+impl Links {
+    /// The ends of all sessions that nobody has borrowed and that a worker has used last. A server that
+    /// does not answer is not waited for as long as at other times: we are stopping.
+    pub(crate) fn goodbyes(
+        &self,
+        worker: &Arc<Worker>,
+    ) -> Vec<impl Future<Output = ()> + Send + use<>> {
+        let links: Vec<_> = self.by_server.lock().values().map(Arc::clone).collect();
+        let of_one = |link: Arc<Link>| {
+            let kept = link.idle.take_of(worker).into_iter();
+            kept.map(move |it| end(it, Arc::clone(&link), GOODBYE))
+        };
+        links.into_iter().flat_map(of_one).collect()
     }
 }
 
@@ -277,8 +297,9 @@ impl Drop for Lease {
             self.link.idle.0.lock().push(kept);
             return;
         }
-        let tasks = kept.owner.worker.proxy.options.tasks.clone();
-        tasks.spawn(end(kept, Arc::clone(&self.link)));
+        let tasks = kept.owner.worker.held.clone();
+        let patience = kept.owner.worker.proxy.options.probe;
+        tasks.spawn(end(kept, Arc::clone(&self.link), patience));
     }
 }
 
@@ -289,6 +310,12 @@ impl Idle {
         kept.retain(is_good);
         let at = kept.iter().rposition(|it| it.key == key)?;
         Some(kept.remove(at))
+    }
+
+    /// Those that this worker has used last.
+    fn take_of(&self, worker: &Arc<Worker>) -> Vec<Kept> {
+        let mut kept = self.0.lock();
+        kept.extract_if(.., |it| Arc::ptr_eq(&it.owner.worker, worker)).collect()
     }
 
     /// Without a word: their server is turned off, or we are.
@@ -319,14 +346,14 @@ async fn expire((link, session): (Weak<Link>, Weak<UpstreamSession>), proxy: Arc
         let before = proxy.clock.elapsed().saturating_sub(keep);
         if let Some(kept) = link.idle.take_since(&session, before) {
             drop(session);
-            return Box::pin(end(kept, link)).await;
+            return Box::pin(end(kept, link, proxy.options.probe)).await;
         }
     }
 }
 
 /// Ends a session in the way of the protocol, as far as its user may still speak to the server; a
 /// server that is turned off is left without a word.
-async fn end(kept: Kept, link: Arc<Link>) {
+async fn end(kept: Kept, link: Arc<Link>, patience: Duration) {
     let Kept { session, owner, _seat, .. } = kept;
     let Owner { worker, caller, place, assignment, peer } = owner;
     if !session.is_usable() {
@@ -345,7 +372,6 @@ async fn end(kept: Kept, link: Arc<Link>) {
     let said = Said { place: &place, peer, revision, method: "DELETE" };
     let outcome = match Aside::begin(&pass, &said, Vec::new(), &[]).await {
         Ok(aside) => {
-            let patience = worker.proxy.options.probe;
             let goodbye = tokio::time::timeout(patience, link.goodbye(&worker, &pass, &session));
             let outcome = match pass.flight.unless_ended(goodbye).await {
                 Some(_) => Outcome::told(StatusCode::OK),

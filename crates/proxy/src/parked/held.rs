@@ -438,8 +438,8 @@ impl Held {
         }
         let flight = Arc::clone(&self.pass().flight);
         let Some(sent) = self.sent.take() else { return Err(End::Told) };
-        let tasks = &self.proxy().options.tasks;
-        let (status, parts) = Lasting::new(tasks, release::settled(sent, answer)).await;
+        let tasks = sent.recorded.permitted().asked.worker.held.clone();
+        let (status, parts) = Lasting::new(&tasks, release::settled(sent, answer)).await;
         if let Some(wait) = self.wait.take() {
             let told = Said::Answer(status, parts, Arc::clone(&flight));
             // A client that has gone needs no answer.

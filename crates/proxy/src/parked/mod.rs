@@ -95,10 +95,9 @@ struct Ticket {
     _seat: Seat,
 }
 
-/// How many calls of one app, and of all, may wait for answers at a time: each holds a session and,
-/// over HTTP, a connection.
+/// How many calls of one app may wait for answers at a time: each holds a session and, over HTTP, a
+/// connection or two.
 const PER_APP: usize = 64;
-const TOTAL: usize = 2_048;
 
 /// How often one call may be sent again since its client has opened URLs.
 const REPLAYS: u32 = 8;
@@ -117,7 +116,7 @@ impl Parking {
     pub(crate) fn new(node: Uuid, options: &Options) -> Self {
         Self {
             calls: Mutex::default(),
-            seats: Seats::new(PER_APP, TOTAL),
+            seats: Seats::new(PER_APP, options.most_held_calls),
             node,
             states: States::new(options.sealing_key),
             answering: options.answers,

@@ -183,40 +183,46 @@ async fn h069_what_a_server_answers_unasked_or_twice_is_nobodys() {
 
 #[tokio::test]
 async fn calls_that_are_held_are_bounded() {
-    let scene = Scene::legacy().await;
-    let client = scene.client(FORMS);
-    let mut held: Vec<(Talk, String)> = Vec::new();
-    for _ in 0..64 {
-        held.push(scene.parked_with_form(&client).await);
-    }
-    let one_more = async || {
-        let (answer, told) = join(client.send(client.tool("echo", ARGUMENTS)), async {
-            let talk = scene.call().await.stream();
-            talk.message(&question("9", FORM)).await;
-            let answer = scene.answer().await;
-            let told = answer.raw(&["error", "message"]);
-            answer.accept();
+    // Of one app, and of all together.
+    for (configuration, most, has_room) in [("", 64, true), ("most_held_calls = 2\n", 2, false)] {
+        let scene = Scene::at(Site::new(None), Upstream::legacy(), configuration).await;
+        let client = scene.client(FORMS);
+        let mut held: Vec<(Talk, String)> = Vec::new();
+        for _ in 0..most {
+            held.push(scene.parked_with_form(&client).await);
+        }
+        refused_one_more(&scene, &client).await;
+        let token = scene.served.token("other", "t").await;
+        let other = scene.client_at(PATH, &token, FORMS);
+        if has_room {
+            scene.parked_with_form(&other).await;
+        } else {
+            refused_one_more(&scene, &other).await;
+        }
+        // Each that ends makes room for one.
+        let (talk, state) = held.pop().unwrap();
+        let (last, ()) = join(client.send(retry(&client, &state, GIVEN)), async {
+            scene.answer().await.accept();
             talk.result(r#"{"content":[]}"#).await;
-            told
         })
         .await;
-        assert_eq!(answer.json()["result"]["resultType"], "complete", "{}", answer.text());
-        told
-    };
-    assert_eq!(one_more().await, "\"this client cannot be asked\"");
-    // Somebody else can be.
-    let token = scene.served.token("other", "t").await;
-    let other = scene.client_at(PATH, &token, FORMS);
-    scene.parked_with_form(&other).await;
-    // Each that ends makes room for one.
-    let (talk, state) = held.pop().unwrap();
-    let (last, ()) = join(client.send(retry(&client, &state, GIVEN)), async {
-        scene.answer().await.accept();
+        assert_eq!(last.json()["result"]["resultType"], "complete", "{}", last.text());
+        scene.parked_with_form(&client).await;
+    }
+}
+
+/// A call whose client is not asked, since there is no room for it to be held.
+async fn refused_one_more(scene: &Scene, client: &Client) {
+    let (answer, ()) = join(client.send(client.tool("echo", ARGUMENTS)), async {
+        let talk = scene.call().await.stream();
+        talk.message(&question("9", FORM)).await;
+        let answer = scene.answer().await;
+        assert_eq!(answer.raw(&["error", "message"]), "\"this client cannot be asked\"");
+        answer.accept();
         talk.result(r#"{"content":[]}"#).await;
     })
     .await;
-    assert_eq!(last.json()["result"]["resultType"], "complete", "{}", last.text());
-    scene.parked_with_form(&client).await;
+    assert_eq!(answer.json()["result"]["resultType"], "complete", "{}", answer.text());
 }
 
 #[tokio::test]
@@ -266,6 +272,39 @@ async fn a_session_that_nobody_uses_any_more_is_ended() {
     let records = scene.records().await;
     let delete = records.iter().find(|it| it.text("method") == Some("DELETE")).unwrap();
     assert_eq!(delete.kind, "intent");
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_ends_the_sessions_that_nobody_uses() {
+    for scene in Scene::on_each_database(|| Upstream::legacy().by_hand("DELETE")).await {
+        let client = scene.client(FORMS);
+        let (answer, session) = join(client.send(client.tool("echo", "{}")), async {
+            let call = scene.call().await;
+            let session = call.header("mcp-session-id").unwrap().to_owned();
+            call.result(r#"{"content":[]}"#);
+            session
+        })
+        .await;
+        assert_eq!(answer.verdict(), "200");
+        let Scene { upstream, served, site, token: _ } = scene;
+        let (status, ()) = join(served.stop(), async {
+            let ended = upstream.next().await;
+            assert_eq!(
+                (ended.method.as_str(), ended.header("mcp-session-id")),
+                ("DELETE", Some(&*session))
+            );
+            ended.accept();
+        })
+        .await;
+        assert!(status.success(), "{}", site.words());
+        let records = site.records();
+        let intent = records.iter().find(|it| it.text("method") == Some("DELETE")).unwrap();
+        let outcomes = records.iter().filter(|it| it.kind == "outcome");
+        let own = outcomes.filter(|it| it.text("call") == intent.text("call"));
+        assert_eq!(own.count(), 1, "{}", site.database());
+        let (code, words) = site.verify().await;
+        assert_eq!(code, Some(0), "{words}");
+    }
 }
 
 #[tokio::test]

@@ -21,31 +21,46 @@ use crate::upstream::{ASKING, LEGACY_ONLY, MODERN_ONLY};
 type Pair = (&'static str, bool, &'static str, &'static str);
 
 const PAIRS: [Pair; 4] = [
-    ("modern→modern", false, MODERN_ONLY, "modern→modern"),
-    ("modern→legacy", false, LEGACY_ONLY, "modern→modern"),
-    ("legacy→legacy", true, LEGACY_ONLY, "legacy→legacy"),
-    ("legacy→modern", true, MODERN_ONLY, "legacy→legacy"),
+    (MODERN, false, MODERN_ONLY, MODERN),
+    ("modern→legacy", false, LEGACY_ONLY, MODERN),
+    (LEGACY, true, LEGACY_ONLY, LEGACY),
+    ("legacy→modern", true, MODERN_ONLY, LEGACY),
 ];
 
-/// Calls through one gateway, then what is held, each of it by a gateway of its own.
-pub(crate) fn table(run: &Run<'_>, asked: &Asked, binary: &Path) -> Result<Option<Table>> {
+/// The same of another gateway, for those of one era to be compared with.
+const OTHERS: [Pair; 2] = [
+    ("other: modern", false, MODERN_ONLY, "other: modern"),
+    ("other: legacy", true, LEGACY_ONLY, "other: legacy"),
+];
+
+const MODERN: &str = "modern→modern";
+const LEGACY: &str = "legacy→legacy";
+
+/// Calls through one gateway, and through another one if there is one; then what is held, each of it
+/// by a gateway of its own.
+pub(crate) fn table(
+    run: &Run<'_>,
+    asked: &Asked,
+    (binary, against): (&Path, Option<&Path>),
+) -> Result<Option<Table>> {
     if ![BRIDGED, SESSIONS, PARKED].iter().any(|it| asked.has(it)) {
         return Ok(None);
     }
     let mut figures = Figures::default();
-    let gateway = Gateway::set_up(run.setup(binary, "ostiary-eras", "written", None))?.0;
-    let targets = PAIRS.map(|(_, _, server, _)| gateway.in_front_of(server));
-    let process = Rc::new(gateway.into_process());
-    let mut contenders = Vec::new();
-    for ((name, is_legacy, _, compared_with), target) in PAIRS.into_iter().zip(targets) {
-        let (target, process) = (target?, Some(Rc::clone(&process)));
-        let (narrow, wide) = (target.clone(), target);
-        contenders.push(Contender { name, compared_with, is_legacy, process, narrow, wide });
+    let setup = run.setup(binary, "ostiary-eras", "written", None);
+    let mut contenders = columns(Gateway::set_up(setup)?.0, &PAIRS)?;
+    if let Some(other) = against {
+        let setup = run.setup(other, "ostiary-other", "written", None);
+        let others = columns(Gateway::set_up(setup)?.0, &OTHERS)?;
+        for (column, other) in [(MODERN, OTHERS[0].0), (LEGACY, OTHERS[1].0)] {
+            let own = contenders.iter_mut().filter(|it| it.name == column);
+            own.for_each(|it| it.compared_with = other);
+        }
+        contenders.extend(others);
     }
     if asked.has(BRIDGED) {
         figures.measure(BRIDGED_TRIALS, &contenders, run.bench);
     }
-    drop(process);
     let pains = run.bench.pains;
     let mut held = Vec::new();
     if asked.has(SESSIONS) {
@@ -70,6 +85,19 @@ pub(crate) fn table(run: &Run<'_>, asked: &Asked, binary: &Path) -> Result<Optio
         }
     }
     Ok(Some(Table::new("between the eras", BRIDGED_ROWS, figures, &contenders)))
+}
+
+/// What calls through a gateway.
+fn columns(gateway: Gateway<'_>, pairs: &[Pair]) -> Result<Vec<Contender>> {
+    let targets: Vec<_> = pairs.iter().map(|it| gateway.in_front_of(it.2)).collect();
+    let process = Rc::new(gateway.into_process());
+    let columns = pairs.iter().zip(targets).map(|(pair, target)| {
+        let (name, is_legacy, _, compared_with) = *pair;
+        let (narrow, process) = (target?, Some(Rc::clone(&process)));
+        let wide = narrow.clone();
+        Ok(Contender { name, compared_with, is_legacy, process, narrow, wide })
+    });
+    columns.collect()
 }
 
 /// By how much a new gateway grows with each of what it is made to hold.

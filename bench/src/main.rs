@@ -42,6 +42,13 @@ struct Cli {
     /// The gateway's binary; by default the one beside this program.
     #[arg(long)]
     gateway: Option<PathBuf>,
+    /// Another gateway's binary: calls between clients and servers of one era go through it as well, and
+    /// the first one's are compared with them.
+    #[arg(long, conflicts_with = "no_gateway")]
+    against: Option<PathBuf>,
+    /// How many rounds.
+    #[arg(long, conflicts_with = "seconds")]
+    rounds: Option<usize>,
     /// Leaves the gateway out.
     #[arg(long, conflicts_with = "gateway")]
     no_gateway: bool,

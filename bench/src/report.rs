@@ -73,16 +73,19 @@ pub(crate) const TLS_ROWS: &[Row] = &[
     row("  CPU s per 100 000 calls", SMALL_CALLS.key, Metric::Cpu, Shown::Itself),
 ];
 
-/// What calls between the eras cost, of clients and servers as the columns say.
+/// What calls between the eras cost, of clients and servers as the columns say. Each is compared with
+/// that of the client's own era, and those of one era with another gateway's, if there is one.
 pub(crate) const BRIDGED_ROWS: &[Row] = &[
     row("one connection, p50, µs", ALONE.key, Metric::P50, Shown::Itself),
-    row("  of the client's own era", ALONE.key, Metric::P50, Shown::Share).at_most(1.3),
+    row("  of what it is compared with", ALONE.key, Metric::P50, Shown::Share).at_most(1.3),
+    row("  CPU s per 100 000 calls", ALONE.key, Metric::Cpu, Shown::Itself),
+    row("  of what it is compared with", ALONE.key, Metric::Cpu, Shown::Share).at_most(1.3),
     row("one connection, p99, µs", ALONE.key, Metric::P99, Shown::Itself),
     row("64 connections, calls/s", SMALL_CALLS.key, Metric::PerSecond, Shown::Itself),
-    row("  of the client's own era", SMALL_CALLS.key, Metric::PerSecond, Shown::Share)
+    row("  of what it is compared with", SMALL_CALLS.key, Metric::PerSecond, Shown::Share)
         .at_least(1.0 / 1.3),
     row("  CPU s per 100 000 calls", SMALL_CALLS.key, Metric::Cpu, Shown::Itself),
-    row("  of the client's own era", SMALL_CALLS.key, Metric::Cpu, Shown::Share).at_most(1.3),
+    row("  of what it is compared with", SMALL_CALLS.key, Metric::Cpu, Shown::Share).at_most(1.3),
     row("a legacy session, KiB", SESSIONS, Metric::SessionKib, Shown::Itself),
     row("a call that waits for its client, KiB", PARKED, Metric::ParkedKib, Shown::Itself),
 ];

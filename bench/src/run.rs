@@ -41,6 +41,7 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
         None => Pains::FULL,
     };
     pains.streams = cli.streams.unwrap_or(pains.streams);
+    pains.rounds = cli.rounds.unwrap_or(pains.rounds);
     let bench = Bench { plan, pains, upstream };
     let binary = binary.as_deref();
     let run = Run { bench: &bench, folder: folder.path(), binary, only: &cli.only };
@@ -52,7 +53,7 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
         tables.push(run.over_tls()?);
     }
     if let Some(binary) = binary {
-        tables.extend(eras::table(&run, &asked, binary)?);
+        tables.extend(eras::table(&run, &asked, (binary, cli.against.as_deref()))?);
     }
     print(&machine, &tables);
     let path = cli.json.clone().unwrap_or_else(|| home.join("latest.json"));

@@ -80,6 +80,12 @@ async fn a_stream_that_breaks_while_its_call_is_held_ends_the_call() {
     };
     let (answer, ()) = join(client.send(client.tool("echo", "{}")), asking).await;
     scene.upstream.end_stream();
+    // Before that has been noticed, answers would still be on their way to the server.
+    let is_over = || {
+        let records = scene.site.records();
+        records.iter().any(|it| it.text("end") == Some("upstream")).then_some(())
+    };
+    tests::wait::eventually("the end of the call", is_over).await;
     let members = r#""name":"echo","arguments":{}"#;
     let given = r#"{"q1":{"action":"accept","content":{}}}"#;
     let back = retry_of(&client, "tools/call", members, (&state(&answer), given));

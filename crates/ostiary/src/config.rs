@@ -115,39 +115,20 @@ impl Config {
             Some(path) => File::read(path)?,
             None => File::default(),
         };
-        let workers = file.workers.unwrap_or_else(default_workers);
-        if !(1..=256).contains(&workers) {
-            return Err(ConfigError::Workers);
-        }
-        let largest_request_bytes = file.largest_request_bytes.unwrap_or(8 << 20);
-        if !(1024..=1 << 30).contains(&largest_request_bytes) {
-            return Err(ConfigError::LargestRequest);
-        }
+        let workers = default_workers();
+        let workers = within(file.workers, workers, 1..=256, ConfigError::Workers)?;
+        let largest = file.largest_request_bytes;
+        let largest_request_bytes =
+            within(largest, 8 << 20, 1024..=1 << 30, ConfigError::LargestRequest)?;
         let answers = seconds(file.answer_seconds, 600, 1..=3_600, ConfigError::Answers)?;
         let longest_task = seconds(file.task_seconds, 3_600, 1..=DAY, ConfigError::LongestTask)?;
         let kept = file.keep_sessions_seconds;
         let keep_sessions = seconds(kept, 60, 1..=DAY, ConfigError::KeepSessions)?;
         let probe = seconds(file.probe_seconds, 60, 0..=DAY, ConfigError::Probe)?;
-        let answer_seconds = file.answer_seconds.unwrap_or(600);
-        if !(1..=3600).contains(&answer_seconds) {
-            return Err(ConfigError::Answers);
-        }
-        let task_seconds = file.task_seconds.unwrap_or(3_600);
-        if !(1..=86_400).contains(&task_seconds) {
-            return Err(ConfigError::LongestTask);
-        }
-        let keep_sessions = file.keep_sessions_seconds.unwrap_or(60);
-        if !(1..=86_400).contains(&keep_sessions) {
-            return Err(ConfigError::KeepSessions);
-        }
-        let most_sessions = file.most_sessions.unwrap_or(100_000);
-        if !(1..=10_000_000).contains(&most_sessions) {
-            return Err(ConfigError::MostSessions);
-        }
-        let most_held_calls = file.most_held_calls.unwrap_or(2_048);
-        if !(1..=65_536).contains(&most_held_calls) {
-            return Err(ConfigError::MostHeldCalls);
-        }
+        let most = file.most_sessions;
+        let most_sessions = within(most, 100_000, 1..=10_000_000, ConfigError::MostSessions)?;
+        let most = file.most_held_calls;
+        let most_held_calls = within(most, 2_048, 1..=65_536, ConfigError::MostHeldCalls)?;
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
             let port = !host.starts_with('[') && host.contains(':');
@@ -172,9 +153,6 @@ impl Config {
             longest_task,
             keep_sessions,
             probe,
-            answers: Duration::from_secs(answer_seconds),
-            longest_task: Duration::from_secs(task_seconds),
-            keep_sessions: Duration::from_secs(keep_sessions),
             most_sessions,
             most_held_calls,
         })
@@ -198,8 +176,18 @@ fn seconds(
     allowed: RangeInclusive<u64>,
     error: ConfigError,
 ) -> Result<Duration, ConfigError> {
-    let seconds = given.unwrap_or(usual);
-    if allowed.contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err(error) }
+    within(given, usual, allowed, error).map(Duration::from_secs)
+}
+
+/// A number within its bounds.
+fn within<T: PartialOrd>(
+    given: Option<T>,
+    usual: T,
+    allowed: RangeInclusive<T>,
+    error: ConfigError,
+) -> Result<T, ConfigError> {
+    let number = given.unwrap_or(usual);
+    if allowed.contains(&number) { Ok(number) } else { Err(error) }
 }
 
 impl File {

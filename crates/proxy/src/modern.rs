@@ -70,11 +70,11 @@ pub(crate) async fn list(asked: Asked, list: List) -> Response<Body> {
     }
 }
 
-async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
-    // Everything is on one page, so no cursor of ours is ever out there.
-    if asked.message.params().is_some_and(|it| it.get("cursor").is_some()) {
-        return Err(Refusal::Params("unknown cursor"));
-    }
+async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 3], Refusal> {
+    let cursor = match asked.message.params().and_then(|it| it.get("cursor")) {
+        None => None,
+        Some(it) => Some(it.str().ok_or(Refusal::Params("`params.cursor` is no string"))?),
+    };
     let proxy = &asked.worker.proxy;
     let (pass, view) = authorize::look(asked, asked.era()).await?;
     check_listed(asked, &view)?;
@@ -88,12 +88,15 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 2], Refusal> {
         switches: &snapshot.switches,
         now: proxy.clock.now(),
     };
-    let body = view.list(list, &looker);
+    let written = view.written(list, &looker);
+    let whose = [pass.caller.workspace.id.0, pass.place.gateway.id.0, looker.app.0];
+    let whose = whose.each_ref().map(|it| it.as_bytes().as_slice());
+    let [body, end] = written.page(list, (&proxy.sealer, &whose), cursor.as_deref())?;
     if let Some(session) = &asked.session {
-        session.listed(list, view.print(list, &looker));
+        session.listed(list, written.print);
     }
     record::answered(asked).await?;
-    Ok([opening(asked.era(), &view, asked), body])
+    Ok([opening(asked.era(), &view, asked), body, end])
 }
 
 /// On a single-server URL, a server that cannot be asked is an error. Among several it is missing.

@@ -22,6 +22,7 @@ mod levels;
 mod listening;
 mod listings;
 mod logs;
+mod pages;
 mod parked;
 mod permits;
 mod piped;

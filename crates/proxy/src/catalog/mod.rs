@@ -5,6 +5,7 @@
 //! unambiguous names; it is what calls are looked up in and what lists are served from.
 
 mod listing;
+mod pages;
 mod view;
 
 use std::collections::HashMap;

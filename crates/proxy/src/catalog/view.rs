@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use mcp::names;
 use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 
+use super::pages::{Pages, Written};
 use super::{Listing, Offer};
 use crate::route::{Offered, Place};
 
@@ -52,12 +52,6 @@ struct Spot {
 struct Prepared {
     by_app: HashMap<(AppId, List, bool), Sight>,
     by_sight: HashMap<(List, Revision, Sight, bool), Written>,
-}
-
-#[derive(Clone)]
-struct Written {
-    body: Bytes,
-    print: u64,
 }
 
 /// Which offers are seen, in listing order.
@@ -105,7 +99,7 @@ impl List {
         }
     }
 
-    fn member(self) -> &'static str {
+    pub(super) fn member(self) -> &'static str {
         match self {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
@@ -202,18 +196,13 @@ impl View {
         self.prefixed
     }
 
-    /// The result of a list request without its opening brace: one page with everything that the
-    /// looker may use.
-    pub(crate) fn list(&self, list: List, looker: &Looker<'_>) -> Bytes {
-        self.written(list, looker).body
-    }
-
     /// What tells the list from one that says something else, within this process.
     pub(crate) fn print(&self, list: List, looker: &Looker<'_>) -> u64 {
         self.written(list, looker).print
     }
 
-    fn written(&self, list: List, looker: &Looker<'_>) -> Written {
+    /// Everything of one kind that the looker may use.
+    pub(crate) fn written(&self, list: List, looker: &Looker<'_>) -> Written {
         let mut sight = self.sight(list, looker);
         let off = self.off(list, looker);
         if !off.is_empty() {
@@ -224,10 +213,7 @@ impl View {
         if let Some(written) = prepared.by_sight.get(&shared) {
             return written.clone();
         }
-        let body = self.write(list, looker, &shared.2);
-        let mut hasher = DefaultHasher::new();
-        body.hash(&mut hasher);
-        let written = Written { body, print: hasher.finish() };
+        let written = self.write(list, looker, &shared.2);
         prepared.make_room();
         prepared.by_sight.insert(shared, written.clone());
         written
@@ -333,31 +319,20 @@ impl View {
         exposed(self.prefixed, part, name)
     }
 
-    fn write(&self, list: List, looker: &Looker<'_>, sight: &[bool]) -> Bytes {
-        let offers = self.parts.iter().flat_map(|it| list.offers(&it.listing));
-        let size: usize = offers.map(|it| it.raw.len() + 64).sum();
-        let mut out = BytesMut::with_capacity(size + 128);
-        out.extend_from_slice(format!("\"{}\":[", list.member()).as_bytes());
+    fn write(&self, list: List, looker: &Looker<'_>, sight: &[bool]) -> Written {
         let all = self
             .parts
             .iter()
             .flat_map(|part| list.offers(&part.listing).iter().map(move |offer| (part, offer)));
-        let mut first = true;
-        for ((part, offer), seen) in all.zip(sight) {
-            if *seen {
-                if !first {
-                    out.extend_from_slice(b",");
-                }
-                first = false;
-                let raw = match list {
-                    List::Tools => self.tool(part, &offer.raw, looker),
-                    _ => offer.raw.clone(),
-                };
-                self.write_offer(&mut out, list, part, (&offer.name, &raw));
-            }
+        let mut pages = Pages::of(list.member());
+        for ((part, offer), _) in all.zip(sight).filter(|(_, seen)| **seen) {
+            let raw = match list {
+                List::Tools => self.tool(part, &offer.raw, looker),
+                _ => offer.raw.clone(),
+            };
+            self.write_offer(pages.next(), list, part, (&offer.name, &raw));
         }
-        out.extend_from_slice(b"]}");
-        out.freeze()
+        pages.finish()
     }
 
     /// A tool as the looker is shown it, but for its name.

@@ -40,8 +40,8 @@ pub(super) struct State {
     ear: Mutex<BoxStream<'static, ()>>,
     /// How often in a row nothing could be learnt.
     failures: u32,
-    /// The names of what has been asked.
-    asked: HashSet<Box<str>>,
+    /// The names of what has been answered.
+    answered: HashSet<Box<str>>,
     news: News,
 }
 
@@ -79,7 +79,7 @@ impl State {
             pause: SOONEST,
             ear: Mutex::new(stream::empty().boxed()),
             failures: 0,
-            asked: HashSet::new(),
+            answered: HashSet::new(),
             news: News { token, told: 0, last: None },
         };
         state.ear = Mutex::new(state.listen());
@@ -105,7 +105,7 @@ impl State {
         // Until it has taken them, it may go on asking.
         let answered = Raw::parse(answers, Limits::default()).ok();
         let names = answered.into_iter().flat_map(Raw::members);
-        self.asked.extend(names.map(|(key, _)| Box::from(key.as_ref())));
+        self.answered.extend(names.map(|(key, _)| Box::from(key.as_ref())));
         Ok(())
     }
 
@@ -200,11 +200,11 @@ impl State {
         }
     }
 
-    /// What it wants to know and has not asked before.
-    fn questions(&mut self, task: Raw<'_>, id: &str) -> Option<Bytes> {
+    /// What it wants to know and has not been told.
+    fn questions(&self, task: Raw<'_>, id: &str) -> Option<Bytes> {
         let requests = task.get("inputRequests").filter(|it| it.is_object())?;
         let new: Vec<_> =
-            requests.members().filter(|(key, _)| !self.asked.contains(key.as_ref())).collect();
+            requests.members().filter(|(key, _)| !self.answered.contains(key.as_ref())).collect();
         if new.is_empty() {
             return None;
         }
@@ -216,7 +216,6 @@ impl State {
             asked.extend_from_slice(quote(&key).as_bytes());
             asked.push(b':');
             asked.extend_from_slice(entry.bytes());
-            self.asked.insert(key.as_ref().into());
         }
         let opening = br#"{"resultType":"input_required","inputRequests":{"#;
         let result = [&opening[..], &asked, b"}}"].concat();

@@ -84,7 +84,15 @@ pub(crate) fn table(
             Err(error) => figures.fail(name, trial, &error),
         }
     }
-    Ok(Some(Table::new("between the eras", BRIDGED_ROWS, figures, &contenders)))
+    let mut notes = Vec::new();
+    if asked.has(PARKED) {
+        notes.push(format!("calls that wait for their clients: {}", pains.parked));
+    }
+    if asked.has(SESSIONS) {
+        notes.push(format!("legacy sessions: {}", pains.sessions));
+    }
+    let table = Table::new("between the eras", BRIDGED_ROWS, figures, &contenders);
+    Ok(Some(table.with(notes)))
 }
 
 /// What calls through a gateway.

@@ -46,6 +46,9 @@ struct Cli {
     /// the first one's are compared with them.
     #[arg(long, conflicts_with = "no_gateway")]
     against: Option<PathBuf>,
+    /// So many calls that wait for their clients.
+    #[arg(long)]
+    parked: Option<usize>,
     /// How many rounds.
     #[arg(long, conflicts_with = "seconds")]
     rounds: Option<usize>,

@@ -41,6 +41,9 @@ pub(crate) fn run(cli: &Cli) -> Result<bool> {
         None => Pains::FULL,
     };
     pains.streams = cli.streams.unwrap_or(pains.streams);
+    // Each takes a connection of the gateway to its server.
+    let room = usize::try_from(files / 5 * 3).unwrap_or(usize::MAX);
+    pains.parked = cli.parked.unwrap_or(pains.parked).min(room);
     pains.rounds = cli.rounds.unwrap_or(pains.rounds);
     let bench = Bench { plan, pains, upstream };
     let binary = binary.as_deref();

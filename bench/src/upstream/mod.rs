@@ -84,6 +84,10 @@ async fn answer(stock: &Stock, request: Request<Incoming>) -> Result<Response<Re
             let Ok(body) = body.collect().await else { return Ok(reply::refused(400, "no body")) };
             post(stock, head.uri.path(), &head.headers, &body.to_bytes())
         }
+        // One connection of each call is enough to fill a machine with.
+        Method::GET if head.uri.path().trim_start_matches('/').starts_with(ASKING) => {
+            reply::empty(405)
+        }
         Method::GET if head.headers.contains_key("mcp-session-id") => reply::stream(None),
         Method::DELETE => reply::empty(200),
         _ => reply::empty(405),

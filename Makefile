@@ -1,5 +1,5 @@
 # What people and machines call. Each target is one script; see its head for what it does.
-.PHONY: run bench build conformance fmt lint matrix soak test tools
+.PHONY: run bench build conformance fmt fuzz lint matrix soak test tools
 
 run: ## A gateway with a sample workspace, on loopback
 	@scripts/run.sh
@@ -15,6 +15,11 @@ conformance: ## The MCP conformance suite, directly and through the gateway
 
 matrix: ## Real clients in every mode in front of servers of every kind, as a table
 	@scripts/matrix.sh
+
+SECONDS_EACH ?= 60
+TARGETS ?=
+fuzz: ## Looks for inputs that no parser should fail on: SECONDS_EACH=600 TARGETS="json sse"
+	@scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
 
 soak: ## A million calls of all kinds through each other, on each database
 	@scripts/soak.sh

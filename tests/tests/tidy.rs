@@ -22,8 +22,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("routes", &["domain", "audit"]),
 ];
 
-/// These may use all of the above, and nothing may use them.
-const ROOF: &[&str] = &["ostiary", "tests", "bench", "xtask"];
+/// These may use all of the above, and nothing may use them, but for [`BARE`].
+const ROOF: &[&str] = &["ostiary", "tests", "bench", "fuzz", "xtask"];
+
+/// What reads the bytes of connections is in the binary, and reaches the fuzz targets as a library.
+const BARE: (&str, &str) = ("fuzz", "ostiary");
 
 #[test]
 fn crates_depend_downwards_only() {
@@ -32,7 +35,7 @@ fn crates_depend_downwards_only() {
     let mut wrong = Vec::new();
     for (from, to) in arrows() {
         let is_fine = if ROOF.contains(&from.as_str()) {
-            below.contains(to.as_str())
+            below.contains(to.as_str()) || (from.as_str(), to.as_str()) == BARE
         } else {
             allowed.get(from.as_str()).is_some_and(|all| all.contains(&to.as_str()))
         };

@@ -25,6 +25,8 @@ pub struct Decoder {
     line: BytesMut,
     /// Noise since the last frame, line ends included.
     noise: usize,
+    /// Whether the last chunk has ended within noise, which is counted and not kept.
+    is_in_noise: bool,
     failed: Option<FrameError>,
 }
 
@@ -33,7 +35,7 @@ impl Decoder {
     /// in bytes.
     pub fn new(frame_limit: usize, noise_limit: usize) -> Self {
         let (chunk, line) = (Bytes::new(), BytesMut::new());
-        Self { frame_limit, noise_limit, chunk, line, noise: 0, failed: None }
+        Self { frame_limit, noise_limit, chunk, line, noise: 0, is_in_noise: false, failed: None }
     }
 
     /// Takes the next chunk. Read all frames out before the next push.
@@ -64,36 +66,35 @@ impl Decoder {
     fn read(&mut self) -> Result<Option<Bytes>, FrameError> {
         loop {
             let end = memchr::memchr(b'\n', &self.chunk);
-            let length = self.line.len() + end.unwrap_or(self.chunk.len());
-            if length > self.frame_limit {
+            let whole = self.chunk.slice(..end.unwrap_or(self.chunk.len()));
+            let mut piece = whole.clone();
+            if self.line.is_empty() {
+                // Blanks before a message are nothing, however many there are.
+                piece = piece.slice_ref(piece.trim_ascii_start());
+            }
+            if self.is_in_noise || self.line.is_empty() && starts_as_noise(&piece) {
+                let counted = if self.is_in_noise { whole.len() } else { piece.len() };
+                self.count_noise(counted + usize::from(end.is_some()))?;
+                self.is_in_noise = end.is_none();
+                piece.clear();
+            } else if self.line.len() + piece.len() > self.frame_limit {
                 return Err(FrameError::TooLong { limit: self.frame_limit });
             }
             let Some(end) = end else {
-                self.line.extend_from_slice(&self.chunk);
+                self.line.extend_from_slice(&piece);
                 self.chunk = Bytes::new();
-                if starts_as_noise(&self.line) {
-                    self.count_noise(self.line.len())?;
-                    // One byte stands for the noise that has been counted already.
-                    self.line.clear();
-                    self.line.extend_from_slice(b"x");
-                }
                 return Ok(None);
             };
-            let mut line = self.chunk.slice(..end);
             self.chunk = self.chunk.slice(end + 1..);
             if !self.line.is_empty() {
-                self.line.extend_from_slice(&line);
-                line = self.line.split().freeze();
+                self.line.extend_from_slice(&piece);
+                piece = self.line.split().freeze();
             }
-            let trimmed = line.trim_ascii();
-            if trimmed.is_empty() {
-                continue;
-            }
-            if !starts_as_noise(trimmed) {
+            let trimmed = piece.trim_ascii();
+            if !trimmed.is_empty() {
                 self.noise = 0;
-                return Ok(Some(line.slice_ref(trimmed)));
+                return Ok(Some(piece.slice_ref(trimmed)));
             }
-            self.count_noise(line.len() + 1)?;
         }
     }
 
@@ -119,7 +120,7 @@ pub fn frame(message: &[u8]) -> Bytes {
 
 /// Whether a line, or the beginning of one, cannot become a message.
 fn starts_as_noise(line: &[u8]) -> bool {
-    line.trim_ascii_start().first().is_some_and(|byte| !matches!(byte, b'{' | b'['))
+    line.first().is_some_and(|byte| !matches!(byte, b'{' | b'['))
 }
 
 #[cfg(test)]
@@ -136,6 +137,20 @@ mod tests {
             let chunks = stream.as_bytes().chunks(size).map(Bytes::from_static);
             let frames = read(chunks, Decoder::new(100, 100)).unwrap();
             assert_eq!(frames, expected.map(Bytes::from), "by {size}");
+        }
+    }
+
+    #[test]
+    fn h145_noise_is_counted_once_however_it_is_cut() {
+        let stream = "  noise that is longer than a message may be\n{}\n0123456789\n[]\n";
+        for (limit, fits) in [(43, true), (42, false)] {
+            for size in 1..=stream.len() {
+                let chunks = stream.as_bytes().chunks(size).map(Bytes::from_static);
+                let frames = read(chunks, Decoder::new(20, limit));
+                let noise = Err(FrameError::Noise { limit });
+                let expected = if fits { Ok(vec!["{}".into(), "[]".into()]) } else { noise };
+                assert_eq!(frames, expected, "by {size}");
+            }
         }
     }
 

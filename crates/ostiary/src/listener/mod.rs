@@ -20,6 +20,8 @@ mod accept;
 mod connection;
 mod frames;
 mod front;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gauge;
 mod ledger;
 mod pulse;

@@ -25,7 +25,7 @@ use super::super::front::Front;
 use super::super::ledger::Ledger;
 use super::super::settings::Limits;
 use super::Strict;
-use super::tests::take;
+use super::pieces::take;
 
 #[test]
 fn requests_are_refused_by_their_number_and_never_seen() {

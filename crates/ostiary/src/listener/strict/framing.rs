@@ -35,7 +35,7 @@ pub(super) struct Taken {
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Rest {
+pub(in crate::listener) enum Rest {
     /// There is none.
     Nothing,
     /// The beginning of a head, to be given again together with what follows it.

@@ -17,6 +17,8 @@ mod chunks;
 mod differential;
 mod framing;
 mod head;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod pieces;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,8 @@
 //! What passes and what does not, in tables.
 
 use super::super::refusal::Violation;
-use super::framing::{Framing, Rest};
-use super::head::Bounds;
-
-const BOUNDS: Bounds = Bounds { lines: 100, head_bytes: 64 << 10, line_bytes: 32 << 10 };
+use super::framing::Rest;
+use super::pieces::take;
 
 #[test]
 fn whatever_is_ambiguous_is_refused_for_its_reason() {
@@ -206,23 +204,6 @@ fn limits_hold_to_the_byte() {
     let target = format!("GET /{} HTTP/1.1\r\n", "x".repeat(32 << 10));
     assert_eq!(refusal(target.as_bytes()), Some((1, Violation::TargetTooLong)));
 }
-/// Gives pieces to a framing as the stream does: the beginning of a head comes again.
-pub(super) fn take(pieces: &[&[u8]]) -> (usize, Rest) {
-    let mut framing = Framing::new(BOUNDS);
-    let (mut total, mut held, mut rest) = (0, Vec::new(), Rest::Nothing);
-    for piece in pieces {
-        held.extend_from_slice(piece);
-        let taken = framing.take(&mut held);
-        held.drain(..taken.passed);
-        total += taken.passed;
-        rest = if held.is_empty() { Rest::Nothing } else { taken.rest };
-        if matches!(rest, Rest::Refused(..) | Rest::Unread) {
-            break;
-        }
-    }
-    (total, rest)
-}
-
 fn refusal(bytes: &[u8]) -> Option<(u64, Violation)> {
     let bytewise: Vec<_> = bytes.chunks(1).collect();
     let (passed, rest) = take(&[bytes]);

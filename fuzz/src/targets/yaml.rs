@@ -1,0 +1,13 @@
+//! Declarative files.
+
+/// A file is refused or read, and read the same behind a comment and with other line ends.
+pub(crate) fn check(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let read = control::references(text);
+    let commented = format!("# a comment\n{text}");
+    if !text.starts_with(['%', '\u{feff}']) {
+        let again = control::references(&commented);
+        assert_eq!(again.is_ok(), read.is_ok(), "{read:?} {again:?}");
+        assert_eq!(again.ok(), read.ok());
+    }
+}

@@ -40,6 +40,8 @@ export default defineConfig(({ mode }) => ({
     environment: 'node',
     include: ['src/**/*.test.{ts,tsx}'],
     setupFiles: ['mock/vitest.ts'],
+    // Longer than anything in them may be waited for.
+    testTimeout: 60_000,
     css: false,
     restoreMocks: true,
   },

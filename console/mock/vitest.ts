@@ -1,8 +1,11 @@
 /** What the browser has, and Node and jsdom have not. */
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterEach } from 'vitest';
 
 const hasPage = typeof document !== 'undefined';
+
+// Ends what hangs; generous, since other tests may keep the machine busy.
+configure({ asyncUtilTimeout: 15_000 });
 
 if (hasPage) {
   globalThis.matchMedia = (media: string) =>

@@ -238,8 +238,9 @@ impl Listening {
                 continue;
             }
             let lists = LISTS.into_iter().filter(|it| has(part, *it)).collect();
-            let resources =
+            let mut resources =
                 if can_watch(part) { self.session.watched(id) } else { BTreeSet::new() };
+            resources.retain(|uri| self.listener.may_read(&part.assignment, uri));
             let wanted = Wanted { lists, resources, ..Wanted::default() };
             self.servers.want(id, part.listing.spoken, wanted);
         }

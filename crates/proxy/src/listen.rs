@@ -173,7 +173,8 @@ impl Listening {
             let watched = filter.resources.iter().filter_map(|it| view.find_resource(it));
             let own =
                 watched.filter(|it| it.assignment.id == part.assignment.id && can_watch(part));
-            let resources = own.map(|it| it.name.into()).collect();
+            let read = own.filter(|it| self.listener.may_read(&it.assignment, &it.name));
+            let resources = read.map(|it| it.name.into()).collect();
             let tasks = filter.tasks.values().filter(|it| is_heard_of(&self.listener, part, it));
             let tasks = tasks.map(|it| (it.id.clone(), it.tool.clone())).collect();
             let wanted = Wanted { lists, resources, tasks };

@@ -271,8 +271,11 @@ async fn h072_a_resource_that_may_not_be_read_any_more_is_not_heard_of() {
                 }
             };
             let again = async {
-                let talk = upstream.next().await.stream();
+                let asked = upstream.next().await;
+                assert!(!asked.body.contains("test://one"), "{row}: {}", asked.body);
+                let talk = asked.stream();
                 talk.notification(ACKNOWLEDGED, "{}").await;
+                // What it was not asked for, it may say all the same.
                 talk.notification(UPDATED, r#"{"uri":"test://one"}"#).await;
                 talk.notification(CHANGED, over).await;
                 std::future::pending::<()>().await
@@ -285,4 +288,15 @@ async fn h072_a_resource_that_may_not_be_read_any_more_is_not_heard_of() {
             expose("all").await;
         }
     }
+}
+#[tokio::test]
+async fn a_server_that_tells_nobody_of_its_resources_is_not_watched() {
+    let plan = Upstream::modern().with_capabilities(r#"{"tools":{},"resources":{}}"#);
+    let scene = Scene::of(plan).await;
+    let client = Client::legacy(&scene.gateway).await;
+    let uri = r#""uri":"test://one""#;
+    let answer = client.send(client.request("resources/subscribe", uri)).await;
+    assert_eq!(answer.code(), Some(-32601), "{}", answer.text());
+    let answer = client.send(client.request("resources/unsubscribe", uri)).await;
+    assert_eq!(answer.verdict(), "200", "{}", answer.text());
 }

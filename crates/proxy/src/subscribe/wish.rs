@@ -4,11 +4,13 @@
 use bytes::Bytes;
 use domain::{AssignmentId, Kind};
 use http::{Response, StatusCode};
+use mcp::json::Raw;
 use mcp::revision::Era;
 
+use super::can_watch;
 use crate::answer;
 use crate::body::Body;
-use crate::call::Permitted;
+use crate::call::{Asked, Permitted};
 use crate::record;
 use crate::refusal::Refusal;
 use crate::session::Session;
@@ -49,12 +51,23 @@ impl<'a> Wish<'a> {
     }
 
     async fn noted(&self, permitted: &Permitted) -> Result<(), Refusal> {
+        let asked = &permitted.asked;
+        if self.is_on && !self.can_be_had(asked).await {
+            return Err(Refusal::UnknownMethod { method: asked.message.method().to_owned() });
+        }
         permitted.pass.clear().await?;
-        record::answered(&permitted.asked).await?;
+        record::answered(asked).await?;
         if self.is_on {
             return self.session.watch(self.of, self.uri);
         }
         self.session.unwatch(self.of, self.uri);
         Ok(())
+    }
+
+    /// Whether the server tells anybody of its resources.
+    async fn can_be_had(&self, asked: &Asked) -> bool {
+        let exposed = asked.message.params().and_then(|it| it.get("uri")).and_then(Raw::str);
+        let view = asked.worker.proxy.catalog.view_for(asked, exposed.as_deref()).await;
+        view.parts.iter().any(|it| it.assignment.id == self.of && can_watch(it))
     }
 }

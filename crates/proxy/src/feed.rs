@@ -163,6 +163,7 @@ impl Listening {
         }
         let looking = look(self.listener.clone(), session.prints());
         let mut looking = pin!(looking.fuse());
+        let proxy = Arc::clone(&self.worker.proxy);
         loop {
             // Before the look at what is there, so that nothing comes unnoticed in between.
             let opened = session.opened.notified();
@@ -171,6 +172,7 @@ impl Listening {
             let fresh: Vec<Fresh> = tokio::select! {
                 biased;
                 () = self.pass.flight.ended() => return,
+                () = proxy.streams.closing() => return,
                 // Another stream has taken this one's place, or its client stays away.
                 () = outlet.abandoned() => return,
                 sight = &mut looking => {

@@ -134,10 +134,12 @@ impl Listening {
         if outlet.send(sse::event(&self.acknowledgement())).await.is_err() {
             return;
         }
+        let proxy = Arc::clone(&pass.proxy);
         loop {
             let events: Vec<Told> = tokio::select! {
                 biased;
                 () = pass.flight.ended() => return,
+                () = proxy.streams.closing() => return,
                 heard = self.servers.next() => {
                     heard.iter().flat_map(|it| self.relay(it)).collect()
                 }

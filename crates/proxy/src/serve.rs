@@ -182,11 +182,13 @@ impl Proxy {
         ])
     }
 
-    /// Ends the calls that wait for their clients to come back, and those that go on for clients that
-    /// are away; from now on there will be none of either. To be called while the workers still work.
+    /// Ends the calls that wait for their clients to come back, those that go on for clients that are
+    /// away, and the streams on which clients only listen; from now on there will be none of them. To be
+    /// called while the workers still work.
     pub async fn drain(&self) {
         self.parking.drain().await;
         self.sessions.close();
+        self.streams.close();
     }
 
     /// Ends child processes, and records what is still to be recorded.

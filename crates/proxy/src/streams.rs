@@ -8,12 +8,16 @@ use std::sync::Arc;
 
 use domain::AppId;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::refusal::Refusal;
 
 /// The open streams of all apps.
 #[derive(Default)]
-pub(crate) struct Streams(Mutex<HashMap<AppId, usize>>);
+pub(crate) struct Streams {
+    open: Mutex<HashMap<AppId, usize>>,
+    closing: CancellationToken,
+}
 
 /// One open stream.
 pub(crate) struct Seat {
@@ -27,7 +31,7 @@ const PER_APP: usize = 2_000;
 
 impl Streams {
     pub(crate) fn take(self: &Arc<Self>, app: AppId) -> Result<Seat, Refusal> {
-        let mut open = self.0.lock();
+        let mut open = self.open.lock();
         let taken = open.entry(app).or_default();
         if PER_APP <= *taken {
             return Err(Refusal::TooManyStreams);
@@ -35,11 +39,21 @@ impl Streams {
         *taken += 1;
         Ok(Seat { streams: Arc::clone(self), app })
     }
+
+    /// Ends all of them: nobody is to wait for a client that only listens.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Waits until all of them are to end. Cancel-safe.
+    pub(crate) async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut open = self.streams.0.lock();
+        let mut open = self.streams.open.lock();
         if let Some(taken) = open.get_mut(&self.app) {
             *taken -= 1;
             if *taken == 0 {

@@ -3,7 +3,7 @@
 use futures::future::join;
 use http::Method;
 use serde_json::json;
-use tests::{Client, Documents, Era, Gateway, Post, Site, Streamed, Upstream};
+use tests::{Client, Documents, Era, Gateway, Paired, Post, Site, Streamed, Upstream};
 
 use crate::scene::Scene;
 
@@ -299,4 +299,42 @@ async fn a_server_that_tells_nobody_of_its_resources_is_not_watched() {
     assert_eq!(answer.code(), Some(-32601), "{}", answer.text());
     let answer = client.send(client.request("resources/unsubscribe", uri)).await;
     assert_eq!(answer.verdict(), "200", "{}", answer.text());
+}
+
+#[tokio::test]
+async fn the_end_waits_for_calls_and_not_for_clients_that_only_listen() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let row = site.database();
+        let upstream = Upstream::of_both_eras().start().await;
+        let served = site.start_with(&Documents::of("target", &upstream.url)).await;
+        let token = served.token("bot", "t").await;
+        let [modern, legacy] = Client::with_token(&served, "/mcp/default/main", &token).await;
+        modern.warm_up().await;
+        let mut listening = modern.open(listen(&modern)).await;
+        assert_eq!(listening.message().await["method"], ACKNOWLEDGED, "{row}");
+        let mut feed = legacy.open(legacy.get()).await;
+        let mut paired = Paired::greet(&legacy).await;
+        let call = paired.client.tool("target__echo", "{}");
+        let id = call.id.clone();
+        paired.take(call).await;
+        let theirs = loop {
+            let arrived = upstream.next().await;
+            if arrived.method == "tools/call" {
+                break arrived;
+            }
+        };
+        let going = async {
+            while listening.next().await.is_some() {}
+            while feed.next().await.is_some() {}
+            theirs.result(r#"{"content":[],"structuredContent":{"late":1}}"#);
+            let answer = paired.answer().await;
+            assert_eq!(answer["id"].to_string(), id, "{row}: {answer}");
+            assert_eq!(answer["result"]["structuredContent"]["late"], 1, "{row}: {answer}");
+            while paired.stream.next().await.is_some() {}
+        };
+        let (ended, ()) = join(served.stop(), going).await;
+        assert!(ended.success(), "{row}: {ended}");
+        let (code, words) = site.verify().await;
+        assert_eq!(code, Some(0), "{row}: {words}");
+    }
 }

@@ -21,7 +21,7 @@ use crate::session::Session;
 
 /// Begins what ends with an answer on the stream, or with the stream.
 pub(super) fn begin(worker: &Arc<Worker>, known: Known, message: Message, room: Room) {
-    let worker = Arc::clone(worker);
+    let (worker, held) = (Arc::clone(worker), worker.held.clone());
     let tasks = worker.proxy.options.tasks.clone();
     let (calls, ended) = (room.pair.calls.clone(), room.pair.ended.clone());
     let doing = async move {
@@ -32,7 +32,8 @@ pub(super) fn begin(worker: &Arc<Worker>, known: Known, message: Message, room: 
         }
         drop(room);
     };
-    tasks.spawn(calls.track_future(doing));
+    // The client's stream may be another thread's, so nothing else keeps this one until the end.
+    tasks.spawn(held.track_future(calls.track_future(doing)));
 }
 
 async fn answer(worker: &Arc<Worker>, known: Known, message: Message, pair: &Arc<Pair>) {

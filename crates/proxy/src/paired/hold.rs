@@ -1,5 +1,6 @@
 //! A client's open stream, which ends everything of its pair when it ends.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ impl Hold {
         // Nothing may come between the pieces of an event.
         let mut is_between = true;
         let mut tick = Box::pin(self.pass.tick());
+        let mut closing = pin!(self.closing());
         loop {
             if let Some(Chunk { bytes, ends }) = next.take() {
                 is_between = ends;
@@ -60,6 +62,8 @@ impl Hold {
                     Some(chunk) => next = Some(chunk),
                     None => return,
                 },
+                // What has been said already is told.
+                () = &mut closing, if !chunks.is_closed() => chunks.close(),
                 is_current = &mut tick => {
                     if !is_current {
                         return;
@@ -72,6 +76,15 @@ impl Hold {
                 }
             }
         }
+    }
+}
+
+impl Hold {
+    /// Waits until all streams are to end, and for the answers that are to come on this one.
+    async fn closing(&self) {
+        self.worker.proxy.streams.closing().await;
+        self.pair.calls.close();
+        self.pair.calls.wait().await;
     }
 }
 

@@ -134,8 +134,13 @@ impl Decoder {
         if std::mem::take(&mut self.is_first_line) && line.starts_with(b"\xef\xbb\xbf") {
             line = line.slice(3..);
         }
-        if !is_comment {
+        // The empty line that ends an event is no part of it.
+        if !is_comment && !line.is_empty() {
             self.size += line.len() + 1;
+            if self.size > self.limit {
+                self.has_failed = true;
+                return Err(SseError::TooLong { limit: self.limit });
+            }
         }
         Ok(Some(line))
     }

@@ -1,7 +1,7 @@
 //! Header values that mirror what a body says.
 
 use http::{HeaderMap, HeaderName};
-use mcp::envelope::Message;
+use mcp::envelope::{Message, MessageKind};
 use mcp::headers::{check_params, decode_value, encode_value, param_header_values, param_headers};
 use mcp::json::{Limits, Raw};
 
@@ -35,6 +35,7 @@ pub(crate) fn check(bytes: &[u8]) {
         }
     }
     if let Ok(message) = Message::parse(body.to_vec().into(), Limits::default())
+        && message.kind() == MessageKind::Request
         && mcp::headers::validate(&headers, &message).is_ok()
     {
         let method = headers.get("mcp-method").expect("what is mirrored is there");

@@ -184,7 +184,7 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
     Box::pin(late::send(recorded)).await
 }
 
-async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
+async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
     let method = methods::describe(asked.message.method());
     let named = method.map_or(Names::Nothing, |it| it.names);
     let task = match tasks::asked_for(&asked) {
@@ -221,7 +221,8 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
             let Found { spoken, params, needs_task, .. } = found;
             let (replays, resumed) = (0, None);
-            Ok(Permitted {
+            // On the heap, since it is large and handed on often.
+            Ok(Box::new(Permitted {
                 asked,
                 pass,
                 spoken,
@@ -234,7 +235,7 @@ async fn permit(asked: Asked) -> Result<Permitted, (Asked, Refusal)> {
                 needs_task,
                 replays,
                 resumed,
-            })
+            }))
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Way {
     /// Our id for it.
     pub(crate) id: u64,
     /// The session that nobody else uses meanwhile, where something may be asked in it.
-    pub(crate) lease: Option<Lease>,
+    pub(crate) lease: Option<Box<Lease>>,
     /// The task that the server has made of it, where that is followed here.
     pub(crate) task: Option<Arc<Theirs>>,
 }

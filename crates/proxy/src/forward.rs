@@ -221,7 +221,7 @@ async fn channel(
     recorded: &Recorded,
     link: &Arc<Link>,
     assignment: domain::AssignmentId,
-) -> Result<(Channel, Option<Lease>), Refusal> {
+) -> Result<(Channel, Option<Box<Lease>>), Refusal> {
     let permitted = recorded.permitted();
     let (asked, pass) = (&permitted.asked, &permitted.pass);
     if permitted.spoken == Era::Modern {
@@ -235,7 +235,7 @@ async fn channel(
     if !askable.is_nothing() && asked.may_be_asked() {
         let mut lease = Box::pin(link.lease(&asked.worker, pass, askable, asked.peer)).await?;
         lease.wait_for_stream().await;
-        return Ok((Channel::Legacy(Arc::clone(lease.session())), Some(lease)));
+        return Ok((Channel::Legacy(Arc::clone(lease.session())), Some(Box::new(lease))));
     }
     match &asked.session {
         None => {

@@ -32,7 +32,7 @@ use crate::strangers::Crowd;
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
 pub(crate) struct Recorded {
-    permitted: Permitted,
+    permitted: Box<Permitted>,
     begun: Begun,
 }
 
@@ -108,7 +108,7 @@ impl Recorded {
     }
 
     /// Lets a retry of its client stand for it; gives what has stood for it so far.
-    pub(crate) fn go_on_as(&mut self, retry: Permitted) -> Permitted {
+    pub(crate) fn go_on_as(&mut self, retry: Box<Permitted>) -> Box<Permitted> {
         std::mem::replace(&mut self.permitted, retry)
     }
 }
@@ -241,7 +241,7 @@ impl Outcome {
 
 /// Makes the intent durable. Of a client that leaves meanwhile, nobody knows whether it has become
 /// so, and a task gives the call up when that is known.
-pub(crate) fn intent(permitted: Permitted) -> Lasting<Result<Recorded, (Asked, Refusal)>> {
+pub(crate) fn intent(permitted: Box<Permitted>) -> Lasting<Result<Recorded, (Asked, Refusal)>> {
     let tasks = permitted.asked.worker.proxy.options.tasks.clone();
     Lasting::or_else(&tasks, begun(permitted), |done| {
         Box::pin(async move {
@@ -252,7 +252,7 @@ pub(crate) fn intent(permitted: Permitted) -> Lasting<Result<Recorded, (Asked, R
     })
 }
 
-async fn begun(permitted: Permitted) -> Result<Recorded, (Asked, Refusal)> {
+async fn begun(permitted: Box<Permitted>) -> Result<Recorded, (Asked, Refusal)> {
     let proxy = Arc::clone(&permitted.asked.worker.proxy);
     let call = proxy.clock.id();
     match write_intent(&proxy, &permitted, call).await {

@@ -51,7 +51,7 @@ pub(crate) async fn attend(mut said: mpsc::Receiver<Said>, to: Addressee) -> Res
             answer::json(status, Body::revocable(parts, vec![flight]))
         }
         Some(Said::Refused(refusal)) => answer::refusal(&refusal, to.manner()),
-        Some(Said::InVain(it)) => Box::pin(it.0.asked.refuse(&it.1)).await,
+        Some(Said::InVain(it, why)) => Box::pin(it.asked.refuse(&why)).await,
         None => answer::refusal(&Refusal::RequestState(GONE), to.manner()),
         Some(Said::News(news)) => {
             let tasks = to.tasks.clone();
@@ -86,8 +86,7 @@ pub(crate) async fn attend_into(mut said: mpsc::Receiver<Said>, to: Addressee, o
                 }
                 return;
             }
-            Some(Said::InVain(it)) => {
-                let (permitted, refusal) = *it;
+            Some(Said::InVain(permitted, refusal)) => {
                 // The response is a stream, but the record of it is the same.
                 drop(Box::pin(permitted.asked.refuse(&refusal)).await);
                 refusal

@@ -361,9 +361,8 @@ impl Held {
             Retry::Go(answered) => answered,
             Retry::Again(round) => return self.ask_again(permitted, &round, &wait).await,
             Retry::Stale | Retry::Ended => {
-                let refused = Box::new((permitted, Refusal::RequestState(STALE)));
                 // A client that does not wait for that needs no word.
-                wait.try_send(Said::InVain(refused)).ok();
+                wait.try_send(Said::InVain(permitted, Refusal::RequestState(STALE))).ok();
                 return Ok(());
             }
         };
@@ -386,7 +385,7 @@ impl Held {
     }
 
     /// The retry stands for the call from now on; but its connection stays where it is.
-    fn replace_pass(&mut self, mut retry: crate::call::Permitted) {
+    fn replace_pass(&mut self, mut retry: Box<crate::call::Permitted>) {
         let Some(sent) = &mut self.sent else { return };
         retry.asked.worker = Arc::clone(&sent.recorded.permitted().asked.worker);
         let before = sent.recorded.go_on_as(retry);
@@ -395,7 +394,7 @@ impl Held {
 
     async fn ask_again(
         &self,
-        permitted: crate::call::Permitted,
+        permitted: Box<crate::call::Permitted>,
         round: &Round,
         wait: &mpsc::Sender<Said>,
     ) -> Result<(), End> {

@@ -64,7 +64,7 @@ pub(crate) struct Parking {
 
 /// A client that comes back.
 struct Return {
-    permitted: Permitted,
+    permitted: Box<Permitted>,
     round: u32,
     wait: mpsc::Sender<Said>,
 }
@@ -78,13 +78,13 @@ pub(crate) enum Said {
     /// The end of the call. It has been recorded.
     Refused(Refusal),
     /// It has come back in vain, which is still to be recorded.
-    InVain(Box<(Permitted, Refusal)>),
+    InVain(Box<Permitted>, Refusal),
 }
 
 /// What a request is, as far as its state tells.
 pub(crate) enum Comeback {
-    New(Permitted),
-    Answers(Permitted, Box<State>),
+    New(Box<Permitted>),
+    Answers(Box<Permitted>, Box<State>),
     Wrong(Box<Asked>, Refusal),
 }
 
@@ -192,7 +192,7 @@ impl Drop for Ticket {
 }
 
 /// Reads the state that a request brings back, and checks it against everything in it.
-pub(crate) fn find(mut permitted: Permitted) -> Comeback {
+pub(crate) fn find(mut permitted: Box<Permitted>) -> Comeback {
     let asked = &permitted.asked;
     let state = asked.message.params().and_then(|it| it.get("requestState"));
     let Some(state) = state.filter(|_| asked.may_be_asked()) else {
@@ -224,7 +224,7 @@ pub(crate) fn find(mut permitted: Permitted) -> Comeback {
 }
 
 /// A client has come back with answers, or without.
-pub(crate) async fn go_on(permitted: Permitted, state: &State) -> Response<Body> {
+pub(crate) async fn go_on(permitted: Box<Permitted>, state: &State) -> Response<Body> {
     let parking = &permitted.asked.worker.proxy.parking;
     let call = Uuid::parse_str(&state.call).ok();
     let inbox = call.and_then(|it| parking.calls.lock().get(&it).cloned());
@@ -310,8 +310,7 @@ fn bound(permitted: &Permitted) -> Bound {
 fn turn_away(inbox: &mut mpsc::Receiver<Return>) {
     inbox.close();
     while let Ok(Return { permitted, wait, .. }) = inbox.try_recv() {
-        let refused = Box::new((permitted, Refusal::RequestState(GONE)));
-        wait.try_send(Said::InVain(refused)).ok();
+        wait.try_send(Said::InVain(permitted, Refusal::RequestState(GONE))).ok();
     }
 }
 

@@ -55,6 +55,15 @@ pub(crate) enum Given {
     Nothing(Refusal),
 }
 
+impl Given {
+    fn into_aside(self) -> Option<Aside> {
+        match self {
+            Self::Result(_, aside) => Some(aside),
+            Self::Nothing(_) => None,
+        }
+    }
+}
+
 /// What has come of waiting for the client.
 enum Heard {
     Answers,
@@ -193,6 +202,11 @@ impl Turn {
             Err(_) => return self.unanswered(Unanswered::Late(patience)),
         };
         let heard = Box::pin(self.hear(&mut asking, (&mut inbox, &pages), outlet)).await;
+        // What was answered at the last moment ends as the call does.
+        inbox.close();
+        while let Ok((_, given)) = inbox.try_recv() {
+            asking.asides.extend(given.into_aside());
+        }
         self.sent_mut().asking = Some(asking);
         heard
     }

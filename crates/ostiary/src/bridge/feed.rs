@@ -47,12 +47,18 @@ async fn keep(bridge: &Arc<Bridge>, session: &Session) {
         }
         match bridge.gateway.get(headers).await {
             Ok(mut answer) if answer.is_stream() => {
+                bridge.sessions.count_lost(false);
                 if hear(bridge, session, &mut answer).await {
                     in_vain = 0;
                 }
                 place.follow(&answer.place);
             }
             Err(trouble) if session.is_lost(&trouble) => {
+                // One that is lost as soon as it is open would be opened for ever.
+                let lost = bridge.sessions.count_lost(true);
+                if 0 < lost {
+                    tokio::time::sleep(pause(&Place::default(), lost - 1)).await;
+                }
                 match renewal::renew(bridge, session).await {
                     // It has a stream of its own.
                     Ok(_) | Err(Trouble::SessionLost | Trouble::OtherRevision) => return,

@@ -111,10 +111,14 @@ impl Gateway {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Trouble> {
-        let mut response = self.send(&method, &headers, &body).await?;
+        let request = (&method, &headers, &body);
+        let token = self.token.header();
+        let mut response = self.send(request, token.as_ref()).await?;
         // A token that is not accepted stops a request before anything is done about it.
-        if response.status() == StatusCode::UNAUTHORIZED && self.token.is_renewed() {
-            response = self.send(&method, &headers, &body).await?;
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(fresh) = self.token.other_than(token.as_ref())
+        {
+            response = self.send(request, Some(&fresh)).await?;
         }
         if response.status().is_success() {
             return Ok(Answer::of(response));
@@ -124,20 +128,18 @@ impl Gateway {
 
     async fn send(
         &self,
-        method: &Method,
-        headers: &HeaderMap,
-        body: &Bytes,
+        (method, headers, body): (&Method, &HeaderMap, &Bytes),
+        token: Option<&HeaderValue>,
     ) -> Result<Response, Trouble> {
         let mut headers = headers.clone();
-        if let Some(token) = self.token.header() {
-            headers.insert(AUTHORIZATION, token);
-        }
+        headers.extend(token.map(|it| (AUTHORIZATION, it.clone())));
         let request = self.client.request(method.clone(), self.url.clone()).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body.clone()) };
         let sent = tokio::time::timeout(SILENCE, request.send()).await;
         sent.map_err(|_| Trouble::Silent(SILENCE))?.map_err(|error| {
             let cause = root(&error);
-            if error.is_connect() || error.is_timeout() {
+            // Any other time-out may be one of a request that has been written.
+            if error.is_connect() {
                 Trouble::Unreachable { cause }
             } else {
                 Trouble::BrokenOff { cause }

@@ -49,6 +49,8 @@ pub(super) struct Held {
     /// Requests whose effect lasts as long as a session: the log level, and each resource that is
     /// subscribed to.
     pub(super) wishes: HashMap<Vec<u8>, Message>,
+    /// How often in a row a stream has found its session lost.
+    lost: u32,
     /// Under way for all who wait for it.
     pub(super) renewing: Option<Shared<Renewing>>,
 }
@@ -131,6 +133,15 @@ impl Sessions {
         let mut held = self.0.lock();
         let opened = held.opened;
         std::mem::replace(&mut *held, Held { opened, ..Held::default() }).current
+    }
+
+    /// Counts one more stream whose session was lost, or begins anew with one that was not; how many
+    /// there were before.
+    pub(super) fn count_lost(&self, is_lost: bool) -> u32 {
+        let mut held = self.0.lock();
+        let before = held.lost;
+        held.lost = if is_lost { before.saturating_add(1) } else { 0 };
+        before
     }
 
     /// Remembers what a new session must be told, once it has been done.

@@ -34,14 +34,13 @@ impl Token {
         self.header.lock().clone()
     }
 
-    /// Looks into the file again; whether another token stands there now.
-    pub(super) fn is_renewed(&self) -> bool {
-        let Some(path) = &self.file else { return false };
-        let Ok(fresh) = read(path).and_then(|it| header(&it)) else { return false };
+    /// Looks into the file again; what stands there now, or what another request has found there, if
+    /// it is not what was `sent`.
+    pub(super) fn other_than(&self, sent: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let fresh = self.file.as_ref().and_then(|path| read(path).and_then(|it| header(&it)).ok());
         let mut held = self.header.lock();
-        let is_other = held.as_ref() != Some(&fresh);
-        *held = Some(fresh);
-        is_other
+        *held = fresh.or(held.take());
+        held.clone().filter(|it| Some(it) != sent)
     }
 }
 

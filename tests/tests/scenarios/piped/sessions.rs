@@ -1,7 +1,10 @@
 //! A gateway that forgets its sessions: the client goes on in another one.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tests::piped::reason;
+use tests::wait::eventually;
 use tests::{Arrived, Piped, Upstream};
 
 use super::NEWEST;
@@ -168,4 +171,15 @@ fn opened(hello: Arrived, session: &str, revision: &str) {
     let result =
         format!(r#"{{"protocolVersion":"{revision}","capabilities":{{}},"serverInfo":{{}}}}"#);
     hello.result_with_session(&result, Some(session.to_owned()));
+}
+
+#[tokio::test]
+async fn sessions_that_are_lost_as_soon_as_they_are_open_are_opened_ever_more_slowly() {
+    let gateway = Upstream::legacy().on("GET", |it| async move { it.refuse(404) }).start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    let began = Instant::now();
+    bridge.hello(NEWEST, "{}").await;
+    let opened = || (3 <= gateway.seen_of("initialize").len()).then_some(());
+    eventually("a third session", opened).await;
+    assert!(Duration::from_secs(1) <= began.elapsed(), "the second one was given some time");
 }

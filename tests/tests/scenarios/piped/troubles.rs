@@ -203,11 +203,25 @@ async fn a_token_in_a_file_may_change_and_is_told_to_nobody_else() {
     assert_eq!(call.header("authorization"), Some("Bearer second-token"));
     call.result("{}");
     assert_eq!(bridge.next().await["id"], 1);
+    // All that were under way with the one before are sent again.
+    for id in ["3", "4"] {
+        bridge.ask_modern(id, "tools/call", r#""name":"echo""#).await;
+    }
+    let both = [gateway.next().await, gateway.next().await];
+    std::fs::write(&file, "third-token").unwrap();
+    for call in both {
+        assert_eq!(call.header("authorization"), Some("Bearer second-token"));
+        call.refuse(401);
+        let again = gateway.next().await;
+        assert_eq!(again.header("authorization"), Some("Bearer third-token"));
+        again.result("{}");
+        assert!(bridge.next().await["result"].is_object());
+    }
     // One that is the same is not tried again.
     bridge.ask_modern("2", "tools/call", r#""name":"echo""#).await;
     gateway.next().await.refuse(401);
     assert_eq!(reason(&bridge.next().await), json!([1401, "unauthenticated"]));
-    assert_eq!(gateway.calls().len(), 3);
+    assert_eq!(gateway.calls().len(), 7);
     let words = bridge.words();
     assert!(!words.contains("first-token") && !words.contains("second-token"), "{words}");
 }

@@ -97,7 +97,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How long a call waits for the session's own stream. It goes on without, and will hear it later: a
 /// server may keep silent until it has something to say there.
-const OPENING: Duration = Duration::from_millis(250);
+const OPENING: Duration = Duration::from_millis(100);
 
 impl Link {
     /// Borrows a session in which this may be asked, or opens one.

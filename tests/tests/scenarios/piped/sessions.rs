@@ -1,11 +1,12 @@
 //! A gateway that forgets its sessions: the client goes on in another one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::piped::reason;
 use tests::wait::eventually;
 use tests::{Arrived, Piped, Upstream};
+use tokio::time::Instant;
 
 use super::NEWEST;
 

@@ -36,6 +36,11 @@ impl Gateway {
         Self::dev_with(&["--upstream", upstream, "--era", era]).await
     }
 
+    /// The same, waiting for tasks on behalf of clients that know none.
+    pub async fn dev_that_waits(upstream: &str) -> Self {
+        Self::dev_with(&["--upstream", upstream, "--wait-for-tasks"]).await
+    }
+
     /// `ostiary dev` in front of a command that speaks on its standard streams.
     pub async fn dev_command<T: AsRef<OsStr>>(command: &[T]) -> Self {
         let mut args = vec![OsStr::new("--")];

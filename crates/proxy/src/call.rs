@@ -68,6 +68,8 @@ pub(crate) struct Permitted {
     pub(crate) hits: Vec<inspect::Hit>,
     /// Whether its tool can be called for a task of revision 2025-11-25 alone.
     pub(crate) needs_task: bool,
+    /// Whether its client asks for a task of that revision, and can follow it itself.
+    pub(crate) has_own_task: bool,
     /// How often its client has been asked something before it, where that is for us to count.
     pub(crate) replays: u32,
     /// The server's id of the task that it has become, which it goes on with.
@@ -220,6 +222,7 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
             }
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
             let Found { spoken, params, needs_task, .. } = found;
+            let has_own_task = asks_for_task(&asked.message) && asked.follows_tasks();
             let (replays, resumed) = (0, None);
             // On the heap, since it is large and handed on often.
             Ok(Box::new(Permitted {
@@ -233,11 +236,17 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
                 rules,
                 hits,
                 needs_task,
+                has_own_task,
                 replays,
                 resumed,
             }))
         }
     }
+}
+
+/// Whether a call is to become a task of revision 2025-11-25.
+fn asks_for_task(message: &Message) -> bool {
+    message.method() == "tools/call" && message.params().is_some_and(|it| it.get("task").is_some())
 }
 
 struct Found {

@@ -329,9 +329,9 @@ fn letter(
     }
     if let (Channel::Legacy(session), Some(params)) = (channel, message.params())
         && message.method() == "tools/call"
-        && !permitted.asked.follows_tasks()
+        && !permitted.has_own_task
     {
-        // Nobody could ask for a task that the client begins here, but we.
+        // Nobody but we could ask for a task that is begun here.
         match follow::task_for(permitted, &session.hello) {
             Some(task) => splice.set_member(params, "task", task),
             None => splice.remove_member(params, "task"),

@@ -114,7 +114,8 @@ pub(crate) fn is_begun(sent: &Sent, answer: &Message) -> bool {
 /// `task` of the request.
 pub(crate) fn task_for(permitted: &Permitted, hello: &Hello) -> Option<Bytes> {
     let waits = permitted.pass.assignment().map(|it| it.server.tasks);
-    let is_wanted = waits == Some(TasksSetting::Wait) && permitted.needs_task;
+    let is_ours = permitted.needs_task && !permitted.has_own_task;
+    let is_wanted = waits == Some(TasksSetting::Wait) && is_ours;
     let longest = permitted.asked.worker.proxy.options.longest_task.as_millis();
     let task = format!(r#"{{"ttl":{longest}}}"#);
     (is_wanted && hello.revision == Revision::V2025_11_25).then(|| task.into())
@@ -124,22 +125,17 @@ pub(crate) fn task_for(permitted: &Permitted, hello: &Hello) -> Option<Bytes> {
 pub(crate) fn begin(sent: &mut Sent, answer: &Message) -> Result<(), UpstreamError> {
     let malformed = || UpstreamError::Malformed("the id of a task".to_owned());
     let result = answer.result().ok_or_else(malformed)?;
-    let result = result
-        .get("task")
-        .filter(|_| sent.recorded.permitted().spoken == Era::Legacy)
-        .unwrap_or(result);
+    let is_legacy = matches!(sent.way.channel, Channel::Legacy(_));
+    let result = result.get("task").filter(|_| is_legacy).unwrap_or(result);
     let id = result.get("taskId").and_then(Raw::str).ok_or_else(malformed)?;
     if tasks::LONGEST < id.len() {
         return Err(malformed());
     }
-    let source = match sent.recorded.permitted().spoken {
-        Era::Legacy => {
-            Source::Fetched(Box::new(fetch::State::of(&sent.recorded, &mut sent.way, &id)))
-        }
-        Era::Modern => {
-            let state = poll::State::of(&sent.recorded, &mut sent.way, &id);
-            Source::Polled(Box::new(state.beginning_with(result)))
-        }
+    let source = if is_legacy {
+        Source::Fetched(Box::new(fetch::State::of(&sent.recorded, &mut sent.way, &id)))
+    } else {
+        let state = poll::State::of(&sent.recorded, &mut sent.way, &id);
+        Source::Polled(Box::new(state.beginning_with(result)))
     };
     sent.exchange = Exchange::Task(Box::new(Following { state: Some(source), doing: None }));
     Ok(())

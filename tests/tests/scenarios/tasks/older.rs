@@ -161,6 +161,41 @@ async fn a_tool_that_needs_a_task_is_waited_for() {
 }
 
 #[tokio::test]
+async fn whoever_can_follow_a_task_gets_the_one_that_it_asks_for_and_is_waited_for_without() {
+    let server = plan().start().await;
+    let gateway = Gateway::dev_that_waits(&server.url).await;
+    let client = Client::legacy(&gateway).await;
+    assert_eq!(names(&tools(&client).await), ["plain", "either", "long"]);
+    for name in ["long", "either"] {
+        let members = format!(r#""name":"{name}","arguments":{{}},"task":{{"ttl":1}}"#);
+        let (answer, ()) = join(client.send(client.request("tools/call", &members)), async {
+            let call = server.next().await;
+            assert_eq!(call.raw(&["params", "task"]), r#"{"ttl":1}"#, "{name}");
+            call.result(BEGUN);
+        })
+        .await;
+        assert_eq!(answer.json()["result"]["task"]["taskId"], "t1", "{name}: {}", answer.text());
+    }
+    let (answer, ()) = join(client.send(client.tool("long", "{}")), async {
+        let call = server.next().await;
+        assert_eq!(call.raw(&["params", "task"]), r#"{"ttl":3600000}"#);
+        call.result(BEGUN);
+        let asked = server.next().await;
+        assert_eq!(asked.method, "tasks/result");
+        asked.result(DONE);
+    })
+    .await;
+    assert!(answer.text().contains(r#"{"n":1.0}"#), "{}", answer.text());
+    let (answer, ()) = join(client.send(client.tool("either", "{}")), async {
+        let call = server.next().await;
+        assert!(!call.body.contains(r#""task""#), "{}", call.body);
+        call.result(r#"{"content":[]}"#);
+    })
+    .await;
+    assert_eq!(answer.verdict(), "200", "{}", answer.text());
+}
+
+#[tokio::test]
 async fn what_a_server_asks_while_it_is_waited_for_reaches_the_client() {
     let world = World::at(Site::new(None), "wait").await;
     let [modern, legacy] = world.clients(ALONE).await;

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use mcp::envelope::Message;
 use mcp::errors;
 use mcp::splice::Splice;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::follow::Theirs;
@@ -31,6 +32,8 @@ pub(crate) struct Way {
     pub(crate) lease: Option<Box<Lease>>,
     /// The task that the server has made of it, where that is followed here.
     pub(crate) task: Option<Arc<Theirs>>,
+    /// The most progress that its client has heard of.
+    pub(crate) progress: Mutex<f64>,
 }
 
 /// Hears a legacy client cancel one of its calls. Dropping it takes the call off the list of those

@@ -18,6 +18,7 @@ use mcp::meta;
 use mcp::methods;
 use mcp::revision::{self, Era};
 use mcp::splice::{Splice, Spliced};
+use parking_lot::Mutex;
 
 use crate::authorize::Pass;
 use crate::call::Asked;
@@ -198,7 +199,8 @@ async fn attempt(
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
         let letter = letter(recorded, asking, (&channel, id, lease.is_some()))?;
-        let taken = way.insert(Way { link: Arc::clone(&link), channel, id, lease, task: None });
+        let (task, progress) = (None, Mutex::default());
+        let taken = way.insert(Way { link: Arc::clone(&link), channel, id, lease, task, progress });
         if let Some(task) = &permitted.resumed {
             return Box::pin(follow::resume(recorded, task, taken)).await;
         }

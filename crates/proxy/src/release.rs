@@ -399,7 +399,7 @@ impl Drop for Turn {
 }
 
 /// A call that gets no answer, without what it has at its server.
-fn given_up(sent: Sent, refusal: &Refusal) -> Recorded {
+pub(crate) fn given_up(sent: Sent, refusal: &Refusal) -> Recorded {
     let Sent { exchange, way, recorded, .. } = sent;
     drop(exchange);
     let is_over =

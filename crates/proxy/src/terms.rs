@@ -119,6 +119,10 @@ pub(crate) fn notification(sent: &Sent, news: &Message, hits: &mut Vec<Hit>) -> 
         let remapped = is_ours && token.u64() == Some(sent.way.id);
         // Else it is the token of another request (H071).
         (remapped || token.bytes() == theirs.bytes()).then_some(())?;
+        if let Some(progress) = news.params()?.get("progress").and_then(Raw::f64) {
+            let mut most = sent.way.progress.lock();
+            *most = most.max(progress);
+        }
         value = Some(("progressToken", Bytes::copy_from_slice(theirs.bytes())));
     } else if news.method() == "notifications/cancelled" {
         // It takes back a question; of what others were asked it says nothing.

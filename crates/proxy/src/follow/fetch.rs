@@ -10,7 +10,7 @@ use mcp::json::{Limits, Raw};
 use mcp::meta;
 use mcp::splice::Splice;
 
-use super::{FAILURES, Said, Theirs, USUAL};
+use super::{FAILURES, SOONEST, Said, Theirs};
 use crate::authorize::Pass;
 use crate::cancel::Way;
 use crate::link::{Channel, Exchange, Link};
@@ -30,8 +30,19 @@ pub(super) struct State {
     /// What comes back for that, once it has been sent.
     exchange: Option<Exchange>,
     until: Duration,
+    attempts: Attempts,
+}
+
+/// How often it has been asked in vain.
+#[derive(Default)]
+struct Attempts {
+    begun: Duration,
     failures: u32,
 }
+
+/// How long an attempt lasts that is none in vain, whatever came of it: longer than it takes to find
+/// out that a server cannot be reached.
+const HELD: Duration = Duration::from_secs(10);
 
 impl State {
     pub(super) fn of(recorded: &Recorded, way: &mut Way, id: &str) -> Self {
@@ -50,7 +61,7 @@ impl State {
             call: way.id,
             request: 0,
             exchange: None,
-            failures: 0,
+            attempts: Attempts::default(),
         }
     }
 
@@ -63,24 +74,30 @@ impl State {
                     let longest = self.worker.proxy.options.longest_task;
                     return (self, Err(UpstreamError::Timeout(longest)));
                 }
-                Ok(Ok(text)) => match self.take(text) {
-                    Some(text) => return (self, Ok(text)),
-                    None => continue,
-                },
+                Ok(Ok(text)) => {
+                    self.attempts.failures = 0;
+                    match self.take(text) {
+                        Some(text) => return (self, Ok(text)),
+                        None => continue,
+                    }
+                }
                 Ok(Err(error)) => error,
             };
             // Nothing is done twice by asking again.
             self.exchange = None;
-            self.failures += 1;
-            if FAILURES <= self.failures || matches!(error, UpstreamError::Malformed(_)) {
+            let pause = self.attempts.fail(clock.elapsed());
+            let Some(pause) = pause.filter(|_| !matches!(error, UpstreamError::Malformed(_)))
+            else {
                 return (self, Err(error));
-            }
-            tokio::time::sleep(USUAL.min(left)).await;
+            };
+            let left = self.until.saturating_sub(clock.elapsed());
+            tokio::time::sleep(pause.min(left)).await;
         }
     }
 
     async fn hear(&mut self) -> Said {
         if self.exchange.is_none() {
+            self.attempts.begun = self.worker.proxy.clock.elapsed();
             self.request = self.link.next_id();
             let letter = self.task.letter("tasks/result", self.request, b"");
             let posting = self.link.post(&self.worker, &self.pass, &self.channel, letter);
@@ -120,5 +137,34 @@ impl State {
             splice.remove_member(entries, meta::RELATED_TASK);
         }
         Some(splice.finish().into_bytes())
+    }
+}
+
+impl Attempts {
+    /// An attempt has ended without a result: how long to wait before the next, if there is to be
+    /// one. What a server has held for a while, or said something in, is not one in a row.
+    fn fail(&mut self, now: Duration) -> Option<Duration> {
+        let has_held = HELD <= now.saturating_sub(self.begun);
+        self.failures = if has_held { 0 } else { self.failures + 1 };
+        (self.failures < FAILURES).then(|| SOONEST.saturating_mul(1 << self.failures))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_attempts_that_fail_at_once_are_counted_and_only_in_a_row() {
+        let seconds = Duration::from_secs;
+        let mut attempts = Attempts { begun: seconds(100), failures: 0 };
+        for _ in 1..FAILURES {
+            assert!(attempts.fail(seconds(101)).is_some());
+        }
+        assert!(attempts.fail(seconds(101)).is_none());
+        let mut attempts = Attempts { begun: seconds(100), failures: FAILURES - 1 };
+        for _ in 0..2 * FAILURES {
+            assert_eq!(attempts.fail(seconds(110)), Some(SOONEST));
+        }
     }
 }

@@ -61,9 +61,11 @@ pub(crate) struct Theirs {
     meta: Option<Bytes>,
 }
 
-/// How often a server is asked that does not say how often it wants to be, and how long it is left
-/// alone that has failed.
+/// How often a server is asked that does not say how often it wants to be.
 const USUAL: Duration = Duration::from_secs(1);
+
+/// How often a server is asked at most.
+const SOONEST: Duration = Duration::from_millis(250);
 
 /// How often in a row a server may fail to say how far a task has come.
 const FAILURES: u32 = 5;
@@ -131,6 +133,8 @@ pub(crate) fn begin(sent: &mut Sent, answer: &Message) -> Result<(), UpstreamErr
     if tasks::LONGEST < id.len() {
         return Err(malformed());
     }
+    let now = sent.recorded.permitted().asked.worker.proxy.clock.elapsed();
+    sent.way.link.succeeded(now);
     let source = if is_legacy {
         Source::Fetched(Box::new(fetch::State::of(&sent.recorded, &mut sent.way, &id)))
     } else {

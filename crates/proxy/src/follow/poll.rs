@@ -16,7 +16,7 @@ use mcp::meta;
 use mcp::revision;
 use parking_lot::Mutex;
 
-use super::{FAILURES, Said, Theirs, USUAL, capabilities};
+use super::{FAILURES, SOONEST, Said, Theirs, USUAL, capabilities};
 use crate::authorize::Pass;
 use crate::call::Asked;
 use crate::cancel::Way;
@@ -49,13 +49,12 @@ pub(super) struct State {
 struct News {
     /// Under which it wants to hear of progress.
     token: Option<Bytes>,
-    told: u64,
+    told: f64,
     /// Status and words when it was last told.
     last: Option<(String, String)>,
 }
 
-/// How often a server is asked at most and at least.
-const SOONEST: Duration = Duration::from_millis(250);
+/// How often a server is asked at least.
 const LATEST: Duration = Duration::from_secs(30);
 
 impl State {
@@ -80,7 +79,7 @@ impl State {
             ear: Mutex::new(stream::empty().boxed()),
             failures: 0,
             answered: HashSet::new(),
-            news: News { token, told: 0, last: None },
+            news: News { token, told: *way.progress.lock(), last: None },
         };
         state.ear = Mutex::new(state.listen());
         state
@@ -259,7 +258,10 @@ impl State {
             let status = exchange.status();
             let is_refused = matches!(status.as_u16(), 401 | 403 | 407 | 408 | 429 | 500..);
             match answer {
-                Ok(answer) if !is_refused => Ok(answer),
+                Ok(answer) if !is_refused => {
+                    link.succeeded(self.worker.proxy.clock.elapsed());
+                    Ok(answer)
+                }
                 Ok(_) | Err(UpstreamError::Malformed(_)) if status != StatusCode::OK => {
                     Err(link.refuse(UpstreamError::Status(status.as_u16())))
                 }
@@ -281,7 +283,12 @@ impl News {
             return None;
         }
         self.last = Some(now);
-        self.told += 1;
+        // It must increase, whatever the server has told of the call before it made a task of it.
+        let next = self.told.floor() + 1.0;
+        if next <= self.told {
+            return None;
+        }
+        self.told = next;
         let token = String::from_utf8_lossy(token);
         let message = match words {
             "" => String::new(),

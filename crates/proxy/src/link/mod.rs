@@ -330,6 +330,10 @@ impl Link {
     }
 
     pub(crate) fn failed(&self, error: &UpstreamError) {
+        // That a task is over is an answer like others.
+        if matches!(error, UpstreamError::TaskOver(_)) {
+            return;
+        }
         let mut health = self.health.lock();
         health.failures = health.failures.saturating_add(1);
         health.error = Some(error.to_string());

@@ -25,7 +25,7 @@ use crate::follow;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
 use crate::late::HEARTBEAT;
-use crate::link::{Again, Heard};
+use crate::link::{Again, Exchange, Heard};
 use crate::record;
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::release;
@@ -238,7 +238,9 @@ impl Held {
             None => {}
         }
         let silence = self.proxy().options.silence;
-        if self.wait.is_some() && silence <= now.saturating_sub(self.last_news) {
+        // How long a task may take is for whoever follows it.
+        let is_followed = matches!(self.sent().exchange, Exchange::Task(_));
+        if self.wait.is_some() && !is_followed && silence <= now.saturating_sub(self.last_news) {
             let error = UpstreamError::Timeout(silence);
             return Err(End::Aloud(self.sent().way.link.refuse(error)));
         }
@@ -466,8 +468,8 @@ impl Held {
             }
             End::Silently(refusal) => {
                 self.questions.end();
-                let Some(Sent { exchange, recorded, .. }) = self.sent.take() else { return };
-                drop(exchange);
+                let Some(sent) = self.sent.take() else { return };
+                let recorded = release::given_up(sent, &refusal);
                 Some(release::refused(recorded, refusal).await.1)
             }
         };

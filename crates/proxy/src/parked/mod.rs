@@ -56,6 +56,8 @@ pub(crate) struct Parking {
     node: Uuid,
     states: States,
     answering: Duration,
+    /// How long a call that has become a task may take from then on.
+    longest_task: Duration,
     closing: CancellationToken,
     /// How many of them nobody waits for at the moment.
     unattended: AtomicUsize,
@@ -120,6 +122,7 @@ impl Parking {
             node,
             states: States::new(options.sealing_key),
             answering: options.answers,
+            longest_task: options.longest_task,
             closing: CancellationToken::new(),
             unattended: AtomicUsize::new(0),
             attended: Notify::new(),
@@ -148,6 +151,7 @@ impl Parking {
     }
 
     fn limits(&self) -> Limits {
+        let life = Duration::from_secs(3_600).max(self.answering.saturating_mul(2));
         Limits {
             patience: self.answering,
             // Long enough for a server that asks several things at once.
@@ -155,7 +159,8 @@ impl Parking {
             questions: 16,
             bytes: 1 << 20,
             rounds: 64,
-            life: Duration::from_secs(3_600).max(self.answering.saturating_mul(2)),
+            // What is asked before the task has begun takes its time, too.
+            life: life.max(self.longest_task.saturating_add(self.answering)),
         }
     }
 

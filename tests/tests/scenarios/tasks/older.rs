@@ -222,8 +222,9 @@ async fn what_a_server_asks_while_it_is_waited_for_reaches_the_client() {
     talk.result(DONE).await;
     assert_eq!(stream.message().await["result"]["structuredContent"], json!({"n": 1.0}));
 
-    // A modern client comes back, whether it is asked before the task has begun or after that.
-    for is_early in [false, true] {
+    // A modern client comes back, whether it is asked before the task has begun or after that. A call
+    // that fails then takes its task along.
+    for (is_early, fails) in [(false, false), (true, false), (false, true)] {
         let (first, talk) = join(modern.send(modern.tool("long", "{}")), async {
             let talk = if is_early {
                 world.next("tools/call").await.stream()
@@ -246,12 +247,21 @@ async fn what_a_server_asks_while_it_is_waited_for_reaches_the_client() {
             if is_early {
                 talk.result(BEGUN).await;
                 world.result().await.result(DONE);
+            } else if fails {
+                talk.message("{").await;
+                let cancelled = world.next("tasks/cancel").await;
+                assert_eq!(cancelled.raw(&["params", "taskId"]), r#""t1""#);
+                cancelled.result("{}");
             } else {
                 talk.result(DONE).await;
             }
         })
         .await;
         let text = last.text();
+        if fails {
+            assert!(text.contains("not valid MCP"), "{text}");
+            continue;
+        }
         assert_eq!(last.json()["result"]["structuredContent"], json!({"n": 1.0}), "{text}");
     }
 }
@@ -286,6 +296,26 @@ async fn a_call_that_is_given_up_takes_its_task_along_and_a_broken_stream_is_ask
         cancelled.result("{}");
     }
     assert_eq!(world.server.seen_of("tools/call").len(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_may_break_off_as_often_as_it_has_said_something() {
+    let world = World::at(Site::new(None), "wait").await;
+    let [_, client] = world.clients(ALONE).await;
+    let (mut heard, ()) = join(client.open(client.tool("long", "{}")), async {
+        world.begin().await;
+        let talk = world.result().await.stream();
+        talk.notification("notifications/x", "{}").await;
+    })
+    .await;
+    for _ in 0..5 {
+        heard.message().await;
+        world.result().await.stream().notification("notifications/x", "{}").await;
+    }
+    heard.message().await;
+    world.result().await.result(DONE);
+    assert_eq!(heard.message().await["result"]["structuredContent"], json!({"n": 1.0}));
+    assert!(world.server.seen_of("tasks/cancel").is_empty());
 }
 
 #[tokio::test]

@@ -60,6 +60,26 @@ async fn a_client_that_wants_progress_hears_how_far_a_task_has_come() {
 }
 
 #[tokio::test]
+async fn progress_of_a_task_goes_on_from_that_of_its_call() {
+    let world = World::new().await;
+    for era in [Era::Modern, Era::Legacy] {
+        let client = world.client(era).await;
+        let (mut stream, ()) = join(client.open(client.tool_with_progress("echo", "7")), async {
+            let talk = world.server.next().await.stream();
+            let half = r#"{"progressToken":7,"progress":50.5,"total":100}"#;
+            talk.notification("notifications/progress", half).await;
+            talk.result(BEGUN).await;
+            world.look(r#""status":"working","pollIntervalMs":1"#).await;
+        })
+        .await;
+        assert_eq!(stream.message().await["params"]["progress"], 50.5, "{era:?}");
+        assert_eq!(stream.message().await["params"]["progress"], 51, "{era:?}");
+        world.look(DONE).await;
+        assert!(stream.message().await["result"].is_object(), "{era:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_legacy_client_is_asked_what_a_task_wants_to_know() {
     for world in World::on_each_database().await {
         let row = world.site.database();

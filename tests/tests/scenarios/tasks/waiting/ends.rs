@@ -9,7 +9,7 @@ use super::{DONE, FORM, World, again, asking};
 
 #[tokio::test]
 async fn a_task_that_fails_fails_its_call() {
-    let world = World::new().await;
+    let world = World::at(Site::new(None), "wait", "probe_seconds = 0\n").await;
     let error = r#""status":"failed","error":{"code":-32050,"message":"it broke"}"#;
     for era in [Era::Modern, Era::Legacy] {
         let client = world.client(era).await;
@@ -32,6 +32,8 @@ async fn a_task_that_fails_fails_its_call() {
         assert!(text.contains("it does not know its task any more"), "{era:?}: {text}");
     }
     assert!(world.server.seen_of("tasks/cancel").is_empty(), "there is nothing to cancel");
+    let server = world.served.must(Method::GET, "servers/mail", None).await;
+    assert_eq!(server["status"]["state"], "up", "a task that is over is no fault: {server}");
 }
 
 #[tokio::test]

@@ -34,11 +34,13 @@ pub fn is_for_apps_alone(tool: Raw<'_>) -> bool {
     visibility.is_some() && !to_whom.any(|it| it == "model")
 }
 
-/// Takes away what points to a page in the `_meta` of a tool or a result.
+/// Takes away what points to a page in the `_meta` of a tool or a result, be it that of a task.
 pub fn remove_page(splice: &mut Splice, holder: Raw<'_>) {
-    let Some(entries) = holder.get(meta::META).filter(|it| it.is_object()) else { return };
-    for key in PAGE {
-        splice.remove_member(entries, key);
+    let entries = [holder.get(meta::META), holder.at(&["result", meta::META])];
+    for entries in entries.into_iter().flatten().filter(|it| it.is_object()) {
+        for key in PAGE {
+            splice.remove_member(entries, key);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use http::Response;
 use mcp::convert;
 use mcp::envelope::Message;
 use mcp::errors;
+use mcp::extensions;
 use mcp::json::{Raw, quote};
 use mcp::meta;
 use mcp::revision::Era;
@@ -226,6 +227,7 @@ impl Listening {
             splice.set_member(params, "taskId", quote(sealed));
             if self.listener.place.only.is_none() {
                 convert::expose_uris(&mut splice, params, assignment.alias.as_str());
+                extensions::remove_page(&mut splice, params);
             }
             Some(Told { event: self.stamped(splice, message), pass: Some(pass) })
         });

@@ -17,7 +17,8 @@ fn listen(client: &Client, ids: &[&str]) -> Post {
 }
 
 fn status(id: &str, words: &str) -> String {
-    let result = format!(r#"{{"content":[{{"type":"text","text":"{words}"}}],"n":1.0}}"#);
+    let page = r#""_meta":{"ui":{"resourceUri":"ui://x"},"v":1}"#;
+    let result = format!(r#"{{"content":[{{"type":"text","text":"{words}"}}],"n":1.0,{page}}}"#);
     format!(r#"{{"taskId":"{id}","status":"completed","result":{result}}}"#)
 }
 
@@ -69,6 +70,8 @@ async fn a_client_hears_of_its_tasks_by_the_ids_that_it_has() {
                 assert_eq!(heard["method"], TASKS, "{row}: {heard}");
                 assert_eq!(heard["params"]["taskId"], sealed, "{row}: {heard}");
                 assert_eq!(heard["params"]["_meta"][KEY], first["params"]["_meta"][KEY], "{row}");
+                let page = heard["params"]["result"]["_meta"].get("ui");
+                assert_eq!(page.is_some(), path == "main/mail", "{row}: {heard}");
             }
             drop(stream);
             theirs.given_up().await;

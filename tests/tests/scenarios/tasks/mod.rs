@@ -18,7 +18,7 @@ fn plan() -> Plan {
         assert_eq!(call.header("mcp-name"), Some("upstream-7"), "header and body agree");
         assert_eq!(id, r#""upstream-7""#);
         call.result(&format!(
-            r#"{{"resultType":"complete","taskId":{id},"status":"working","_meta":{{}}}}"#
+            r#"{{"resultType":"complete","taskId":{id},"status":"completed","result":{{"content":[],"_meta":{{"ui":{{"resourceUri":"ui://x"}},"v":1}}}},"_meta":{{}}}}"#
         ));
     };
     Upstream::modern()
@@ -71,6 +71,10 @@ async fn a_task_is_asked_about_updated_and_cancelled_by_its_sealed_id() {
             let answer = client.send(about(client, method, id)).await;
             assert_eq!(answer.verdict(), "200", "{method}: {}", answer.text());
             assert_eq!(answer.json()["result"]["taskId"], json!(id), "{method}");
+            let meta = &answer.json()["result"]["result"]["_meta"];
+            assert_eq!(meta["v"], 1, "{method}: {}", answer.text());
+            // A page is shown where its server is alone.
+            assert_eq!(meta.get("ui").is_some(), client.path() == alone.path(), "{method}");
         }
     }
     // It outlives the process that has sealed it.

@@ -375,7 +375,7 @@ impl Listening {
             self.worker.proxy.catalog.changed(only.server.id);
         } else if message.method() == "notifications/cancelled" {
             let id = message.params()?.get("requestId")?;
-            let ours = self.session.take_back(&source.upstream, id.bytes())?;
+            let ours = self.session.pending.take_back(&source.upstream, id.bytes())?;
             value = Some(("requestId", ours.to_string()));
         } else if message.method() == "notifications/resources/updated"
             && self.known.place.only.is_none()

@@ -24,11 +24,12 @@ use crate::forward;
 use crate::levels;
 use crate::link::{Channel, Letter, Link};
 use crate::modern;
+use crate::pending::{Pending, Whom};
 use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::{Refusal, Unanswered};
 use crate::rounds::{Given, Slot};
 use crate::serve::{Known, Proxy, Worker};
-use crate::session::{Hello, Pending, Session, Whom};
+use crate::session::{Hello, Session};
 
 /// How much a client may say of itself, in bytes: it is kept as long as its session.
 const LONGEST_HELLO: usize = 16 << 10;
@@ -268,22 +269,26 @@ async fn answered(asked: &Asked) -> Result<(), Refusal> {
     let id = asked.message.id().ok_or(Refusal::Params("an answer has an id"))?;
     let session = asked.session.as_ref().ok_or(Refusal::SessionMissing)?;
     // What was not asked, or was answered already, is taken and goes nowhere.
-    let Some((id, pending)) = id.u64().and_then(|it| Some((it, session.answered(it)?))) else {
+    let Some(answering) = id.u64().and_then(|it| session.pending.answered(it)) else {
         return Ok(());
     };
-    let Pending { assignment, tool, whom } = pending;
+    let Pending { assignment, tool, whom } = answering.pending.clone();
     let led = pass_to(asked, assignment.id);
     let mut hits = Vec::new();
     let answer = allowed(asked, (&assignment, tool.as_deref()), &mut hits);
     match whom {
-        Whom::Upstream { upstream, id: theirs } => {
-            let (pass, link) = led?;
-            let to = (&pass, &*link, Channel::Legacy(Arc::clone(&upstream)), theirs.clone());
-            let passed = Box::pin(pass_on(asked, to, answer, &hits)).await;
-            if matches!(passed, Err(Refusal::Gate(_))) && !pass.flight.is_ended() {
-                // Nothing has left: the server still waits, and the client may answer once more.
-                let whom = Whom::Upstream { upstream, id: theirs };
-                session.ask_again(id, Pending { assignment, tool, whom });
+        Whom::Upstream { upstream, id } => {
+            let passed = match &led {
+                Ok((pass, link)) => {
+                    let to = (pass, &**link, Channel::Legacy(upstream), id);
+                    Box::pin(pass_on(asked, to, answer, &hits)).await
+                }
+                Err(refusal) => Err(refusal.clone()),
+            };
+            let is_cut_off = led.is_ok_and(|(pass, _)| pass.flight.is_ended());
+            if matches!(passed, Err(Refusal::Gate(_))) && !is_cut_off {
+                // Nothing has left: the server still waits.
+                answering.ask_again();
             }
             passed
         }

@@ -45,6 +45,7 @@ pub mod metrics;
 mod modern;
 mod paired;
 mod parked;
+mod pending;
 pub mod probing;
 mod questions;
 mod receive;

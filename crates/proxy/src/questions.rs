@@ -16,9 +16,10 @@ use mcp::splice::Splice;
 use crate::authorize::Pass;
 use crate::content;
 use crate::link::{Channel, Letter, Link, UpstreamSession};
+use crate::pending::{Pending, Whom};
 use crate::refusal::Refusal;
 use crate::serve::Worker;
-use crate::session::{Pending, Session, Whom};
+use crate::session::Session;
 
 /// How long the first call waits for that stream. It goes on without: a server may keep the head of
 /// its answer until it has something to say, and hears us all the same.
@@ -60,7 +61,7 @@ pub(crate) fn decide(
         Whom::Upstream { upstream: Arc::clone(upstream), id: Bytes::copy_from_slice(id.bytes()) };
     let tool = Some(Box::from(""));
     let pending = Pending { assignment: Arc::clone(assignment), tool, whom };
-    let Some(ours) = session.ask(pending) else {
+    let Some(ours) = session.pending.ask(pending) else {
         return refused(errors::METHOD_NOT_FOUND, "this client cannot be asked");
     };
     let mut splice = Splice::new(allowed.body().clone());

@@ -26,10 +26,10 @@ use crate::lasting::Lasting;
 use crate::late;
 use crate::link::{Again, Channel, Exchange, Heard};
 use crate::parked::{self, Addressee, Said};
+use crate::pending::{Pending, Whom};
 use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::replay::Origin;
-use crate::session::{Pending, Whom};
 use crate::step::{Step, classify, heard};
 use crate::terms;
 
@@ -334,7 +334,7 @@ impl Turn {
                 id: Bytes::copy_from_slice(id.bytes()),
             },
         };
-        let Some(ours) = asked.session.as_ref().and_then(|it| it.ask(pending)) else {
+        let Some(ours) = asked.session.as_ref().and_then(|it| it.pending.ask(pending)) else {
             let text = "this client cannot be asked";
             let body = errors::error_body(Some(id.bytes()), errors::METHOD_NOT_FOUND, text, None);
             Box::pin(self.sent().reply(body)).await;
@@ -383,7 +383,7 @@ impl Turn {
     fn forget(&self, sent: &Sent) {
         let asked = &sent.recorded.permitted().asked;
         if let Some(session) = &asked.session {
-            session.forget(&self.asked);
+            session.pending.forget(&self.asked);
         }
     }
 }

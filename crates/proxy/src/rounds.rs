@@ -24,10 +24,11 @@ use crate::body::Outlet;
 use crate::forward::{self, Sent};
 use crate::late::{self, HEARTBEAT};
 use crate::link::{Again, Exchange};
+use crate::pending::{Pending, Whom};
 use crate::record::{Aside, Outcome};
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::release::Turn;
-use crate::session::{self, Pending, Session, Whom};
+use crate::session::{self, Session};
 use crate::terms;
 
 /// How far a call has come whose server has asked back.
@@ -42,6 +43,7 @@ pub(crate) struct Asking {
 }
 
 /// Where the client's answer to one question of a round goes.
+#[derive(Clone)]
 pub(crate) struct Slot {
     index: usize,
     give: mpsc::Sender<(usize, Given)>,
@@ -262,7 +264,7 @@ impl Turn {
         let assignment = permitted.pass.assignment().ok_or(Refusal::NoGateway)?;
         let tool = permitted.pass.subject.tool.clone();
         let pending = Pending { assignment: Arc::clone(assignment), tool, whom: Whom::Call(slot) };
-        let ours = session.ask(pending).ok_or_else(|| refuse(Unanswered::NoMore))?;
+        let ours = session.pending.ask(pending).ok_or_else(|| refuse(Unanswered::NoMore))?;
         let mut splice = Splice::new(message.body().clone());
         if let Some(id) = message.id() {
             splice.replace_value(id, ours.to_string());
@@ -357,7 +359,8 @@ impl Turn {
     /// Tells the client that nobody waits any more for what it has not answered.
     fn withdraw(&mut self, outlet: &Outlet) {
         let session = self.sent().recorded.permitted().asked.session.clone();
-        let open = session.map(|it: Arc<Session>| it.forget(&self.asked)).unwrap_or_default();
+        let open =
+            session.map(|it: Arc<Session>| it.pending.forget(&self.asked)).unwrap_or_default();
         for id in open {
             let params = format!(r#"{{"requestId":{id},"reason":"the call has ended"}}"#);
             let method = "notifications/cancelled";

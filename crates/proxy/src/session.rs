@@ -6,14 +6,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use domain::{AppId, Assignment, AssignmentId, GatewayId, Server, Transport};
+use domain::{AppId, AssignmentId, GatewayId, Server, Transport};
 use mcp::bridge::askable::Askable;
 use mcp::bridge::{self, Abilities};
 use mcp::envelope::Message;
@@ -27,9 +26,9 @@ use tokio::sync::{Notify, oneshot};
 use crate::catalog::{List, Part};
 use crate::identify::Caller;
 use crate::link::{Slot, UpstreamSession};
+use crate::pending::Waiting;
 use crate::refusal::Refusal;
 use crate::replay::{Replay, Replays};
-use crate::rounds;
 use crate::route::Place;
 use crate::subscribe::{Prints, place_of};
 
@@ -71,11 +70,8 @@ pub(crate) struct Session {
     watched: Mutex<BTreeSet<(AssignmentId, String)>>,
     /// What the client has last seen of the lists, or been told of.
     prints: Mutex<Prints>,
-    /// Requests of upstreams that wait for the client, by the id that we gave them.
-    pending: Mutex<HashMap<u64, Pending>>,
-    /// Whether its client has ended it, and so can answer nothing any more.
-    is_ended: AtomicBool,
-    next: AtomicU64,
+    /// What upstreams want to know of the client.
+    pub(crate) pending: Waiting,
     /// What its client can come back for.
     pub(crate) replay: Arc<Replay>,
     /// From which severity on the client wants logs, if it has said so.
@@ -83,22 +79,6 @@ pub(crate) struct Session {
     /// Calls under way that can be cancelled, by the client's ids for them.
     running: Mutex<HashMap<Bytes, oneshot::Sender<Message>>>,
     used: Mutex<Duration>,
-}
-
-/// A question of an upstream that the client has been asked to answer.
-pub(crate) struct Pending {
-    pub(crate) assignment: Arc<Assignment>,
-    /// The tool that asks, if it is one.
-    pub(crate) tool: Option<Box<str>>,
-    pub(crate) whom: Whom,
-}
-
-/// Who waits for an answer.
-pub(crate) enum Whom {
-    /// A legacy upstream, under its own id, as it wrote it.
-    Upstream { upstream: Arc<UpstreamSession>, id: Bytes },
-    /// A call, which goes on with it.
-    Call(rounds::Slot),
 }
 
 /// How many sessions one app may hold open.
@@ -114,9 +94,6 @@ const FULL_SWEEP: Duration = Duration::from_secs(1);
 
 /// How many resources may be watched for one client.
 const WATCHED: usize = 1_000;
-
-/// How many requests of upstreams may wait for one client.
-const PENDING: usize = 64;
 
 impl Sessions {
     /// None so far, and never more than so many.
@@ -161,9 +138,7 @@ impl Sessions {
             opened: Notify::new(),
             watched: Mutex::default(),
             prints: Mutex::default(),
-            pending: Mutex::default(),
-            is_ended: AtomicBool::new(false),
-            next: AtomicU64::new(1),
+            pending: Waiting::default(),
             replay: self.replays.of(caller.app, hello.revision),
             log_level: Mutex::default(),
             running: Mutex::default(),
@@ -202,10 +177,7 @@ impl Sessions {
     pub(crate) fn end(&self, session: &Session) {
         self.open.lock().remove(&session.id);
         session.replay.close();
-        // Whoever waits for an answer hears that there will be none.
-        let mut waiting = session.pending.lock();
-        session.is_ended.store(true, Ordering::Relaxed);
-        waiting.clear();
+        session.pending.end();
     }
 
     /// Ends them all.
@@ -326,50 +298,6 @@ impl Session {
     /// It is in use for as long as its client's stream is open, in the transport where it has one.
     pub(crate) fn touch(&self, now: Duration) {
         *self.used.lock() = now;
-    }
-
-    /// Gives a request of an upstream the id under which the client will answer it.
-    pub(crate) fn ask(&self, pending: Pending) -> Option<u64> {
-        let mut waiting = self.pending.lock();
-        if PENDING <= waiting.len() || self.is_ended.load(Ordering::Relaxed) {
-            return None;
-        }
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        waiting.insert(id, pending);
-        Some(id)
-    }
-
-    /// The request that a client's answer belongs to. Each is answered once.
-    pub(crate) fn answered(&self, id: u64) -> Option<Pending> {
-        self.pending.lock().remove(&id)
-    }
-
-    /// Lets the client answer a request once more whose answer has not left.
-    pub(crate) fn ask_again(&self, id: u64, pending: Pending) {
-        let mut waiting = self.pending.lock();
-        if waiting.len() < PENDING && !self.is_ended.load(Ordering::Relaxed) {
-            waiting.insert(id, pending);
-        }
-    }
-
-    /// An upstream takes a request back: the id under which the client knows it.
-    pub(crate) fn take_back(&self, upstream: &Arc<UpstreamSession>, id: &[u8]) -> Option<u64> {
-        let mut waiting = self.pending.lock();
-        let is_it = |it: &Pending| match &it.whom {
-            Whom::Upstream { upstream: asks, id: theirs } => {
-                Arc::ptr_eq(asks, upstream) && *theirs == id
-            }
-            Whom::Call(_) => false,
-        };
-        let ours = waiting.iter().find_map(|(ours, it)| is_it(it).then_some(*ours))?;
-        waiting.remove(&ours);
-        Some(ours)
-    }
-
-    /// Takes the requests back that an ended call has left unanswered, and says which these are.
-    pub(crate) fn forget(&self, ids: &[u64]) -> Vec<u64> {
-        let mut waiting = self.pending.lock();
-        ids.iter().copied().filter(|it| waiting.remove(it).is_some()).collect()
     }
 
     /// Whether its client has the stream for what belongs to no call open, or may come back to it.

@@ -128,7 +128,7 @@ pub(crate) fn notification(sent: &Sent, news: &Message, hits: &mut Vec<Hit>) -> 
         // It takes back a question; of what others were asked it says nothing.
         let Channel::Legacy(upstream) = &sent.way.channel else { return None };
         let id = news.params()?.get("requestId")?;
-        let ours = asked.session.as_ref()?.take_back(upstream, id.bytes())?;
+        let ours = asked.session.as_ref()?.pending.take_back(upstream, id.bytes())?;
         value = Some(("requestId", Bytes::from(ours.to_string())));
     }
     let news = after_rules(permitted, news, hits).ok()?;

@@ -57,4 +57,62 @@ async fn an_answer_that_the_gate_holds_back_can_be_given_once_more() {
     assert!(served.stop().await.success());
 }
 
+#[tokio::test]
+async fn a_question_that_is_taken_back_while_its_answer_waits_is_not_asked_again() {
+    let Some(url) = db::testing::postgres_url().await else { return };
+    let upstream = Upstream::legacy().start().await;
+    let site = Site::new(Some(url.clone()));
+    let served = site.start_with(&Documents::of("target", &upstream.url)).await;
+    let token = served.token("bot", "t").await;
+    let place = ("/mcp/default/main/target", token.as_str());
+    let client = Client::legacy_with_token(&served, place, LEGACY, r#"{"elicitation":{}}"#).await;
+    client.warm_up().await;
+    let (mut answer, call) = futures::future::join(client.open(client.tool("echo", "{}")), async {
+        let call = upstream.next().await.stream();
+        call.message(QUESTION).await;
+        call
+    })
+    .await;
+    let id = answer.message().await["id"].clone();
+    let reply = || client.send(client.reply(&id, r#"{"action":"accept"}"#));
+
+    let database = Db::open(&url).await.unwrap();
+    let mut locked = database.begin().await.unwrap();
+    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    let known = upstream.seen().len();
+    let (refused, ()) = futures::future::join(reply(), async {
+        within("the answer waits", until_gate_waits(&database)).await;
+        call.message(TAKEN_BACK).await;
+        within("the client hears it", async {
+            while answer.message().await["method"] != "notifications/cancelled" {}
+        })
+        .await;
+    })
+    .await;
+    assert_eq!((refused.status, refused.reason().as_deref()), (503, Some("gate_closed")));
+    locked.rollback().await.unwrap();
+    assert_eq!(reply().await.status, 202, "an answer to what nobody asks goes nowhere");
+    assert_eq!(upstream.seen().len(), known, "nothing has left");
+    call.result(r#"{"content":[]}"#).await;
+    assert!(answer.message().await["result"].is_object());
+    assert!(served.stop().await.success());
+}
+
+/// Waits until somebody waits for the epoch.
+async fn until_gate_waits(database: &Db) {
+    const WAITING: &str = "SELECT count(*) FROM pg_locks
+         WHERE NOT granted AND relation = 'epoch'::regclass
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    loop {
+        let mut tx = database.begin().await.unwrap();
+        let waiting: Vec<(i64,)> = tx.all(sql(WAITING)).await.unwrap();
+        tx.rollback().await.unwrap();
+        if waiting[0].0 != 0 {
+            return;
+        }
+    }
+}
+
 const QUESTION: &str = r#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{"message":"?","requestedSchema":{}}}"#;
+const TAKEN_BACK: &str =
+    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}"#;

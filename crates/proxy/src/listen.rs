@@ -47,12 +47,11 @@ struct Filter {
 pub(crate) async fn modern(asked: Asked) -> Response<Body> {
     match open(&asked).await {
         Ok((seat, pass, listening)) => {
-            let tasks = asked.worker.proxy.options.tasks.clone();
             let run = async move |outlet| {
                 let _seat = seat;
                 listening.run(pass, outlet).await;
             };
-            answer::events(Body::stream(&tasks, run))
+            answer::events(Body::stream(&asked.worker.held, run))
         }
         Err(refusal) => asked.refuse(&refusal).await,
     }
@@ -268,11 +267,17 @@ impl Told {
         Self { event, pass: None }
     }
 
-    /// Sends it, unless its own permission has ended: then it is left out.
+    /// Sends it, unless its own permission has ended: then it is left out. Where nobody can tell now,
+    /// the stream ends with it: its client listens anew, and asks for what it may have missed.
     async fn send(self, outlet: &Outlet) -> Result<(), Gone> {
         let Some(pass) = self.pass else { return outlet.send(self.event).await };
         match pass.clear().await {
             Ok(_) => pass.flight.unless_ended(outlet.send(self.event)).await.unwrap_or(Ok(())),
+            Err(refusal @ Refusal::Gate(_)) => {
+                pass.proxy.metrics.refused(refusal.reason());
+                tracing::debug!(error = %refusal, "A stream is ended, since a task's news cannot go on it");
+                Err(Gone)
+            }
             Err(_) => Ok(()),
         }
     }

@@ -1,7 +1,9 @@
 //! What becomes of tasks is told to those who listen for them, by the ids that they have.
 
+use db::{Db, sql};
 use http::Method;
 use serde_json::json;
+use tests::wait::within;
 use tests::{Client, Documents, Post};
 
 use super::{begin, client, plan, sites};
@@ -132,6 +134,30 @@ async fn whoever_may_not_call_a_tool_any_more_hears_nothing_of_its_tasks() {
         let heard = stream.message().await;
         assert_eq!(heard["params"]["result"]["content"][0]["text"], "open", "{row}: {heard}");
     }
+}
+
+#[tokio::test]
+async fn a_stream_ends_where_nobody_can_tell_whether_its_news_may_be_told() {
+    // In a single process without others nobody has to be asked.
+    let Some(url) = db::testing::postgres_url().await else { return };
+    let server = plan().start().await;
+    let site = super::Site::new(Some(url.clone()));
+    let served = site.start_with(&Documents::of_two_people("mail", &server.url)).await;
+    let token = served.token("bot", "t").await;
+    let client = client(&served, "main/mail", &token);
+    let id = begin(&client, "echo").await;
+    let mut stream = client.open(listen(&client, &[&id])).await;
+    assert_eq!(stream.message().await["method"], ACKNOWLEDGED);
+    let theirs = server.next().await.stream();
+    theirs.notification(ACKNOWLEDGED, "{}").await;
+    let database = Db::open(&url).await.unwrap();
+    let mut locked = database.begin().await.unwrap();
+    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    theirs.notification(TASKS, &status("upstream-7", "done")).await;
+    assert_eq!(within("the stream's end", stream.next()).await, None);
+    locked.rollback().await.unwrap();
+    let refusals = r#"ostiary_refusals_total{reason="gate_closed"}"#;
+    assert_eq!(served.metrics().await[refusals], 1);
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ pub(crate) async fn serve(
     let answering: Vec<_> = answering.collect();
     let answers: Answers = Box::pin(stream::iter(answering).buffer_unordered(AT_ONCE));
     match asks {
-        true => Ok(gather(answers, &worker.proxy.options.tasks).await),
+        true => Ok(gather(answers, &worker.held).await),
         false => Ok(accept(answers).await),
     }
 }

@@ -121,6 +121,7 @@ impl Asked {
 
     pub(crate) fn said(&self) -> record::Said<'_> {
         record::Said {
+            worker: &self.worker,
             place: &self.place,
             peer: self.peer,
             revision: self.revision,

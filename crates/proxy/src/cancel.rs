@@ -111,8 +111,8 @@ pub(crate) fn leave_task(recorded: &Recorded, way: Way) {
     let Some(task) = way.task.as_ref().map(Arc::clone) else { return };
     let permitted = recorded.permitted();
     let (worker, pass) = (Arc::clone(&permitted.asked.worker), permitted.pass.twin());
-    let tasks = worker.proxy.options.tasks.clone();
-    tasks.spawn(async move {
+    let held = worker.held.clone();
+    held.spawn(async move {
         let letter = task.letter("tasks/cancel", way.link.next_id(), b"");
         let posting = way.link.post_briefly(&worker, &pass, &way.channel, letter);
         if let Err(error) = posting.await {

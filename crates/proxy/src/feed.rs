@@ -88,7 +88,7 @@ async fn begin(
         }
     }
     let worker = Arc::clone(worker);
-    let tasks = worker.proxy.options.tasks.clone();
+    let held = worker.held.clone();
     let listener = Listener {
         worker: Arc::clone(&worker),
         caller: known.caller.clone(),
@@ -119,10 +119,10 @@ async fn begin(
         sight,
     };
     let Some((writer, reader)) = kept else {
-        return Ok(answer::events(Body::stream(&tasks, |outlet| listening.run(outlet))));
+        return Ok(answer::events(Body::stream(&held, |outlet| listening.run(outlet))));
     };
     // It goes on for a while without its client, and tells it afterwards.
-    tasks.spawn(listening.run(Outlet::kept(writer)));
+    held.spawn(listening.run(Outlet::kept(writer)));
     Ok(answer::events(Body::kept(reader)))
 }
 
@@ -304,7 +304,7 @@ impl Listening {
             let (worker, place) = (Arc::clone(&self.worker), self.known.place.clone());
             let (peer, revision) = (self.known.peer, self.session.revision);
             feeds.push(Box::pin(async move {
-                let said = Said { place: &place, peer, revision, method: "GET" };
+                let said = Said { worker: &worker, place: &place, peer, revision, method: "GET" };
                 let heard = upstream.heard.clone();
                 let opened = Source::open(&worker, (pass, link), upstream, &said).await;
                 heard.cancel();

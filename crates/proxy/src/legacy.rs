@@ -380,7 +380,7 @@ pub(crate) async fn end(
         let own = |it: &&Arc<Assignment>| it.id == assignment;
         let Some(assignment) = known.place.assignments().iter().find(own) else { continue };
         let (pass, link) = authorize::lead(worker, (&known.caller, &known.place), assignment.id)?;
-        let said = Said::of(&known, session.revision, "DELETE");
+        let said = Said::of(worker, &known, session.revision, "DELETE");
         let aside = Aside::begin(&pass, &said, Vec::new(), &[]).await?;
         // A server that is cut off meanwhile is left without a word.
         let goodbye = link.goodbye(worker, &pass, &upstream);

@@ -17,6 +17,7 @@ use inspect::Hit;
 use mcp::envelope::Message;
 use mcp::json::Raw;
 use mcp::revision::Revision;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::authorize::Pass;
@@ -27,7 +28,7 @@ use crate::identify::Caller;
 use crate::lasting::Lasting;
 use crate::refusal::Refusal;
 use crate::route::Place;
-use crate::serve::{Known, Proxy};
+use crate::serve::{Known, Proxy, Worker};
 use crate::strangers::Crowd;
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
@@ -41,6 +42,8 @@ pub(crate) struct Recorded {
 pub(crate) struct Aside {
     proxy: Arc<Proxy>,
     workspace: Arc<Workspace>,
+    /// Whoever waits for its end before the thread ends.
+    held: TaskTracker,
     begun: Option<Begun>,
 }
 
@@ -68,6 +71,7 @@ const MOST_NEWS: u64 = 256 << 10;
 
 /// Who says something, and where.
 pub(crate) struct Said<'a> {
+    pub(crate) worker: &'a Worker,
     pub(crate) place: &'a Place,
     pub(crate) peer: IpAddr,
     pub(crate) revision: Revision,
@@ -87,8 +91,13 @@ pub(crate) struct Outcome {
 }
 
 impl<'a> Said<'a> {
-    pub(crate) fn of(known: &'a Known, revision: Revision, method: &'a str) -> Self {
-        Self { place: &known.place, peer: known.peer, revision, method }
+    pub(crate) fn of(
+        worker: &'a Worker,
+        known: &'a Known,
+        revision: Revision,
+        method: &'a str,
+    ) -> Self {
+        Self { worker, place: &known.place, peer: known.peer, revision, method }
     }
 }
 
@@ -141,12 +150,13 @@ impl Aside {
         let leaf = add_hits(decided(leaf, pass), hits);
         let workspace = Arc::clone(&pass.caller.workspace);
         let written = Written { call, leaf, content: parts, news: Vec::new() };
-        let tasks = proxy.options.tasks.clone();
+        let held = said.worker.held.clone();
+        let tasks = held.clone();
         // Should nobody wait for it any more, it is dropped when it has been recorded.
         let recording = Lasting::new(&tasks, async move {
             append(&proxy, &workspace, Kind::Intent, written).await?;
             let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
-            Ok(Self { proxy, workspace, begun: Some(begun) })
+            Ok(Self { proxy, workspace, held, begun: Some(begun) })
         });
         recording.await
     }
@@ -162,9 +172,9 @@ impl Aside {
     pub(crate) async fn end(mut self, outcome: &Outcome) -> Result<(), Refusal> {
         let Some(begun) = self.begun.take() else { return Ok(()) };
         let (proxy, workspace) = (Arc::clone(&self.proxy), Arc::clone(&self.workspace));
-        let (tasks, outcome) = (proxy.options.tasks.clone(), outcome.clone());
+        let outcome = outcome.clone();
         let ending = async move { end(&proxy, &workspace, &begun, &outcome).await };
-        Lasting::new(&tasks, ending).await
+        Lasting::new(&self.held, ending).await
     }
 }
 
@@ -172,8 +182,7 @@ impl Drop for Aside {
     fn drop(&mut self) {
         let Some(begun) = self.begun.take() else { return };
         let (proxy, workspace) = (Arc::clone(&self.proxy), Arc::clone(&self.workspace));
-        let tasks = proxy.options.tasks.clone();
-        tasks.spawn(async move {
+        self.held.spawn(async move {
             if let Err(error) = end(&proxy, &workspace, &begun, &Outcome::given_up()).await {
                 tracing::warn!(%error, "The end of a stream could not be recorded");
             }
@@ -242,7 +251,7 @@ impl Outcome {
 /// Makes the intent durable. Of a client that leaves meanwhile, nobody knows whether it has become
 /// so, and a task gives the call up when that is known.
 pub(crate) fn intent(permitted: Box<Permitted>) -> Lasting<Result<Recorded, (Asked, Refusal)>> {
-    let tasks = permitted.asked.worker.proxy.options.tasks.clone();
+    let tasks = permitted.asked.worker.held.clone();
     Lasting::or_else(&tasks, begun(permitted), |done| {
         Box::pin(async move {
             if let Ok(recorded) = done {

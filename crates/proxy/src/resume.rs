@@ -33,8 +33,7 @@ pub(crate) async fn resume(
     }
     let reader = session.replay.resume(&strand, after);
     let resumed = Resumed { pass, reader, _seat: seat };
-    let tasks = &worker.proxy.options.tasks;
-    Ok(answer::events(Body::stream(tasks, |outlet| resumed.run(outlet))))
+    Ok(answer::events(Body::stream(&worker.held, |outlet| resumed.run(outlet))))
 }
 
 /// Whether what was told under a pass may be told once more. What may not, never will be.

@@ -125,8 +125,9 @@ pub struct Ports {
 pub struct Worker {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) wire: HttpWire,
-    /// What goes on on its thread for calls whose requests have ended: they are held, or their clients
-    /// are away, or their ends are to be recorded and told.
+    /// What goes on on its thread after requests have ended, and must come to its end before the thread
+    /// does: calls that are held, or whose clients are away, streams, and whatever is yet to be recorded
+    /// or told to a server.
     pub(crate) held: TaskTracker,
 }
 
@@ -257,8 +258,7 @@ impl Worker {
             let arrived = proxy.clock.elapsed();
             if proxy.strangers.is_due(arrived) {
                 let recording = Arc::clone(proxy);
-                let tasks = &proxy.options.tasks;
-                tasks.spawn(async move { recording.record_strangers(arrived).await });
+                worker.held.spawn(async move { recording.record_strangers(arrived).await });
             }
             match Box::pin(worker.receive(request, peer.ip(), arrived)).await {
                 Ok(response) => response,

@@ -1,5 +1,7 @@
 //! Changes are heard by clients of either era, whatever the era and the transport of the server.
 
+use std::collections::BTreeSet;
+
 use futures::future::join;
 use http::Method;
 use serde_json::json;
@@ -340,5 +342,37 @@ async fn the_end_waits_for_calls_and_not_for_clients_that_only_listen() {
         assert!(ended.success(), "{row}: {ended}");
         let (code, words) = site.verify().await;
         assert_eq!(code, Some(0), "{row}: {words}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_at_the_end_of_a_stream_is_said_before_the_gateway_ends() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let row = site.database();
+        let upstream = Upstream::legacy().by_hand("GET").by_hand("DELETE").start().await;
+        let served = site.start_with(&Documents::of("target", &upstream.url)).await;
+        let token = served.token("bot", "t").await;
+        let modern = Client::modern_with_token(&served, "/mcp/default/main", &token);
+        modern.warm_up().await;
+        let mut listening = modern.open(listen(&modern)).await;
+        assert_eq!(listening.message().await["method"], ACKNOWLEDGED, "{row}");
+        let theirs = upstream.next().await.stream();
+        theirs.notification(CHANGED, "{}").await;
+        assert_eq!(listening.message().await["method"], CHANGED, "{row}");
+        let going = async {
+            while listening.next().await.is_some() {}
+            theirs.given_up().await;
+            let last = upstream.next().await;
+            assert_eq!(last.method, "DELETE", "{row}");
+            last.accept();
+        };
+        let (ended, ()) = join(served.stop(), going).await;
+        assert!(ended.success(), "{row}: {ended}");
+        let records = site.records();
+        let of = |kind: &str| -> BTreeSet<String> {
+            let own = records.iter().filter(|it| it.kind == kind);
+            own.filter_map(|it| it.text("call").map(str::to_owned)).collect()
+        };
+        assert!(of("intent").is_subset(&of("outcome")), "{row}: what was begun has an end");
     }
 }

@@ -369,7 +369,7 @@ async fn end(kept: Kept, link: Arc<Link>, patience: Duration) {
         return;
     }
     let revision = session.hello.revision;
-    let said = Said { place: &place, peer, revision, method: "DELETE" };
+    let said = Said { worker: &worker, place: &place, peer, revision, method: "DELETE" };
     let outcome = match Aside::begin(&pass, &said, Vec::new(), &[]).await {
         Ok(aside) => {
             let goodbye = tokio::time::timeout(patience, link.goodbye(&worker, &pass, &session));

@@ -228,7 +228,12 @@ impl Link {
         let mut headers = HeaderMap::new();
         add_session(&mut headers, session);
         let outgoing = Outgoing { method: Method::DELETE, headers, body: Vec::new() };
-        if let Err(error) = Box::pin(self.request(worker, pass, outgoing)).await {
+        // Not for as long as an answer may take: nobody waits for this one, and an end of ours does.
+        let patience = worker.proxy.options.probe;
+        let saying = Box::pin(self.request(worker, pass, outgoing));
+        let late = || Err(self.refuse(UpstreamError::Timeout(patience)));
+        let said = tokio::time::timeout(patience, saying).await.unwrap_or_else(|_| late());
+        if let Err(error) = said {
             tracing::debug!(%error, "A session with an upstream was not ended");
         }
     }

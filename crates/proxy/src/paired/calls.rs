@@ -22,7 +22,6 @@ use crate::session::Session;
 /// Begins what ends with an answer on the stream, or with the stream.
 pub(super) fn begin(worker: &Arc<Worker>, known: Known, message: Message, room: Room) {
     let (worker, held) = (Arc::clone(worker), worker.held.clone());
-    let tasks = worker.proxy.options.tasks.clone();
     let (calls, ended) = (room.pair.calls.clone(), room.pair.ended.clone());
     let doing = async move {
         tokio::select! {
@@ -33,7 +32,7 @@ pub(super) fn begin(worker: &Arc<Worker>, known: Known, message: Message, room: 
         drop(room);
     };
     // The client's stream may be another thread's, so nothing else keeps this one until the end.
-    tasks.spawn(held.track_future(calls.track_future(doing)));
+    held.spawn(calls.track_future(doing));
 }
 
 async fn answer(worker: &Arc<Worker>, known: Known, message: Message, pair: &Arc<Pair>) {
@@ -94,10 +93,10 @@ async fn greet(
     };
     session.replay.pair();
     *pair.greeting.lock() = Greeting::Done(Arc::clone(&session));
-    let tasks = worker.proxy.options.tasks.clone();
+    let held = worker.held.clone();
     let (calls, ended) = (pair.calls.clone(), pair.ended.clone());
     let (worker, pair) = (Arc::clone(worker), Arc::clone(pair));
-    tasks.spawn(calls.track_future(async move {
+    held.spawn(calls.track_future(async move {
         tokio::select! {
             biased;
             () = ended.cancelled() => {}

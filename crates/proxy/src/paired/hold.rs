@@ -90,11 +90,11 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let proxy = &self.worker.proxy;
-        Pairs::close(&proxy.pairs, &self.pair);
+        Pairs::close(&self.worker.proxy.pairs, &self.pair);
         let (worker, known) = (Arc::clone(&self.worker), self.known.clone());
         let (pair, was_cut_off) = (Arc::clone(&self.pair), self.pass.flight.is_ended());
-        proxy.options.tasks.spawn(async move { end(&worker, known, &pair, was_cut_off).await });
+        let held = worker.held.clone();
+        held.spawn(async move { end(&worker, known, &pair, was_cut_off).await });
     }
 }
 

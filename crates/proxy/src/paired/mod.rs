@@ -109,8 +109,7 @@ async fn open(worker: &Arc<Worker>, known: Known, path: &Path) -> Result<Respons
     let (pair, chunks) = worker.proxy.pairs.open(&known.caller, &known.place);
     let address = message_address(path, &pair.id);
     let hold = hold::Hold::new(worker, known, pair, (pass, seat));
-    let tasks = worker.proxy.options.tasks.clone();
-    Ok(answer::events(Body::stream(&tasks, |outlet| hold.run(address, chunks, outlet))))
+    Ok(answer::events(Body::stream(&worker.held, |outlet| hold.run(address, chunks, outlet))))
 }
 
 /// Where the client is to send its messages, relative to where it has found the stream.

@@ -53,7 +53,7 @@ impl Handing {
         for (question, answer) in answers {
             let body = errors::result_body(&question.id, &answer);
             let method = question.asked.method;
-            let said = Said { place, peer: *peer, revision: *revision, method };
+            let said = Said { worker, place, peer: *peer, revision: *revision, method };
             let hits = std::mem::take(&mut hits);
             let told = (vec![body.clone()], &hits[..]);
             let aside = Aside::begin_within(Some(within), &pass, &said, told).await?;

@@ -30,7 +30,7 @@ impl Addressee {
         Self {
             id: Bytes::copy_from_slice(asked.id()),
             is_tool: asked.message.method() == "tools/call",
-            tasks: asked.worker.proxy.options.tasks.clone(),
+            tasks: asked.worker.held.clone(),
         }
     }
 

@@ -116,8 +116,8 @@ pub(crate) fn can_watch(part: &Part) -> bool {
 
 impl Listener {
     fn said(&self) -> Said<'_> {
-        let Self { place, peer, revision, method, .. } = self;
-        Said { place, peer: *peer, revision: *revision, method }
+        let Self { worker, place, peer, revision, method, .. } = self;
+        Said { worker, place, peer: *peer, revision: *revision, method }
     }
 
     /// The name under which a resource is known here.

@@ -367,8 +367,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.exchange = None;
         let Some(tie) = self.tie.take() else { return };
-        let tasks = tie.pass.proxy.options.tasks.clone();
-        let id = self.id;
-        tasks.spawn(async move { tie.untie(id).await });
+        let (held, id) = (tie.worker.held.clone(), self.id);
+        held.spawn(async move { tie.untie(id).await });
     }
 }

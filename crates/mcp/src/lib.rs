@@ -8,7 +8,8 @@
 //! 3. [`era`] and [`headers`] say which protocol is spoken, and whether headers and body agree.
 //! 4. [`methods`] describes what a method names; [`meta`] and [`names`] read and write those names,
 //!    [`extensions`] what cannot be named otherwise.
-//! 5. [`convert`] carries values from one era to the other, as edits for [`splice`].
+//! 5. [`convert`] carries values from one era to the other, as edits for [`splice`]; [`tasks`] does
+//!    the same for tasks.
 //! 6. [`bridge`] remembers how far a conversation between the eras has come.
 //! 7. [`sse`] and [`stdio`] frame messages on the wire; [`errors`] writes our own answers.
 //!
@@ -31,3 +32,4 @@ pub mod sealed;
 pub mod splice;
 pub mod sse;
 pub mod stdio;
+pub mod tasks;

@@ -156,7 +156,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::Revision | Refusal::SessionMissing | Refusal::EventUnknown => {
             (StatusCode::BAD_REQUEST, errors::INVALID_REQUEST)
         }
-        Refusal::NotKept => answered(code::UNAVAILABLE),
+        Refusal::NotKept | Refusal::NoRoom => answered(code::UNAVAILABLE),
         Refusal::SessionUnknown => (StatusCode::NOT_FOUND, errors::INVALID_REQUEST),
         Refusal::TooManySessions | Refusal::TooManyStreams | Refusal::TooManyCalls => {
             (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE)

@@ -70,6 +70,8 @@ pub(crate) struct Permitted {
     pub(crate) needs_task: bool,
     /// Whether its client asks for a task of that revision, and can follow it itself.
     pub(crate) has_own_task: bool,
+    /// Whether its client asks for a task of that revision, and its server has the extension.
+    pub(crate) converts_task: bool,
     /// How often its client has been asked something before it, where that is for us to count.
     pub(crate) replays: u32,
     /// The server's id of the task that it has become, which it goes on with.
@@ -200,9 +202,10 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
     };
     let view = asked.worker.proxy.catalog.view_for(&asked, exposed.as_deref()).await;
     let found = match task {
-        Some(task) => {
-            task.find(&asked, &view).map(|(task, tool)| (Some(task), Found::of_task(tool)))
-        }
+        Some(task) => task.find(&asked, &view).and_then(|it| match it {
+            Some((task, tool)) => Ok((Some(task), Found::of_task(tool))),
+            None => find(&view, named, &asked.message).map(|found| (None, found)),
+        }),
         None => find(&view, named, &asked.message).map(|found| (None, found)),
     };
     let (task, found) = match found {
@@ -223,7 +226,10 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
             }
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
             let Found { spoken, params, needs_task, .. } = found;
-            let has_own_task = asks_for_task(&asked.message) && asked.follows_tasks();
+            let part = pass.offered.as_ref().and_then(|it| view.part_of(it));
+            let converts_task = tasks::recast::is_converted(&asked, part);
+            let has_own_task =
+                !converts_task && asks_for_task(&asked.message) && asked.follows_tasks();
             let (replays, resumed) = (0, None);
             // On the heap, since it is large and handed on often.
             Ok(Box::new(Permitted {
@@ -238,6 +244,7 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
                 hits,
                 needs_task,
                 has_own_task,
+                converts_task,
                 replays,
                 resumed,
             }))
@@ -246,7 +253,7 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
 }
 
 /// Whether a call is to become a task of revision 2025-11-25.
-fn asks_for_task(message: &Message) -> bool {
+pub(crate) fn asks_for_task(message: &Message) -> bool {
     message.method() == "tools/call" && message.params().is_some_and(|it| it.get("task").is_some())
 }
 
@@ -329,8 +336,7 @@ fn find_reference(view: &View, message: &Message) -> Result<Offered, Refusal> {
 
 /// In which era the server of an offer was listed, hence is spoken to.
 fn spoken(view: &View, offered: Option<&Offered>) -> Era {
-    let own = |id| view.parts.iter().find(|it| it.assignment.id == id);
-    let part = offered.map_or_else(|| view.parts.first(), |it| own(it.assignment.id));
+    let part = offered.map_or_else(|| view.parts.first(), |it| view.part_of(it));
     part.map_or(Era::Modern, |it| it.listing.spoken)
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Way {
     pub(crate) lease: Option<Box<Lease>>,
     /// The task that the server has made of it, where that is followed here.
     pub(crate) task: Option<Arc<Theirs>>,
+    /// Whether its server has been sent the call, and not something else in its stead.
+    pub(crate) is_sent: bool,
     /// The most progress that its client has heard of.
     pub(crate) progress: Mutex<f64>,
 }
@@ -126,6 +128,7 @@ async fn tell(recorded: &Recorded, way: &Way, said: Bytes) {
     let over_http = matches!(way.link.server.transport, Transport::Http { .. });
     let letter = match &way.task {
         Some(task) => task.letter("tasks/cancel", way.link.next_id(), b""),
+        None if !way.is_sent => return,
         None if over_http && matches!(way.channel, Channel::Modern(_)) => return,
         None => Letter { parts: vec![said], id: None, progress: false, headers: HeaderMap::new() },
     };

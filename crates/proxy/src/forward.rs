@@ -33,6 +33,7 @@ use crate::refusal::{Refusal, UpstreamError};
 use crate::rounds::Asking;
 use crate::serve::Worker;
 use crate::session::{Session, is_interactive};
+use crate::tasks;
 
 /// A call whose answer has begun to come.
 pub(crate) struct Sent {
@@ -199,8 +200,12 @@ async fn attempt(
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();
         let letter = letter(recorded, asking, (&channel, id, lease.is_some()))?;
-        let (task, progress) = (None, Mutex::default());
-        let taken = way.insert(Way { link: Arc::clone(&link), channel, id, lease, task, progress });
+        let (task, is_sent, progress) = (None, true, Mutex::default());
+        let own = Way { link: Arc::clone(&link), channel, id, lease, task, is_sent, progress };
+        let taken = way.insert(own);
+        if let Some(exchange) = follow::asked_for(recorded, taken) {
+            return Ok(exchange);
+        }
         if let Some(task) = &permitted.resumed {
             return Box::pin(follow::resume(recorded, task, taken)).await;
         }
@@ -314,7 +319,13 @@ fn letter(
             }
         }
         (Era::Legacy, Channel::Modern(hello)) => {
-            let waits = follow::is_wanted(permitted, hello);
+            let waits = follow::is_wanted(permitted, hello)
+                || permitted.converts_task
+                || tasks::recast::is_about_converted(permitted);
+            if let Some(params) = message.params().filter(|_| message.method() == "tools/call") {
+                // The server decides, in its era.
+                splice.remove_member(params, "task");
+            }
             introduce(&mut splice, &permitted.asked, (asking, waits));
         }
         (Era::Modern, Channel::Modern(hello)) => {

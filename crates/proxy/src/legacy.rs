@@ -30,6 +30,7 @@ use crate::refusal::{Refusal, Unanswered};
 use crate::rounds::{Given, Slot};
 use crate::serve::{Known, Proxy, Worker};
 use crate::session::{Hello, Session};
+use crate::tasks;
 
 /// How much a client may say of itself, in bytes: it is kept as long as its session.
 const LONGEST_HELLO: usize = 16 << 10;
@@ -92,6 +93,7 @@ fn introduction(
     proxy: &Proxy,
 ) -> Bytes {
     let only = view.parts.first().filter(|_| !view.is_prefixed());
+    let knows_tasks = tasks::recast::is_known_to(revision);
     let info = only.and_then(|it| it.listing.info.clone()).unwrap_or_else(crate::link::our_info);
     let instructions = modern::instructions(view, proxy)
         .map(|it| format!(r#","instructions":{}"#, quote(&it)))
@@ -99,7 +101,7 @@ fn introduction(
     let result = format!(
         r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{}{instructions}}}"#,
         revision.as_str(),
-        modern::capabilities(view, Era::Legacy, follows_tasks),
+        modern::capabilities(view, Era::Legacy, (follows_tasks, knows_tasks)),
         String::from_utf8_lossy(&info),
     );
     result.into()
@@ -142,6 +144,12 @@ async fn request(asked: Asked) -> Response<Body> {
         | "resources/unsubscribe"
         | "completion/complete" => Box::pin(call::run(asked)).await,
         "initialize" | "server/discover" | "subscriptions/listen" => Box::pin(unknown(asked)).await,
+        "tasks/list" if tasks::recast::is_known_to(asked.revision) => {
+            Box::pin(tasks::recast::list(asked)).await
+        }
+        _ if tasks::recast::is_known_to(asked.revision) && tasks::recast::is_about_one(method) => {
+            Box::pin(call::run(asked)).await
+        }
         // What we do not know may be known to the one server behind a single-server URL.
         _ if call::may_pass(&asked) => Box::pin(call::run(asked)).await,
         _ => Box::pin(unknown(asked)).await,

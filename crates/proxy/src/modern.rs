@@ -151,15 +151,19 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let result = format!(
         r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{},{instructions}"ttlMs":{ttl},"cacheScope":"private","_meta":{}}}"#,
         versions.join(","),
-        capabilities(&view, Era::Modern, false),
+        capabilities(&view, Era::Modern, (false, false)),
         our_meta(),
     );
     Ok(result.into())
 }
 
 /// What a place can do: on a single-server URL what its server can, on the aggregated one what we
-/// can route.
-pub(crate) fn capabilities(view: &View, era: Era, follows_tasks: bool) -> String {
+/// can route. Tasks of revision 2025-11-25 can be followed as they are, or be known at all.
+pub(crate) fn capabilities(
+    view: &View,
+    era: Era,
+    (follows_tasks, knows_tasks): (bool, bool),
+) -> String {
     if !view.is_prefixed()
         && let Some(part) = view.parts.first()
         && part.listing.spoken == era
@@ -196,6 +200,9 @@ pub(crate) fn capabilities(view: &View, era: Era, follows_tasks: bool) -> String
     }
     if view.parts.iter().any(|it| levels::can_be_heard(it, era)) {
         push("logging", "{}");
+    }
+    if knows_tasks && view.parts.iter().any(tasks::has_tasks) {
+        push("tasks", r#"{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}"#);
     }
     let extensions = extensions(view, era);
     if !extensions.is_empty() {

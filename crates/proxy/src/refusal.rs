@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     EventUnknown,
     #[error("the answer came while nobody read the stream, and could not be kept")]
     NotKept,
+    #[error("there is no room for the result of this task; call the tool without one")]
+    NoRoom,
     #[error("unknown method `{method}`")]
     UnknownMethod { method: String },
     #[error("unknown {kind} `{name}`")]
@@ -173,6 +175,7 @@ impl Refusal {
             | Self::Audit(_)
             | Self::Rules
             | Self::NotKept
+            | Self::NoRoom
             | Self::Stopping => Blame::Gateway,
             _ => Blame::Client,
         }
@@ -201,6 +204,7 @@ impl Refusal {
             Self::TooManyCalls => "too_many_calls",
             Self::EventUnknown => "event_unknown",
             Self::NotKept => "not_kept",
+            Self::NoRoom => "no_room",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",

@@ -31,6 +31,7 @@ use crate::record::{self, Outcome, Recorded};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::replay::Origin;
 use crate::step::{Step, classify, heard};
+use crate::tasks;
 use crate::terms;
 
 /// A sent call until its outcome is recorded. Dropped before that, it was given up by its client.
@@ -422,8 +423,11 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
         Ok(prepared) => pass.clear().await.map(|_| prepared),
         Err(refusal) => Err(refusal),
     };
+    let prepared = prepared.and_then(|it| tasks::recast::held(permitted, &message, it));
+    let mut begun = None;
     let (outcome, told) = match prepared {
         Ok((status, parts, hits)) => {
+            begun = tasks::recast::begun(permitted, &parts);
             (Outcome::answered(&message, &parts, hits), Ok((status, parts)))
         }
         Err(refusal) => (Outcome::refused(&refusal), Err(refusal)),
@@ -435,6 +439,9 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
         Ok(()) => told,
     };
     told.unwrap_or_else(|refusal| {
+        if let Some(id) = begun {
+            asked.worker.proxy.tasks.forget(asked.caller.app, &id);
+        }
         asked.worker.proxy.metrics.refused(refusal.reason());
         let (status, body) = answer::refusal_parts(&refusal, asked.manner());
         cancel::leave_task(&sent.recorded, sent.way);

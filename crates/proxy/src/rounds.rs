@@ -29,6 +29,7 @@ use crate::record::{Aside, Outcome};
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::release::Turn;
 use crate::session::{self, Session};
+use crate::tasks;
 use crate::terms;
 
 /// How far a call has come whose server has asked back.
@@ -105,7 +106,8 @@ impl Asking {
         let (asked, link) = (&permitted.asked, &sent.way.link);
         let malformed = |text: String| link.refuse(UpstreamError::Malformed(text));
         let may_ask = methods::describe(asked.message.method()).is_some_and(|it| it.may_ask);
-        let result = answer.result().filter(|_| may_ask);
+        let is_task = matches!(sent.exchange, Exchange::Task(_));
+        let result = answer.result().filter(|_| may_ask || is_task);
         let result = result.ok_or_else(|| malformed("it may not ask anything here".to_owned()))?;
         let proxy = &asked.worker.proxy;
         let now = proxy.clock.elapsed();
@@ -179,7 +181,7 @@ impl Turn {
             Err(refusal) => return Heard::Refused(refusal),
         };
         // Its connection is of no use to a client that takes its time.
-        if sent.way.task.is_none() {
+        if !matches!(sent.exchange, Exchange::Task(_)) {
             sent.exchange = Exchange::Done;
         }
         // What is asked is as much of an answer as one that is released.
@@ -232,6 +234,7 @@ impl Turn {
         let mut splice = Splice::new(message.body().clone());
         if let Some(params) = message.params() {
             question.to_client(&mut splice, params, asked.revision, page.as_deref());
+            tasks::recast::relate(permitted, &mut splice, params);
         }
         let message = Message::parse(splice.finish().into_bytes(), Limits::default())?;
         Ok(Prepared { message, hits, page })

@@ -41,6 +41,7 @@ use crate::seats::Seats;
 use crate::session::{Session, Sessions};
 use crate::strangers::Strangers;
 use crate::streams::Streams;
+use crate::tasks::Book;
 use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
 
 /// What the data plane is made with.
@@ -107,6 +108,7 @@ pub struct Proxy {
     pub(crate) catalog: Catalog,
     pub(crate) rulebook: Rulebook,
     pub(crate) sealer: Sealer,
+    pub(crate) tasks: Book,
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) options: Options,
@@ -153,6 +155,7 @@ impl Proxy {
             catalog: Catalog::default(),
             rulebook: Rulebook::new(options.rule_salt),
             sealer: Sealer::new(options.sealing_key),
+            tasks: Book::default(),
             metrics: Metrics::default(),
             options,
         })

@@ -25,6 +25,7 @@ use crate::link::{Channel, Exchange};
 use crate::parked;
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
 use crate::tasks;
+use crate::tasks::recast::Told;
 
 /// HTTP status, body, and what the rules have found.
 pub(crate) type Prepared = (StatusCode, Vec<Bytes>, Vec<Hit>);
@@ -73,11 +74,23 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
             convert::to_modern_result(&mut splice, method, result, hints);
         }
         (Era::Modern, Era::Legacy) => {
-            if result.get("resultType").and_then(Raw::str).is_some_and(|it| it != "complete") {
+            let kind = result.get("resultType").and_then(Raw::str);
+            let is_task = kind.as_deref() == Some("task") && permitted.converts_task;
+            if !is_task && kind.is_some_and(|it| it != "complete") {
                 let text = "its result is of a kind that nobody has asked for".to_owned();
                 return Err(sent.way.link.refuse(UpstreamError::Malformed(text)));
             }
-            convert::to_legacy_result(&mut splice, method, result, asked.revision);
+            let told = tasks::recast::told(permitted, result);
+            match told.map_err(|error| sent.way.link.refuse(error))? {
+                Told::Result(told) => splice.replace_value(result, told),
+                Told::OfTask => {
+                    convert::to_legacy_result(&mut splice, "tools/call", result, asked.revision);
+                    tasks::recast::relate(permitted, &mut splice, result);
+                }
+                Told::Other => {
+                    convert::to_legacy_result(&mut splice, method, result, asked.revision);
+                }
+            }
         }
         (Era::Modern, Era::Modern) => {
             convert::complete_modern_result(&mut splice, method, result);

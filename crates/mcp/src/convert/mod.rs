@@ -123,6 +123,14 @@ pub fn without_tasks(tool: &Bytes) -> Bytes {
     }
 }
 
+/// A tool that can be called for a task of revision 2025-11-25, and need not be.
+pub fn with_tasks(tool: &Bytes) -> Bytes {
+    let Ok(root) = Raw::parse(tool, Limits::default()) else { return tool.clone() };
+    let mut splice = Splice::new(tool.clone());
+    splice.set_member(root, "execution", Bytes::from_static(br#"{"taskSupport":"optional"}"#));
+    splice.finish().into_bytes()
+}
+
 /// Makes a modern result of `method` one that a client of the legacy `revision` understands.
 pub fn to_legacy_result(splice: &mut Splice, method: &str, result: Raw<'_>, revision: Revision) {
     for key in ["resultType", "ttlMs", "cacheScope"] {

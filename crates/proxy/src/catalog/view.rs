@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use super::pages::{Pages, Written};
 use super::{Listing, Offer};
 use crate::route::{Offered, Place};
+use crate::tasks;
 
 /// What a place offers to whoever may see it.
 pub(crate) struct View {
@@ -192,6 +193,11 @@ impl View {
         Some((failed.assignment.server.name.as_str(), failed.listing.error.as_deref()?))
     }
 
+    /// The server of an offer.
+    pub(crate) fn part_of(&self, offered: &Offered) -> Option<&Part> {
+        self.parts.iter().find(|it| it.assignment.id == offered.assignment.id)
+    }
+
     pub(crate) fn is_prefixed(&self) -> bool {
         self.prefixed
     }
@@ -338,8 +344,15 @@ impl View {
     /// A tool as the looker is shown it, but for its name.
     fn tool(&self, part: &Part, raw: &Bytes, looker: &Looker<'_>) -> Bytes {
         let raw = convert::listed_tool(raw, part.listing.spoken, looker.revision);
-        let can_follow = looker.follows_tasks || part.is_modern();
-        let raw = if can_follow { raw } else { convert::without_tasks(&raw) };
+        let raw = match part.is_modern() {
+            true if tasks::recast::is_known_to(looker.revision) && tasks::has_tasks(part) => {
+                convert::with_tasks(&raw)
+            }
+            // There it is no word of the protocol any more, and means whatever its server means by it.
+            true if looker.revision.era() == Era::Modern => raw,
+            false if looker.follows_tasks => raw,
+            _ => convert::without_tasks(&raw),
+        };
         if self.prefixed { extensions::without_page(&raw) } else { raw }
     }
 

@@ -45,11 +45,10 @@ struct Attempts {
 const HELD: Duration = Duration::from_secs(10);
 
 impl State {
-    pub(super) fn of(recorded: &Recorded, way: &mut Way, id: &str) -> Self {
+    pub(super) fn of(recorded: &Recorded, way: &Way, id: &str) -> Self {
         let permitted = recorded.permitted();
         let worker = Arc::clone(&permitted.asked.worker);
         let task = Arc::new(Theirs { id: id.into(), meta: None });
-        way.task = Some(Arc::clone(&task));
         let longest = worker.proxy.options.longest_task;
         Self {
             until: worker.proxy.clock.elapsed().saturating_add(longest),
@@ -63,6 +62,11 @@ impl State {
             exchange: None,
             attempts: Attempts::default(),
         }
+    }
+
+    /// The task, for whoever ends it with the call.
+    pub(super) fn task(&self) -> Arc<Theirs> {
+        Arc::clone(&self.task)
     }
 
     pub(super) async fn next(mut self) -> (Self, Said) {

@@ -26,6 +26,7 @@ use mcp::headers::{MCP_METHOD, MCP_NAME, encode_value};
 use mcp::json::{Limits, Raw, quote};
 use mcp::meta;
 use mcp::revision::{Era, Revision};
+use mcp::tasks::{CORE, EXTENSION, restate};
 use parking_lot::Mutex;
 
 use crate::call::{Asked, Permitted};
@@ -35,7 +36,7 @@ use crate::link::{Channel, Exchange, Hello, Letter};
 use crate::parked;
 use crate::record::Recorded;
 use crate::refusal::{Refusal, Unanswered, UpstreamError};
-use crate::tasks;
+use crate::tasks::{self, recast};
 
 /// A task that a call waits for.
 pub(crate) struct Following {
@@ -48,6 +49,8 @@ pub(crate) struct Following {
 enum Source {
     /// By asking again and again.
     Polled(Box<poll::State>),
+    /// Not at all: there is nothing more.
+    Over,
     /// By asking once, where it is a task of revision 2025-11-25.
     Fetched(Box<fetch::State>),
 }
@@ -77,6 +80,7 @@ pub(crate) fn is_wanted(permitted: &Permitted, hello: &Hello) -> bool {
     waits == Some(TasksSetting::Wait)
         && asked.message.method() == "tools/call"
         && (asked.era() == Era::Legacy || !tasks::declares(asked))
+        && !permitted.converts_task
         && tasks::is_declared(&hello.capabilities)
 }
 
@@ -136,9 +140,12 @@ pub(crate) fn begin(sent: &mut Sent, answer: &Message) -> Result<(), UpstreamErr
     let now = sent.recorded.permitted().asked.worker.proxy.clock.elapsed();
     sent.way.link.succeeded(now);
     let source = if is_legacy {
-        Source::Fetched(Box::new(fetch::State::of(&sent.recorded, &mut sent.way, &id)))
+        let state = fetch::State::of(&sent.recorded, &sent.way, &id);
+        sent.way.task = Some(state.task());
+        Source::Fetched(Box::new(state))
     } else {
-        let state = poll::State::of(&sent.recorded, &mut sent.way, &id);
+        let state = poll::State::of(&sent.recorded, &sent.way, &id);
+        sent.way.task = Some(state.task());
         Source::Polled(Box::new(state.beginning_with(result)))
     };
     sent.exchange = Exchange::Task(Box::new(Following { state: Some(source), doing: None }));
@@ -151,7 +158,9 @@ pub(crate) async fn resume(
     id: &str,
     way: &mut Way,
 ) -> Result<Exchange, Refusal> {
-    let source = Source::Polled(Box::new(poll::State::of(recorded, way, id)));
+    let state = poll::State::of(recorded, way, id);
+    way.task = Some(state.task());
+    let source = Source::Polled(Box::new(state));
     let mut following = Box::new(Following { state: Some(source), doing: None });
     let edited = recorded.permitted().splice.clone().finish().into_bytes();
     let edited = Message::parse(edited, Limits::default())?;
@@ -160,6 +169,43 @@ pub(crate) async fn resume(
         following.update(answers.bytes()).await?;
     }
     Ok(Exchange::Task(following))
+}
+
+/// What comes of what a client of revision 2025-11-25 asks about a task of the extension, where its
+/// server is asked something else for it, or nothing. A task stays that nobody asks about any more.
+pub(crate) fn asked_for(recorded: &Recorded, way: &mut Way) -> Option<Exchange> {
+    let permitted = recorded.permitted();
+    let id = permitted.task.as_ref().filter(|_| recast::is_about_converted(permitted))?;
+    let entry = recast::entry(permitted);
+    let kept = entry.as_ref().and_then(|it| Some((it.said(), it.result.clone()?)));
+    let call = way.id.to_string();
+    let said = match (permitted.asked.message.method(), kept) {
+        ("tasks/get", None) => return None,
+        ("tasks/get", Some((said, _))) => {
+            let said = Raw::parse(&said, Limits::default()).ok();
+            let said = said.and_then(|it| restate(it, (CORE, EXTENSION), "", ""));
+            Following::of_one(errors::result_body(call.as_bytes(), &said.unwrap_or_default()))
+        }
+        ("tasks/result", Some((_, result))) => {
+            Following::of_one(errors::result_body(call.as_bytes(), &result))
+        }
+        (_, Some(_)) => {
+            let text = "the task has ended already";
+            let code = errors::INVALID_PARAMS;
+            Following::of_one(errors::error_body(Some(call.as_bytes()), code, text, None))
+        }
+        (method, None) => {
+            let state = poll::State::of(recorded, way, id).for_its_client(entry);
+            match method {
+                "tasks/result" => {
+                    Following { state: Some(Source::Polled(Box::new(state))), doing: None }
+                }
+                _ => Following::of(async move { state.cancel().await }),
+            }
+        }
+    };
+    way.is_sent = false;
+    Some(Exchange::Task(Box::new(said)))
 }
 
 /// What a modern client is to come back with whose task wants to know something.
@@ -189,6 +235,16 @@ pub(crate) fn request_state(sent: &Sent, result: Raw<'_>) -> Result<Option<Strin
 }
 
 impl Following {
+    /// One message, and nothing more.
+    fn of(said: impl Future<Output = Said> + Send + 'static) -> Self {
+        let doing: BoxFuture<'static, _> = Box::pin(async move { (Source::Over, said.await) });
+        Self { state: None, doing: Some(Mutex::new(doing)) }
+    }
+
+    fn of_one(said: Bytes) -> Self {
+        Self::of(std::future::ready(Ok(said)))
+    }
+
     /// What the call hears next. Cancel-safe: what has been begun goes on with the next call.
     pub(crate) fn next(&mut self) -> BoxFuture<'_, Option<Said>> {
         // On the heap, since what is heard of it is heard by exchanges, one of which it is.
@@ -199,6 +255,7 @@ impl Following {
                         let (state, said) = state.next().await;
                         (Source::Polled(Box::new(state)), said)
                     }),
+                    Source::Over => return None,
                     Source::Fetched(state) => Box::pin(async {
                         let (state, said) = state.next().await;
                         (Source::Fetched(Box::new(state)), said)
@@ -216,7 +273,7 @@ impl Following {
         match &mut self.state {
             Some(Source::Polled(state)) => state.update(answers).await,
             // It is asked by requests of their own, and answered by them.
-            Some(Source::Fetched(_)) | None => Ok(()),
+            Some(Source::Fetched(_) | Source::Over) | None => Ok(()),
         }
     }
 }

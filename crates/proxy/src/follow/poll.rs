@@ -1,7 +1,6 @@
 //! Tasks of the extension: their server is asked how far they have come, as often as it wants to be
 //! asked, and when it says that there is something new.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,8 @@ use mcp::errors::{self, INVALID_PARAMS};
 use mcp::json::{Limits, Raw, quote};
 use mcp::meta;
 use mcp::revision;
+use mcp::splice::Splice;
+use mcp::tasks::{CORE, EXTENSION, Status, restate, with_status};
 use parking_lot::Mutex;
 
 use super::{FAILURES, SOONEST, Said, Theirs, USUAL, capabilities};
@@ -24,6 +25,7 @@ use crate::link::{Channel, Link, final_answer, our_info};
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
+use crate::tasks::{Asker, Entry, Talk};
 
 pub(super) struct State {
     worker: Arc<Worker>,
@@ -40,9 +42,11 @@ pub(super) struct State {
     ear: Mutex<BoxStream<'static, ()>>,
     /// How often in a row nothing could be learnt.
     failures: u32,
-    /// The names of what has been answered.
-    answered: HashSet<Box<str>>,
+    /// What has been answered, and whether the client is asked here.
+    asker: Asker,
     news: News,
+    /// What is known of it, where its client has asked for its result itself.
+    entry: Option<Arc<Entry>>,
 }
 
 /// What the client is told on the way.
@@ -58,12 +62,11 @@ struct News {
 const LATEST: Duration = Duration::from_secs(30);
 
 impl State {
-    pub(super) fn of(recorded: &Recorded, way: &mut Way, id: &str) -> Self {
+    pub(super) fn of(recorded: &Recorded, way: &Way, id: &str) -> Self {
         let permitted = recorded.permitted();
         let asked = &permitted.asked;
         let params = asked.message.params();
         let task = Arc::new(Theirs { id: id.into(), meta: Some(introduction(asked)) });
-        way.task = Some(Arc::clone(&task));
         let proxy = &asked.worker.proxy;
         let token = params.and_then(meta::progress_token);
         let token = token.map(|it| Bytes::copy_from_slice(it.bytes()));
@@ -78,8 +81,9 @@ impl State {
             pause: SOONEST,
             ear: Mutex::new(stream::empty().boxed()),
             failures: 0,
-            answered: HashSet::new(),
+            asker: Asker::of(&Arc::<Talk>::default()),
             news: News { token, told: *way.progress.lock(), last: None },
+            entry: None,
         };
         state.ear = Mutex::new(state.listen());
         state
@@ -92,20 +96,70 @@ impl State {
         Self { pause: interval(task), ..self }
     }
 
-    /// Gives the server what it has asked for: an object of answers by their names.
+    /// The same for a client that has asked for its result itself, and knows it under an id of ours.
+    pub(super) fn for_its_client(self, entry: Option<Arc<Entry>>) -> Self {
+        let asker = entry.as_ref().map(|it| Asker::of(&it.talk));
+        Self { pause: Duration::ZERO, asker: asker.unwrap_or(self.asker), entry, ..self }
+    }
+
+    /// The task, for whoever ends it with the call.
+    pub(super) fn task(&self) -> Arc<Theirs> {
+        Arc::clone(&self.task)
+    }
+
+    /// Gives the server what it has asked for: an object of answers by their names, without those to
+    /// what has been answered before.
     pub(super) async fn update(&mut self, answers: &[u8]) -> Result<(), Refusal> {
-        let more = [&b"\"inputResponses\":"[..], answers].concat();
+        let Some(answers) = self.unanswered(answers) else { return Ok(()) };
+        let more = [&b"\"inputResponses\":"[..], &answers].concat();
         let answer = self.ask("tasks/update", &more).await?;
         if let Some(why) = answer.error().and_then(|it| it.get("message")).and_then(Raw::str) {
             let why = format!("`tasks/update` failed: {why}");
             return Err(self.link.refuse(UpstreamError::Malformed(why)));
         }
         self.pause = SOONEST;
-        // Until it has taken them, it may go on asking.
-        let answered = Raw::parse(answers, Limits::default()).ok();
-        let names = answered.into_iter().flat_map(Raw::members);
-        self.answered.extend(names.map(|(key, _)| Box::from(key.as_ref())));
         Ok(())
+    }
+
+    /// Until the server has taken them, it may go on asking.
+    fn unanswered(&self, answers: &[u8]) -> Option<Bytes> {
+        let answers = Bytes::copy_from_slice(answers);
+        let root = Raw::parse(&answers, Limits::default()).ok()?;
+        let mut splice = Splice::new(answers.clone());
+        let (mut all, mut known) = (0, 0);
+        for (name, _) in root.members() {
+            all += 1;
+            if !self.asker.answer(&name) {
+                known += 1;
+                splice.remove_member(root, &name);
+            }
+        }
+        (known < all || all == 0).then(|| splice.finish().into_bytes())
+    }
+
+    /// Ends the task for its client: what that is answered.
+    pub(super) async fn cancel(self) -> Said {
+        let id = self.call.to_string();
+        let before = self.get().await?;
+        let Some(task) = before.result() else { return Ok(under(&before, &id)) };
+        let status = Status::of(task);
+        if status.is_none_or(Status::is_last) || self.entry.as_ref().is_some_and(|it| it.is_over())
+        {
+            let text = "the task has ended already";
+            return Ok(errors::error_body(Some(id.as_bytes()), INVALID_PARAMS, text, None));
+        }
+        let answer = self.ask("tasks/cancel", b"").await.map_err(source)?;
+        if answer.error().is_some() {
+            return Ok(under(&answer, &id));
+        }
+        let now = self.now();
+        let task = restate(task, (EXTENSION, EXTENSION), &self.task.id, &now);
+        let task = task.ok_or(UpstreamError::NoAnswer)?;
+        Ok(errors::result_body(id.as_bytes(), &with_status(&task, Status::Cancelled)))
+    }
+
+    fn now(&self) -> String {
+        crate::tasks::recast::time(&self.worker.proxy)
     }
 
     /// What the call hears next.
@@ -127,6 +181,11 @@ impl State {
             match self.look().await {
                 Ok(None) => {}
                 Ok(Some(said)) => return (self, Ok(said)),
+                Err(UpstreamError::TaskOver(why)) if self.entry.is_some() => {
+                    let id = self.call.to_string();
+                    let body = errors::error_body(Some(id.as_bytes()), INVALID_PARAMS, why, None);
+                    return (self, Ok(body));
+                }
                 Err(error @ (UpstreamError::TaskOver(_) | UpstreamError::Malformed(_))) => {
                     return (self, Err(error));
                 }
@@ -143,11 +202,7 @@ impl State {
 
     /// Asks how far it has come: what the call hears of it, if anything.
     async fn look(&mut self) -> Result<Option<Bytes>, UpstreamError> {
-        let answer = self.ask("tasks/get", b"").await.map_err(|refusal| match refusal {
-            Refusal::Upstream { source, .. } => source,
-            // The gate tells the call's end itself, and better.
-            _ => UpstreamError::NoAnswer,
-        })?;
+        let answer = self.get().await?;
         if let Some(error) = answer.error() {
             let code = error.get("code").and_then(Raw::i64).unwrap_or_default();
             return Err(match code == i64::from(INVALID_PARAMS) {
@@ -161,12 +216,20 @@ impl State {
         self.take(task)
     }
 
+    async fn get(&self) -> Result<Message, UpstreamError> {
+        self.ask("tasks/get", b"").await.map_err(source)
+    }
+
     fn take(&mut self, task: Raw<'_>) -> Result<Option<Bytes>, UpstreamError> {
         let malformed = |why: &str| UpstreamError::Malformed(format!("its task has {why}"));
         let text = |key: &str| task.get(key).and_then(Raw::str);
         if text("taskId").is_some_and(|it| *it != *self.task.id) {
             return Err(malformed("another id"));
         }
+        let told = match &self.entry {
+            Some(entry) => Some(self.told(entry, task)?),
+            None => None,
+        };
         let id = self.call.to_string();
         match text("status").as_deref() {
             Some("completed") => {
@@ -193,9 +256,29 @@ impl State {
             Some(status @ ("working" | "input_required")) => {
                 let questions = (status == "input_required").then(|| self.questions(task, &id));
                 let words = text("statusMessage").unwrap_or_default();
-                Ok(questions.flatten().or_else(|| self.news.of(status, &words)))
+                let news = || match &told {
+                    Some(told) => self.news.of_status(status, &words, told),
+                    None => self.news.of(status, &words),
+                };
+                Ok(questions.flatten().or_else(news))
             }
             _ => Err(malformed("a status that there is not")),
+        }
+    }
+
+    /// What its client is told of it, which has not told it of an end yet that this would take back.
+    fn told(&self, entry: &Entry, task: Raw<'_>) -> Result<Bytes, UpstreamError> {
+        let malformed = |why: &str| UpstreamError::Malformed(format!("its task has {why}"));
+        let status = Status::of(task).ok_or_else(|| malformed("a status that there is not"))?;
+        let said = restate(task, (EXTENSION, CORE), &entry.id, &self.now());
+        let told = entry.tell(said.ok_or_else(|| malformed("no status"))?);
+        let is = Raw::parse(&told, Limits::default()).ok().and_then(Status::of);
+        match is {
+            Some(Status::Cancelled) => Err(UpstreamError::TaskOver("the task was cancelled")),
+            Some(is) if is.is_last() && !status.is_last() => {
+                Err(malformed("come back from its end"))
+            }
+            _ => Ok(told),
         }
     }
 
@@ -203,8 +286,8 @@ impl State {
     fn questions(&self, task: Raw<'_>, id: &str) -> Option<Bytes> {
         let requests = task.get("inputRequests").filter(|it| it.is_object())?;
         let new: Vec<_> =
-            requests.members().filter(|(key, _)| !self.answered.contains(key.as_ref())).collect();
-        if new.is_empty() {
+            requests.members().filter(|(key, _)| !self.asker.is_answered(key)).collect();
+        if new.is_empty() || !self.asker.may_ask() {
             return None;
         }
         let mut asked = Vec::new();
@@ -274,7 +357,34 @@ impl State {
     }
 }
 
+/// An answer to a question of ours, as one to the call.
+fn under(answer: &Message, id: &str) -> Bytes {
+    let mut splice = Splice::new(answer.body().clone());
+    match answer.id() {
+        Some(theirs) => splice.replace_value(theirs, id.to_owned()),
+        None => splice.set_member(answer.root(), "id", id.to_owned()),
+    }
+    splice.finish().into_bytes()
+}
+
+fn source(refusal: Refusal) -> UpstreamError {
+    match refusal {
+        Refusal::Upstream { source, .. } => source,
+        // The gate tells the call's end itself, and better.
+        _ => UpstreamError::NoAnswer,
+    }
+}
+
 impl News {
+    /// That the status has changed, for a client that follows the task itself.
+    fn of_status(&mut self, status: &str, words: &str, told: &[u8]) -> Option<Bytes> {
+        let now = Some((status.to_owned(), words.to_owned()));
+        let before = std::mem::replace(&mut self.last, now.clone());
+        // It knows how the task has begun.
+        let is_new = before.map_or(status != "working", |before| now != Some(before));
+        is_new.then(|| errors::notification_body("notifications/tasks/status", Some(told)))
+    }
+
     /// Progress, if the client wants to hear of any and there is some.
     fn of(&mut self, status: &str, words: &str) -> Option<Bytes> {
         let token = self.token.as_ref()?;

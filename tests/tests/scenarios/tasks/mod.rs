@@ -1,5 +1,6 @@
 //! Tasks: the ids that clients hold are sealed, and open for nobody but whom they were given to.
 
+mod converted;
 mod heard;
 mod older;
 mod waiting;

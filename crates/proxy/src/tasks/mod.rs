@@ -4,6 +4,11 @@
 //! of a server's but a sealed one, which opens for the app and user that made the call, at the
 //! gateway where they made it, and for nobody else. In it stands the tool: whoever may not call that
 //! any more gets nothing of its tasks, and the rules for it hold for what they bring.
+//!
+//! Clients of revision 2025-11-25 have tasks of another form: [`recast`] says the same in it.
+
+mod book;
+pub(crate) mod recast;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,11 +24,13 @@ use mcp::sealed::Sealer;
 use mcp::splice::Splice;
 
 use crate::authorize::Pass;
-use crate::call::{Asked, Permitted};
+use crate::call::{self, Asked, Permitted};
 use crate::catalog::{Part, View};
 use crate::identify::{Caller, Proof};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
+
+pub(crate) use book::{Asker, Book, Entry, Talk};
 
 /// The extension, by which both sides say that they know tasks.
 pub(crate) use mcp::extensions::TASKS as EXTENSION;
@@ -41,7 +48,7 @@ const PURPOSE: &str = "task";
 pub(crate) struct Task {
     pub(crate) assignment: AssignmentId,
     pub(crate) tool: Box<str>,
-    /// Its server's own id for it.
+    /// Its server's own id for it; empty where it has none, since the call was answered at once.
     pub(crate) id: Box<str>,
 }
 
@@ -52,7 +59,12 @@ pub(crate) fn is_about_one(method: &str) -> bool {
 
 /// What a request about a task is about. Nothing, if it is about none.
 pub(crate) fn asked_for(asked: &Asked) -> Result<Option<Wanted>, Refusal> {
-    if asked.era() == Era::Legacy || !is_about_one(asked.message.method()) {
+    let method = asked.message.method();
+    let is_about_one = match asked.era() {
+        Era::Modern => is_about_one(method),
+        Era::Legacy => recast::is_known_to(asked.revision) && recast::is_about_one(method),
+    };
+    if !is_about_one {
         return Ok(None);
     }
     let id = asked.message.params().and_then(|it| it.get("taskId")).and_then(Raw::str);
@@ -94,12 +106,21 @@ impl Wanted {
         Some(names::exposed(assignment.alias.as_str(), &task.tool))
     }
 
-    /// It, and what must be permitted to whoever asks about it.
-    pub(crate) fn find(self, asked: &Asked, view: &View) -> Result<(Task, Offered), Refusal> {
+    /// It, and what must be permitted to whoever asks about it. Nothing where it is between the client
+    /// and a server that speaks of such tasks itself.
+    pub(crate) fn find(
+        self,
+        asked: &Asked,
+        view: &View,
+    ) -> Result<Option<(Task, Offered)>, Refusal> {
+        let is_modern = asked.era() == Era::Modern;
+        if !is_modern && recast::is_spoken_to(view) && call::may_pass(asked) {
+            return Ok(None);
+        }
         if !view.parts.iter().any(has_tasks) {
             return Err(Refusal::UnknownMethod { method: asked.message.method().to_owned() });
         }
-        if !declares(asked) {
+        if is_modern && !declares(asked) {
             return Err(Refusal::Capability { required: REQUIRED });
         }
         let unknown = |name: Box<str>| Refusal::UnknownOffer { kind: "task", name: name.into() };
@@ -107,10 +128,13 @@ impl Wanted {
             Self::Task(task) => task,
             Self::Unknown(name) => return Err(unknown(name)),
         };
+        if task.id.is_empty() && (is_modern || !recast::is_held(asked)) {
+            return Err(unknown(recast::id_of(asked).unwrap_or_default()));
+        }
         match view.parts.iter().find(|it| is_home(it, &task)) {
             Some(part) => {
                 let (assignment, name) = (Arc::clone(&part.assignment), task.tool.clone());
-                Ok((task, Offered { assignment, kind: Kind::Tool, name }))
+                Ok(Some((task, Offered { assignment, kind: Kind::Tool, name })))
             }
             None => Err(unknown(task.id)),
         }
@@ -178,7 +202,7 @@ pub(crate) fn seal(
         }
         None if result.get("resultType").and_then(Raw::str).as_deref() == Some("task") => {
             let malformed = || UpstreamError::Malformed("the id of a task".to_owned());
-            let id = place.str().filter(|it| it.len() <= LONGEST).ok_or_else(malformed)?;
+            let id = place.str().filter(|it| is_id(it)).ok_or_else(malformed)?;
             let sealed = sealed(&permitted.pass, &id).ok_or_else(malformed)?;
             Some(Bytes::from(quote(&sealed)))
         }
@@ -188,6 +212,11 @@ pub(crate) fn seal(
         splice.replace_value(place, sealed);
     }
     Ok(())
+}
+
+/// Whether a server may call a task so.
+pub(crate) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST
 }
 
 fn sealed(pass: &Pass, id: &str) -> Option<String> {

@@ -87,7 +87,8 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
         | Refusal::Gate(_)
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
-        | Refusal::TooManyCalls => {
+        | Refusal::TooManyCalls
+        | Refusal::TooManyTasks => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         _ => {}
@@ -158,9 +159,10 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         }
         Refusal::NotKept | Refusal::NoRoom => answered(code::UNAVAILABLE),
         Refusal::SessionUnknown => (StatusCode::NOT_FOUND, errors::INVALID_REQUEST),
-        Refusal::TooManySessions | Refusal::TooManyStreams | Refusal::TooManyCalls => {
-            (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE)
-        }
+        Refusal::TooManySessions
+        | Refusal::TooManyStreams
+        | Refusal::TooManyCalls
+        | Refusal::TooManyTasks => (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE),
         Refusal::UnknownMethod { .. } if modern => {
             (StatusCode::NOT_FOUND, errors::METHOD_NOT_FOUND)
         }
@@ -193,7 +195,8 @@ fn may_retry(refusal: &Refusal) -> bool {
         | Refusal::Stopping
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
-        | Refusal::TooManyCalls => true,
+        | Refusal::TooManyCalls
+        | Refusal::TooManyTasks => true,
         Refusal::Upstream { source: UpstreamError::Wire(_, blame), .. } => {
             *blame == WireBlame::Retry
         }

@@ -72,6 +72,8 @@ pub(crate) struct Permitted {
     pub(crate) has_own_task: bool,
     /// Whether its client asks for a task of that revision, and its server has the extension.
     pub(crate) converts_task: bool,
+    /// Whether its client knows those of the extension, and its server is to make one of that revision.
+    pub(crate) begins_task: bool,
     /// How often its client has been asked something before it, where that is for us to count.
     pub(crate) replays: u32,
     /// The server's id of the task that it has become, which it goes on with.
@@ -186,6 +188,9 @@ pub(crate) async fn run(asked: Asked) -> Response<Body> {
         Ok(recorded) => recorded,
         Err((asked, refusal)) => return answer::refusal(&refusal, asked.manner()),
     };
+    if tasks::tended::is_about_one(recorded.permitted()) {
+        return Box::pin(tasks::tended::answer(recorded)).await;
+    }
     Box::pin(late::send(recorded)).await
 }
 
@@ -203,7 +208,10 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
     let view = asked.worker.proxy.catalog.view_for(&asked, exposed.as_deref()).await;
     let found = match task {
         Some(task) => task.find(&asked, &view).and_then(|it| match it {
-            Some((task, tool)) => Ok((Some(task), Found::of_task(tool))),
+            Some((task, tool)) => {
+                let spoken = spoken(&view, Some(&tool));
+                Ok((Some(task), Found::of_task(tool, spoken)))
+            }
             None => find(&view, named, &asked.message).map(|found| (None, found)),
         }),
         None => find(&view, named, &asked.message).map(|found| (None, found)),
@@ -225,9 +233,10 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
                 task.unseal(asked.message.params(), &mut splice);
             }
             let (prefixed, task) = (view.is_prefixed(), task.map(|it| it.id));
-            let Found { spoken, params, needs_task, .. } = found;
+            let Found { spoken, params, needs_task, takes_task, .. } = found;
             let part = pass.offered.as_ref().and_then(|it| view.part_of(it));
             let converts_task = tasks::recast::is_converted(&asked, part);
+            let begins_task = tasks::tended::is_wanted(&asked, part, takes_task);
             let has_own_task =
                 !converts_task && asks_for_task(&asked.message) && asked.follows_tasks();
             let (replays, resumed) = (0, None);
@@ -245,6 +254,7 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
                 needs_task,
                 has_own_task,
                 converts_task,
+                begins_task,
                 replays,
                 resumed,
             }))
@@ -261,14 +271,15 @@ struct Found {
     offered: Option<Offered>,
     params: Vec<ParamHeader>,
     needs_task: bool,
+    takes_task: bool,
     spoken: Era,
 }
 
 impl Found {
     /// The tool whose task is asked for.
-    fn of_task(tool: Offered) -> Self {
+    fn of_task(tool: Offered, spoken: Era) -> Self {
         let (offered, params) = (Some(tool), Vec::new());
-        Self { offered, params, needs_task: false, spoken: Era::Modern }
+        Self { offered, params, needs_task: false, takes_task: false, spoken }
     }
 }
 
@@ -296,9 +307,10 @@ fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> 
             let Some((offered, offer)) = view.find(kind, &exposed) else {
                 return Err(missing(view, kind, exposed));
             };
-            let (params, needs_task) = (offer.headers.clone(), offer.needs_task);
+            let params = offer.headers.clone();
+            let (needs_task, takes_task) = (offer.needs_task, offer.takes_task);
             let spoken = spoken(view, Some(&offered));
-            return Ok(Found { offered: Some(offered), params, needs_task, spoken });
+            return Ok(Found { offered: Some(offered), params, needs_task, takes_task, spoken });
         }
         Names::ResourceUri => {
             let uri = text("uri").ok_or(Refusal::Params("`params.uri` is missing"))?;
@@ -309,7 +321,7 @@ fn find(view: &View, named: Names, message: &Message) -> Result<Found, Refusal> 
         _ => None,
     };
     let spoken = spoken(view, offered.as_ref());
-    Ok(Found { offered, params: Vec::new(), needs_task: false, spoken })
+    Ok(Found { offered, params: Vec::new(), needs_task: false, takes_task: false, spoken })
 }
 
 /// What a completion is for. Its `type` decides, as it does for servers: a member of the other type

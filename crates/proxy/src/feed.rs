@@ -96,6 +96,7 @@ async fn begin(
         peer: known.peer,
         revision: session.revision,
         askable: session.askable(),
+        knows_tasks: false,
         method: "GET",
     };
     // They would keep the buffer that they came in.

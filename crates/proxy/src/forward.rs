@@ -345,7 +345,8 @@ fn letter(
         && !permitted.has_own_task
     {
         // Nobody but we could ask for a task that is begun here.
-        match follow::task_for(permitted, &session.hello) {
+        let wanted = tasks::tended::wanted(permitted, &session.hello);
+        match wanted.or_else(|| follow::task_for(permitted, &session.hello)) {
             Some(task) => splice.set_member(params, "task", task),
             None => splice.remove_member(params, "task"),
         }

@@ -28,6 +28,7 @@ use crate::subscribe::{
     Change, Heard, LISTS, Listener, Prints, Sight, Subscriptions, Wanted, can_watch, filter_member,
     has,
 };
+use crate::tasks::tended::{self, Watched};
 use crate::tasks::{self, Task};
 
 /// The largest number of resources that one stream may watch.
@@ -71,14 +72,16 @@ async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
         peer: asked.peer,
         revision: asked.revision,
         askable: asked.askable(),
+        knows_tasks: tasks::declares(asked),
         method: "subscriptions/listen",
     };
     let filter = grant(&listener, &view, wanted, tasks);
+    let tended = Watched::of(&pass, &asked.said(), &filter.tasks).await?;
     let sight = Sight::of(&listener, view, Prints::default())?;
     record::answered(asked).await?;
     let id = Bytes::copy_from_slice(asked.id());
     let servers = Subscriptions::new(listener.clone());
-    let mut listening = Listening { id, filter, listener, servers, sight };
+    let mut listening = Listening { id, filter, listener, servers, sight, tended };
     listening.want();
     Ok((seat, pass, listening))
 }
@@ -102,7 +105,10 @@ fn grant(
             own.any(can_watch) && listener.may_read(&it.assignment, &it.name)
         })
     };
-    tasks.retain(|_, task| view.parts.iter().any(|part| is_heard_of(listener, part, task)));
+    tasks.retain(|id, task| {
+        let is_tended = |part: &Part| is_tended_for(listener, part, (id, task));
+        view.parts.iter().any(|part| is_heard_of(listener, part, task) || is_tended(part))
+    });
     Filter { lists, resources: uris.filter(is_granted).collect(), tasks }
 }
 
@@ -111,6 +117,22 @@ fn is_heard_of(listener: &Listener, part: &Part, task: &Task) -> bool {
     tasks::is_home(part, task)
         && tasks::has_tasks(part)
         && listener.pass_for(&part.assignment, Kind::Tool, &task.tool).is_ok()
+}
+
+/// Whether a task of this server's is tended here, of a tool that may be used.
+fn is_tended_for(listener: &Listener, part: &Part, (id, task): (&str, &Task)) -> bool {
+    part.assignment.id == task.assignment
+        && tended::has_tasks(part)
+        && listener.worker.proxy.wards.find(id).is_some()
+        && listener.pass_for(&part.assignment, Kind::Tool, &task.tool).is_ok()
+}
+
+/// Waits until tasks that are tended here have changed; for ever where there are none.
+async fn changed(tended: &mut Option<Watched>) -> Vec<Box<str>> {
+    match tended {
+        Some(tended) => tended.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Something to tell the client, and the permission that it needs beside that of the stream.
@@ -126,6 +148,8 @@ struct Listening {
     listener: Listener,
     servers: Subscriptions,
     sight: Sight,
+    /// Tasks that are tended here.
+    tended: Option<Watched>,
 }
 
 impl Listening {
@@ -147,6 +171,9 @@ impl Listening {
                     self.want();
                     let granted = lists.into_iter().filter(|it| self.filter.lists.contains(it));
                     granted.filter_map(|it| self.own(&Change::List(it))).collect()
+                }
+                ids = changed(&mut self.tended) => {
+                    ids.iter().filter_map(|it| self.relay_tended(it)).collect()
                 }
                 is_current = pass.tick() => {
                     if !is_current {
@@ -231,6 +258,18 @@ impl Listening {
             Some(Told { event: self.stamped(splice, message), pass: Some(pass) })
         });
         told.collect()
+    }
+
+    /// What has become of a task that is tended here.
+    fn relay_tended(&mut self, id: &str) -> Option<Told> {
+        let task = self.filter.tasks.get(id)?;
+        let mut parts = self.sight.view().parts.iter();
+        let part = parts.find(|it| it.assignment.id == task.assignment)?;
+        // Its tool may have been taken away since it was granted.
+        let pass = self.listener.pass_for(&part.assignment, Kind::Tool, &task.tool).ok()?;
+        let message = self.tended.as_mut()?.told(id, &pass)?;
+        let splice = Splice::new(message.body().clone());
+        Some(Told { event: self.stamped(splice, &message), pass: Some(pass) })
     }
 
     fn relay_change(&self, heard: &Heard) -> Option<Bytes> {

@@ -12,7 +12,7 @@ use crate::answer;
 use crate::authorize;
 use crate::body::Body;
 use crate::call::{self, Asked};
-use crate::catalog::{List, View};
+use crate::catalog::{List, Part, View};
 use crate::levels;
 use crate::listen;
 use crate::record;
@@ -84,6 +84,7 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 3], Refusal> {
         app: pass.caller.app,
         revision: asked.revision,
         follows_tasks: asked.follows_tasks(),
+        knows_tasks: asked.era() == Era::Modern && tasks::declares(asked),
         user: pass.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
         switches: &snapshot.switches,
         now: proxy.clock.now(),
@@ -214,7 +215,8 @@ pub(crate) fn capabilities(
 /// Those that we can route, and on a single-server URL those of a server of the other era.
 fn extensions(view: &View, era: Era) -> Vec<String> {
     let mut all = Vec::new();
-    if era == Era::Modern && view.parts.iter().any(tasks::has_tasks) {
+    let has_tasks = |it: &Part| tasks::has_tasks(it) || tasks::tended::has_tasks(it);
+    if era == Era::Modern && view.parts.iter().any(has_tasks) {
         all.push(format!("{}:{{}}", quote(tasks::EXTENSION)));
     }
     let only = view.parts.first().filter(|_| !view.is_prefixed());

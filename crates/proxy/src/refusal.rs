@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     EventUnknown,
     #[error("the answer came while nobody read the stream, and could not be kept")]
     NotKept,
+    #[error("too many tasks of this app are under way; wait for some of them first")]
+    TooManyTasks,
     #[error("there is no room for the result of this task; call the tool without one")]
     NoRoom,
     #[error("unknown method `{method}`")]
@@ -205,6 +207,7 @@ impl Refusal {
             Self::EventUnknown => "event_unknown",
             Self::NotKept => "not_kept",
             Self::NoRoom => "no_room",
+            Self::TooManyTasks => "too_many_tasks",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Params(_) => "bad_params",

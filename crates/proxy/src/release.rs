@@ -32,6 +32,7 @@ use crate::refusal::{Refusal, UpstreamError};
 use crate::replay::Origin;
 use crate::step::{Step, classify, heard};
 use crate::tasks;
+use crate::tasks::tended::{self, Begun};
 use crate::terms;
 
 /// A sent call until its outcome is recorded. Dropped before that, it was given up by its client.
@@ -413,7 +414,9 @@ pub(crate) fn given_up(sent: Sent, refusal: &Refusal) -> Recorded {
 
 /// Rules, gate and durable outcome of an answer: what is released, and its HTTP status.
 pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Vec<Bytes>) {
-    if let Some(lease) = &mut sent.way.lease {
+    // Whose task is to be tended, keeps its session for that.
+    let keeps = tended::is_begun(sent.recorded.permitted(), &message);
+    if let Some(lease) = sent.way.lease.as_mut().filter(|_| !keeps) {
         lease.settle();
     }
     let permitted = sent.recorded.permitted();
@@ -424,6 +427,11 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
         Err(refusal) => Err(refusal),
     };
     let prepared = prepared.and_then(|it| tasks::recast::held(permitted, &message, it));
+    let mut task = None;
+    let prepared = prepared.and_then(|prepared| {
+        task = Begun::of(&sent.recorded, &mut sent.way, &message)?;
+        Ok(prepared)
+    });
     let mut begun = None;
     let (outcome, told) = match prepared {
         Ok((status, parts, hits)) => {
@@ -438,6 +446,15 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
         Ok(()) if told.is_ok() && pass.flight.is_ended() => Err(pass.why_ended().await),
         Ok(()) => told,
     };
+    let told = told.map(|(status, parts)| {
+        let id = task.as_ref().and_then(|_| tended::id_of(&parts));
+        (status, parts, task.zip(id))
+    });
+    if let Ok((status, parts, Some((task, id)))) = told {
+        task.tend(sent, &id);
+        return (status, parts);
+    }
+    let told = told.map(|(status, parts, _)| (status, parts));
     told.unwrap_or_else(|refusal| {
         if let Some(id) = begun {
             asked.worker.proxy.tasks.forget(asked.caller.app, &id);

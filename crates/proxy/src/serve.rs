@@ -41,7 +41,7 @@ use crate::seats::Seats;
 use crate::session::{Session, Sessions};
 use crate::strangers::Strangers;
 use crate::streams::Streams;
-use crate::tasks::Book;
+use crate::tasks::{Book, Wards};
 use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
 
 /// What the data plane is made with.
@@ -109,6 +109,7 @@ pub struct Proxy {
     pub(crate) rulebook: Rulebook,
     pub(crate) sealer: Sealer,
     pub(crate) tasks: Book,
+    pub(crate) wards: Wards,
     /// What is counted.
     pub metrics: Metrics,
     pub(crate) options: Options,
@@ -156,6 +157,7 @@ impl Proxy {
             rulebook: Rulebook::new(options.rule_salt),
             sealer: Sealer::new(options.sealing_key),
             tasks: Book::default(),
+            wards: Wards::new(&options),
             metrics: Metrics::default(),
             options,
         })

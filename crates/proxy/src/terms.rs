@@ -72,26 +72,12 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
             let hints = methods::describe(method).is_some_and(|it| it.has_cache_hints);
             let hints = hints.then_some(convert::CacheHints::NONE);
             convert::to_modern_result(&mut splice, method, result, hints);
-        }
-        (Era::Modern, Era::Legacy) => {
-            let kind = result.get("resultType").and_then(Raw::str);
-            let is_task = kind.as_deref() == Some("task") && permitted.converts_task;
-            if !is_task && kind.is_some_and(|it| it != "complete") {
-                let text = "its result is of a kind that nobody has asked for".to_owned();
-                return Err(sent.way.link.refuse(UpstreamError::Malformed(text)));
-            }
-            let told = tasks::recast::told(permitted, result);
-            match told.map_err(|error| sent.way.link.refuse(error))? {
-                Told::Result(told) => splice.replace_value(result, told),
-                Told::OfTask => {
-                    convert::to_legacy_result(&mut splice, "tools/call", result, asked.revision);
-                    tasks::recast::relate(permitted, &mut splice, result);
-                }
-                Told::Other => {
-                    convert::to_legacy_result(&mut splice, method, result, asked.revision);
-                }
+            let told = tasks::tended::told(permitted, result);
+            if let Some(told) = told.map_err(|error| sent.way.link.refuse(error))? {
+                splice.replace_value(result, told);
             }
         }
+        (Era::Modern, Era::Legacy) => to_legacy(sent, result, &mut splice)?,
         (Era::Modern, Era::Modern) => {
             convert::complete_modern_result(&mut splice, method, result);
             if let Some(state) = follow::request_state(sent, result)? {
@@ -113,6 +99,31 @@ pub(crate) fn answer(sent: &Sent, message: &Message) -> Result<Prepared, Refusal
         extensions::remove_page(&mut splice, result);
     }
     Ok((StatusCode::OK, splice.finish().into_parts(), hits))
+}
+
+/// A modern server's result for a legacy client.
+fn to_legacy(sent: &Sent, result: Raw<'_>, splice: &mut Splice) -> Result<(), Refusal> {
+    let permitted = sent.recorded.permitted();
+    let asked = &permitted.asked;
+    let method = asked.message.method();
+    let kind = result.get("resultType").and_then(Raw::str);
+    let is_task = kind.as_deref() == Some("task") && permitted.converts_task;
+    if !is_task && kind.is_some_and(|it| it != "complete") {
+        let text = "its result is of a kind that nobody has asked for".to_owned();
+        return Err(sent.way.link.refuse(UpstreamError::Malformed(text)));
+    }
+    let told = tasks::recast::told(permitted, result);
+    match told.map_err(|error| sent.way.link.refuse(error))? {
+        Told::Result(told) => splice.replace_value(result, told),
+        Told::OfTask => {
+            convert::to_legacy_result(splice, "tools/call", result, asked.revision);
+            tasks::recast::relate(permitted, splice, result);
+        }
+        Told::Other => {
+            convert::to_legacy_result(splice, method, result, asked.revision);
+        }
+    }
+    Ok(())
 }
 
 /// A notification that belongs to the call, as its client is told it; nothing where it is not.

@@ -58,6 +58,8 @@ pub(crate) struct Offer {
     pub(crate) for_apps: bool,
     /// Whether it can be called for a task of revision 2025-11-25 alone.
     pub(crate) needs_task: bool,
+    /// Whether it can be called for one.
+    pub(crate) takes_task: bool,
 }
 
 /// How much one server may list, in bytes.
@@ -337,7 +339,9 @@ fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
                 let for_apps = with_headers && extensions::is_for_apps_alone(object);
                 let support = object.at(&["execution", "taskSupport"]).and_then(Raw::str);
                 let needs_task = support.as_deref() == Some("required");
-                found.push(Offer { name, raw: raw.clone(), headers, for_apps, needs_task });
+                let takes_task = needs_task || support.as_deref() == Some("optional");
+                let raw = raw.clone();
+                found.push(Offer { name, raw, headers, for_apps, needs_task, takes_task });
             }
             Ok(_) => {}
             Err(error) => {

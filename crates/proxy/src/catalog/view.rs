@@ -51,7 +51,7 @@ struct Spot {
 /// is off.
 #[derive(Default)]
 struct Prepared {
-    by_app: HashMap<(AppId, List, bool), Sight>,
+    by_app: HashMap<(AppId, List, bool, bool), Sight>,
     by_sight: HashMap<(List, Revision, Sight, bool), Written>,
 }
 
@@ -81,6 +81,8 @@ pub(crate) struct Looker<'a> {
     pub(crate) revision: Revision,
     /// Whether it can follow tasks of revision 2025-11-25 itself.
     pub(crate) follows_tasks: bool,
+    /// Whether it knows those of the extension.
+    pub(crate) knows_tasks: bool,
     pub(crate) user: &'a User,
     pub(crate) switches: &'a Switches,
     pub(crate) now: chrono::DateTime<chrono::Utc>,
@@ -233,7 +235,7 @@ impl View {
     /// Which offers the looker may use where nothing is off. That does not change while the view
     /// lasts, which is one of a policy.
     fn sight(&self, list: List, looker: &Looker<'_>) -> Sight {
-        let key = (looker.app, list, looker.follows_tasks);
+        let key = (looker.app, list, looker.follows_tasks, looker.knows_tasks);
         if let Some(known) = self.prepared.lock().by_app.get(&key) {
             return Arc::clone(known);
         }
@@ -251,7 +253,9 @@ impl View {
             let allowed = self.gateway.policy.allows_each(ask, &names).into_iter().enumerate();
             let can_be_called = |offer: usize| {
                 let needs_task = offers.get(offer).is_some_and(|it| it.needs_task);
-                looker.follows_tasks || !needs_task || part.is_modern() || part.is_waited_for()
+                let is_tended = looker.knows_tasks && tasks::tended::has_tasks(part);
+                let is_followed = looker.follows_tasks || is_tended || part.is_waited_for();
+                !needs_task || part.is_modern() || is_followed
             };
             sight.extend(allowed.map(|(offer, yes)| {
                 yes && self.is_found(list, Spot { part: index, offer }) && can_be_called(offer)

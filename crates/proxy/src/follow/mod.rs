@@ -120,7 +120,8 @@ pub(crate) fn is_begun(sent: &Sent, answer: &Message) -> bool {
 /// `task` of the request.
 pub(crate) fn task_for(permitted: &Permitted, hello: &Hello) -> Option<Bytes> {
     let waits = permitted.pass.assignment().map(|it| it.server.tasks);
-    let is_ours = permitted.needs_task && !permitted.has_own_task;
+    let is_own = permitted.has_own_task || permitted.begins_task;
+    let is_ours = permitted.needs_task && !is_own;
     let is_wanted = waits == Some(TasksSetting::Wait) && is_ours;
     let longest = permitted.asked.worker.proxy.options.longest_task.as_millis();
     let task = format!(r#"{{"ttl":{longest}}}"#);
@@ -150,6 +151,13 @@ pub(crate) fn begin(sent: &mut Sent, answer: &Message) -> Result<(), UpstreamErr
     };
     sent.exchange = Exchange::Task(Box::new(Following { state: Some(source), doing: None }));
     Ok(())
+}
+
+/// What comes of a task of a legacy server, and what that asks meanwhile, outside of any call.
+pub(crate) fn result_of(recorded: &Recorded, way: &mut Way, id: &str) -> Following {
+    let state = fetch::State::of(recorded, way, id);
+    way.task = Some(state.task());
+    Following { state: Some(Source::Fetched(Box::new(state))), doing: None }
 }
 
 /// Goes on with a task that the client has been asked something about, and comes back with answers.

@@ -133,6 +133,11 @@ impl Parking {
         self.seats.len()
     }
 
+    /// Waits until the gateway stops.
+    pub(crate) async fn closing(&self) {
+        self.closing.cancelled().await;
+    }
+
     /// Ends those that nobody waits for. The others end with the requests that wait for them.
     pub(crate) async fn drain(&self) {
         self.closing.cancel();

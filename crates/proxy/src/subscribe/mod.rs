@@ -28,6 +28,7 @@ use mcp::revision::Revision;
 
 pub(crate) use set::Subscriptions;
 pub(crate) use sight::{Prints, Sight, place_of};
+pub(crate) use upstream::rules;
 pub(crate) use wish::Wish;
 
 use crate::authorize::{self, Pass};
@@ -49,6 +50,8 @@ pub(crate) struct Listener {
     pub(crate) revision: Revision,
     /// What it can be asked, by which servers may list other things.
     pub(crate) askable: Askable,
+    /// Whether it knows tasks of the extension.
+    pub(crate) knows_tasks: bool,
     /// By which method, for the record.
     pub(crate) method: &'static str,
 }

@@ -122,6 +122,7 @@ fn prints(listener: &Listener, switches: &Switches, view: &View) -> Result<Print
     let (app, now) = (listener.caller.app, listener.worker.proxy.clock.now());
     let revision = listener.revision;
     let follows_tasks = listener.follows_tasks();
-    let looker = Looker { app, revision, follows_tasks, user, switches, now };
+    let knows_tasks = listener.knows_tasks;
+    let looker = Looker { app, revision, follows_tasks, knows_tasks, user, switches, now };
     Ok(LISTS.map(|(list, _)| Some(view.print(list, &looker))))
 }

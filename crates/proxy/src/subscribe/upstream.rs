@@ -133,7 +133,7 @@ impl Subscription {
 }
 
 /// The rules that hold now, which may be others than when the stream began.
-fn rules(pass: &Pass) -> Result<inspect::Rules, Refusal> {
+pub(crate) fn rules(pass: &Pass) -> Result<inspect::Rules, Refusal> {
     let proxy = &pass.proxy;
     let latest = proxy.gate.latest();
     let caller = pass.caller.again(&latest.config, proxy.clock.now())?;

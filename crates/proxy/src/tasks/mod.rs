@@ -5,10 +5,12 @@
 //! gateway where they made it, and for nobody else. In it stands the tool: whoever may not call that
 //! any more gets nothing of its tasks, and the rules for it hold for what they bring.
 //!
-//! Clients of revision 2025-11-25 have tasks of another form: [`recast`] says the same in it.
+//! Clients and servers of revision 2025-11-25 have tasks of another form. [`recast`] says the same in it
+//! to such clients, and [`tended`] hears it from such servers.
 
 mod book;
 pub(crate) mod recast;
+pub(crate) mod tended;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
 
 pub(crate) use book::{Asker, Book, Entry, Talk};
+pub(crate) use tended::Wards;
 
 /// The extension, by which both sides say that they know tasks.
 pub(crate) use mcp::extensions::TASKS as EXTENSION;
@@ -117,7 +120,8 @@ impl Wanted {
         if !is_modern && recast::is_spoken_to(view) && call::may_pass(asked) {
             return Ok(None);
         }
-        if !view.parts.iter().any(has_tasks) {
+        let has_any = |it: &Part| has_tasks(it) || is_modern && tended::has_tasks(it);
+        if !view.parts.iter().any(has_any) {
             return Err(Refusal::UnknownMethod { method: asked.message.method().to_owned() });
         }
         if is_modern && !declares(asked) {
@@ -131,12 +135,16 @@ impl Wanted {
         if task.id.is_empty() && (is_modern || !recast::is_held(asked)) {
             return Err(unknown(recast::id_of(asked).unwrap_or_default()));
         }
-        match view.parts.iter().find(|it| is_home(it, &task)) {
+        // Whether one is tended is said to nobody who may not call its tool any more.
+        let is_tended = |it: &Part| is_modern && tended::has_tasks(it);
+        let is_its =
+            |it: &&Part| is_home(it, &task) || it.assignment.id == task.assignment && is_tended(it);
+        match view.parts.iter().find(is_its) {
             Some(part) => {
                 let (assignment, name) = (Arc::clone(&part.assignment), task.tool.clone());
                 Ok(Some((task, Offered { assignment, kind: Kind::Tool, name })))
             }
-            None => Err(unknown(task.id)),
+            None => Err(unknown(recast::id_of(asked).unwrap_or_default())),
         }
     }
 }

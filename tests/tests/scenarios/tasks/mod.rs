@@ -3,6 +3,7 @@
 mod converted;
 mod heard;
 mod older;
+mod tended;
 mod waiting;
 
 use http::Method;

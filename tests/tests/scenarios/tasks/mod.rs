@@ -3,6 +3,7 @@
 mod converted;
 mod heard;
 mod older;
+mod peers;
 mod tended;
 mod waiting;
 

@@ -187,3 +187,28 @@ async fn a_server_that_says_what_no_task_is_fails_what_was_asked() {
         assert_eq!(answer.code(), Some(1502), "{odd}: {}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn a_result_is_kept_for_as_long_as_its_client_wants_and_where_there_is_room() {
+    let world = World::new().await;
+    let client = world.client(ALONE, "bot").await;
+    let at_once = client.request("tools/call", r#""name":"echo","task":{"ttl":0}"#);
+    let (answer, ()) = join(client.send(at_once), async {
+        world.next("tools/call").await.result(r#"{"content":[]}"#);
+    })
+    .await;
+    let task = &answer.json()["result"]["task"];
+    assert_eq!((&task["status"], &task["ttl"]), (&json!("completed"), &json!(0)), "{task}");
+    let id = task["taskId"].as_str().unwrap();
+    for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+        let answer = client.send(about(&client, method, id)).await;
+        assert_eq!(answer.verdict(), "200/-32602", "{method}: {}", answer.text());
+    }
+    let large = format!(r#"{{"content":[],"structuredContent":"{}"}}"#, "x".repeat(5 << 20));
+    let (answer, ()) = join(client.send(asking_for_task(&client, "echo")), async {
+        world.next("tools/call").await.result(&large);
+    })
+    .await;
+    assert_eq!(answer.reason().as_deref(), Some("no_room"), "{:.300}", answer.text());
+    assert!(listed(&client).await.is_empty());
+}

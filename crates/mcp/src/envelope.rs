@@ -5,11 +5,12 @@
 //! and a valid JSON-RPC 2.0 request, notification or response; nothing behind checks that again.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::errors;
-use crate::json::{self, JsonError, Kind, Limits, Raw};
+use crate::json::{self, JsonError, Kind, Limits, Notes, Raw};
 
 /// One JSON-RPC message that owns its body. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,9 +20,18 @@ pub struct Message {
     method: Method,
     root: Range<usize>,
     id: Option<Range<usize>>,
-    params: Option<Range<usize>>,
+    params: Option<Part>,
     /// The `result` or the `error`, as `kind` says.
-    outcome: Option<Range<usize>>,
+    outcome: Option<Part>,
+    /// Where the outer members lie in `root`.
+    notes: Option<Arc<Notes>>,
+}
+
+/// Where a member's value lies in the body, and the notes on it among those of the message.
+#[derive(Clone, Debug)]
+struct Part {
+    at: Range<usize>,
+    notes: Option<Range<usize>>,
 }
 
 /// What a message is, by the members that it has.
@@ -64,20 +74,23 @@ impl Message {
     /// neither a string nor an integer (`null` may stand in an error response only), array
     /// `params`, and a response without exactly one of `result` and `error`.
     pub fn parse(body: Bytes, limits: Limits) -> Result<Self, EnvelopeError> {
-        let (root, members) = json::check_members(&body, limits)?;
+        let (root, notes) = json::check_noted(&body, limits)?;
+        let notes: Option<Arc<Notes>> = notes.map(Arc::from);
         match body.get(root.start) {
             Some(b'{') => {}
             Some(b'[') => return Err(EnvelopeError::Batch),
             _ => return Err(invalid("not an object")),
         }
         let mut found = Found::default();
-        for member in members {
-            let slot = KNOWN.iter().position(|name| member.is_named(&body, name));
+        let whole = body.get(root.clone()).unwrap_or_default();
+        for (member, notes) in Raw::noted(whole, notes.as_deref()).places() {
+            let slot = KNOWN.iter().position(|name| member.is_named(whole, name));
             if let Some(place) = slot.and_then(|slot| found.0.get_mut(slot)) {
-                *place = Some(member.value);
+                let at = root.start + member.value.start..root.start + member.value.end;
+                *place = Some(Part { at, notes });
             }
         }
-        Self::assemble(body, root, found)
+        Self::assemble(body, (root, notes), found)
     }
 
     /// Reads the array that a session of revision 2025-03-26 may send instead of one message.
@@ -116,7 +129,7 @@ impl Message {
     /// The id as it was written, to be echoed with its JSON type. `None` for a notification, and
     /// for an error response without one.
     pub fn id(&self) -> Option<Raw<'_>> {
-        self.raw(self.id.as_ref())
+        self.body.get(self.id.clone()?).map(Raw::trusted)
     }
 
     /// The method; empty for a response.
@@ -133,22 +146,23 @@ impl Message {
 
     /// The `params` of a request or notification; always an object.
     pub fn params(&self) -> Option<Raw<'_>> {
-        self.raw(self.params.as_ref())
+        self.part(self.params.as_ref())
     }
 
     /// The `result` of a successful response.
     pub fn result(&self) -> Option<Raw<'_>> {
-        if self.kind == MessageKind::Response { self.raw(self.outcome.as_ref()) } else { None }
+        if self.kind == MessageKind::Response { self.part(self.outcome.as_ref()) } else { None }
     }
 
     /// The `error` of a failed response: an object with integer `code` and string `message`.
     pub fn error(&self) -> Option<Raw<'_>> {
-        if self.kind == MessageKind::Error { self.raw(self.outcome.as_ref()) } else { None }
+        if self.kind == MessageKind::Error { self.part(self.outcome.as_ref()) } else { None }
     }
 
     /// The whole message as a value, for edits to its own members.
     pub fn root(&self) -> Raw<'_> {
-        Raw::trusted(self.body.get(self.root.clone()).unwrap_or_default())
+        let whole = self.body.get(self.root.clone()).unwrap_or_default();
+        Raw::noted(whole, self.notes.as_deref())
     }
 
     /// The message as it came.
@@ -156,14 +170,20 @@ impl Message {
         &self.body
     }
 
-    fn raw(&self, range: Option<&Range<usize>>) -> Option<Raw<'_>> {
-        self.body.get(range?.clone()).map(Raw::trusted)
+    fn part(&self, part: Option<&Part>) -> Option<Raw<'_>> {
+        let Part { at, notes } = part?;
+        let notes = notes.clone().and_then(|it| self.notes.as_ref()?.get(it));
+        self.body.get(at.clone()).map(|it| Raw::noted(it, notes))
     }
 
-    fn assemble(body: Bytes, root: Range<usize>, found: Found) -> Result<Self, EnvelopeError> {
+    fn assemble(
+        body: Bytes,
+        (root, notes): (Range<usize>, Option<Arc<Notes>>),
+        found: Found,
+    ) -> Result<Self, EnvelopeError> {
         let Found([version, id, method, params, result, error]) = found;
-        let raw = |range: &Option<Range<usize>>| {
-            range.clone().and_then(|range| body.get(range)).map(Raw::trusted)
+        let raw = |part: &Option<Part>| {
+            part.as_ref().and_then(|it| body.get(it.at.clone())).map(Raw::trusted)
         };
         if raw(&version).and_then(Raw::str).as_deref() != Some("2.0") {
             return Err(invalid("jsonrpc is not \"2.0\""));
@@ -191,11 +211,11 @@ impl Message {
             return Err(invalid("error is not an object with integer code and string message"));
         }
         let method = match (raw(&method), method) {
-            (Some(text), Some(range)) => Method::parse(text, range)?,
+            (Some(text), Some(part)) => Method::parse(text, part.at)?,
             _ => Method::None,
         };
-        let id = id.filter(|_| !has_null_id);
-        Ok(Self { body, kind, method, root, id, params, outcome: result.or(error) })
+        let id = id.filter(|_| !has_null_id).map(|it| it.at);
+        Ok(Self { body, kind, method, root, id, params, outcome: result.or(error), notes })
     }
 }
 
@@ -210,7 +230,7 @@ const MAX_METHOD_BYTES: usize = 128;
 
 /// Where each of [`KNOWN`] lies.
 #[derive(Default)]
-struct Found([Option<Range<usize>>; 6]);
+struct Found([Option<Part>; 6]);
 
 #[derive(Clone, Debug)]
 enum Method {

@@ -67,7 +67,10 @@ impl Splice {
     /// # Panics
     /// If `object` was not cut from this body.
     pub fn remove_member(&mut self, object: Raw<'_>, key: &str) {
-        self.edit_member(object, key, None);
+        // Mostly there is nothing to take away. Behind other edits it may have been set by one.
+        if !self.members.is_empty() || object.get(key).is_some() {
+            self.edit_member(object, key, None);
+        }
     }
 
     /// Takes away the members whose names are not in `known` but equal one of them when case is

@@ -108,7 +108,7 @@ impl Asked {
     /// it opened its session.
     pub(crate) fn askable(&self) -> Askable {
         let askable = match &self.session {
-            Some(session) => session.askable(),
+            Some(session) => session.askable,
             None => {
                 let capabilities = self.message.params().and_then(meta::client_capabilities);
                 capabilities.map_or(Askable::NOTHING, Askable::of)

@@ -95,7 +95,7 @@ async fn begin(
         place: known.place.clone(),
         peer: known.peer,
         revision: session.revision,
-        askable: session.askable(),
+        askable: session.askable,
         knows_tasks: false,
         method: "GET",
     };

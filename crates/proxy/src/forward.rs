@@ -195,7 +195,7 @@ async fn attempt(
     loop {
         let (channel, lease) = Box::pin(channel(recorded, &link, assignment.id)).await?;
         if let (Some(session), Channel::Legacy(upstream)) = (&permitted.asked.session, &channel) {
-            Box::pin(questions::until_heard(session, upstream)).await;
+            questions::until_heard(session, upstream).await;
         }
         levels::settle(recorded, &link, &channel).await;
         let id = link.next_id();

@@ -7,7 +7,6 @@
 
 use bytes::Bytes;
 use domain::Transport;
-use futures::future::BoxFuture;
 use http::HeaderMap;
 use mcp::errors;
 use mcp::json::{Limits, Raw, quote};
@@ -41,21 +40,22 @@ pub(crate) fn entry(asked: &Asked) -> Option<(&'static str, Bytes)> {
 
 /// Tells a legacy server before a call, where it has not been told yet. Whether it listens is of no
 /// concern to the call.
-pub(crate) fn settle<'a>(
-    recorded: &'a Recorded,
-    link: &'a Link,
-    channel: &'a Channel,
-) -> BoxFuture<'a, ()> {
-    Box::pin(settled(recorded, link, channel))
+pub(crate) async fn settle(recorded: &Recorded, link: &Link, channel: &Channel) {
+    let asked = &recorded.permitted().asked;
+    let Channel::Legacy(session) = channel else { return };
+    let is_shared = asked.session.is_none();
+    if let Some(wanted) = wanted(asked).filter(|_| can_log(session, is_shared)) {
+        // On the heap, since it is large and rare.
+        Box::pin(tell_once(recorded, link, channel, (session, wanted, is_shared))).await;
+    }
 }
 
-async fn settled(recorded: &Recorded, link: &Link, channel: &Channel) {
-    let permitted = recorded.permitted();
-    let Channel::Legacy(session) = channel else { return };
-    let is_shared = permitted.asked.session.is_none();
-    let Some(wanted) = wanted(&permitted.asked).filter(|_| can_log(session, is_shared)) else {
-        return;
-    };
+async fn tell_once(
+    recorded: &Recorded,
+    link: &Link,
+    channel: &Channel,
+    (session, wanted, is_shared): (&UpstreamSession, LogLevel, bool),
+) {
     // Whoever comes meanwhile waits, since it is for the server to have heard before the call.
     let mut told = session.log_level.lock().await;
     if told.is_some_and(|told| told == wanted || is_shared && told < wanted) {
@@ -63,7 +63,7 @@ async fn settled(recorded: &Recorded, link: &Link, channel: &Channel) {
     }
     // Once is enough for a server that does not take it, too. What is wrong the call will show.
     *told = Some(wanted);
-    let patience = permitted.asked.worker.proxy.options.probe;
+    let patience = recorded.permitted().asked.worker.proxy.options.probe;
     let telling = tell(recorded, link, channel, wanted);
     if !matches!(tokio::time::timeout(patience, telling).await, Ok(Some(()))) {
         tracing::debug!(server.name = link.name(), "A log level was not taken");

@@ -58,6 +58,8 @@ pub(crate) struct Session {
     /// The client's declared capabilities, as it wrote them.
     pub(crate) capabilities: Bytes,
     pub(crate) client_info: Bytes,
+    /// What its client can be asked.
+    pub(crate) askable: Askable,
     /// What a modern server may ask of it.
     pub(crate) abilities: Abilities,
     /// The same as a modern server is told it: a JSON object.
@@ -122,6 +124,7 @@ impl Sessions {
             None => extensions::without_extensions(&hello.capabilities),
         };
         let declared = Raw::parse(&capabilities, Limits::default());
+        let askable = declared.map_or(Askable::NOTHING, Askable::of);
         let abilities = declared.map(|it| Abilities::of(it, hello.revision)).unwrap_or_default();
         let modern = declared.map(|it| bridge::to_modern_capabilities(it, hello.revision));
         let session = Arc::new(Session {
@@ -132,6 +135,7 @@ impl Sessions {
             revision: hello.revision,
             capabilities,
             client_info: hello.client_info,
+            askable,
             abilities,
             modern_capabilities: modern.unwrap_or(Bytes::from_static(b"{}")),
             upstreams: Mutex::default(),
@@ -237,12 +241,6 @@ impl Session {
     pub(crate) fn upstreams(&self) -> Vec<(AssignmentId, Arc<UpstreamSession>)> {
         let upstreams = self.upstreams.lock();
         upstreams.iter().filter_map(|(id, slot)| Some((*id, slot.got()?))).collect()
-    }
-
-    /// What its client can be asked.
-    pub(crate) fn askable(&self) -> Askable {
-        let capabilities = Raw::parse(&self.capabilities, Limits::default());
-        capabilities.map_or(Askable::NOTHING, Askable::of)
     }
 
     /// Whether a server is heard by our own listening, and not on the session's session with it: it

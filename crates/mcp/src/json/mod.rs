@@ -6,15 +6,17 @@
 //! names. After [`check`] the bytes are walked in place through [`Raw`]; no tree is ever built, and
 //! numbers and unknown members keep the exact text that they came with.
 
+mod notes;
 mod quote;
 mod raw;
 mod scan;
 
+pub(crate) use notes::Notes;
 pub use quote::{canonical, quote, quote_into};
 pub use raw::{Items, Kind, Members, Raw};
 pub(crate) use raw::{Member, Spans};
 pub use scan::check;
-pub(crate) use scan::check_members;
+pub(crate) use scan::check_noted;
 
 /// Bounds on one document. Its size in bytes is bounded by whoever read it from the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

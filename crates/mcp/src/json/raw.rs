@@ -7,11 +7,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
+use super::notes::{self, Notes};
 use super::{JsonError, Limits, scan};
 
 /// Exactly one validated JSON value, without white space around it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Raw<'a>(&'a [u8]);
+#[derive(Clone, Copy)]
+pub struct Raw<'a> {
+    bytes: &'a [u8],
+    /// Where its members lie, as far as that is known already.
+    notes: Option<&'a Notes>,
+}
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,22 +41,27 @@ impl<'a> Raw<'a> {
 
     /// A value that is known to have been checked, as part of a larger document.
     pub(crate) fn trusted(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, notes: None }
+    }
+
+    /// The same where its members have been noted.
+    pub(crate) fn noted(bytes: &'a [u8], notes: Option<&'a Notes>) -> Self {
+        Self { bytes, notes }
     }
 
     /// The value as it is written.
     pub fn bytes(self) -> &'a [u8] {
-        self.0
+        self.bytes
     }
 
     /// The value as it is written. Looks at each byte again, so ask for it where text is needed.
     pub fn text(self) -> &'a str {
-        std::str::from_utf8(self.0).expect("a checked document is UTF-8")
+        std::str::from_utf8(self.bytes).expect("a checked document is UTF-8")
     }
 
     /// What the value is; its first byte tells.
     pub fn kind(self) -> Kind {
-        match self.0.first() {
+        match self.bytes.first() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
             Some(b'"') => Kind::String,
@@ -66,7 +76,7 @@ impl<'a> Raw<'a> {
         if self.kind() != Kind::String {
             return None;
         }
-        let written = self.0.get(1..self.0.len().checked_sub(1)?)?;
+        let written = self.bytes.get(1..self.bytes.len().checked_sub(1)?)?;
         Some(if memchr::memchr(b'\\', written).is_some() {
             text(decode(written))
         } else {
@@ -94,7 +104,7 @@ impl<'a> Raw<'a> {
 
     /// The value of a boolean.
     pub fn bool(self) -> Option<bool> {
-        match self.0 {
+        match self.bytes {
             b"true" => Some(true),
             b"false" => Some(false),
             _ => None,
@@ -113,25 +123,38 @@ impl<'a> Raw<'a> {
 
     /// A number without fraction and exponent, of any length. `1.0` is not one.
     pub fn is_integer(self) -> bool {
-        let digits = self.0.strip_prefix(b"-").unwrap_or(self.0);
+        let digits = self.bytes.strip_prefix(b"-").unwrap_or(self.bytes);
         !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
     }
 
     /// The members of an object in order; none for anything else.
     pub fn members(self) -> Members<'a> {
-        Members { bytes: self.0, spans: Spans::new(self.0) }
+        Members { of: self, places: self.places() }
     }
 
     /// The items of an array in order; none for anything else.
     pub fn items(self) -> Items<'a> {
         let is_array = self.kind() == Kind::Array;
-        Items { bytes: self.0, at: if is_array { 1 } else { self.0.len() } }
+        Items { bytes: self.bytes, at: if is_array { 1 } else { self.bytes.len() } }
     }
 
     /// The value of one member.
     pub fn get(self, key: &str) -> Option<Raw<'a>> {
-        let member = Spans::new(self.0).find(|member| member.is_named(self.0, key))?;
-        self.0.get(member.value).map(Raw)
+        let (member, notes) = self.places().find(|(it, _)| it.is_named(self.bytes, key))?;
+        self.value(member.value, notes)
+    }
+
+    /// Where its members lie in it, and the notes on each of their values among its own.
+    pub(crate) fn places(self) -> Places<'a> {
+        match self.notes {
+            Some(notes) => Places::Noted(notes::each(notes)),
+            None => Places::Walked(Spans::new(self.bytes)),
+        }
+    }
+
+    fn value(self, place: Range<usize>, notes: Option<Range<usize>>) -> Option<Self> {
+        let notes = self.notes.zip(notes).and_then(|(all, own)| all.get(own));
+        self.bytes.get(place).map(|bytes| Self { bytes, notes })
     }
 
     /// The value at the end of a path of members.
@@ -141,33 +164,41 @@ impl<'a> Raw<'a> {
 
     /// Where this value lies in the body that it was cut from; `None` if it was cut from another.
     pub fn range_in(self, body: &[u8]) -> Option<Range<usize>> {
-        let start = self.0.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
-        let end = start.checked_add(self.0.len())?;
+        let start = self.bytes.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+        let end = start.checked_add(self.bytes.len())?;
         (end <= body.len()).then_some(start..end)
     }
 }
 
+/// By what is written, whatever is known of it.
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Raw<'_> {}
+
 impl fmt::Debug for Raw<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.0))
+        f.write_str(&String::from_utf8_lossy(self.bytes))
     }
 }
 
 /// The members of an object: decoded name and value.
 #[derive(Clone, Debug)]
 pub struct Members<'a> {
-    bytes: &'a [u8],
-    spans: Spans<'a>,
+    of: Raw<'a>,
+    places: Places<'a>,
 }
 
 impl<'a> Iterator for Members<'a> {
     type Item = (Cow<'a, str>, Raw<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let member = self.spans.next()?;
-        let written = self.bytes.get(member.name.start + 1..member.name.end - 1)?;
-        let name = if member.escaped { decode(written) } else { Cow::Borrowed(written) };
-        Some((text(name), Raw(self.bytes.get(member.value)?)))
+        let (member, notes) = self.places.next()?;
+        let name = member.decoded_name(self.of.bytes);
+        Some((text(name), self.of.value(member.value, notes)?))
     }
 }
 
@@ -190,7 +221,7 @@ impl<'a> Iterator for Items<'a> {
         let end = skip_value(self.bytes, start);
         // Only unchecked bytes have nothing where a value should be.
         self.at = if end > start { end } else { self.bytes.len() };
-        self.bytes.get(start..end).map(Raw)
+        self.bytes.get(start..end).map(Raw::trusted)
     }
 }
 
@@ -214,6 +245,24 @@ impl Member {
     pub(crate) fn decoded_name<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let written = bytes.get(self.name.start + 1..self.name.end - 1).unwrap_or_default();
         if self.escaped { decode(written) } else { Cow::Borrowed(written) }
+    }
+}
+
+/// Where the members of an object lie: looked up or walked to.
+#[derive(Clone, Debug)]
+pub(crate) enum Places<'a> {
+    Noted(notes::Each<'a>),
+    Walked(Spans<'a>),
+}
+
+impl Iterator for Places<'_> {
+    type Item = (Member, Option<Range<usize>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Noted(each) => each.next(),
+            Self::Walked(spans) => spans.next().map(|it| (it, None)),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::notes::{Note, Notebook};
 use super::raw::{Member, decode};
 use super::{JsonError, Limits};
 
@@ -20,16 +21,16 @@ pub fn check(bytes: &[u8], limits: Limits) -> Result<(), JsonError> {
     Scanner::new(bytes, limits)?.document().map(drop)
 }
 
-/// Like [`check`], and also hands out where the value lies without the white space around it and,
-/// if it is an object, where its own members lie.
-pub(crate) fn check_members(
+/// Like [`check`], and also hands out where the value lies without the white space around it and, if
+/// it is an object that is not too large for that, where its members lie.
+pub(crate) fn check_noted(
     bytes: &[u8],
     limits: Limits,
-) -> Result<(Range<usize>, Vec<Member>), JsonError> {
+) -> Result<(Range<usize>, Option<Vec<Note>>), JsonError> {
     let mut scanner = Scanner::new(bytes, limits)?;
-    scanner.top = Some(Vec::with_capacity(8));
+    scanner.notebook = Some(Notebook::new());
     let value = scanner.document()?;
-    Ok((value, scanner.top.unwrap_or_default()))
+    Ok((value, scanner.notebook.and_then(Notebook::finish)))
 }
 
 /// Up to this many names are compared one by one, which is faster than hashing them.
@@ -46,8 +47,8 @@ struct Scanner<'a> {
     open: Vec<Open<'a>>,
     /// Names of all open objects with few names, innermost last.
     names: Vec<Cow<'a, [u8]>>,
-    /// The members of the outermost object, if somebody wants them.
-    top: Option<Vec<Member>>,
+    /// Where the outer members lie, if somebody wants to know.
+    notebook: Option<Notebook>,
 }
 
 /// A container that has not ended yet.
@@ -78,7 +79,7 @@ impl<'a> Scanner<'a> {
             return Err(JsonError::InvalidUtf8 { at: error.valid_up_to() });
         }
         let (open, names) = (Vec::with_capacity(8), Vec::with_capacity(LINEAR));
-        Ok(Self { bytes, at: 0, limits, members: 0, open, names, top: None })
+        Ok(Self { bytes, at: 0, limits, members: 0, open, names, notebook: None })
     }
 
     fn document(&mut self) -> Result<Range<usize>, JsonError> {
@@ -91,6 +92,9 @@ impl<'a> Scanner<'a> {
                 Next::Name { may_end } => self.name(may_end)?,
                 Next::Rest => self.rest()?,
             };
+            if let (Some(notebook), Next::Rest) = (&mut self.notebook, &next) {
+                notebook.end_value(self.at, self.open.len());
+            }
             if self.open.is_empty() {
                 break;
             }
@@ -108,6 +112,9 @@ impl<'a> Scanner<'a> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| Next::Rest),
             Some(b'{') => {
+                if let Some(notebook) = &mut self.notebook {
+                    notebook.enter(self.at, self.open.len());
+                }
                 self.enter(Open::Object { first_name: self.names.len(), many: None })?;
                 Ok(Next::Name { may_end: true })
             }
@@ -156,10 +163,9 @@ impl<'a> Scanner<'a> {
         }
         self.at += 1;
         self.blanks();
-        if self.open.len() == 1
-            && let Some(top) = &mut self.top
-        {
-            top.push(Member { name, escaped, value: self.at..self.at });
+        if let Some(notebook) = &mut self.notebook {
+            let member = Member { name, escaped, value: self.at..self.at };
+            notebook.name(member, self.open.len());
         }
         Ok(Next::Value)
     }
@@ -192,13 +198,14 @@ impl<'a> Scanner<'a> {
         let is_array = matches!(self.open.last(), Some(Open::Array));
         match self.peek() {
             Some(b',') => {
-                self.end_top_value();
                 self.at += 1;
                 Ok(if is_array { Next::Value } else { Next::Name { may_end: false } })
             }
             Some(b']') if is_array => self.leave(),
             Some(b'}') if !is_array => {
-                self.end_top_value();
+                if let Some(notebook) = &mut self.notebook {
+                    notebook.leave(self.open.len());
+                }
                 self.leave()
             }
             _ => Err(self.syntax()),
@@ -211,17 +218,6 @@ impl<'a> Scanner<'a> {
             self.names.truncate(first_name);
         }
         Ok(Next::Rest)
-    }
-
-    /// Sets where the last member of the outermost object ends, white space excluded.
-    fn end_top_value(&mut self) {
-        if self.open.len() == 1
-            && let Some(member) = self.top.as_mut().and_then(|top| top.last_mut())
-            && member.value.is_empty()
-        {
-            let text = self.bytes.get(member.value.start..self.at).unwrap_or_default();
-            member.value.end = member.value.start + text.trim_ascii_end().len();
-        }
     }
 
     /// Passes a string, quotes included, and says whether it holds escapes.

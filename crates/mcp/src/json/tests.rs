@@ -344,6 +344,16 @@ fn almost_json() -> impl Strategy<Value = String> {
 }
 
 /// Builds a tree from nothing but the walk.
+/// Whether notes and a walk lead to the same members, all the way down.
+fn same_places(noted: Raw<'_>, walked: Raw<'_>) {
+    assert_eq!((noted, noted.members().count()), (walked, walked.members().count()));
+    for ((name, one), (same, other)) in noted.members().zip(walked.members()) {
+        assert_eq!(name, same);
+        assert_eq!(noted.get(&name), Some(one));
+        same_places(one, other);
+    }
+}
+
 fn tree(raw: Raw<'_>) -> Value {
     match raw.kind() {
         Kind::Object => {
@@ -371,6 +381,28 @@ fn agrees_with_serde_json(text: &str) -> Result<(), TestCaseError> {
         (Err(_), Err(_)) => {}
     }
     Ok(())
+}
+
+#[test]
+fn notes_end_where_an_object_is_too_large_or_too_deep_or_in_an_array() {
+    let many =
+        |count| (0..count).map(|it| format!("\"m{it}\" : {{}} ")).collect::<Vec<_>>().join(",");
+    let rows = [
+        (r#"{"a":{"b":{"c":{"d":1}}},"e":[{"f":{"g":2}},{"h":{}}],"i":3}"#.to_owned(), true),
+        (format!(r#" {{ "a" : {{ {} }} , "b" : {{ "c" : "d" }} }} "#, many(17)), true),
+        (format!(r#"{{"a":{{"x":{{{}}},"y":{{"z":0}}}},"b":{{"c":[]}}}}"#, many(17)), true),
+        (format!("{{{}}}", many(16)), true),
+        (format!("{{{}}}", many(17)), false),
+        (r#"[{"a":{"b":1}}]"#.to_owned(), false),
+        ("{}".to_owned(), true),
+        ("7".to_owned(), false),
+    ];
+    for (text, is_noted) in rows {
+        let (root, notes) = check_noted(text.as_bytes(), Limits::default()).unwrap();
+        assert_eq!(notes.is_some(), is_noted, "{text}");
+        let whole = &text.as_bytes()[root];
+        same_places(Raw::noted(whole, notes.as_deref()), Raw::trusted(whole));
+    }
 }
 
 proptest! {
@@ -424,12 +456,13 @@ proptest! {
     }
 
     #[test]
-    fn the_one_pass_finds_the_members_that_the_walk_finds(value in any_value()) {
+    fn what_the_one_pass_notes_is_what_the_walk_finds(value in any_value()) {
         let text = serde_json::to_string_pretty(&value).unwrap();
-        let (root, members) = check_members(text.as_bytes(), Limits::default()).unwrap();
+        let (root, notes) = check_noted(text.as_bytes(), Limits::default()).unwrap();
         prop_assert_eq!(root, 0..text.len());
-        let walked: Vec<_> = Spans::new(text.as_bytes()).collect();
-        prop_assert_eq!(members, walked);
+        prop_assert_eq!(notes.is_some(), value.as_object().is_some_and(|it| it.len() <= 16));
+        let noted = Raw::noted(text.as_bytes(), notes.as_deref());
+        same_places(noted, Raw::trusted(text.as_bytes()));
     }
 
     #[test]

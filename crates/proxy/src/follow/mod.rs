@@ -123,9 +123,10 @@ pub(crate) fn task_for(permitted: &Permitted, hello: &Hello) -> Option<Bytes> {
     let is_own = permitted.has_own_task || permitted.begins_task;
     let is_ours = permitted.needs_task && !is_own;
     let is_wanted = waits == Some(TasksSetting::Wait) && is_ours;
-    let longest = permitted.asked.worker.proxy.options.longest_task.as_millis();
-    let task = format!(r#"{{"ttl":{longest}}}"#);
-    (is_wanted && hello.revision == Revision::V2025_11_25).then(|| task.into())
+    (is_wanted && hello.revision == Revision::V2025_11_25).then(|| {
+        let longest = permitted.asked.worker.proxy.options.longest_task.as_millis();
+        format!(r#"{{"ttl":{longest}}}"#).into()
+    })
 }
 
 /// Follows the task that an answer begins: what comes of it is what the call hears next.

@@ -80,8 +80,13 @@ impl Splice {
     /// # Panics
     /// If `object` was not cut from this body.
     pub fn remove_lookalikes(&mut self, object: Raw<'_>, known: &[&str]) {
-        for (name, _) in object.members() {
-            if !known.contains(&&*name) && known.iter().any(|known| is_lookalike(&name, known)) {
+        for (member, _) in object.places() {
+            let name = member.decoded_name(object.bytes());
+            if known.iter().any(|known| known.as_bytes() == &*name) {
+                continue;
+            }
+            let name = String::from_utf8_lossy(&name);
+            if known.iter().any(|known| is_lookalike(&name, known)) {
                 self.remove_member(object, &name);
             }
         }

@@ -403,18 +403,22 @@ fn disarm(splice: &mut Splice, message: &Message) {
         let named = ["name", "arguments", "uri", "ref", "argument", "_meta", "cursor", "taskId"];
         splice.remove_lookalikes(params, &named);
         splice.remove_lookalikes(params, &["inputResponses", "requestState"]);
-        let reference = params.get("ref").filter(|_| message.method() == "completion/complete");
-        if let Some(reference) = reference {
+        if let Some(reference) = completed(message) {
             splice.remove_lookalikes(reference, &["type", "name", "uri"]);
         }
     }
 }
 
+/// What a completion is for.
+fn completed(message: &Message) -> Option<Raw<'_>> {
+    let is_one = message.method() == "completion/complete";
+    message.params().filter(|_| is_one)?.get("ref")
+}
+
 /// Puts the server's own name where the client has written the gateway's.
 fn unprefix(message: &Message, offered: &Offered, splice: &mut Splice) {
     let Some(params) = message.params() else { return };
-    let holder = params.get("ref").filter(|_| message.method() == "completion/complete");
-    let holder = holder.unwrap_or(params);
+    let holder = completed(message).unwrap_or(params);
     let key = if offered.kind == Kind::Resource { "uri" } else { "name" };
     if let Some(value) = holder.get(key) {
         splice.replace_value(value, Bytes::from(mcp::json::quote(&offered.name)));

@@ -275,7 +275,8 @@ pub(crate) async fn own_session(
             client_info: session.client_info.clone(),
             own: is_interactive(&session.capabilities),
         };
-        link.initialize(worker, pass, &introduction).await.map(Arc::new)
+        // On the heap, since it is large, and mostly there is nothing to be opened.
+        Box::pin(link.initialize(worker, pass, &introduction)).await.map(Arc::new)
     };
     let is_good = |it: &Arc<UpstreamSession>| it.is_usable() && it.is_for(link, pass);
     let slot = session.upstream(assignment);

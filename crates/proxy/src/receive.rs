@@ -106,7 +106,7 @@ pub(crate) fn check_names(headers: &HeaderMap) -> Result<(), Refusal> {
     for name in headers.keys() {
         let text = name.as_str();
         let twin = text.contains('_') && is_read(&text.replace('_', "-"));
-        if twin || headers.get_all(name).iter().nth(1).is_some() && is_single(text) {
+        if twin || is_single(text) && headers.get_all(name).iter().nth(1).is_some() {
             return Err(Refusal::BadHeader { name: text.to_owned() });
         }
     }

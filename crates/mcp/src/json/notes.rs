@@ -33,15 +33,15 @@ pub(super) fn each(notes: &Notes) -> Each<'_> {
     Each { notes, at: 0 }
 }
 
-impl Iterator for Each<'_> {
+impl<'a> Iterator for Each<'a> {
     /// A member, and where the notes on its value are among these.
-    type Item = (Member, Option<Range<usize>>);
+    type Item = (&'a Member, Option<Range<usize>>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let Note { member, within } = self.notes.get(self.at)?;
         let from = self.at + 1;
         self.at = from + within.unwrap_or_default();
-        Some((member.clone(), within.map(|_| from..self.at)))
+        Some((member, within.map(|_| from..self.at)))
     }
 }
 

@@ -140,8 +140,15 @@ impl<'a> Raw<'a> {
 
     /// The value of one member.
     pub fn get(self, key: &str) -> Option<Raw<'a>> {
-        let (member, notes) = self.places().find(|(it, _)| it.is_named(self.bytes, key))?;
-        self.value(member.value, notes)
+        let (place, notes) = match self.notes {
+            Some(notes) => {
+                let mut each = notes::each(notes);
+                let (member, notes) = each.find(|(it, _)| it.is_named(self.bytes, key))?;
+                (member.value.clone(), notes)
+            }
+            None => (Spans::new(self.bytes).find(|it| it.is_named(self.bytes, key))?.value, None),
+        };
+        self.value(place, notes)
     }
 
     /// Where its members lie in it, and the notes on each of their values among its own.
@@ -238,7 +245,11 @@ pub(crate) struct Member {
 impl Member {
     /// Whether this is the member of that name, in the bytes that it was found in.
     pub(crate) fn is_named(&self, bytes: &[u8], key: &str) -> bool {
-        *self.decoded_name(bytes) == *key.as_bytes()
+        if self.escaped {
+            return *self.decoded_name(bytes) == *key.as_bytes();
+        }
+        self.name.len() == key.len() + 2
+            && bytes.get(self.name.start + 1..self.name.end - 1) == Some(key.as_bytes())
     }
 
     /// Its name, in the bytes that it was found in.
@@ -260,7 +271,7 @@ impl Iterator for Places<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self {
-            Self::Noted(each) => each.next(),
+            Self::Noted(each) => each.next().map(|(member, notes)| (member.clone(), notes)),
             Self::Walked(spans) => spans.next().map(|it| (it, None)),
         }
     }
@@ -360,7 +371,7 @@ fn skip_string(bytes: &[u8], at: usize) -> (usize, bool) {
 }
 
 /// The first byte that `marks` marks, looked for in eight at a time.
-fn find_by_eight(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
+pub(super) fn find_by_eight(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
     let (eights, rest) = bytes.as_chunks::<8>();
     for (at, eight) in eights.iter().enumerate() {
         let marked = marks(u64::from_le_bytes(*eight));
@@ -375,6 +386,11 @@ fn find_by_eight(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Option<usize> {
 /// Marks quotes and backslashes.
 fn is_string_end(eight: u64) -> u64 {
     marked(eight ^ each(b'"')) | marked(eight ^ each(b'\\'))
+}
+
+/// Marks what ends a run of characters that stand for themselves: quotes, backslashes, controls.
+pub(super) fn is_run_end(eight: u64) -> u64 {
+    is_string_end(eight) | eight.wrapping_sub(each(0x20)) & !eight & each(0x80)
 }
 
 /// Marks quotes, brackets and braces, which differ from brackets in one bit.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::notes::{Note, Notebook};
-use super::raw::{Member, decode};
+use super::raw::{Member, decode, find_by_eight, is_run_end};
 use super::{JsonError, Limits};
 
 /// Validates one whole document: see [`JsonError`] for what is refused.
@@ -240,8 +240,8 @@ impl<'a> Scanner<'a> {
     /// Moves to the next quote or backslash, over characters that may stand in a string.
     fn plain_run(&mut self) -> Result<(), JsonError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let ends = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1f);
-        if let Some(length) = rest.iter().take(SHORT).position(ends) {
+        let near = rest.get(..SHORT).unwrap_or(rest);
+        if let Some(length) = find_by_eight(near, is_run_end) {
             self.at += length;
             return if rest.get(length).is_some_and(|b| *b >= 0x20) {
                 Ok(())

@@ -268,7 +268,8 @@ impl Link {
         let slot = slot(&self.modern, self.asks_as(pass));
         let is_good = |it: &Verdict| it.found.is_some() || clock.elapsed() < it.until;
         let asking = async {
-            let (found, holds) = hello::discover(self, worker, pass).await?;
+            // On the heap, since it is large, and mostly there is nothing to be asked.
+            let (found, holds) = Box::pin(hello::discover(self, worker, pass)).await?;
             Ok(Verdict { found: found.map(Arc::new), until: clock.elapsed() + holds })
         };
         slot.get((self.name(), clock), is_good, asking).await.map(|it| it.found)
@@ -294,7 +295,9 @@ impl Link {
     ) -> Result<Arc<UpstreamSession>, Refusal> {
         let capabilities = askable.capabilities();
         let introduction = Introduction { capabilities, ..Introduction::plain() };
-        let opening = async { self.initialize(worker, pass, &introduction).await.map(Arc::new) };
+        // On the heap, since it is large, and mostly there is nothing to be opened.
+        let opening =
+            async { Box::pin(self.initialize(worker, pass, &introduction)).await.map(Arc::new) };
         let is_good = |it: &Arc<UpstreamSession>| it.is_usable();
         let slot = slot(&self.plain, (pass.subject.identity, app, askable));
         slot.get((self.name(), &*worker.proxy.clock), is_good, opening).await

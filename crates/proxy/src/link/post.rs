@@ -39,21 +39,18 @@ impl Link {
         worker: &Worker,
         pass: &Pass,
         channel: &Channel,
-        letter: Letter,
+        mut letter: Letter,
     ) -> Result<Exchange, Refusal> {
         match channel {
             Channel::Modern(hello) => {
-                let mut headers = letter.headers.clone();
-                headers.insert(MCP_PROTOCOL_VERSION, version(hello.revision));
-                self.deliver(worker, pass, None, Letter { headers, ..letter }).await
+                letter.headers.insert(MCP_PROTOCOL_VERSION, version(hello.revision));
+                self.deliver(worker, pass, None, letter).await
             }
             Channel::Legacy(session) => {
                 if !session.is_for(self, pass) {
                     return Err(self.refuse(UpstreamError::SessionLost));
                 }
-                let mut headers = letter.headers.clone();
-                add_session(&mut headers, session);
-                let letter = Letter { headers, ..letter };
+                add_session(&mut letter.headers, session);
                 let sent = self.deliver(worker, pass, Some(session), letter).await?;
                 Ok(sent.in_session(session))
             }
@@ -165,7 +162,7 @@ impl Link {
     }
 }
 
-/// Says what is sent and taken; the headers as they are without a credential.
+/// Says what is sent and taken; takes the headers out, as they are without a credential.
 pub(super) fn plain_headers(outgoing: &mut Outgoing) -> HeaderMap {
     let headers = &mut outgoing.headers;
     if outgoing.method == Method::POST {
@@ -174,7 +171,7 @@ pub(super) fn plain_headers(outgoing: &mut Outgoing) -> HeaderMap {
     } else {
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     }
-    headers.clone()
+    std::mem::take(headers)
 }
 
 /// The credential goes on last, onto a connection that has already proved where it leads.

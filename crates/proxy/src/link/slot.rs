@@ -31,11 +31,11 @@ impl<T: Clone> Slot<T> {
         is_good: impl Fn(&T) -> bool,
         get: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
-        if let Some(known) = self.known(server, &is_good, clock.elapsed()) {
+        if let Some(known) = self.known(server, &is_good, clock) {
             return known;
         }
         let _getting = self.getting.lock().await;
-        if let Some(known) = self.known(server, &is_good, clock.elapsed()) {
+        if let Some(known) = self.known(server, &is_good, clock) {
             return known;
         }
         let got = get.await;
@@ -68,12 +68,12 @@ impl<T: Clone> Slot<T> {
         &self,
         server: &str,
         is_good: impl Fn(&T) -> bool,
-        now: Duration,
+        clock: &dyn Clock,
     ) -> Option<Result<T, Refusal>> {
         match self.kept.lock().as_ref()? {
             Kept::Got(got) => is_good(got).then(|| Ok(got.clone())),
             Kept::Failed { error, until } => {
-                (now < *until).then(|| Err(Refusal::upstream(server, error.clone())))
+                (clock.elapsed() < *until).then(|| Err(Refusal::upstream(server, error.clone())))
             }
         }
     }

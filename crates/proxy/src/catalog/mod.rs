@@ -216,16 +216,20 @@ impl Catalog {
     fn shelf(&self, key: Key, now: Duration) -> Arc<Shelf> {
         let now = now.as_secs();
         let mut shelves = self.shelves.lock();
-        let is_new = !shelves.contains_key(&key);
+        if let Some(shelf) = shelves.get(&key) {
+            shelf.used.store(now, Ordering::Relaxed);
+            return Arc::clone(shelf);
+        }
         // They grow by new ones only, so that is when to look for what can go.
-        if is_new && self.swept.load(Ordering::Relaxed) + UNUSED / 10 <= now {
+        if self.swept.load(Ordering::Relaxed) + UNUSED / 10 <= now {
             self.swept.store(now, Ordering::Relaxed);
             shelves.retain(|_, it| now < it.used.load(Ordering::Relaxed) + UNUSED);
             self.views.lock().retain(|_, it| now < it.used + UNUSED);
         }
-        let shelf = shelves.entry(key).or_default();
+        let shelf = Arc::<Shelf>::default();
         shelf.used.store(now, Ordering::Relaxed);
-        Arc::clone(shelf)
+        shelves.insert(key, Arc::clone(&shelf));
+        shelf
     }
 
     /// The server has said that its lists have changed: what is kept is not served again.

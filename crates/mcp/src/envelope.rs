@@ -20,9 +20,8 @@ pub struct Message {
     method: Method,
     root: Range<usize>,
     id: Option<Range<usize>>,
-    params: Option<Part>,
-    /// The `result` or the `error`, as `kind` says.
-    outcome: Option<Part>,
+    /// The `params`, the `result` or the `error`, as `kind` says.
+    said: Option<Part>,
     /// Where the outer members lie in `root`.
     notes: Option<Arc<Notes>>,
 }
@@ -146,17 +145,20 @@ impl Message {
 
     /// The `params` of a request or notification; always an object.
     pub fn params(&self) -> Option<Raw<'_>> {
-        self.part(self.params.as_ref())
+        match self.kind {
+            MessageKind::Request | MessageKind::Notification => self.said(),
+            MessageKind::Response | MessageKind::Error => None,
+        }
     }
 
     /// The `result` of a successful response.
     pub fn result(&self) -> Option<Raw<'_>> {
-        if self.kind == MessageKind::Response { self.part(self.outcome.as_ref()) } else { None }
+        if self.kind == MessageKind::Response { self.said() } else { None }
     }
 
     /// The `error` of a failed response: an object with integer `code` and string `message`.
     pub fn error(&self) -> Option<Raw<'_>> {
-        if self.kind == MessageKind::Error { self.part(self.outcome.as_ref()) } else { None }
+        if self.kind == MessageKind::Error { self.said() } else { None }
     }
 
     /// The whole message as a value, for edits to its own members.
@@ -170,8 +172,8 @@ impl Message {
         &self.body
     }
 
-    fn part(&self, part: Option<&Part>) -> Option<Raw<'_>> {
-        let Part { at, notes } = part?;
+    fn said(&self) -> Option<Raw<'_>> {
+        let Part { at, notes } = self.said.as_ref()?;
         let notes = notes.clone().and_then(|it| self.notes.as_ref()?.get(it));
         self.body.get(at.clone()).map(|it| Raw::noted(it, notes))
     }
@@ -215,7 +217,12 @@ impl Message {
             _ => Method::None,
         };
         let id = id.filter(|_| !has_null_id).map(|it| it.at);
-        Ok(Self { body, kind, method, root, id, params, outcome: result.or(error), notes })
+        let said = match kind {
+            MessageKind::Request | MessageKind::Notification => params,
+            MessageKind::Response => result,
+            MessageKind::Error => error,
+        };
+        Ok(Self { body, kind, method, root, id, said, notes })
     }
 }
 

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream;
+use futures::{FutureExt, StreamExt};
 use mcp::envelope::Message;
 use mcp::errors;
 use mcp::json::Raw;
@@ -15,6 +17,9 @@ use mcp::json::Raw;
 use super::session::{Opened, Session, greet};
 use super::trouble::Trouble;
 use super::{Bridge, feed};
+
+/// How many wishes are on their way to the gateway at a time.
+const AT_ONCE: usize = 16;
 
 /// The session that has taken the place of a lost one. All who ask at a time get the same.
 ///
@@ -77,9 +82,13 @@ async fn again(
         bridge.pass(session.headers(), ready.body().clone()).await;
         feed::open(bridge, Arc::clone(&session));
     }
-    for wish in &wishes {
-        bridge.pass(session.headers(), wish.body().clone()).await;
-    }
+    // None of them depends on another one.
+    let pass = |it: &Message| -> BoxFuture<'_, ()> {
+        let (headers, body) = (session.headers(), it.body().clone());
+        Box::pin(bridge.pass(headers, body))
+    };
+    let passing: Vec<_> = wishes.iter().map(pass).collect();
+    stream::iter(passing).buffer_unordered(AT_ONCE).collect::<()>().await;
     for change in changes(&answer, &wishes) {
         bridge.out.say(&change).await;
     }

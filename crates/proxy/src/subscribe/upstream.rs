@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::Transport;
+use futures::StreamExt;
+use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use inspect::Leg;
 use mcp::envelope::{Message, MessageKind};
@@ -247,7 +249,7 @@ async fn open_session(
     let asks: Vec<Letter> = wanted.resources.iter().map(|it| ask(link, SUBSCRIBE, it)).collect();
     let parts = asks.iter().flat_map(|it| it.parts.clone()).collect();
     let aside = Aside::begin(pass, &of.said(), parts, &[]).await?;
-    let opened = stream(worker, pass, link, &channel).await;
+    let opened = stream_of(worker, pass, link, &channel).await;
     let exchange = match opened {
         Ok(Some(exchange)) => exchange,
         Ok(None) => {
@@ -262,6 +264,7 @@ async fn open_session(
     };
     let is_shared = matches!(link.server.transport, Transport::Stdio { .. });
     let mut shared = Vec::new();
+    let mut due = Vec::new();
     for (letter, uri) in asks.into_iter().zip(&wanted.resources) {
         if is_shared {
             shared.push(uri.clone());
@@ -269,14 +272,21 @@ async fn open_session(
                 continue;
             }
         }
-        if let Err(error) = asked(worker, pass, link, &channel, letter).await {
+        due.push(letter);
+    }
+    // None of them depends on another one.
+    let asking = due.into_iter().map(|it| asked(worker, pass, link, &channel, it));
+    let mut asking = stream::iter(asking).buffer_unordered(AT_ONCE);
+    while let Some(answered) = asking.next().await {
+        if let Err(error) = answered {
             tracing::debug!(server.name = link.name(), %error, "A resource cannot be watched");
         }
     }
+    drop(asking);
     Ok(Some(Opened { exchange, channel, aside, id: 0, first: None, shared }))
 }
 
-async fn stream(
+async fn stream_of(
     worker: &Worker,
     pass: &Pass,
     link: &Link,
@@ -288,6 +298,9 @@ async fn stream(
         (Channel::Modern(_), None) => Ok(None),
     }
 }
+
+/// How many resources a server is asked to watch at a time.
+const AT_ONCE: usize = 8;
 
 const SUBSCRIBE: &str = "resources/subscribe";
 const UNSUBSCRIBE: &str = "resources/unsubscribe";

@@ -81,6 +81,39 @@ async fn a_client_whose_session_is_forgotten_goes_on_in_another_one() {
 }
 
 #[tokio::test]
+async fn what_a_client_watches_is_watched_in_another_session_at_once() {
+    let gateway = Upstream::legacy().start().await;
+    let mut bridge = Piped::to(&gateway.url);
+    bridge.hello(NEWEST, "{}").await;
+    for number in 0..20 {
+        let uri = format!(r#"{{"uri":"test://{number}"}}"#);
+        bridge.ask("2", "resources/subscribe", &uri).await;
+        gateway.next().await.result("{}");
+        bridge.next().await;
+    }
+    bridge.ask("3", "tools/call", r#"{"name":"echo"}"#).await;
+    gateway.next().await.refuse(404);
+    // Sixteen of them wait for their answers together, and no more.
+    let mut waiting = Vec::new();
+    for _ in 0..16 {
+        waiting.push(gateway.next().await);
+    }
+    assert_eq!(gateway.seen_of("resources/subscribe").len(), 20 + 16);
+    let mut told = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        let arrived = match waiting.pop() {
+            Some(arrived) => arrived,
+            None => gateway.next().await,
+        };
+        assert_eq!(arrived.header("mcp-session-id"), Some("session-2"), "{}", arrived.body);
+        told.insert(arrived.raw(&["params", "uri"]));
+        arrived.result("{}");
+    }
+    assert_eq!(told.len(), 20, "each of them once");
+    gateway.next().await.result(r#"{"content":[]}"#);
+}
+
+#[tokio::test]
 async fn an_answer_to_a_question_of_a_forgotten_session_is_not_taken_for_one_of_the_next() {
     let gateway = Upstream::legacy().by_hand("GET").start().await;
     let mut bridge = Piped::to(&gateway.url);

@@ -59,6 +59,32 @@ async fn a_call_waits_for_the_listing_of_its_own_server_alone() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "what is tested is how long somebody waits")]
+async fn a_list_of_several_servers_does_not_wait_for_a_silent_pipe() {
+    // A stream without its first word.
+    let files = Upstream::legacy()
+        .on("initialize", |arrived| async move { arrived.refuse(405) })
+        .on("GET", |arrived| async move {
+            let stream = arrived.stream();
+            stream.closed().await;
+        })
+        .start()
+        .await;
+    let mail = Upstream::of_both_eras().echoing().start().await;
+    let (_site, served) = serving(&files.url, &mail.url).await;
+    let [modern, legacy] = clients(&served).await;
+    let began = std::time::Instant::now();
+    let list = |it: &Client| it.request("tools/list", "");
+    let listing = futures::future::join(modern.send(list(&modern)), legacy.send(list(&legacy)));
+    let (one, other) = listing.await;
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(20), "it took {took:?}");
+    for answer in [one, other] {
+        assert_eq!(tools(&answer), ["mail__echo"], "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_cannot_be_listed_is_blamed_for_its_own_names_alone() {
     let gone = Upstream::modern().start().await.url.clone();
     let mail = Upstream::of_both_eras().echoing().start().await;

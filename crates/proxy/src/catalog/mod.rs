@@ -11,11 +11,11 @@ mod view;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::{AppId, Assignment, GatewayId, IdentityId, Server, ServerId};
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use mcp::bridge::askable::Askable;
 use mcp::names;
 use mcp::revision::Era;
@@ -51,6 +51,8 @@ type ViewKey = (GatewayId, Option<domain::AssignmentId>, (Era, Askable), Option<
 struct Shelf {
     kept: Mutex<Option<Arc<Listing>>>,
     fetching: tokio::sync::Mutex<()>,
+    /// Whether it is fetched by a task, since nobody waits for it any more.
+    is_left: AtomicBool,
     /// In which second it was last looked at.
     used: AtomicU64,
 }
@@ -80,10 +82,15 @@ const UNUSED: u64 = 10 * 60;
 /// How long a server may take to list everything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long the list of several servers waits for one of them: clients give up a list soon, and with
+/// it what all the others have.
+const TOGETHER: Duration = Duration::from_secs(10);
+
 impl Catalog {
     /// The view of a place for a caller, made from fresh listings.
     pub(crate) async fn view(&self, look: &Look<'_>) -> Arc<View> {
-        self.look(look, |_| true).await
+        let patience = if look.place.only.is_some() { PATIENCE } else { TOGETHER };
+        self.look(look, |_| true, patience).await
     }
 
     /// The view for a call of what is named so. Only the server that the name may be of is waited
@@ -94,12 +101,17 @@ impl Catalog {
             place.only.is_some()
                 || exposed.is_some_and(|name| names::is_under(name, it.alias.as_str()))
         };
-        self.look(&Look::of(asked), is_meant).await
+        self.look(&Look::of(asked), is_meant, PATIENCE).await
     }
 
-    async fn look(&self, look: &Look<'_>, is_meant: impl Fn(&Assignment) -> bool) -> Arc<View> {
+    async fn look(
+        &self,
+        look: &Look<'_>,
+        is_meant: impl Fn(&Assignment) -> bool,
+        patience: Duration,
+    ) -> Arc<View> {
         let place = look.place;
-        let listings = self.listings(look, is_meant).await;
+        let listings = self.listings(look, is_meant, patience).await;
         let own = place.assignments().iter().any(|it| it.scheme == domain::Scheme::Own);
         let only = place.only.as_ref().map(|it| it.id);
         let how = (look.era, look.askable);
@@ -126,6 +138,7 @@ impl Catalog {
         &self,
         look: &Look<'_>,
         is_meant: impl Fn(&Assignment) -> bool,
+        patience: Duration,
     ) -> Vec<Arc<Listing>> {
         let assignments = look.place.assignments();
         let ready: Vec<_> =
@@ -135,7 +148,8 @@ impl Catalog {
         }
         let fetches = assignments.iter().zip(ready).map(async |(assignment, ready)| match ready {
             Some(listing) => listing,
-            None => Box::pin(self.fetch(look, assignment)).await,
+            None if patience == PATIENCE => Box::pin(self.fetch(look, assignment)).await,
+            None => in_time(look, assignment, patience).await,
         });
         join_all(fetches).await
     }
@@ -264,6 +278,44 @@ impl<'a> Look<'a> {
         let place = Place { only: Some(Arc::clone(assignment)), ..self.place.clone() };
         authorize::authorize(&self.worker.proxy, self.caller.clone(), place, None)
     }
+}
+
+/// The listing of one server, waited for no longer than that. It is fetched to its end nevertheless,
+/// so that a slow server is there the next time.
+async fn in_time(
+    look: &Look<'_>,
+    assignment: &Arc<Assignment>,
+    patience: Duration,
+) -> Arc<Listing> {
+    let worker = Arc::clone(look.worker);
+    let (caller, place, of) = (look.caller.clone(), look.place.clone(), Arc::clone(assignment));
+    let (era, askable, peer) = (look.era, look.askable, look.peer);
+    let mut fetching: BoxFuture<'static, _> = Box::pin(async move {
+        let look = Look { worker: &worker, caller: &caller, place: &place, era, askable, peer };
+        worker.proxy.catalog.fetch(&look, &of).await
+    });
+    if let Ok(listing) = tokio::time::timeout(patience, &mut fetching).await {
+        return listing;
+    }
+    let identity = look.place.connection(look.caller).ok();
+    let identity = identity.and_then(|it| assignment.identity_for(it).ok()).flatten();
+    let key = (assignment.server.id, identity, look.era, look.askable_by(&assignment.server));
+    let proxy = Arc::clone(&look.worker.proxy);
+    let shelf = proxy.catalog.shelf(key, proxy.clock.elapsed());
+    // One task is enough, however many have waited.
+    if !shelf.is_left.swap(true, Ordering::Relaxed) {
+        look.worker.held.spawn(async move {
+            tokio::select! {
+                biased;
+                () = proxy.streams.closing() => {}
+                _ = fetching => {}
+            }
+            shelf.is_left.store(false, Ordering::Relaxed);
+        });
+    }
+    let server = assignment.server.name.as_str();
+    let late = Refusal::upstream(server, UpstreamError::Timeout(patience));
+    Arc::new(Listing::unavailable(&late.to_string()))
 }
 
 /// What a server may ask of a client that can be asked so much.

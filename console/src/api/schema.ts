@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/api/v1/admin-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The admin tokens of the installation, by name. */
+        get: operations["list_admin_tokens"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin-tokens/{admin_token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revoke an admin token, and end the sessions that were begun with it. The last one stays. */
+        delete: operations["delete_admin_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -663,6 +697,14 @@ export interface components {
             type: "replace";
             with: string;
         };
+        /** @description What an administrator signs in with, without the secret. */
+        AdminTokenBody: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
         /** @description A client that calls: a headless agent. */
         AppBody: {
             /** Format: date-time */
@@ -997,6 +1039,18 @@ export interface components {
          */
         Outcome: "created" | "changed" | "unchanged";
         /** @description A page of a list. */
+        Page_AdminTokenBody: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: uuid */
+                id: string;
+                name: string;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_AppBody: {
             items: {
                 /** Format: date-time */
@@ -1227,6 +1281,11 @@ export interface components {
             code: string;
             /** @description What was wrong this time, for people; may change at any time. */
             detail: string;
+            /**
+             * Format: uuid
+             * @description The number of the request, which the log and the record of an act carry as well.
+             */
+            request_id?: string | null;
             /** Format: int32 */
             status: number;
             /** @description The kind of problem, for people. */
@@ -1449,6 +1508,66 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_admin_tokens: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AdminTokenBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_admin_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                admin_token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_openapi: {
         parameters: {
             query?: never;

@@ -171,7 +171,9 @@ impl Control {
         secrets: Resolve<'_>,
     ) -> Result<Vec<Applied>, ControlError> {
         let actor = Caller::command_line();
-        let act = trail::open(&self.app, &actor, "apply", None).await.map_err(refused)?;
+        let act = trail::open(&self.app, &actor, (self.app.clock.id(), "apply"), None)
+            .await
+            .map_err(refused)?;
         let applied = files::apply(&self.app, &default_scope(), text, secrets).await;
         let status = applied.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
         act.close(&self.app, status, None);
@@ -208,8 +210,9 @@ impl Control {
     pub async fn erase_content(&self, workspace: Uuid, day: i32) -> Result<bool, ControlError> {
         let actor = Caller::command_line();
         let action = format!("erase content of day {day}");
-        let act =
-            trail::open(&self.app, &actor, &action, Some(workspace)).await.map_err(refused)?;
+        let act = trail::open(&self.app, &actor, (self.app.clock.id(), &action), Some(workspace))
+            .await
+            .map_err(refused)?;
         let erased = self.keys.erase(&self.app.db, WorkspaceId(workspace), day).await;
         let status =
             if erased.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };

@@ -24,15 +24,16 @@ pub(crate) struct Act {
 /// Acts that belong to no workspace are in a log of their own.
 pub(crate) const INSTALLATION: Uuid = Uuid::nil();
 
-/// Records that someone is about to do something; returns when that is durable.
+/// Records that someone is about to do something, as the act of that number; returns when that is
+/// durable.
 pub(crate) async fn open(
     app: &App,
     actor: &Caller,
-    action: &str,
+    (id, action): (Uuid, &str),
     workspace: Option<Uuid>,
 ) -> Result<Act, Error> {
     let act = Act {
-        id: app.clock.id(),
+        id,
         workspace: workspace.unwrap_or(INSTALLATION),
         actor: actor.clone(),
         action: action.to_owned(),

@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Cutoff(CutoffArgs),
     /// Turn something on again.
     Restore(RestoreArgs),
-    /// What apps present.
+    /// What apps and administrators present.
     #[command(subcommand)]
     Token(TokenCommand),
     /// Make the workspace as a declarative file says: all of it, or nothing.

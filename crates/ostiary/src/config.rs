@@ -10,6 +10,7 @@ use serde::Deserialize;
 use vault::MasterKey;
 
 use crate::cli::ServeArgs;
+use crate::metrics::MetricsToken;
 
 /// Configuration that has been checked. Holding one means there is nothing left to validate.
 pub(crate) struct Config {
@@ -39,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) most_sessions: usize,
     /// How many calls may wait for their clients.
     pub(crate) most_held_calls: usize,
+    /// What shows the metrics, beside admin tokens, and nothing else.
+    pub(crate) metrics_token: Option<MetricsToken>,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -69,6 +72,7 @@ struct File {
     probe_seconds: Option<u64>,
     most_sessions: Option<usize>,
     most_held_calls: Option<usize>,
+    metrics_token_file: Option<PathBuf>,
 }
 
 /// Why the configuration is refused.
@@ -104,6 +108,8 @@ pub(crate) enum ConfigError {
     MostSessions,
     #[error("`most_held_calls` must be from 1 to 65536")]
     MostHeldCalls,
+    #[error("`metrics_token_file` must name a file that other users cannot read, with {} to {} visible characters", .allowed.start(), .allowed.end())]
+    MetricsToken { allowed: RangeInclusive<usize> },
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -129,6 +135,8 @@ impl Config {
         let most_sessions = within(most, 100_000, 1..=10_000_000, ConfigError::MostSessions)?;
         let most = file.most_held_calls;
         let most_held_calls = within(most, 2_048, 1..=65_536, ConfigError::MostHeldCalls)?;
+        let metrics_token =
+            file.metrics_token_file.as_deref().map(MetricsToken::read).transpose()?;
         for host in &file.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
             let port = !host.starts_with('[') && host.contains(':');
@@ -155,6 +163,7 @@ impl Config {
             probe,
             most_sessions,
             most_held_calls,
+            metrics_token,
         })
     }
 }

@@ -1,21 +1,71 @@
 //! `/metrics`, in the OpenMetrics text format.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use proxy::metrics::Histogram;
 
+use crate::config::ConfigError;
 use crate::pages::Pages;
 
-/// Shows all metrics to whoever has an admin token.
+/// Shows the metrics to whoever has it. Only its hash is kept.
+#[derive(Clone)]
+pub(crate) struct MetricsToken([u8; 32]);
+
+/// How long it may be, in characters: too long to be guessed, and no more than a line.
+const LENGTH: RangeInclusive<usize> = 32..=512;
+
+impl MetricsToken {
+    /// The first line of a file that is closed to other users.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        let facts = file.metadata().map_err(unreadable)?;
+        let mut text = String::new();
+        // With room for a line's end.
+        let most = *LENGTH.end() as u64 + 2;
+        file.take(most).read_to_string(&mut text).map_err(unreadable)?;
+        let text = text.trim_ascii_end();
+        let is_token = LENGTH.contains(&text.len()) && text.bytes().all(|it| it.is_ascii_graphic());
+        // A group may be how it is shared with whoever collects the metrics.
+        if !facts.is_file() || facts.mode() & 0o007 != 0 || !is_token {
+            return Err(ConfigError::MetricsToken { allowed: LENGTH });
+        }
+        Ok(Self(hash(text)))
+    }
+
+    fn is_in(&self, headers: &HeaderMap) -> bool {
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let shown = given.next().and_then(|it| it.to_str().ok()?.split_once(' '));
+        shown.is_some_and(|(scheme, token)| {
+            let is_it = verify_slices_are_equal(&hash(token), &self.0).is_ok();
+            is_it && scheme.eq_ignore_ascii_case("bearer") && given.next().is_none()
+        })
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, token.as_bytes());
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// Shows all metrics to whoever has their token, or an admin token.
 pub(crate) async fn show(State(pages): State<Pages>, headers: HeaderMap) -> Response {
-    if !pages.control.is_admin(&headers).await {
-        return (StatusCode::UNAUTHORIZED, "send an admin token as `Authorization: Bearer …`\n")
-            .into_response();
+    let is_known = pages.metrics_token.as_ref().is_some_and(|it| it.is_in(&headers));
+    if !is_known && !pages.control.is_admin(&headers).await {
+        let text = "send the metrics token, or an admin token, as `Authorization: Bearer …`\n";
+        return (StatusCode::UNAUTHORIZED, text).into_response();
     }
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, media)], render(&pages)).into_response()

@@ -16,7 +16,7 @@ use control::Control;
 use proxy::{Hosts, Proxy};
 
 use crate::console;
-use crate::metrics;
+use crate::metrics::{self, MetricsToken};
 use crate::serve::House;
 
 /// What the pages look at.
@@ -25,6 +25,7 @@ pub(crate) struct Pages {
     pub(crate) control: Arc<Control>,
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) log: audit::Log,
+    pub(crate) metrics_token: Option<MetricsToken>,
     content: Arc<audit::ContentStore>,
     hosts: Arc<Hosts>,
 }
@@ -35,6 +36,7 @@ pub(crate) fn router(house: &House) -> Router {
         control: Arc::clone(&house.control),
         proxy: Arc::clone(&house.proxy),
         log: house.log.clone(),
+        metrics_token: house.metrics_token.clone(),
         content: Arc::clone(&house.content),
         hosts: Arc::new(house.hosts.clone()),
     };

@@ -23,6 +23,7 @@ use crate::commands::files;
 use crate::config::Config;
 use crate::door::{self, Doors, Signals};
 use crate::failure::Failure;
+use crate::metrics::MetricsToken;
 use crate::pages;
 use crate::plane::{self, Wiring};
 use crate::print;
@@ -103,6 +104,7 @@ pub(crate) struct House {
     pub(crate) log: audit::Log,
     pub(crate) hosts: proxy::Hosts,
     pub(crate) content: Arc<audit::ContentStore>,
+    pub(crate) metrics_token: Option<MetricsToken>,
     db: Db,
     wiring: Wiring,
     tasks: TaskTracker,
@@ -183,7 +185,8 @@ impl House {
             allow_loopback: config.allow_loopback_upstreams,
             allowed: config.allowed_networks.clone(),
         })?;
-        Ok(Self { control, proxy, log, hosts, content, db, wiring, tasks })
+        let metrics_token = config.metrics_token;
+        Ok(Self { control, proxy, log, hosts, content, metrics_token, db, wiring, tasks })
     }
 
     /// Applies a text, or says what applying it would do.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use domain::WorkspaceId;
 use uuid::Uuid;
 
-use super::{Error, Ref, Touched};
+use super::{Error, Ref, RequestId, Touched};
 use crate::session::{self, Caller};
 use crate::{App, trail, workspaces};
 
@@ -73,10 +73,11 @@ async fn recorded(app: Arc<App>, admitted: Admitted, request: Request, next: Nex
     let template = template.unwrap_or_default();
     let template = template.strip_prefix("/api/v1").unwrap_or(&template);
     let action = format!("{} {template}", request.method());
+    let id = request.extensions().get::<RequestId>().map_or_else(|| app.clock.id(), |it| it.0);
     let tasks = app.tasks.clone();
     let handled = tasks.spawn(async move {
         let Admitted { caller, workspace } = admitted;
-        let act = match trail::open(&app, &caller, &action, workspace).await {
+        let act = match trail::open(&app, &caller, (id, &action), workspace).await {
             Ok(act) => act,
             Err(error) => return error.into_response(),
         };

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(crate) use answer::{Done, IfMatch, Shown, Touched};
 pub(crate) use guard::InWorkspace;
 pub(crate) use page::{Page, Paging, Which};
-pub(crate) use problem::{Error, Problem, chain};
+pub(crate) use problem::{Error, Problem, RequestId, chain};
 pub(crate) use reference::Ref;
 pub(crate) use surface::router;
 

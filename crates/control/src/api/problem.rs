@@ -1,14 +1,20 @@
 //! Why the control plane said no, and how it says so (RFC 9457).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use db::DbError;
 use domain::Name;
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use crate::App;
 use crate::snapshot::LoadError;
 
 /// Why a request was refused. One variant for each thing the caller can do about it.
@@ -51,7 +57,7 @@ pub(crate) enum Error {
 }
 
 /// The body of every refusal (RFC 9457).
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// Names the kind of problem; the same as `code`, as a URI.
     #[serde(rename = "type")]
@@ -63,6 +69,43 @@ pub(crate) struct Problem {
     detail: String,
     /// Stable and meant for programs.
     code: &'static str,
+    /// The number of the request, which the log and the record of an act carry as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Uuid>,
+}
+
+/// What a refusal leaves to whoever knows the number of its request. It is no part of the answer.
+#[derive(Clone)]
+struct Refused {
+    problem: Problem,
+    /// What has gone wrong here, for the log.
+    cause: Option<String>,
+}
+
+/// The number of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestId(pub(crate) Uuid);
+
+/// Gives each request a number, by which its refusal is found in the log and in the record.
+pub(super) async fn number(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = app.clock.id();
+    request.extensions_mut().insert(RequestId(id));
+    let mut response = next.run(request).await;
+    let Some(Refused { mut problem, cause }) = response.extensions_mut().remove::<Refused>() else {
+        return response;
+    };
+    if let Some(error) = cause {
+        tracing::error!(request.id = %id, error, "A request to the admin API failed");
+    }
+    problem.request_id = Some(id);
+    let (mut parts, _) = response.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let body = Json(problem).into_response().into_body();
+    Response::from_parts(parts, body)
 }
 
 impl Error {
@@ -132,9 +175,10 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        if let Self::Internal(source) | Self::Unrecorded(source) = &self {
-            tracing::error!(error = %chain(source.as_ref()), "A request to the admin API failed");
-        }
+        let cause = match &self {
+            Self::Internal(source) | Self::Unrecorded(source) => Some(chain(source.as_ref())),
+            _ => None,
+        };
         let (status, code, title) = self.kind();
         let problem = Problem {
             kind: format!("urn:ostiary:problem:{code}"),
@@ -142,8 +186,10 @@ impl IntoResponse for Error {
             status: status.as_u16(),
             detail: self.to_string(),
             code,
+            request_id: None,
         };
-        let mut response = (status, Json(problem)).into_response();
+        let mut response = (status, Json(problem.clone())).into_response();
+        response.extensions_mut().insert(Refused { problem, cause });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {

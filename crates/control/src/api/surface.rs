@@ -17,7 +17,7 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Error, Problem, guard};
+use super::{Error, Problem, guard, problem};
 use crate::{
     App, apps, assignments, connections, files, gateways, identities, records, rules, servers,
     session, switches, teams, tokens, users, workspaces,
@@ -37,6 +37,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(|| async { Error::NoRoute })
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), problem::number))
         .layer(header_layer(header::CACHE_CONTROL, "no-store"))
         .layer(header_layer(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .with_state(app);

@@ -11,10 +11,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
+use super::store::{self, AdminToken};
 use super::{Caller, SESSION_LIFE, begin, cookie_name, end, find_admin, is_cross_site};
 use crate::App;
-use crate::api::{Error, Json, Problem};
+use crate::api::{
+    Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Touched, Which,
+};
 use crate::identities::SecretText;
 use crate::trail;
 
@@ -23,7 +27,10 @@ pub(crate) fn public_routes() -> OpenApiRouter<Arc<App>> {
 }
 
 pub(crate) fn private_routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(show_session, sign_out))
+    OpenApiRouter::new()
+        .routes(routes!(show_session, sign_out))
+        .routes(routes!(list_admin_tokens))
+        .routes(routes!(delete_admin_token))
 }
 
 /// A token to sign in with.
@@ -32,6 +39,19 @@ pub(crate) fn private_routes() -> OpenApiRouter<Arc<App>> {
 struct SignIn {
     #[schema(value_type = String)]
     token: SecretText,
+}
+
+/// What an administrator signs in with, without the secret.
+#[derive(Serialize, ToSchema)]
+struct AdminTokenBody {
+    id: Uuid,
+    name: String,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct AdminTokenPath {
+    admin_token: Ref,
 }
 
 /// Who is signed in.
@@ -53,6 +73,7 @@ struct SessionBody {
 )]
 async fn sign_in(
     State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
     headers: HeaderMap,
     Json(given): Json<SignIn>,
 ) -> Result<Response, Error> {
@@ -66,7 +87,7 @@ async fn sign_in(
     let caller = caller.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
     // What anyone may send is recorded only once it is known to come from an administrator, or
     // the log could be filled from outside.
-    let record = trail::open(&app, &caller, "POST /session", None).await?;
+    let record = trail::open(&app, &caller, (id, "POST /session"), None).await?;
     let begun = begin(&app, &caller).await;
     let status = begun.as_ref().map_or_else(Error::status, |_| StatusCode::CREATED);
     record.close(&app, status, None);
@@ -102,6 +123,51 @@ async fn sign_out(
     end(&app, &caller).await?;
     let cookie = cookie(&app, "", 0)?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
+}
+
+/// The admin tokens of the installation, by name.
+#[utoipa::path(
+    get,
+    path = "/admin-tokens",
+    params(Paging),
+    responses((status = 200, body = Page<AdminTokenBody>), (status = "4XX", body = Problem)),
+    tag = "session",
+)]
+async fn list_admin_tokens(
+    State(app): State<Arc<App>>,
+    paging: Paging,
+) -> Result<Json<Page<AdminTokenBody>>, Error> {
+    let mut tx = app.db.read().await?;
+    let found = store::select_admins(&mut tx, Which::Page(&paging)).await?;
+    Ok(Json(paging.answer(found, |it| it.name.clone(), AdminTokenBody::of)))
+}
+
+/// Revoke an admin token, and end the sessions that were begun with it. The last one stays.
+#[utoipa::path(
+    delete,
+    path = "/admin-tokens/{admin_token}",
+    responses((status = 204), (status = "4XX", body = Problem)),
+    tag = "session",
+)]
+async fn delete_admin_token(
+    State(app): State<Arc<App>>,
+    Path(path): Path<AdminTokenPath>,
+    if_match: IfMatch,
+) -> Result<Done<AdminTokenBody>, Error> {
+    let mut tx = app.db.begin().await?;
+    let token = super::find_admin_token(&mut tx, &path.admin_token).await?;
+    let before = AdminTokenBody::of(token);
+    if_match.check(&before)?;
+    super::revoke_admin(&mut tx, &before.name, before.id).await?;
+    tx.commit().await?;
+    Ok(Done::deleted(Touched::new("admin_token", before.id, &before.name), &before))
+}
+
+impl AdminTokenBody {
+    fn of(token: AdminToken) -> Self {
+        let AdminToken { id, name, created_at } = token;
+        Self { id, name, created_at }
+    }
 }
 
 fn cookie(app: &App, value: &str, seconds: u64) -> Result<HeaderValue, Error> {

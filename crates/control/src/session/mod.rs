@@ -22,7 +22,7 @@ use vault::Secret;
 pub(crate) use api::{private_routes, public_routes};
 
 use crate::App;
-use crate::api::Error;
+use crate::api::{Error, Ref, Which};
 use crate::secret;
 
 /// Who is calling. A handler without one is public.
@@ -86,6 +86,20 @@ pub(crate) async fn mint_admin(
     let secret = secret::fresh(ADMIN_PREFIX);
     store::insert_admin(tx, stamp, name, &secret::sha256(secret.expose())).await?;
     Ok(secret)
+}
+
+async fn find_admin_token(tx: &mut Tx, token: &Ref) -> Result<store::AdminToken, Error> {
+    let found = store::select_admins(tx, Which::One(token)).await?.pop();
+    found.ok_or_else(|| token.not_found("admin token"))
+}
+
+/// Its sessions end with it. Nobody could sign in without the last one.
+async fn revoke_admin(tx: &mut Tx, name: &str, id: Uuid) -> Result<(), Error> {
+    if store::delete_admin(tx, id).await? {
+        return Ok(());
+    }
+    let text = format!("admin token `{name}` is the last one; make another one first");
+    Err(Error::Conflict(text))
 }
 
 async fn find_admin(tx: &mut Tx, token: &str) -> Result<Caller, Error> {

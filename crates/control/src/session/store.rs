@@ -6,6 +6,8 @@ use db::{DbError, Tx, sql};
 use domain::Stamp;
 use uuid::Uuid;
 
+use crate::api::Which;
+
 #[derive(sqlx::FromRow)]
 pub(super) struct AdminRow {
     pub(super) id: Uuid,
@@ -46,6 +48,41 @@ pub(super) async fn insert_admin(
 
 pub(super) async fn find_admin(tx: &mut Tx, hash: &[u8]) -> Result<Option<AdminRow>, DbError> {
     tx.optional(sql("SELECT id, name, hash FROM admin_tokens WHERE hash = $1").bind(hash)).await
+}
+
+/// An admin token, without its hash.
+#[derive(sqlx::FromRow)]
+pub(super) struct AdminToken {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) created_at: DateTime<Utc>,
+}
+
+/// In name order.
+pub(super) async fn select_admins(
+    tx: &mut Tx,
+    which: Which<'_>,
+) -> Result<Vec<AdminToken>, DbError> {
+    let statement = sql("SELECT id, name, created_at FROM admin_tokens
+         WHERE ($1 IS NULL OR id = $1) AND ($2 IS NULL OR name = $2)
+           AND ($3 IS NULL OR name > $3)
+         ORDER BY name LIMIT $4");
+    tx.all(which.bind(statement)).await
+}
+
+/// Whether it was not the last one. Of two that are deleted at a time the later sees the earlier,
+/// since the rows are locked in one order first.
+pub(super) async fn delete_admin(tx: &mut Tx, token: Uuid) -> Result<bool, DbError> {
+    // A write to every row, which two transactions cannot do at a time on either database.
+    tx.execute(sql("UPDATE admin_tokens SET name = name")).await?;
+    let deleted = tx
+        .execute(
+            sql("DELETE FROM admin_tokens
+                 WHERE id = $1 AND EXISTS (SELECT 1 FROM admin_tokens WHERE id <> $1)")
+            .bind(token),
+        )
+        .await?;
+    Ok(deleted != 0)
 }
 
 pub(super) async fn insert_session(

@@ -27,6 +27,83 @@ async fn a_token_is_traded_for_a_cookie_that_dies_by_itself() {
 }
 
 #[tokio::test]
+async fn admin_tokens_are_listed_and_revoked_with_their_sessions() {
+    for api in Api::on_each_database().await {
+        let (_, cookie) = sign_in(&api).await;
+        let other = api.control.mint_admin_token("second").await.unwrap();
+        let other = other.expose_text().unwrap().to_owned();
+        let listed = at(&api, &other, Method::GET, "admin-tokens").await.json();
+        let names: Vec<_> =
+            listed["items"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+        assert_eq!(names, ["first", "second"]);
+        assert!(!listed.to_string().contains(ADMIN_PREFIX), "{listed}");
+        assert!(listed["items"][0].get("hash").is_none(), "{listed}");
+
+        let gone = at(&api, &other, Method::DELETE, "admin-tokens/third").await;
+        assert_eq!(gone.problem(), (404, "not_found".into()));
+        assert_eq!(at(&api, &other, Method::DELETE, "admin-tokens/first").await.status, 204);
+        // Neither the token nor what was begun with it works any more.
+        let first = at(&api, &api.token, Method::GET, "admin-tokens").await;
+        assert_eq!(first.problem(), (401, "unauthenticated".into()));
+        assert_eq!(with_cookie(&api, Method::GET, "session", &cookie, &[]).await.status, 401);
+
+        let last = at(&api, &other, Method::DELETE, "admin-tokens/second").await;
+        assert_eq!(last.problem(), (409, "conflict".into()), "nobody could sign in");
+        assert_eq!(at(&api, &other, Method::GET, "admin-tokens").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn h159_a_token_of_an_app_lists_and_revokes_no_admin_token() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let made = api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        let app = made["secret"].as_str().unwrap();
+        api.control.mint_admin_token("second").await.unwrap();
+        for (method, path) in
+            [(Method::GET, "admin-tokens"), (Method::DELETE, "admin-tokens/second")]
+        {
+            let reply = at(&api, app, method, path).await;
+            assert_eq!(reply.problem(), (401, "unauthenticated".into()));
+        }
+        // Nor is it one of the installation's, whatever its workspace.
+        let id = made["token"]["id"].as_str().unwrap();
+        for token in ["ci", id] {
+            let path = format!("admin-tokens/{token}");
+            let reply = at(&api, &api.token, Method::DELETE, &path).await;
+            assert_eq!(reply.problem(), (404, "not_found".into()));
+        }
+        assert_eq!(api.get("apps/bot/tokens/ci").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_number_under_which_it_is_recorded() {
+    let api = Api::on_sqlite().await;
+    let refused = api.delete("users/nobody").await;
+    let id = refused.json()["request_id"].as_str().unwrap().to_owned();
+    // Each request has its own.
+    let again = at(&api, "wrong", Method::GET, "admin-tokens").await.json();
+    assert!(again["request_id"].is_string() && again["request_id"] != id.as_str(), "{again}");
+    let nowhere = api.get("nothing/here").await.json();
+    assert!(nowhere["request_id"].is_string(), "{nowhere}");
+    api.control.close().await;
+    let records = api.get("records").await.json();
+    let records = records["items"].as_array().unwrap();
+    let acts: Vec<_> = records.iter().map(|it| it["record"]["act"].as_str()).collect();
+    assert_eq!(acts, [Some(id.as_str()); 2]);
+}
+
+/// Asks with a token, of what belongs to no workspace.
+async fn at(api: &Api, token: &str, method: Method, path: &str) -> Reply {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1/{path}"))
+        .header(header::AUTHORIZATION, format!("Bearer {token}"));
+    api.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_session_at_once() {
     for api in Api::on_each_database().await {
         let (_, cookie) = sign_in(&api).await;

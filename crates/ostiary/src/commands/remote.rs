@@ -46,11 +46,16 @@ impl Remote {
         path: &str,
         content: Content,
     ) -> Result<String, Failure> {
-        let url = format!(
-            "{}/api/v1/workspaces/{}{path}",
-            self.url.trim_end_matches('/'),
-            self.workspace
-        );
+        self.request(method, &format!("/workspaces/{}{path}", self.workspace), content).await
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        content: Content,
+    ) -> Result<String, Failure> {
+        let url = format!("{}/api/v1{path}", self.url.trim_end_matches('/'));
         let token = self.secret()?;
         let request =
             client()?.request(method, url).header(AUTHORIZATION, format!("Bearer {token}"));
@@ -76,6 +81,15 @@ impl Remote {
         content: Content,
     ) -> Result<Value, Failure> {
         let text = self.send(method, path, content).await?;
+        serde_json::from_str(&text).map_err(Failure::other)
+    }
+
+    /// Asks about what belongs to no workspace; what is gone has no answer.
+    pub(crate) async fn ask_all(&self, method: Method, path: &str) -> Result<Value, Failure> {
+        let text = self.request(method, path, Content::Nothing).await?;
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
         serde_json::from_str(&text).map_err(Failure::other)
     }
 

@@ -1,4 +1,4 @@
-//! `ostiary token`: what apps present.
+//! `ostiary token`: what apps and administrators present.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,14 +29,25 @@ pub(crate) enum TokenCommand {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Show an app's tokens, without their secrets.
+    /// Show an app's tokens, or those of administrators, without their secrets.
     List {
-        /// The app.
+        /// The app; absent: tokens of administrators.
         #[arg(long)]
-        app: String,
+        app: Option<String>,
         /// As JSON.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Revoke an app's token, or one of an administrator; what it is used for ends.
+    Revoke {
+        /// The app; absent: a token of an administrator.
+        #[arg(long)]
+        app: Option<String>,
+        /// The token's name or id.
+        #[arg(value_name = "TOKEN")]
+        name: String,
         #[command(flatten)]
         remote: Remote,
     },
@@ -52,18 +63,38 @@ pub(crate) fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
             print::line(made.get("secret").and_then(Value::as_str).unwrap_or_default());
         }
         TokenCommand::List { app, json, remote } => {
-            let path = format!("/apps/{app}/tokens");
-            let found = converse(remote.ask(Method::GET, &path, Content::Nothing))?;
+            let found = match &app {
+                Some(app) => {
+                    let path = format!("/apps/{app}/tokens");
+                    converse(remote.ask(Method::GET, &path, Content::Nothing))?
+                }
+                None => converse(remote.ask_all(Method::GET, ADMIN_TOKENS))?,
+            };
             let items = found.get("items").cloned().unwrap_or_default();
             if json {
                 print::line(&items);
-            } else {
+            } else if app.is_some() {
                 print::table(&["name", "expires_at", "created_at", "id"], &items);
+            } else {
+                print::table(&["name", "created_at", "id"], &items);
             }
         }
+        TokenCommand::Revoke { app, name, remote } => match app {
+            Some(app) => {
+                let path = format!("/apps/{app}/tokens/{name}");
+                converse(remote.send(Method::DELETE, &path, Content::Nothing))?;
+            }
+            None => {
+                let path = format!("{ADMIN_TOKENS}/{name}");
+                converse(remote.ask_all(Method::DELETE, &path))?;
+            }
+        },
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Of the installation, and of no workspace.
+const ADMIN_TOKENS: &str = "/admin-tokens";
 
 /// Prints a new admin token, alone on standard output.
 pub(crate) fn mint_admin(data: &Path, name: &str) -> Result<ExitCode, Failure> {

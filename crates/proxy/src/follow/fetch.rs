@@ -31,6 +31,8 @@ pub(super) struct State {
     exchange: Option<Exchange>,
     until: Duration,
     attempts: Attempts,
+    /// Whether it is heard how far the task has come.
+    tells: bool,
 }
 
 /// How often it has been asked in vain.
@@ -61,7 +63,13 @@ impl State {
             request: 0,
             exchange: None,
             attempts: Attempts::default(),
+            tells: false,
         }
+    }
+
+    /// The same for whoever wants to hear how far the task has come, too.
+    pub(super) fn telling(self) -> Self {
+        Self { tells: true, ..self }
     }
 
     /// The task, for whoever ends it with the call.
@@ -127,7 +135,7 @@ impl State {
         let Ok(message) = Message::parse(text.clone(), Limits::default()) else {
             return Some(text);
         };
-        if message.method() == "notifications/tasks/status" {
+        if message.method() == "notifications/tasks/status" && !self.tells {
             return None;
         }
         let is_answer = matches!(message.kind(), MessageKind::Response | MessageKind::Error);

@@ -156,7 +156,7 @@ pub(crate) fn begin(sent: &mut Sent, answer: &Message) -> Result<(), UpstreamErr
 
 /// What comes of a task of a legacy server, and what that asks meanwhile, outside of any call.
 pub(crate) fn result_of(recorded: &Recorded, way: &mut Way, id: &str) -> Following {
-    let state = fetch::State::of(recorded, way, id);
+    let state = fetch::State::of(recorded, way, id).telling();
     way.task = Some(state.task());
     Following { state: Some(Source::Fetched(Box::new(state))), doing: None }
 }

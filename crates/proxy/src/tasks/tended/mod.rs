@@ -75,6 +75,7 @@ struct Said {
     created: String,
     /// How long it is known, in milliseconds.
     ttl: u64,
+    words: Option<Bytes>,
 }
 
 /// How many tasks of one app are tended at a time: each may hold a session and a connection or two.
@@ -177,6 +178,15 @@ pub(crate) fn id_of(parts: &[Bytes]) -> Option<Box<str>> {
     Some(told.at(&["result", "taskId"])?.str()?.into())
 }
 
+/// The words with which a server says how far a task has come: a JSON string, where it is no long one.
+fn words(task: Raw<'_>) -> Option<Bytes> {
+    const LONGEST: usize = 1 << 10;
+
+    let words = task.get("statusMessage").filter(|it| it.str().is_some());
+    let words = words.filter(|it| it.bytes().len() <= LONGEST);
+    words.map(|it| Bytes::copy_from_slice(it.bytes()))
+}
+
 impl Begun {
     /// The task that an answer begins, if it begins one.
     ///
@@ -197,7 +207,7 @@ impl Begun {
         let created = task.get("createdAt").and_then(Raw::str).map(|it| it.into_owned());
         let created = created.filter(|it| it.len() < 64);
         let created = created.unwrap_or_else(|| recast::time(proxy));
-        let said = Said { created, ttl: ttl(permitted, task) };
+        let said = Said { created, ttl: ttl(permitted, task), words: words(task) };
         let seat = proxy.wards.seats.take(permitted.asked.caller.app);
         let following = follow::result_of(recorded, way, &id);
         let seat = seat.ok_or(Refusal::TooManyTasks)?;
@@ -209,8 +219,9 @@ impl Begun {
         let worker = Arc::clone(&sent.recorded.permitted().asked.worker);
         let proxy = Arc::clone(&worker.proxy);
         let (say, words) = mpsc::channel(WORDS);
-        let Self { seat, following, said: Said { created, ttl } } = self;
+        let Self { seat, following, said: Said { created, ttl, words: before } } = self;
         let ward = Arc::new(Ward::new(created, ttl, say));
+        ward.describe(before);
         proxy.wards.by_id.lock().insert(id.into(), Arc::clone(&ward));
         let ends = proxy.clock.elapsed().saturating_add(Duration::from_millis(ttl));
         let tending = tending::Tending::of(sent, following, (id.into(), ward, seat), (words, ends));

@@ -178,6 +178,10 @@ impl Tending {
                     self.proxy.wards.tell();
                 }
             }
+            MessageKind::Notification if message.method() == "notifications/tasks/status" => {
+                self.ward.describe(message.params().and_then(super::words));
+                self.proxy.wards.tell();
+            }
             _ => {}
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Ward {
 struct State {
     status: Status,
     updated: String,
+    /// In the words of its server: a JSON string.
+    words: Option<Bytes>,
     questions: Vec<Question>,
     next_key: u32,
     /// What has come of it: a member of what is said of it.
@@ -81,6 +83,7 @@ impl Ward {
         let state = State {
             status: Status::Working,
             updated: created.clone(),
+            words: None,
             questions: Vec::new(),
             next_key: 1,
             end: Bytes::new(),
@@ -99,6 +102,10 @@ impl Ward {
             self.ttl
         )
         .into_bytes();
+        if let Some(words) = &state.words {
+            out.extend_from_slice(br#","statusMessage":"#);
+            out.extend_from_slice(words);
+        }
         if !state.questions.is_empty() {
             out.extend_from_slice(br#","inputRequests":{"#);
             for (index, Question { key, asked, .. }) in state.questions.iter().enumerate() {
@@ -113,6 +120,15 @@ impl Ward {
         }
         out.extend_from_slice(&state.end);
         (state.status, out.into())
+    }
+
+    /// Its server says how far it has come.
+    pub(super) fn describe(&self, words: Option<Bytes>) {
+        let mut state = self.state.lock();
+        if !state.status.is_last() && state.words != words {
+            state.words = words;
+            state.version += 1;
+        }
     }
 
     /// Counts what has changed of it.
@@ -190,6 +206,7 @@ impl Ward {
             _ => (status, member),
         };
         state.questions.clear();
+        state.words = None;
         (state.end, state._kept) = (member, kept);
         state.turn(status, now);
     }

@@ -132,7 +132,9 @@ async fn a_task_of_a_legacy_server_is_one_of_the_extension() {
                     "ttlMs": 60000, "pollIntervalMs": 5});
                 assert_eq!(task, expected, "{row}");
                 until(&client, &id, "working").await;
-                talk.notification("notifications/tasks/status", r#"{"taskId":"t1"}"#).await;
+                let words = r#"{"taskId":"t1","status":"working","statusMessage":"half, +49-123"}"#;
+                talk.notification("notifications/tasks/status", words).await;
+                while until(&client, &id, "working").await["statusMessage"] != "half, [redacted]" {}
                 talk.result(DONE).await;
                 let task = until(&client, &id, "completed").await;
                 let result = &task["result"];

@@ -19,6 +19,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::archive::{self, Kept};
 use crate::line::Line;
 use crate::peers::{from_environment, inside};
+use crate::records::{self, Record};
 use crate::wait::within;
 
 /// A gateway's data folder, database and key. Vanishes with this value.
@@ -185,6 +186,11 @@ impl Site {
     /// Every record in its log, by workspace and then oldest first.
     pub fn records(&self) -> Vec<Kept> {
         archive::read(&self.data().join("log"))
+    }
+
+    /// What the segments of its log hold while the gateway runs: the latest records, oldest first.
+    pub fn latest_records(&self) -> Vec<Record> {
+        records::read(&self.data().join("log"))
     }
 
     /// Every record in its log without keeping them all, in no order, some of them twice.

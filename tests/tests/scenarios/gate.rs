@@ -4,7 +4,6 @@ use db::{Db, sql};
 use serde_json::json;
 use tests::client::LEGACY;
 use tests::documents::Documents;
-
 use tests::wait::{eventually, within};
 use tests::{Client, Record, Site, Upstream};
 

@@ -23,8 +23,9 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "bridge", check: targets::bridge::check },
+    Target { name: "config", check: targets::config::check },
     Target { name: "convert", check: targets::convert::check },
     Target { name: "envelope", check: targets::json::envelope },
     Target { name: "headers", check: targets::headers::check },
@@ -36,8 +37,10 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "record", check: targets::audit::record },
     Target { name: "rules", check: targets::rules::check },
     Target { name: "sealed", check: targets::names::sealed },
+    Target { name: "segment", check: targets::log::segment },
     Target { name: "sse", check: targets::streams::sse },
     Target { name: "stdio", check: targets::streams::stdio },
+    Target { name: "tiles", check: targets::log::tiles },
     Target { name: "yaml", check: targets::yaml::check },
 ];
 

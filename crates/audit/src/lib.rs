@@ -22,6 +22,8 @@ mod batch;
 mod clock;
 mod content;
 mod entry;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod leaf;
 mod log;
 mod merkle;

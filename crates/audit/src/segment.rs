@@ -181,12 +181,20 @@ pub(crate) fn frame(out: &mut Vec<u8>, record: &Record<'_>) {
     let start = out.len();
     out.extend_from_slice(&[0; FRAME_HEAD]);
     record.write(out);
-    let len = u32::try_from(out.len() - start - FRAME_HEAD).expect("an entry is below 64 KiB");
-    let len = len.to_be_bytes();
-    let check = crc32c::crc32c(&len).to_be_bytes();
-    if let Some(head) = out.get_mut(start..start + 8) {
-        head.copy_from_slice(&[len, check].concat());
+    let head = frame_head(out.len() - start - FRAME_HEAD);
+    if let Some(place) = out.get_mut(start..start + FRAME_HEAD) {
+        place.copy_from_slice(&head);
     }
+}
+
+/// What stands before an entry, but for its checksum, which is sealed later.
+pub(crate) fn frame_head(entry_len: usize) -> [u8; FRAME_HEAD] {
+    let len = u32::try_from(entry_len).expect("an entry is below 64 KiB").to_be_bytes();
+    let check = crc32c::crc32c(&len).to_be_bytes();
+    let mut head = [0; FRAME_HEAD];
+    let (fields, _) = head.split_at_mut(8);
+    fields.copy_from_slice(&[len, check].concat());
+    head
 }
 
 /// Calls `stamp` with each entry of `frames` and then seals its checksum.
@@ -269,7 +277,8 @@ impl<'a> Iterator for Contents<'a> {
     }
 }
 
-fn header(number: u64, first_sequence: u64) -> [u8; HEADER] {
+/// The first bytes of a segment.
+pub(crate) fn header(number: u64, first_sequence: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     let (fields, check) = header.split_at_mut(HEADER - 4);
     let (magic, numbers) = fields.split_at_mut(8);

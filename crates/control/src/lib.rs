@@ -49,6 +49,8 @@ use tokio_util::task::TaskTracker;
 use vault::Vault;
 
 pub use control::{Control, ControlError, ControlOptions};
+#[cfg(feature = "fuzzing")]
+pub use files::rewritten;
 pub use files::{Applied, Outcome, Resolve, references, schema};
 pub use status::{ServerState, ServerStatus, Status};
 

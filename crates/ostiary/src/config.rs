@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use ostiary::config_file::{ConfigFile, Invalid, Tls};
 use vault::MasterKey;
 
 use crate::cli::ServeArgs;
@@ -44,37 +44,6 @@ pub(crate) struct Config {
     pub(crate) metrics_token: Option<MetricsToken>,
 }
 
-/// Where the listener's certificate chain and key are, in PEM.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Tls {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
-}
-
-/// What stands in the file. Private: the rest of the program sees [`Config`] only.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    listen: Option<SocketAddr>,
-    #[serde(default)]
-    hosts: Vec<String>,
-    tls: Option<Tls>,
-    #[serde(default)]
-    behind_tls_proxy: bool,
-    workers: Option<usize>,
-    #[serde(default)]
-    allowed_networks: Vec<IpNet>,
-    largest_request_bytes: Option<usize>,
-    answer_seconds: Option<u64>,
-    task_seconds: Option<u64>,
-    keep_sessions_seconds: Option<u64>,
-    probe_seconds: Option<u64>,
-    most_sessions: Option<usize>,
-    most_held_calls: Option<usize>,
-    metrics_token_file: Option<PathBuf>,
-}
-
 /// Why the configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -90,24 +59,8 @@ pub(crate) enum ConfigError {
     Key(#[source] vault::KeyError),
     #[error("OSTIARY_DATABASE_URL must begin with `sqlite:` or `postgres:`")]
     Database,
-    #[error("`hosts` holds `{host}`, which is not a host name without port")]
-    Host { host: String },
-    #[error("`workers` must be from 1 to 256")]
-    Workers,
-    #[error("`largest_request_bytes` must be from 1024 to 1073741824")]
-    LargestRequest,
-    #[error("`answer_seconds` must be from 1 to 3600")]
-    Answers,
-    #[error("`task_seconds` must be from 1 to 86400")]
-    LongestTask,
-    #[error("`keep_sessions_seconds` must be from 1 to 86400")]
-    KeepSessions,
-    #[error("`probe_seconds` must be from 0 to 86400")]
-    Probe,
-    #[error("`most_sessions` must be from 1 to 10000000")]
-    MostSessions,
-    #[error("`most_held_calls` must be from 1 to 65536")]
-    MostHeldCalls,
+    #[error(transparent)]
+    File(Invalid),
     #[error("`metrics_token_file` must name a file that other users cannot read, with {} to {} visible characters", .allowed.start(), .allowed.end())]
     MetricsToken { allowed: RangeInclusive<usize> },
     #[error("{name} must be 1 or unset")]
@@ -118,32 +71,11 @@ impl Config {
     /// Reads and checks everything. Writes nothing.
     pub(crate) fn load(args: &ServeArgs) -> Result<Self, ConfigError> {
         let file = match &args.config {
-            Some(path) => File::read(path)?,
-            None => File::default(),
+            Some(path) => read(path)?,
+            None => ConfigFile::parse("").map_err(ConfigError::File)?,
         };
-        let workers = default_workers();
-        let workers = within(file.workers, workers, 1..=256, ConfigError::Workers)?;
-        let largest = file.largest_request_bytes;
-        let largest_request_bytes =
-            within(largest, 8 << 20, 1024..=1 << 30, ConfigError::LargestRequest)?;
-        let answers = seconds(file.answer_seconds, 600, 1..=3_600, ConfigError::Answers)?;
-        let longest_task = seconds(file.task_seconds, 3_600, 1..=DAY, ConfigError::LongestTask)?;
-        let kept = file.keep_sessions_seconds;
-        let keep_sessions = seconds(kept, 60, 1..=DAY, ConfigError::KeepSessions)?;
-        let probe = seconds(file.probe_seconds, 60, 0..=DAY, ConfigError::Probe)?;
-        let most = file.most_sessions;
-        let most_sessions = within(most, 100_000, 1..=10_000_000, ConfigError::MostSessions)?;
-        let most = file.most_held_calls;
-        let most_held_calls = within(most, 2_048, 1..=65_536, ConfigError::MostHeldCalls)?;
         let metrics_token =
             file.metrics_token_file.as_deref().map(MetricsToken::read).transpose()?;
-        for host in &file.hosts {
-            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
-            let port = !host.starts_with('[') && host.contains(':');
-            if host.is_empty() || !host.bytes().all(plain) || port {
-                return Err(ConfigError::Host { host: host.clone() });
-            }
-        }
         Ok(Self {
             database: database(&args.data)?,
             key: master_key()?,
@@ -152,17 +84,17 @@ impl Config {
             hosts: file.hosts,
             tls: file.tls,
             behind_tls_proxy: file.behind_tls_proxy,
-            workers,
+            workers: file.workers.unwrap_or_else(default_workers),
             allow_loopback_upstreams: is_on("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS")?,
             share_database: is_on("OSTIARY_SHARE_DATABASE")?,
             allowed_networks: file.allowed_networks,
-            largest_request_bytes,
-            answers,
-            longest_task,
-            keep_sessions,
-            probe,
-            most_sessions,
-            most_held_calls,
+            largest_request_bytes: file.largest_request_bytes,
+            answers: file.answers,
+            longest_task: file.longest_task,
+            keep_sessions: file.keep_sessions,
+            probe: file.probe,
+            most_sessions: file.most_sessions,
+            most_held_calls: file.most_held_calls,
             metrics_token,
         })
     }
@@ -175,39 +107,13 @@ impl Config {
     }
 }
 
-/// In seconds.
-const DAY: u64 = 86_400;
-
-/// A number of seconds within its bounds.
-fn seconds(
-    given: Option<u64>,
-    usual: u64,
-    allowed: RangeInclusive<u64>,
-    error: ConfigError,
-) -> Result<Duration, ConfigError> {
-    within(given, usual, allowed, error).map(Duration::from_secs)
-}
-
-/// A number within its bounds.
-fn within<T: PartialOrd>(
-    given: Option<T>,
-    usual: T,
-    allowed: RangeInclusive<T>,
-    error: ConfigError,
-) -> Result<T, ConfigError> {
-    let number = given.unwrap_or(usual);
-    if allowed.contains(&number) { Ok(number) } else { Err(error) }
-}
-
-impl File {
-    fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
-        toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let reason = error.message().to_owned();
-            ConfigError::Parse { path: path.into(), reason }
-        })
-    }
+fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    ConfigFile::parse(&text).map_err(|why| match why {
+        Invalid::Text(reason) => ConfigError::Parse { path: path.into(), reason },
+        Invalid::Host { .. } | Invalid::Number { .. } => ConfigError::File(why),
+    })
 }
 
 /// The master key that the environment gives or names.
@@ -254,15 +160,4 @@ fn default_listen() -> SocketAddr {
 
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).min(64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_key_is_an_error_not_a_shrug() {
-        let error = toml::from_str::<File>("lissten = '127.0.0.1:1'").err().unwrap();
-        assert!(error.to_string().contains("lissten"), "{error}");
-    }
 }

@@ -2,9 +2,11 @@
 
 pub(crate) mod audit;
 pub(crate) mod bridge;
+pub(crate) mod config;
 pub(crate) mod convert;
 pub(crate) mod headers;
 pub(crate) mod json;
+pub(crate) mod log;
 pub(crate) mod names;
 pub(crate) mod rules;
 pub(crate) mod streams;

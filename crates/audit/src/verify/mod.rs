@@ -114,6 +114,24 @@ pub struct Check<'a> {
     pub data_keys: Option<&'a dyn DataKeys>,
 }
 
+/// A pass over the files of one tree: how much is wrong, and the entries it came across.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn tree(
+    source: &dyn crate::Source,
+    files: Vec<String>,
+    (workspace, size, root): (Uuid, u64, Hash),
+) -> (usize, Vec<Vec<u8>>) {
+    let mut check = TreeCheck::new(source, workspace, size, files);
+    check.expect(size, root, "the checkpoint");
+    let mut entries = Vec::new();
+    let finished = check.run(&[], |_, record| {
+        let mut entry = Vec::new();
+        record.write(&mut entry);
+        entries.push(entry);
+    });
+    (finished.findings.len(), entries)
+}
+
 /// Verifies a folder against the keys that sign it.
 ///
 /// # Errors

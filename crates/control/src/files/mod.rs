@@ -83,6 +83,19 @@ pub(crate) async fn export(app: &Arc<App>, workspace: &crate::api::Ref) -> Resul
     Ok(texts.join("---\n"))
 }
 
+/// The documents of a text of one workspace as an export would write them.
+///
+/// # Errors
+/// Where the text is not what it should be; the message says where.
+#[cfg(feature = "fuzzing")]
+pub fn rewritten(text: &str) -> Result<String, String> {
+    let workspace = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
+    let scope = Scope { workspace, is_only: true };
+    let documents = document::parse(text, &scope).map_err(|error| error.to_string())?;
+    let texts: Vec<String> = documents.iter().map(|(_, it)| it.to_text()).collect();
+    Ok(texts.join("---\n"))
+}
+
 /// The references to secrets that a text holds, each once: what whoever applies it must resolve.
 ///
 /// # Errors

@@ -1,0 +1,188 @@
+//! The configuration file: TOML, read strictly, with every number within its bounds.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// What a file says that has been checked; what it does not say is as usual.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Where to listen, unless the command line says it.
+    pub listen: Option<SocketAddr>,
+    /// Host names under which clients reach us, beside loopback ones.
+    pub hosts: Vec<String>,
+    /// The listener's certificate.
+    pub tls: Option<Tls>,
+    /// Whether something before us has the certificate.
+    pub behind_tls_proxy: bool,
+    /// Threads that serve clients; as many as there are processors where absent.
+    pub workers: Option<usize>,
+    /// Networks that upstreams may be in though they are private.
+    pub allowed_networks: Vec<IpNet>,
+    /// The longest body of a request.
+    pub largest_request_bytes: usize,
+    /// How long a client may take to answer what a server asks it in a call.
+    pub answers: Duration,
+    /// How long a call waits for a task that its server has made of it.
+    pub longest_task: Duration,
+    /// How long a session with a server in which clients can be asked is kept while nobody uses it.
+    pub keep_sessions: Duration,
+    /// How often servers are asked how they are; zero for never.
+    pub probe: Duration,
+    /// How many sessions legacy clients may have open.
+    pub most_sessions: usize,
+    /// How many calls may wait for their clients.
+    pub most_held_calls: usize,
+    /// The file with what shows the metrics, beside admin tokens, and nothing else.
+    pub metrics_token_file: Option<PathBuf>,
+}
+
+/// Where the listener's certificate chain and key are, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The chain, the listener's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What stands in the file. Private: others see [`ConfigFile`] only.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    hosts: Vec<String>,
+    tls: Option<Tls>,
+    #[serde(default)]
+    behind_tls_proxy: bool,
+    workers: Option<usize>,
+    #[serde(default)]
+    allowed_networks: Vec<IpNet>,
+    largest_request_bytes: Option<usize>,
+    answer_seconds: Option<u64>,
+    task_seconds: Option<u64>,
+    keep_sessions_seconds: Option<u64>,
+    probe_seconds: Option<u64>,
+    most_sessions: Option<usize>,
+    most_held_calls: Option<usize>,
+    metrics_token_file: Option<PathBuf>,
+}
+
+/// Why a file is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// It is not TOML, or has a key that there is not, or a value of another type.
+    #[error("{0}")]
+    Text(String),
+    /// Something in `hosts` is none.
+    #[error("`hosts` holds `{host}`, which is not a host name without port")]
+    Host {
+        /// What stands there.
+        host: String,
+    },
+    /// A number is out of its bounds.
+    #[error("`{key}` must be from {least} to {most}")]
+    Number {
+        /// Of which key.
+        key: &'static str,
+        /// The least that it may be.
+        least: u64,
+        /// And the most.
+        most: u64,
+    },
+}
+
+impl ConfigFile {
+    /// Reads the text of a file; an empty one says that all is as usual.
+    ///
+    /// # Errors
+    /// Where it is not what it should be.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text: Text = toml::from_str(text)
+            .map_err(|error: toml::de::Error| Invalid::Text(error.message().to_owned()))?;
+        if let Some(host) = text.hosts.iter().find(|it| !is_host(it)) {
+            return Err(Invalid::Host { host: host.clone() });
+        }
+        let largest = ("largest_request_bytes", text.largest_request_bytes);
+        let workers = text.workers.map(|it| within(("workers", Some(it)), it, 1..=256));
+        Ok(Self {
+            listen: text.listen,
+            hosts: text.hosts,
+            tls: text.tls,
+            behind_tls_proxy: text.behind_tls_proxy,
+            workers: workers.transpose()?,
+            allowed_networks: text.allowed_networks,
+            largest_request_bytes: within(largest, 8 << 20, 1024..=1 << 30)?,
+            answers: seconds(("answer_seconds", text.answer_seconds), 600, 1..=3_600)?,
+            longest_task: seconds(("task_seconds", text.task_seconds), 3_600, 1..=DAY)?,
+            keep_sessions: seconds(
+                ("keep_sessions_seconds", text.keep_sessions_seconds),
+                60,
+                1..=DAY,
+            )?,
+            probe: seconds(("probe_seconds", text.probe_seconds), 60, 0..=DAY)?,
+            most_sessions: within(("most_sessions", text.most_sessions), 100_000, 1..=10_000_000)?,
+            most_held_calls: within(("most_held_calls", text.most_held_calls), 2_048, 1..=65_536)?,
+            metrics_token_file: text.metrics_token_file,
+        })
+    }
+}
+
+/// Whether it is a host name or an address, without a port.
+fn is_host(host: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
+    let port = !host.starts_with('[') && host.contains(':');
+    !host.is_empty() && host.bytes().all(plain) && !port
+}
+
+/// In seconds.
+const DAY: u64 = 86_400;
+
+/// A number of seconds within its bounds.
+fn seconds(
+    (key, given): (&'static str, Option<u64>),
+    usual: u64,
+    allowed: RangeInclusive<u64>,
+) -> Result<Duration, Invalid> {
+    let (least, most) = (*allowed.start(), *allowed.end());
+    let number = given.unwrap_or(usual);
+    let is_within = allowed.contains(&number);
+    is_within.then(|| Duration::from_secs(number)).ok_or(Invalid::Number { key, least, most })
+}
+
+/// A number within its bounds.
+fn within(
+    (key, given): (&'static str, Option<usize>),
+    usual: usize,
+    allowed: RangeInclusive<usize>,
+) -> Result<usize, Invalid> {
+    let (least, most) = (*allowed.start() as u64, *allowed.end() as u64);
+    let number = given.unwrap_or(usual);
+    allowed.contains(&number).then_some(number).ok_or(Invalid::Number { key, least, most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_not_a_shrug() {
+        let error = ConfigFile::parse("lissten = '127.0.0.1:1'").unwrap_err();
+        assert!(error.to_string().contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn a_number_out_of_its_bounds_is_named_with_them() {
+        let error = ConfigFile::parse("probe_seconds = 86401").unwrap_err();
+        assert_eq!(error.to_string(), "`probe_seconds` must be from 0 to 86400");
+        for text in ["workers = 0", "answer_seconds = 0", "most_sessions = -1", "hosts = ['a:1']"] {
+            assert!(ConfigFile::parse(text).is_err(), "{text}");
+        }
+    }
+}

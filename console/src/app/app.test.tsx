@@ -58,6 +58,16 @@ test('a workspace with nothing in it says what belongs there', async () => {
   expect(screen.getByText('ostiary apply -f gateway.yaml')).toBeDefined();
 });
 
+test.each([
+  ['relay', false, ['relayed to the client', 'not asked for']],
+  ['wait', true, ['waited for by the gateway', 'may be asked for']],
+] as const)('a server with tasks %s and roots %s says so', async (tasks, roots, words) => {
+  Object.assign(world.servers.find((it) => it.name === 'jira') ?? {}, { tasks, roots });
+  open('/workspaces/default/servers/jira');
+  const panel = await screen.findByRole('complementary', { name: 'Server jira' });
+  for (const word of words) expect(within(panel).getByText(word)).toBeDefined();
+});
+
 test('what the gateway refuses is shown with what to do about it', async () => {
   special = [http.get('*/servers', () => problem(500, 'internal', 'internal error'))];
   open('/workspaces/default/servers');

@@ -121,6 +121,25 @@ async fn a_change_elsewhere_is_no_reason_to_refuse_an_answer() {
     }
 }
 
+/// Nothing ends such a call: it is the gate before its answer is released that holds it back.
+#[tokio::test]
+async fn an_answer_that_was_judged_by_rules_of_before_is_not_released() {
+    for scene in Scene::on_each_database(Upstream::modern).await {
+        let mut line = Line::to(scene.served.address);
+        let call = once(&mut line, scene.served.address, &scene.caller, 7);
+        let changing = async {
+            let held = scene.upstream.next().await;
+            let rule = json!({"name": "r", "pattern": "secret", "action": {"type": "redact"}});
+            scene.served.must(Method::POST, "gateways/main/rules", Some(rule)).await;
+            held.result(
+                r#"{"resultType":"complete","content":[],"structuredContent":{"nonce":7}}"#,
+            );
+        };
+        let (call, ()) = tokio::join!(call, changing);
+        assert!(matches!(&call.end, End::Refused(why) if why.starts_with("503 ")), "{call:?}");
+    }
+}
+
 const LISTED: &str =
     r#"{"resultType":"complete","ttlMs":1,"tools":[{"name":"echo","inputSchema":{}}]}"#;
 

@@ -22,6 +22,12 @@ export const ERA_WORDS: Record<Server['era'], string> = {
   legacy: 'legacy (up to 2025-11-25)',
 };
 
+/** What becomes of a call that the server makes a task of. */
+export const TASKS_WORDS: Record<Server['tasks'], string> = {
+  relay: 'relayed to the client',
+  wait: 'waited for by the gateway',
+};
+
 /** So that it shows where one argument ends. */
 function quoted(word: string): string {
   return word === '' || /\s/.test(word) ? JSON.stringify(word) : word;

@@ -9,7 +9,7 @@ import { Facts, Panel } from '@/ui/panel';
 import { Exact } from '@/ui/time';
 import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
-import { addressOf, ERA_WORDS, transportWord } from './address';
+import { addressOf, ERA_WORDS, TASKS_WORDS, transportWord } from './address';
 import { type Server, serverQuery } from './queries';
 import { ServerState } from './state';
 
@@ -60,6 +60,8 @@ function facts(server: Server): [string, ReactNode][] {
     ['Tools', server.status?.tools ?? 'not known yet'],
     ['Transport', transportWord(server)],
     ['Era', ERA_WORDS[server.era]],
+    ['Tasks', TASKS_WORDS[server.tasks]],
+    ['Folders of clients', server.roots ? 'may be asked for' : 'not asked for'],
     ['Registered', <Exact key="created" at={server.created_at} />],
     ['Id', <code key="id">{server.id}</code>],
   ];

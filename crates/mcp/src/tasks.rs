@@ -63,12 +63,13 @@ pub fn lasts(task: Raw<'_>, form: Form) -> Option<u64> {
 }
 
 /// What is said of a task in one form, in the other, under `id`: an object of what both know of it,
-/// in the order of the schema. `now` stands for times that are missing. Nothing where it has no status.
+/// in the order of the schema. `now` stands for times that are missing, or are none. Nothing where it
+/// has no status.
 pub fn restate(task: Raw<'_>, (from, to): (Form, Form), id: &str, now: &str) -> Option<Bytes> {
     let status = Status::of(task)?;
     let time = |key: &str| {
-        let said = task.get(key).filter(|it| it.str().is_some());
-        said.map_or_else(|| quote(now), |it| it.text().to_owned())
+        let said = task.get(key).and_then(Raw::str).filter(|it| is_time(it));
+        quote(said.as_deref().unwrap_or(now))
     };
     let number = |key: &str| task.get(key).and_then(Raw::u64).map(|it| it.to_string());
     let mut out = b"{\"taskId\":".to_vec();
@@ -88,6 +89,36 @@ pub fn restate(task: Raw<'_>, (from, to): (Form, Form), id: &str, now: &str) -> 
     }
     out.push(b'}');
     Some(out.into())
+}
+
+/// Whether a text is a time as RFC 3339 writes it (section 5.6), in no more than 64 bytes. Only its form
+/// is looked at.
+fn is_time(text: &str) -> bool {
+    const LONGEST: usize = 64;
+
+    let is_like = |text: &[u8], form: &str| {
+        let like = |(is, form): (&u8, u8)| match form {
+            b'0' => is.is_ascii_digit(),
+            form => is.eq_ignore_ascii_case(&form),
+        };
+        text.len() == form.len() && text.iter().zip(form.bytes()).all(like)
+    };
+    let Some((start, rest)) = text.as_bytes().split_at_checked("0000-00-00T00:00:00".len()) else {
+        return false;
+    };
+    let zone = match rest {
+        [b'.', digits @ ..] => {
+            let end = digits.iter().position(|it| !it.is_ascii_digit()).unwrap_or(digits.len());
+            if end == 0 {
+                return false;
+            }
+            &digits[end..]
+        }
+        rest => rest,
+    };
+    text.len() <= LONGEST
+        && is_like(start, "0000-00-00T00:00:00")
+        && ["Z", "+00:00", "-00:00"].iter().any(|it| is_like(zone, it))
 }
 
 /// The same object with another status and none of the words about the one before.
@@ -130,6 +161,21 @@ mod tests {
         for none in ["{}", r#"{"status":"done"}"#, r#"{"status":7}"#, "[]"] {
             assert_eq!(restate(raw(none), (EXTENSION, CORE), "i", "n"), None, "{none}");
         }
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_said_for_one() {
+        let long = format!("2026-01-01T00:00:00.{}Z", "0".repeat(44));
+        for time in ["2026-01-01T00:00:00Z", "2026-01-01t00:00:00.5+01:00"] {
+            assert!(is_time(time), "{time}");
+        }
+        let none = ["", "now", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "+49-123", &long];
+        for time in none.into_iter().chain(["2026-01-01T00:00:00Z ", "2026-01-01T00:00:0\u{e9}Z"]) {
+            assert!(!is_time(time), "{time}");
+        }
+        let task = r#"{"status":"working","createdAt":"+49-123","lastUpdatedAt":"x"}"#;
+        let core = restate(raw(task), (EXTENSION, CORE), "i", "n").unwrap();
+        assert!(core.ends_with(br#""createdAt":"n","lastUpdatedAt":"n","ttl":null}"#));
     }
 
     #[test]

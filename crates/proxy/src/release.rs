@@ -421,6 +421,8 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
     }
     let permitted = sent.recorded.permitted();
     let (asked, pass) = (&permitted.asked, &permitted.pass);
+    // Nobody will ask about it who is not told of it.
+    sent.way.task = follow::begun_by(permitted, &message).or(sent.way.task.take());
     sent.way.link.succeeded(asked.worker.proxy.clock.elapsed());
     let prepared = match terms::answer(&sent, &message) {
         Ok(prepared) => pass.clear().await.map(|_| prepared),

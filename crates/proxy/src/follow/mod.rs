@@ -12,6 +12,7 @@
 mod fetch;
 mod poll;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -152,6 +153,19 @@ pub(crate) fn begin(sent: &mut Sent, answer: &Message) -> Result<(), UpstreamErr
     };
     sent.exchange = Exchange::Task(Box::new(Following { state: Some(source), doing: None }));
     Ok(())
+}
+
+/// The task that an answer begins which its client follows, for whoever ends it where it is not told.
+pub(crate) fn begun_by(permitted: &Permitted, answer: &Message) -> Option<Arc<Theirs>> {
+    let result = answer.result()?;
+    let kind = result.get("resultType").and_then(Raw::str);
+    let (task, meta) = if permitted.converts_task && kind.as_deref() == Some("task") {
+        (result, Some(poll::introduction(&permitted.asked)))
+    } else {
+        (result.get("task").filter(|_| permitted.begins_task)?, None)
+    };
+    let id = task.get("taskId")?.str().filter(|it| tasks::is_id(it))?;
+    Some(Arc::new(Theirs { id: id.as_ref().into(), meta }))
 }
 
 /// What comes of a task of a legacy server, and what that asks meanwhile, outside of any call.

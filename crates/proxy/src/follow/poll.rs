@@ -25,7 +25,7 @@ use crate::link::{Channel, Link, final_answer, our_info};
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
-use crate::tasks::{Asker, Entry, Talk};
+use crate::tasks::{Asker, Entry, Giving, Talk};
 
 pub(super) struct State {
     worker: Arc<Worker>,
@@ -110,31 +110,33 @@ impl State {
     /// Gives the server what it has asked for: an object of answers by their names, without those to
     /// what has been answered before.
     pub(super) async fn update(&mut self, answers: &[u8]) -> Result<(), Refusal> {
-        let Some(answers) = self.unanswered(answers) else { return Ok(()) };
+        let Some((answers, giving)) = self.unanswered(answers) else { return Ok(()) };
         let more = [&b"\"inputResponses\":"[..], &answers].concat();
         let answer = self.ask("tasks/update", &more).await?;
         if let Some(why) = answer.error().and_then(|it| it.get("message")).and_then(Raw::str) {
             let why = format!("`tasks/update` failed: {why}");
             return Err(self.link.refuse(UpstreamError::Malformed(why)));
         }
+        giving.done();
         self.pause = SOONEST;
         Ok(())
     }
 
     /// Until the server has taken them, it may go on asking.
-    fn unanswered(&self, answers: &[u8]) -> Option<Bytes> {
+    fn unanswered(&self, answers: &[u8]) -> Option<(Bytes, Giving)> {
         let answers = Bytes::copy_from_slice(answers);
         let root = Raw::parse(&answers, Limits::default()).ok()?;
         let mut splice = Splice::new(answers.clone());
+        let mut giving = self.asker.give();
         let (mut all, mut known) = (0, 0);
         for (name, _) in root.members() {
             all += 1;
-            if !self.asker.answer(&name) {
+            if !giving.add(&name) {
                 known += 1;
                 splice.remove_member(root, &name);
             }
         }
-        (known < all || all == 0).then(|| splice.finish().into_bytes())
+        (known < all || all == 0).then(|| (splice.finish().into_bytes(), giving))
     }
 
     /// Ends the task for its client: what that is answered.
@@ -411,7 +413,7 @@ impl News {
 }
 
 /// Who asks, as it is said with each request.
-fn introduction(asked: &Asked) -> Bytes {
+pub(super) fn introduction(asked: &Asked) -> Bytes {
     meta::object(&[
         (meta::PROTOCOL_VERSION, Bytes::from(quote(revision::LATEST.as_str()))),
         (meta::CLIENT_CAPABILITIES, capabilities(asked)),

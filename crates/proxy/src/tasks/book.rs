@@ -6,10 +6,13 @@
 //! once waits here. The first end of a task is its only one, and nobody but one asker at a time puts
 //! what its server wants to know to the client.
 //!
-//! All of it is bounded, for each app and for all of them together, and each task is forgotten when its
+//! No word of a server stands here, since rules may not let it out, or may not later. All of it is
+//! bounded, for each app and for all of them together, and each task is forgotten when its
 //! time is over: what is still known of it then, its server knows.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,8 +55,10 @@ pub(crate) struct Entry {
     owner: Owner,
     /// When it is forgotten.
     ends: Duration,
-    /// What the client was last told of it.
+    /// What the client was last told of it, without the words of its server.
     said: Mutex<Bytes>,
+    /// How much room it takes, in bytes.
+    size: usize,
     /// What its server has answered at once.
     pub(crate) result: Option<Bytes>,
     pub(crate) talk: Arc<Talk>,
@@ -65,14 +70,21 @@ pub(crate) struct Talk {
     /// Those who wait for its result, in the order in which they have come.
     askers: Mutex<Vec<u64>>,
     next: AtomicU64,
-    /// The names of what has been answered.
-    answered: Mutex<HashSet<Box<str>>>,
+    /// The names of what has been answered, or is on its way, each as `hasher` has it.
+    answered: Mutex<Vec<u64>>,
+    hasher: RandomState,
 }
 
 /// Somebody who waits for the result of a task, until it is dropped.
 pub(crate) struct Asker {
     talk: Arc<Talk>,
     number: u64,
+}
+
+/// Answers on their way to a server. Dropped before they are there, they have not been given.
+pub(crate) struct Giving {
+    talk: Arc<Talk>,
+    names: Vec<u64>,
 }
 
 /// A task to be kept.
@@ -90,12 +102,13 @@ pub(crate) struct New {
 const PER_APP: usize = 256;
 const MOST: usize = 16_384;
 
-/// How many bytes of results wait for one app, and for all together.
+/// How many bytes are kept for one app, and for all together. Most of them are results.
 const BYTES_PER_APP: usize = 4 << 20;
 const MOST_BYTES: usize = 64 << 20;
 
-/// How much is kept of what is said of a task; more of it are words.
-const LONGEST: usize = 4 << 10;
+/// How many bytes a task takes at most, but for its result, its tool, and its id, which is there twice:
+/// times, numbers, and the names of what has been answered.
+const EACH: usize = 3 << 10;
 
 /// How long a task is known at most.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -104,35 +117,34 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// How many answers are remembered. Nobody asks more about one task who is honest.
-const ANSWERS: usize = 1_024;
+const ANSWERS: usize = 256;
 
 impl Book {
-    /// Keeps a task, in the place of the app's oldest where it has too many.
+    /// Keeps a task, in the place of the app's oldest where there is no room for both.
     ///
     /// # Errors
     /// There is no room for its result. What is known of it otherwise its server knows as well.
     pub(crate) fn keep(&self, new: New, now: Duration) -> Result<Arc<Entry>, Refusal> {
         let New { app, owner, id, task, said, result } = new;
-        let size = result.as_ref().map_or(0, Bytes::len);
+        let Task { assignment, tool, .. } = task;
+        let size = EACH + 2 * id.len() + tool.len() + result.as_ref().map_or(0, Bytes::len);
         let lasts = Raw::parse(&said, Limits::default()).ok().and_then(|it| lasts(it, CORE));
         let lasts = lasts.map_or(DAY, Duration::from_millis).min(DAY);
+        let said = Mutex::new(without_words(&said));
         let mut shelves = self.0.lock();
         if shelves.swept + SWEEP <= now {
             shelves.sweep(now);
         }
-        while shelves.is_full(app, size) && shelves.drop_oldest(app) {}
-        let is_full = MOST <= shelves.count || MOST_BYTES < shelves.bytes + size;
-        if BYTES_PER_APP < size || is_full && result.is_some() {
+        // Nothing goes for what does not fit then either.
+        let fits = size <= BYTES_PER_APP && shelves.is_room_beside(app, size);
+        if !fits && result.is_some() {
             return Err(Refusal::NoRoom);
         }
-        let number = shelves.next;
-        let talk = Arc::default();
-        let ends = now.saturating_add(lasts);
-        let Task { assignment, tool, .. } = task;
-        let said = Mutex::new(briefly(said));
+        let (number, talk, ends) = (shelves.next, Arc::default(), now.saturating_add(lasts));
         let entry =
-            Arc::new(Entry { id, assignment, tool, number, owner, ends, said, result, talk });
-        if !is_full {
+            Arc::new(Entry { id, assignment, tool, number, owner, ends, said, size, result, talk });
+        if fits {
+            while shelves.is_full(app, size) && shelves.drop_oldest(app) {}
             shelves.next += 1;
             shelves.count += 1;
             shelves.bytes += size;
@@ -170,10 +182,24 @@ impl Book {
 }
 
 impl Shelves {
-    fn is_full(&self, app: AppId, size: usize) -> bool {
+    /// How many tasks an app has, and how many bytes they take.
+    fn taken_by(&self, app: AppId) -> (usize, usize) {
         let own = self.by_app.get(&app).into_iter().flatten();
-        let (count, bytes) = own.fold((0, 0), |(count, bytes), it| (count + 1, bytes + it.size()));
-        PER_APP <= count || BYTES_PER_APP < bytes + size
+        own.fold((0, 0), |(count, bytes), it| (count + 1, bytes + it.size))
+    }
+
+    fn is_full(&self, app: AppId, size: usize) -> bool {
+        let (count, bytes) = self.taken_by(app);
+        PER_APP <= count
+            || BYTES_PER_APP < bytes + size
+            || MOST <= self.count
+            || MOST_BYTES < self.bytes + size
+    }
+
+    /// Whether there is room for so much beside what all other apps have.
+    fn is_room_beside(&self, app: AppId, size: usize) -> bool {
+        let (count, bytes) = self.taken_by(app);
+        self.count - count < MOST && self.bytes - bytes + size <= MOST_BYTES
     }
 
     fn drop_oldest(&mut self, app: AppId) -> bool {
@@ -197,7 +223,7 @@ impl Shelves {
             let stays = is_kept(it);
             if !stays {
                 count += 1;
-                bytes += it.size();
+                bytes += it.size;
             }
             stays
         });
@@ -210,10 +236,6 @@ impl Shelves {
 }
 
 impl Entry {
-    fn size(&self) -> usize {
-        self.result.as_ref().map_or(0, Bytes::len)
-    }
-
     /// What the client was last told of it.
     pub(crate) fn said(&self) -> Bytes {
         self.said.lock().clone()
@@ -224,13 +246,15 @@ impl Entry {
         has_ended(&self.said.lock())
     }
 
-    /// What the client is told of it now: nothing else after its end than its end.
+    /// What the client is told of it now: nothing else after its end than its end. The words of its
+    /// server are for now only, and as they were given.
     pub(crate) fn tell(&self, task: Bytes) -> Bytes {
+        let brief = without_words(&task);
         let mut said = self.said.lock();
         if has_ended(&said) {
             return said.clone();
         }
-        *said = briefly(task.clone());
+        *said = brief;
         task
     }
 }
@@ -252,12 +276,37 @@ impl Asker {
     /// Whether a question has been answered, or may not be asked any more.
     pub(crate) fn is_answered(&self, name: &str) -> bool {
         let answered = self.talk.answered.lock();
-        ANSWERS <= answered.len() || answered.contains(name)
+        ANSWERS <= answered.len() || answered.contains(&self.talk.hasher.hash_one(name))
     }
 
-    /// Notes that a question is answered; whether it was not before.
-    pub(crate) fn answer(&self, name: &str) -> bool {
-        self.talk.answered.lock().insert(name.into())
+    /// Begins to give its server answers.
+    pub(crate) fn give(&self) -> Giving {
+        Giving { talk: Arc::clone(&self.talk), names: Vec::new() }
+    }
+}
+
+impl Giving {
+    /// Notes that a question is being answered; whether it was not before.
+    pub(crate) fn add(&mut self, name: &str) -> bool {
+        let name = self.talk.hasher.hash_one(name);
+        let mut answered = self.talk.answered.lock();
+        if ANSWERS <= answered.len() || answered.contains(&name) {
+            return false;
+        }
+        answered.push(name);
+        self.names.push(name);
+        true
+    }
+
+    /// Its server has taken them.
+    pub(crate) fn done(mut self) {
+        self.names.clear();
+    }
+}
+
+impl Drop for Giving {
+    fn drop(&mut self) {
+        self.talk.answered.lock().retain(|it| !self.names.contains(it));
     }
 }
 
@@ -272,13 +321,10 @@ fn has_ended(said: &Bytes) -> bool {
     said.and_then(Status::of).is_some_and(Status::is_last)
 }
 
-/// What is said of a task, without the words where they are many.
-fn briefly(said: Bytes) -> Bytes {
-    let status = Raw::parse(&said, Limits::default()).ok().and_then(Status::of);
-    match status.filter(|_| LONGEST < said.len()) {
-        Some(status) => with_status(&said, status),
-        None => said,
-    }
+/// What is said of a task, without the words of its server.
+fn without_words(said: &Bytes) -> Bytes {
+    let status = Raw::parse(said, Limits::default()).ok().and_then(Status::of);
+    status.map_or_else(|| said.clone(), |status| with_status(said, status))
 }
 
 #[cfg(test)]
@@ -343,12 +389,30 @@ mod tests {
         assert_eq!(ids(&book, 1, 0).len(), PER_APP);
         assert_eq!(ids(&book, 1, 0)[0], "1");
         let book = Book::default();
+        let half = BYTES_PER_APP / 2 - 2 * EACH;
         for number in 0..3 {
-            book.keep(new(&number.to_string(), Some(BYTES_PER_APP / 2)), NOW).unwrap();
+            book.keep(new(&number.to_string(), Some(half)), NOW).unwrap();
         }
         assert_eq!(ids(&book, 1, 0), ["1", "2"]);
         assert!(book.keep(new("large", Some(BYTES_PER_APP + 1)), NOW).is_err());
+        assert_eq!(ids(&book, 1, 0), ["1", "2"], "nothing has gone for what does not fit");
         assert!(book.0.lock().bytes <= BYTES_PER_APP);
+    }
+
+    #[test]
+    fn nothing_goes_where_others_leave_no_room() {
+        let book = Book::default();
+        let half = BYTES_PER_APP / 2 - 2 * EACH;
+        book.keep(new("own", Some(half)), NOW).unwrap();
+        for number in 2.. {
+            let new = New { app: app(number), ..new("x", Some(2 * half)) };
+            if book.keep(new, NOW).is_err() {
+                break;
+            }
+        }
+        assert!(book.keep(new("large", Some(2 * half + EACH)), NOW).is_err());
+        assert_eq!(ids(&book, 1, 0), ["own"]);
+        assert!(book.0.lock().bytes <= MOST_BYTES);
     }
 
     #[test]
@@ -364,15 +428,33 @@ mod tests {
     }
 
     #[test]
+    fn no_word_of_a_server_is_kept() {
+        let book = Book::default();
+        let wordy = |status: &str| -> Bytes {
+            let members = r#""statusMessage":"x","ttl":5000"#;
+            format!(r#"{{"taskId":"x","status":"{status}",{members}}}"#).into()
+        };
+        let entry = book.keep(New { said: wordy("working"), ..new("one", None) }, NOW).unwrap();
+        assert_eq!(entry.said(), said("working"));
+        assert_eq!(entry.tell(wordy("completed")), wordy("completed"));
+        assert_eq!(entry.said(), said("completed"));
+    }
+
+    #[test]
     fn whoever_has_come_last_asks_and_nothing_that_has_been_answered() {
         let talk: Arc<Talk> = Arc::default();
         let (first, second) = (Asker::of(&talk), Asker::of(&talk));
         assert!(!first.may_ask() && second.may_ask());
         drop(second);
         assert!(first.may_ask());
-        assert!(first.answer("a") && !first.answer("a"));
+        let mut giving = first.give();
+        assert!(giving.add("a") && !first.give().add("a"));
         assert!(first.is_answered("a") && !first.is_answered("b"));
-        assert!((0..ANSWERS).all(|it| first.answer(&it.to_string())));
+        drop(giving);
+        assert!(!first.is_answered("a"), "it has not got there");
+        let mut giving = first.give();
+        assert!((0..ANSWERS).all(|it| giving.add(&it.to_string())) && !giving.add("a"));
+        giving.done();
         assert!(first.is_answered("b"));
     }
 }

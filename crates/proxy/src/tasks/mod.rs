@@ -32,7 +32,7 @@ use crate::identify::{Caller, Proof};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
 
-pub(crate) use book::{Asker, Book, Entry, Talk};
+pub(crate) use book::{Asker, Book, Entry, Giving, Talk};
 pub(crate) use tended::Wards;
 
 /// The extension, by which both sides say that they know tasks.

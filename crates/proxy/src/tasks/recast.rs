@@ -108,7 +108,7 @@ pub(crate) enum Told {
     Other,
 }
 
-/// What `result`, by which a server answers, is to the client. The task that it begins is kept.
+/// What `result`, by which a server answers, is to the client.
 pub(crate) fn told(permitted: &Permitted, result: Raw<'_>) -> Result<Told, UpstreamError> {
     let malformed = || UpstreamError::Malformed("what it says of a task".to_owned());
     let asked = &permitted.asked;
@@ -138,21 +138,22 @@ pub(crate) fn told(permitted: &Permitted, result: Raw<'_>) -> Result<Told, Upstr
     let id = id.filter(|it| is_id(it)).ok_or_else(malformed)?;
     let sealed = super::sealed(&permitted.pass, &id).ok_or_else(malformed)?;
     let task = restate(result, (EXTENSION, CORE), &sealed, &now).ok_or_else(malformed)?;
-    keep(permitted, (sealed, &id), task, None)
-        .map(|it| Told::Result(created(&it.said())))
-        .map_err(|_| malformed())
+    Ok(Told::Result(created(&task)))
 }
 
-/// Keeps the answer to a call whose client has asked for a task, and which its server has answered at
-/// once: what the client gets is a task that has ended.
+/// Keeps what a call has brought whose client has asked for a task: the task that it has begun, or what
+/// its server has answered at once. Then the client gets a task that is about to end.
 pub(crate) fn held(
     permitted: &Permitted,
     message: &Message,
     prepared: Prepared,
 ) -> Result<Prepared, Refusal> {
-    let is_task = |it: &Raw<'_>| it.get("resultType").and_then(Raw::str).as_deref() == Some("task");
-    let result = message.result().filter(|it| permitted.converts_task && !is_task(it));
+    let result = message.result().filter(|_| permitted.converts_task);
     let Some(result) = result else { return Ok(prepared) };
+    if result.get("resultType").and_then(Raw::str).as_deref() == Some("task") {
+        keep_begun(permitted, &prepared.1)?;
+        return Ok(prepared);
+    }
     let asked = &permitted.asked;
     let sealed = super::sealed(&permitted.pass, "").ok_or(Refusal::NoGateway)?;
     let status = if is_failure(Some(result)) { Status::Failed } else { Status::Completed };
@@ -164,9 +165,20 @@ pub(crate) fn held(
         r#"{{"taskId":{id},"status":"{status}","createdAt":{now},"lastUpdatedAt":{now},"ttl":{ttl}}}"#
     );
     let result = Bytes::copy_from_slice(result.bytes());
-    let entry = keep(permitted, (sealed, ""), task.into(), Some(result))?;
+    let task = Bytes::from(task);
+    keep(permitted, sealed, task.clone(), Some(result))?;
     let (status, _, hits) = prepared;
-    Ok((status, answer::result(asked.id(), [created(&entry.said())]), hits))
+    Ok((status, answer::result(asked.id(), [created(&task)]), hits))
+}
+
+/// Keeps the task that an answer begins, as its client is told it.
+fn keep_begun(permitted: &Permitted, parts: &[Bytes]) -> Result<(), Refusal> {
+    let whole = Bytes::from(parts.concat());
+    let told = Raw::parse(&whole, Limits::default()).ok();
+    let task = told.and_then(|it| it.at(&["result", "task"]));
+    let id = task.and_then(|it| it.get("taskId")).and_then(Raw::str);
+    let (Some(task), Some(id)) = (task, id) else { return Ok(()) };
+    keep(permitted, id.into_owned(), Bytes::copy_from_slice(task.bytes()), None).map(drop)
 }
 
 /// Says of what belongs to a task to which one it does: the params of what its server asks, or the
@@ -245,14 +257,14 @@ fn is_shown(asked: &Asked, view: &View, entry: &Entry) -> bool {
 
 fn keep(
     permitted: &Permitted,
-    (sealed, id): (String, &str),
+    sealed: String,
     said: Bytes,
     result: Option<Bytes>,
 ) -> Result<Arc<Entry>, Refusal> {
     let asked = &permitted.asked;
     let offered = permitted.pass.offered.as_ref().ok_or(Refusal::NoGateway)?;
     let (assignment, tool) = (offered.assignment.id, offered.name.clone());
-    let task = Task { assignment, tool, id: id.into() };
+    let task = Task { assignment, tool, id: "".into() };
     let (app, owner, id) = (asked.caller.app, owner(asked)?, sealed.into());
     let proxy = &asked.worker.proxy;
     proxy.tasks.keep(New { app, owner, id, task, said, result }, proxy.clock.elapsed())
@@ -265,8 +277,15 @@ fn owner(asked: &Asked) -> Result<Owner, Refusal> {
     Ok((whose.0, session.filter(|_| matches!(asked.caller.proof, Proof::Anonymous))))
 }
 
+/// What a client is told of a task that begins. Each begins by working, in that revision, so one that
+/// has ended already says so when it is asked about.
 fn created(task: &Bytes) -> Bytes {
-    [&br#"{"task":"#[..], task, b"}"].concat().into()
+    let status = Raw::parse(task, Limits::default()).ok().and_then(Status::of);
+    let task = match status {
+        Some(Status::Working) | None => task.clone(),
+        Some(_) => with_status(task, Status::Working),
+    };
+    [&br#"{"task":"#[..], &task, b"}"].concat().into()
 }
 
 /// A task of which nobody here knows anything any more, until its server is asked.

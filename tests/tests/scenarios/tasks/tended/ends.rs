@@ -144,6 +144,9 @@ async fn a_server_that_begins_no_proper_task_fails_its_call_or_answers_it() {
     for begun in [long.as_str(), r#"{"task":{}}"#, r#"{"task":{"taskId":"t1","status":"odd"}}"#] {
         let (answer, ()) = join(client.send(client.tool("long", "{}")), async {
             world.next("tools/call").await.result(begun);
+            if begun.contains("odd") {
+                world.next("tasks/cancel").await.result("{}");
+            }
         })
         .await;
         assert_eq!(answer.code(), Some(1502), "{begun:.40}: {}", answer.text());

@@ -405,7 +405,7 @@ mod tests {
         let half = BYTES_PER_APP / 2 - 2 * EACH;
         book.keep(new("own", Some(half)), NOW).unwrap();
         for number in 2.. {
-            let new = New { app: app(number), ..new("x", Some(2 * half)) };
+            let new = New { app: app(number), ..new("x", Some(half)) };
             if book.keep(new, NOW).is_err() {
                 break;
             }

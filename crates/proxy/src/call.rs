@@ -20,6 +20,7 @@ use mcp::meta;
 use mcp::methods::{self, Direction, Form, Names};
 use mcp::revision::{Era, Revision};
 use mcp::splice::{Splice, is_lookalike};
+use parking_lot::Mutex;
 
 use crate::answer::{self, Manner};
 use crate::authorize::{self, Pass};
@@ -32,6 +33,7 @@ use crate::parked::{self, Comeback};
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::route::{Offered, Place};
+use crate::seats::Seat;
 use crate::serve::Worker;
 use crate::session::Session;
 use crate::subscribe::Wish;
@@ -74,6 +76,8 @@ pub(crate) struct Permitted {
     pub(crate) converts_task: bool,
     /// Whether its client knows those of the extension, and its server is to make one of that revision.
     pub(crate) begins_task: bool,
+    /// The place of that task among those that are tended, until it is.
+    pub(crate) seat: Mutex<Option<Seat>>,
     /// How often its client has been asked something before it, where that is for us to count.
     pub(crate) replays: u32,
     /// The server's id of the task that it has become, which it goes on with.
@@ -236,7 +240,11 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
             let Found { spoken, params, needs_task, takes_task, .. } = found;
             let part = pass.offered.as_ref().and_then(|it| view.part_of(it));
             let converts_task = tasks::recast::is_converted(&asked, part);
-            let begins_task = tasks::tended::is_wanted(&asked, part, takes_task);
+            let seat = match tasks::tended::seat(&asked, part, (takes_task, needs_task)) {
+                Ok(seat) => seat,
+                Err(refusal) => return Err((asked, refusal)),
+            };
+            let (begins_task, seat) = (seat.is_some(), Mutex::new(seat));
             let has_own_task =
                 !converts_task && asks_for_task(&asked.message) && asked.follows_tasks();
             let (replays, resumed) = (0, None);
@@ -255,6 +263,7 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
                 has_own_task,
                 converts_task,
                 begins_task,
+                seat,
                 replays,
                 resumed,
             }))

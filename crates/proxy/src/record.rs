@@ -24,6 +24,7 @@ use crate::authorize::Pass;
 use crate::call::{Asked, Permitted};
 use crate::cancel;
 use crate::content;
+use crate::flight::Flight;
 use crate::identify::Caller;
 use crate::lasting::Lasting;
 use crate::refusal::Refusal;
@@ -114,6 +115,11 @@ impl Recorded {
     /// The number of the call.
     pub(crate) fn call(&self) -> Uuid {
         self.begun.call
+    }
+
+    /// Lets it be under way as something else from now on.
+    pub(crate) fn fly_as(&mut self, flight: Arc<Flight>) {
+        self.permitted.pass.flight = flight;
     }
 
     /// Lets a retry of its client stand for it; gives what has stood for it so far.

@@ -400,7 +400,7 @@ impl Part {
     }
 
     /// Whether its server's tasks are waited for here.
-    fn is_waited_for(&self) -> bool {
+    pub(crate) fn is_waited_for(&self) -> bool {
         self.assignment.server.tasks == TasksSetting::Wait
     }
 

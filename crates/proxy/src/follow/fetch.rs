@@ -13,6 +13,7 @@ use mcp::splice::Splice;
 use super::{FAILURES, SOONEST, Said, Theirs};
 use crate::authorize::Pass;
 use crate::cancel::Way;
+use crate::flight::Flight;
 use crate::link::{Channel, Exchange, Link};
 use crate::record::Recorded;
 use crate::refusal::{Refusal, UpstreamError};
@@ -67,9 +68,9 @@ impl State {
         }
     }
 
-    /// The same for whoever wants to hear how far the task has come, too.
-    pub(super) fn telling(self) -> Self {
-        Self { tells: true, ..self }
+    /// The same for whoever wants to hear how far the task has come, too, by a flight of its own.
+    pub(super) fn telling(self, flight: Arc<Flight>) -> Self {
+        Self { tells: true, pass: Pass { flight, ..self.pass }, ..self }
     }
 
     /// The task, for whoever ends it with the call.

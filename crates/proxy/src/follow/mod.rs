@@ -32,6 +32,7 @@ use parking_lot::Mutex;
 
 use crate::call::{Asked, Permitted};
 use crate::cancel::Way;
+use crate::flight::Flight;
 use crate::forward::Sent;
 use crate::link::{Channel, Exchange, Hello, Letter};
 use crate::parked;
@@ -168,9 +169,14 @@ pub(crate) fn begun_by(permitted: &Permitted, answer: &Message) -> Option<Arc<Th
     Some(Arc::new(Theirs { id: id.as_ref().into(), meta }))
 }
 
-/// What comes of a task of a legacy server, and what that asks meanwhile, outside of any call.
-pub(crate) fn result_of(recorded: &Recorded, way: &mut Way, id: &str) -> Following {
-    let state = fetch::State::of(recorded, way, id).telling();
+/// What comes of a task of a legacy server, and what that asks meanwhile, outside of any call: by a
+/// flight of its own.
+pub(crate) fn result_of(
+    recorded: &Recorded,
+    way: &mut Way,
+    (id, flight): (&str, &Arc<Flight>),
+) -> Following {
+    let state = fetch::State::of(recorded, way, id).telling(Arc::clone(flight));
     way.task = Some(state.task());
     Following { state: Some(Source::Fetched(Box::new(state))), doing: None }
 }
@@ -302,6 +308,11 @@ impl Following {
 }
 
 impl Theirs {
+    /// Whether its server calls it so.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        *self.id == *id
+    }
+
     /// A request to be told what becomes of it.
     fn letter_to_listen(&self, id: u64) -> Letter {
         let method = "subscriptions/listen";
@@ -319,7 +330,7 @@ impl Theirs {
         let message = Message::parse(text.clone(), Limits::default()).ok();
         let message = message.filter(|it| it.method() == "notifications/tasks");
         let id = message.as_ref().and_then(|it| it.params()?.get("taskId")?.str());
-        id.is_some_and(|it| *it == *self.id)
+        id.is_some_and(|it| self.is_called(&it))
     }
 
     /// A request about it, with these members in its params.

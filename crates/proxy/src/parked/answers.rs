@@ -49,37 +49,50 @@ impl Handing {
     pub(super) async fn run(self) -> Result<(), Refusal> {
         let Self { sent, pass, within, from, answers, mut hits } = self;
         let ((link, channel, worker), (place, peer, revision)) = (&sent, &from);
-        let patience = worker.proxy.options.probe;
         for (question, answer) in answers {
             let body = errors::result_body(&question.id, &answer);
             let method = question.asked.method;
             let said = Said { worker, place, peer: *peer, revision: *revision, method };
             let hits = std::mem::take(&mut hits);
-            let told = (vec![body.clone()], &hits[..]);
-            let aside = Aside::begin_within(Some(within), &pass, &said, told).await?;
-            let letter =
-                Letter { parts: vec![body], id: None, progress: false, headers: HeaderMap::new() };
-            let posting = async {
-                let mut exchange = link.post(worker, &pass, channel, letter).await?;
-                let status = exchange.status();
-                while let Some(Ok(_)) = exchange.next().await {}
-                Ok(status)
-            };
-            let posting = tokio::time::timeout(patience, pass.unless_ended(posting));
-            let late = || Err(link.refuse(UpstreamError::Timeout(patience)));
-            match posting.await.unwrap_or_else(|_| late()) {
-                Ok(status) => {
-                    aside.end(&Outcome::told(status)).await?;
-                    if !status.is_success() {
-                        return Err(link.refuse(UpstreamError::Status(status.as_u16())));
-                    }
-                }
-                Err(refusal) => {
-                    aside.end(&Outcome::refused(&refusal)).await?;
-                    return Err(refusal);
-                }
-            }
+            hand((link, channel), (within, &pass), &said, (body, &hits)).await?;
         }
         Ok(())
+    }
+}
+
+/// Gives one answer to the server that has asked within a call, recorded, and through the last gate.
+///
+/// # Errors
+/// It has not got there, or its server has not taken it.
+pub(crate) async fn hand(
+    (link, channel): (&Link, &Channel),
+    (within, pass): (Uuid, &Pass),
+    said: &Said<'_>,
+    (body, hits): (Bytes, &[Hit]),
+) -> Result<(), Refusal> {
+    let patience = pass.proxy.options.probe;
+    let told = (vec![body.clone()], hits);
+    let aside = Aside::begin_within(Some(within), pass, said, told).await?;
+    let letter = Letter { parts: vec![body], id: None, progress: false, headers: HeaderMap::new() };
+    let posting = async {
+        let mut exchange = link.post(said.worker, pass, channel, letter).await?;
+        let status = exchange.status();
+        while let Some(Ok(_)) = exchange.next().await {}
+        Ok(status)
+    };
+    let posting = tokio::time::timeout(patience, pass.unless_ended(posting));
+    let late = || Err(link.refuse(UpstreamError::Timeout(patience)));
+    match posting.await.unwrap_or_else(|_| late()) {
+        Ok(status) => {
+            aside.end(&Outcome::told(status)).await?;
+            if !status.is_success() {
+                return Err(link.refuse(UpstreamError::Status(status.as_u16())));
+            }
+            Ok(())
+        }
+        Err(refusal) => {
+            aside.end(&Outcome::refused(&refusal)).await?;
+            Err(refusal)
+        }
     }
 }

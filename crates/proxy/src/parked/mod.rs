@@ -35,6 +35,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub(crate) use answers::hand;
 pub(crate) use attend::{Addressee, attend, attend_into};
 pub(crate) use held::begin;
 

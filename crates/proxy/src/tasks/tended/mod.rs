@@ -43,6 +43,7 @@ use crate::body::Body;
 use crate::call::{Asked, Permitted};
 use crate::cancel::Way;
 use crate::catalog::Part;
+use crate::flight::Flight;
 use crate::follow;
 use crate::forward::Sent;
 use crate::lasting::Lasting;
@@ -58,6 +59,7 @@ pub(crate) struct Wards {
     /// By the ids that their clients have.
     by_id: Mutex<HashMap<Box<str>, Arc<Ward>>>,
     seats: Arc<Seats>,
+    ended: Arc<Seats>,
     room: Arc<ward::Room>,
     /// Counts what has changed of any of them.
     changes: watch::Sender<u64>,
@@ -66,6 +68,7 @@ pub(crate) struct Wards {
 /// A task that has begun, whose client is still to be told.
 pub(crate) struct Begun {
     seat: Seat,
+    flight: Arc<Flight>,
     following: follow::Following,
     said: Said,
 }
@@ -81,6 +84,10 @@ struct Said {
 /// How many tasks of one app are tended at a time: each may hold a session and a connection or two.
 const PER_APP: usize = 64;
 
+/// How many of one app are known that have ended, and of all together.
+const ENDED_PER_APP: usize = 256;
+const MOST_ENDED: usize = 16_384;
+
 /// How many words may wait for whoever tends a task.
 const WORDS: usize = 64;
 
@@ -89,6 +96,7 @@ impl Wards {
         Self {
             by_id: Mutex::default(),
             seats: Seats::new(PER_APP, options.most_held_calls),
+            ended: Seats::new(ENDED_PER_APP, MOST_ENDED),
             room: Arc::default(),
             changes: watch::Sender::default(),
         }
@@ -117,12 +125,32 @@ pub(crate) fn has_tasks(part: &Part) -> bool {
 
 /// Whether a call is to become a task of its server's in the other form: its client knows those of the
 /// extension, and its tool can be one.
-pub(crate) fn is_wanted(asked: &Asked, part: Option<&Part>, takes_task: bool) -> bool {
+fn is_wanted(asked: &Asked, part: Option<&Part>, takes_task: bool) -> bool {
     asked.era() == Era::Modern
         && asked.message.method() == "tools/call"
         && takes_task
         && super::declares(asked)
         && part.is_some_and(has_tasks)
+}
+
+/// The place of the task that a call is to become. Where there is none left, a tool that can do without
+/// a task is called as ever, and so is one whose task is waited for.
+///
+/// # Errors
+/// There is none left for a tool that must have it. Nothing has been sent.
+pub(crate) fn seat(
+    asked: &Asked,
+    part: Option<&Part>,
+    (takes_task, needs_task): (bool, bool),
+) -> Result<Option<Seat>, Refusal> {
+    if !is_wanted(asked, part, takes_task) {
+        return Ok(None);
+    }
+    let seat = asked.worker.proxy.wards.seats.take(asked.caller.app);
+    if seat.is_none() && needs_task && !part.is_some_and(Part::is_waited_for) {
+        return Err(Refusal::TooManyTasks);
+    }
+    Ok(seat)
 }
 
 /// The `task` of the request to the server, where it is to begin one.
@@ -191,7 +219,7 @@ impl Begun {
     /// The task that an answer begins, if it begins one.
     ///
     /// # Errors
-    /// No more of them can be tended. Whoever has sent the call then ends it.
+    /// It has no place. Whoever has sent the call then ends it.
     pub(crate) fn of(
         recorded: &Recorded,
         way: &mut Way,
@@ -208,18 +236,22 @@ impl Begun {
         let created = created.filter(|it| it.len() < 64);
         let created = created.unwrap_or_else(|| recast::time(proxy));
         let said = Said { created, ttl: ttl(permitted, task), words: words(task) };
-        let seat = proxy.wards.seats.take(permitted.asked.caller.app);
-        let following = follow::result_of(recorded, way, &id);
-        let seat = seat.ok_or(Refusal::TooManyTasks)?;
-        Ok(Some(Self { seat, following, said }))
+        let seat = permitted.seat.lock().take().ok_or(Refusal::NoRoom)?;
+        // What releases the call waits for a cut-off, too, and one can at a time. Both are under way
+        // until that has been looked for once more, so that none can pass between them.
+        let flight = Arc::new(proxy.flights.enter(permitted.pass.subject.clone()));
+        let following = follow::result_of(recorded, way, (&id, &flight));
+        Ok(Some(Self { seat, flight, following, said }))
     }
 
     /// Tends it from now on, under the id that its client has been told.
-    pub(crate) fn tend(self, sent: Sent, id: &str) {
+    pub(crate) fn tend(self, mut sent: Sent, id: &str) {
         let worker = Arc::clone(&sent.recorded.permitted().asked.worker);
         let proxy = Arc::clone(&worker.proxy);
         let (say, words) = mpsc::channel(WORDS);
-        let Self { seat, following, said: Said { created, ttl, words: before } } = self;
+        let Self { seat, flight, following, said } = self;
+        let Said { created, ttl, words: before } = said;
+        sent.recorded.fly_as(flight);
         let ward = Arc::new(Ward::new(created, ttl, say));
         ward.describe(before);
         proxy.wards.by_id.lock().insert(id.into(), Arc::clone(&ward));
@@ -237,7 +269,7 @@ pub(crate) async fn answer(recorded: Recorded) -> Response<Body> {
     answer::json(status, Body::revocable(parts, vec![flight]))
 }
 
-async fn answered(recorded: Recorded) -> (StatusCode, Vec<Bytes>, Arc<crate::flight::Flight>) {
+async fn answered(recorded: Recorded) -> (StatusCode, Vec<Bytes>, Arc<Flight>) {
     let permitted = recorded.permitted();
     let (asked, pass) = (&permitted.asked, &permitted.pass);
     // What is said here moves the task at once, and what is told is as old as this.

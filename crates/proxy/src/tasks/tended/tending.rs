@@ -7,14 +7,16 @@ use bytes::Bytes;
 use http::StatusCode;
 use mcp::envelope::{Message, MessageKind};
 use mcp::errors;
+use mcp::json::Raw;
 use tokio::sync::mpsc;
 
-use super::ward::{End, Ward, Word};
+use super::ward::{End, Question, Ward, Word};
 use crate::cancel;
 use crate::follow::Following;
 use crate::forward::Sent;
 use crate::late::HEARTBEAT;
 use crate::link::{Again, Exchange, Heard};
+use crate::parked;
 use crate::record::{Aside, Outcome};
 use crate::refusal::UpstreamError;
 use crate::seats::Seat;
@@ -31,7 +33,7 @@ pub(super) struct Tending {
     /// As its client knows it.
     id: Box<str>,
     ward: Arc<Ward>,
-    _seat: Seat,
+    seat: Seat,
     words: mpsc::Receiver<Word>,
     /// When it is forgotten.
     ends: Duration,
@@ -60,7 +62,7 @@ impl Tending {
         let proxy = Arc::clone(&sent.recorded.permitted().asked.worker.proxy);
         sent.exchange = Exchange::Task(Box::new(following));
         let (sent, again) = (Some(sent), Again::default());
-        Self { proxy, sent, again, id, ward, _seat: seat, words, ends }
+        Self { proxy, sent, again, id, ward, seat, words, ends }
     }
 
     pub(super) async fn run(mut self) {
@@ -93,8 +95,8 @@ impl Tending {
         let within = Some(sent.recorded.call());
         let aside = Aside::begin_within(within, &permitted.pass, &said, (Vec::new(), &[]));
         let over = match Box::pin(aside).await {
-            Ok(aside) => {
-                let over = Box::pin(self.listen()).await;
+            Ok(mut aside) => {
+                let over = Box::pin(self.listen(&mut aside)).await;
                 if let Err(error) = aside.end(&self.outcome(&over).await).await {
                     tracing::warn!(%error, "The end of a task could not be recorded");
                 }
@@ -127,7 +129,7 @@ impl Tending {
     }
 
     /// Hears its server, and says what its client has to say, until one of them ends it.
-    async fn listen(&mut self) -> Over {
+    async fn listen(&mut self, aside: &mut Aside) -> Over {
         loop {
             let left = self.ends.saturating_sub(self.proxy.clock.elapsed());
             let Some(sent) = self.sent.as_mut().filter(|_| !left.is_zero()) else {
@@ -143,10 +145,7 @@ impl Tending {
                 Some(word) = self.words.recv() => {
                     match word {
                         Word::Cancel => return Over::Cancelled,
-                        Word::Answer { id, result } => {
-                            sent.reply(errors::result_body(&id, &result)).await;
-                            self.proxy.wards.tell();
-                        }
+                        Word::Answer { question, result } => self.hand(question, &result).await,
                     }
                     continue;
                 }
@@ -162,16 +161,34 @@ impl Tending {
             match step {
                 Step::Answer(answer) => return Over::Answered(answer),
                 Step::Broken(error) => return Over::Broken(error),
-                Step::Question(message) | Step::News(message) => self.news(&message).await,
+                Step::Question(message) | Step::News(message) => {
+                    self.news(&message, aside).await;
+                }
                 _ => {}
             }
         }
     }
 
-    async fn news(&mut self, message: &Message) {
+    /// Gives its server what its client has answered. Where that does not get there, it is asked anew.
+    async fn hand(&self, question: Question, result: &Bytes) {
+        let Some(sent) = &self.sent else { return };
+        let (permitted, way) = (sent.recorded.permitted(), (&*sent.way.link, &sent.way.channel));
+        let body = errors::result_body(&question.id, result);
+        let said = crate::record::Said { method: question.asked.method, ..permitted.asked.said() };
+        let within = (sent.recorded.call(), &permitted.pass);
+        // What rules have found in it is told with what its client has said.
+        let handing = Box::pin(parked::hand(way, within, &said, (body, &[])));
+        if let Err(error) = handing.await {
+            tracing::debug!(%error, "What a task wants to know could not be answered");
+            self.ward.ask_again(question, recast::time(&self.proxy));
+        }
+        self.proxy.wards.tell();
+    }
+
+    async fn news(&mut self, message: &Message, aside: &mut Aside) {
         let now = recast::time(&self.proxy);
         match message.kind() {
-            MessageKind::Request => self.question(message, now).await,
+            MessageKind::Request => self.question(message, now, aside).await,
             MessageKind::Notification if message.method() == "notifications/cancelled" => {
                 if let Some(id) = message.params().and_then(|it| it.get("requestId")) {
                     self.ward.take_back(id.bytes(), now);
@@ -179,15 +196,24 @@ impl Tending {
                 }
             }
             MessageKind::Notification if message.method() == "notifications/tasks/status" => {
-                self.ward.describe(message.params().and_then(super::words));
-                self.proxy.wards.tell();
+                let task = message.params().filter(|it| self.is_about_it(*it));
+                if task.is_some_and(|it| self.ward.describe(super::words(it))) {
+                    self.proxy.wards.tell();
+                }
             }
             _ => {}
         }
     }
 
+    /// Whether a server says something of this task, and not of another.
+    fn is_about_it(&self, task: Raw<'_>) -> bool {
+        let own = self.sent.as_ref().and_then(|it| it.way.task.as_ref());
+        let id = task.get("taskId").and_then(Raw::str);
+        own.zip(id).is_some_and(|(own, id)| own.is_called(&id))
+    }
+
     /// Its server asks. What may not be asked it is told at once.
-    async fn question(&self, message: &Message, now: String) {
+    async fn question(&self, message: &Message, now: String, aside: &mut Aside) {
         let (Some(sent), Some(id)) = (&self.sent, message.id()) else { return };
         let id = Bytes::copy_from_slice(id.bytes());
         if message.method() == "ping" {
@@ -196,6 +222,7 @@ impl Tending {
         }
         let mut hits = Vec::new();
         let allowed = terms::after_rules(sent.recorded.permitted(), message, &mut hits);
+        aside.tell(allowed.as_ref().ok().map(Message::body), hits);
         let refused = match (&allowed, &sent.way.lease) {
             (Err(_), _) => (errors::INVALID_REQUEST, "what it asks may not be asked here"),
             (_, None) => (errors::METHOD_NOT_FOUND, "this client cannot be asked"),
@@ -236,6 +263,10 @@ impl Tending {
             }
             Over::CutOff | Over::Late | Over::Stopping => End::Failed("its time is over"),
         };
+        // It takes the place of one that goes on for no longer than there is another for it.
+        if let Some(place) = self.proxy.wards.ended.take(app) {
+            self.seat = place;
+        }
         self.ward.end(end, (&self.proxy.wards.room, app), recast::time(&self.proxy));
         self.proxy.wards.tell();
         let Sent { exchange, way, recorded, .. } = sent;

@@ -8,6 +8,7 @@ use domain::AppId;
 use mcp::bridge::askable::Asked;
 use mcp::convert;
 use mcp::json::{Limits, Raw, quote};
+use mcp::revision::Era;
 use mcp::splice::Splice;
 use mcp::tasks::Status;
 use parking_lot::Mutex;
@@ -39,18 +40,18 @@ struct State {
 }
 
 /// What its server has asked and has not been answered.
-struct Question {
+pub(super) struct Question {
     key: String,
     /// The server's own id, as it wrote it.
-    id: Bytes,
-    asked: Asked,
+    pub(super) id: Bytes,
+    pub(super) asked: Asked,
 }
 
 /// What whoever tends it is to do.
 pub(super) enum Word {
-    /// Answer what its server has asked under that id.
+    /// Answer what its server has asked.
     Answer {
-        id: Bytes,
+        question: Question,
         result: Bytes,
     },
     Cancel,
@@ -122,13 +123,15 @@ impl Ward {
         (state.status, out.into())
     }
 
-    /// Its server says how far it has come.
-    pub(super) fn describe(&self, words: Option<Bytes>) {
+    /// Its server says how far it has come; whether that is new.
+    pub(super) fn describe(&self, words: Option<Bytes>) -> bool {
         let mut state = self.state.lock();
-        if !state.status.is_last() && state.words != words {
+        let is_new = !state.status.is_last() && state.words != words;
+        if is_new {
             state.words = words;
             state.version += 1;
         }
+        is_new
     }
 
     /// Counts what has changed of it.
@@ -150,11 +153,16 @@ impl Ward {
         {
             return false;
         }
-        let key = format!("q{}", state.next_key);
-        state.next_key += 1;
-        state.questions.push(Question { key, id, asked });
-        state.turn(Status::InputRequired, now);
+        state.ask((id, asked), now);
         true
+    }
+
+    /// An answer has not got to its server: its client is asked once more, under another key.
+    pub(super) fn ask_again(&self, Question { id, asked, .. }: Question, now: String) {
+        let mut state = self.state.lock();
+        if !state.status.is_last() && state.questions.iter().all(|it| it.id != id) {
+            state.ask((id, asked), now);
+        }
     }
 
     /// Its server takes a question back.
@@ -171,12 +179,10 @@ impl Ward {
         for question in std::mem::take(&mut state.questions) {
             match answer(&question.key) {
                 None => open.push(question),
-                Some(result) => {
-                    let word = Word::Answer { id: question.id.clone(), result };
-                    if self.say.try_send(word).is_err() {
-                        open.push(question);
-                    }
-                }
+                Some(result) => match self.say.try_reserve() {
+                    Ok(place) => place.send(Word::Answer { question, result }),
+                    Err(_) => open.push(question),
+                },
             }
         }
         state.questions = open;
@@ -213,6 +219,13 @@ impl Ward {
 }
 
 impl State {
+    fn ask(&mut self, (id, asked): (Bytes, Asked), now: String) {
+        let key = format!("q{}", self.next_key);
+        self.next_key = self.next_key.saturating_add(1);
+        self.questions.push(Question { key, id, asked });
+        self.turn(Status::InputRequired, now);
+    }
+
     fn turn(&mut self, status: Status, now: String) {
         (self.status, self.updated) = (status, now);
         self.version += 1;
@@ -249,7 +262,14 @@ impl End<'_> {
                 }
                 (Status::Completed, member("result", &splice.finish().into_bytes()))
             }
-            Self::Error(error) => (Status::Failed, member("error", error.bytes())),
+            Self::Error(error) => {
+                let error = Bytes::copy_from_slice(error.bytes());
+                let mut splice = Splice::new(error.clone());
+                if let Ok(root) = Raw::parse(&error, Limits::default()) {
+                    convert::convert_error(&mut splice, "tools/call", root, Era::Modern);
+                }
+                (Status::Failed, member("error", &splice.finish().into_bytes()))
+            }
             Self::Failed(why) => {
                 let error = format!(r#"{{"code":-32603,"message":{}}}"#, quote(why));
                 (Status::Failed, member("error", error.as_bytes()))
@@ -313,7 +333,9 @@ mod tests {
         for _ in 0..2 {
             ward.take(|key| (key != "q2").then(|| Bytes::from_static(b"{}"))).unwrap();
         }
-        assert!(matches!(words.try_recv(), Ok(Word::Answer { id, .. }) if id == "1"));
+        assert!(
+            matches!(words.try_recv(), Ok(Word::Answer { question, .. }) if question.id == "1")
+        );
         assert!(words.try_recv().is_err());
         // The server asks under the same id again, which is another question.
         assert!(ward.ask("1".into(), asked(), "now".into()));

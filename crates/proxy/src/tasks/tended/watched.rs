@@ -1,7 +1,7 @@
 //! Tasks that are tended and that a client listens to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use mcp::convert;
 use mcp::envelope::Message;
@@ -20,8 +20,9 @@ use crate::tasks::Task;
 
 /// What one stream tells of them, on a record of its own.
 pub(crate) struct Watched {
-    /// By the ids that the client has: each, and how much of it has been told.
-    wards: BTreeMap<Box<str>, (Arc<Ward>, u64)>,
+    /// By the ids that the client has: each for as long as it is known, and how much of it has been
+    /// told.
+    wards: BTreeMap<Box<str>, (Weak<Ward>, u64)>,
     changes: watch::Receiver<u64>,
     aside: Aside,
 }
@@ -38,7 +39,7 @@ impl Watched {
         let known = |id: &str| {
             let ward = all.find(id)?;
             let version = ward.version();
-            Some((Box::from(id), (ward, version)))
+            Some((Box::from(id), (Arc::downgrade(&ward), version)))
         };
         let wards: BTreeMap<_, _> = tasks.keys().filter_map(|id| known(id)).collect();
         if wards.is_empty() {
@@ -55,21 +56,22 @@ impl Watched {
             std::future::pending::<()>().await;
         }
         let mut changed = Vec::new();
-        for (id, (ward, told)) in &mut self.wards {
-            let version = ward.version();
+        self.wards.retain(|id, (ward, told)| {
+            let Some(version) = ward.upgrade().map(|it| it.version()) else { return false };
             if std::mem::replace(told, version) != version {
                 changed.push(id.clone());
             }
-        }
+            true
+        });
         changed
     }
 
     /// What the client is told of one, as far as the rules of its tool allow.
     pub(crate) fn told(&mut self, id: &str, pass: &Pass) -> Option<Message> {
-        let (ward, _) = self.wards.get(id)?;
+        let ward = self.wards.get(id)?.0.upgrade()?;
         let offered = pass.offered.as_ref()?;
         let alias = offered.assignment.alias.as_str();
-        let message = Message::parse(notification(ward, id), Limits::default()).ok()?;
+        let message = Message::parse(notification(&ward, id), Limits::default()).ok()?;
         let rules = subscribe::rules(pass).ok()?;
         let (leg, mut hits) = (inspect::Leg::Response, Vec::new());
         let allowed = content::edit(&rules, leg, (alias, &offered.name), &message, &mut hits).ok();

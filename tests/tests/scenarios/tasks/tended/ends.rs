@@ -41,6 +41,12 @@ async fn an_error_of_a_task_is_its_end_and_a_stream_that_breaks_is_none() {
     world.next("tasks/result").await.error(-32000, "no");
     let task = until(&client, &id, "failed").await;
     assert_eq!(task["error"], json!({"code": -32000, "message": "no"}), "{task}");
+    // What has no resource has another code in its client's era.
+    let (task, talk) = world.begin(&client, "long", 60_000).await;
+    drop(talk);
+    world.next("tasks/result").await.error(-32002, "none");
+    let task = until(&client, &id_of(&task), "failed").await;
+    assert_eq!(task["error"], json!({"code": -32602, "message": "none"}), "{task}");
 }
 
 #[tokio::test]
@@ -114,26 +120,33 @@ async fn a_task_does_not_outlive_the_process_that_tends_it() {
 }
 
 #[tokio::test]
-async fn an_app_has_so_many_tasks_at_a_time_and_one_too_many_ends_at_its_server() {
+async fn an_app_has_so_many_tasks_at_a_time_and_none_too_many_is_begun() {
     let world = World::new().await;
     let client = world.client(ALONE, "bot").await;
     let mut talks = Vec::new();
     for _ in 0..64 {
         talks.push(world.begin(&client, "either", 60_000).await);
     }
-    let (answer, ()) = join(client.send(client.tool("either", "{}")), async {
-        let begun = r#"{"task":{"taskId":"t65","status":"working","ttl":60000}}"#;
-        world.next("tools/call").await.result(begun);
-        let cancelled = world.next("tasks/cancel").await;
-        assert_eq!(cancelled.raw(&["params", "taskId"]), r#""t65""#);
-        cancelled.result("{}");
-    })
-    .await;
+    // What must be a task is not sent, and what may be one is called as ever.
+    let answer = client.send(client.tool("long", "{}")).await;
     assert_eq!(answer.status, 429, "{}", answer.text());
     assert_eq!(answer.reason().as_deref(), Some("too_many_tasks"));
-    let (task, talk) = talks.pop().unwrap();
+    assert_eq!(world.server.seen_of("tools/call").len(), 64);
+    let (answer, ()) = join(client.send(client.tool("either", "{}")), async {
+        let call = world.next("tools/call").await;
+        assert!(!call.body.contains(r#""task""#), "{}", call.body);
+        call.result(r#"{"content":[]}"#);
+    })
+    .await;
+    assert_eq!(answer.json()["result"]["resultType"], "complete", "{}", answer.text());
+    // One that has ended leaves its place to the next, and can be asked about.
+    let (ended, talk) = talks.pop().unwrap();
     talk.result(DONE).await;
-    until(&client, &id_of(&task), "completed").await;
+    until(&client, &id_of(&ended), "completed").await;
+    let (task, _talk) = world.begin(&client, "long", 60_000).await;
+    until(&client, &id_of(&task), "working").await;
+    until(&client, &id_of(&ended), "completed").await;
+    assert!(world.server.seen_of("tasks/cancel").is_empty());
 }
 
 #[tokio::test]

@@ -229,6 +229,59 @@ async fn what_a_legacy_server_asks_of_its_task_is_asked_by_the_extension() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_server_has_not_taken_is_asked_for_again() {
+    let world = World::new().await;
+    let client = world.client(ALONE, "bot").await;
+    let (task, talk) = world.begin(&client, "long", 60_000).await;
+    let id = id_of(&task);
+    talk.message(&question("a")).await;
+    for key in ["q1", "q2"] {
+        let task = until(&client, &id, "input_required").await;
+        let keys: Vec<_> = task["inputRequests"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, [key], "{task}");
+        let given = format!(r#"{{"{key}":{{"action":"decline"}}}}"#);
+        assert_eq!(client.send(update(&client, &id, &given)).await.verdict(), "200");
+        let reply = world.next("").await;
+        assert_eq!(reply.raw(&["id"]), r#""a""#);
+        match key {
+            "q1" => reply.refuse(503),
+            _ => reply.accept(),
+        }
+        if key == "q1" {
+            while until(&client, &id, "input_required").await["inputRequests"].get("q2").is_none() {
+            }
+        }
+    }
+    until(&client, &id, "working").await;
+    talk.result(DONE).await;
+    until(&client, &id, "completed").await;
+    let World { served, site, .. } = world;
+    assert!(served.stop().await.success());
+    let records = site.records();
+    let own = records.iter().filter(|it| it.text("method") == Some("elicitation/create"));
+    assert_eq!(own.filter(|it| it.kind == "intent").count(), 2, "each answer is recorded");
+    // So is the question, with what rules have found in it.
+    let question = records.iter().find(|it| it.kind == "outcome" && it.leaf["news"] == 1);
+    assert_eq!(question.unwrap().leaf["rules"], json!(["phones redact 1"]));
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_another_task_is_not_said_of_this_one() {
+    let world = World::new().await;
+    let client = world.client(ALONE, "bot").await;
+    let (task, talk) = world.begin(&client, "long", 60_000).await;
+    let id = id_of(&task);
+    for (other, words) in [("t1", "own"), ("t2", "other")] {
+        let words =
+            format!(r#"{{"taskId":"{other}","status":"working","statusMessage":"{words}"}}"#);
+        talk.notification("notifications/tasks/status", &words).await;
+    }
+    talk.message(&question("a")).await;
+    let task = until(&client, &id, "input_required").await;
+    assert_eq!(task["statusMessage"], "own", "{task}");
+}
+
+#[tokio::test]
 async fn a_client_that_listens_hears_what_becomes_of_a_task_of_a_legacy_server() {
     let world = World::new().await;
     for (path, tool) in [(ALONE, "long"), (JOINED, "mail__long")] {

@@ -71,7 +71,7 @@ async fn a_task_whose_time_is_over_is_forgotten_and_ends_at_its_server() {
 async fn h060_nobody_reaches_a_task_of_a_legacy_server_but_whom_it_was_given_to() {
     let world = World::new().await;
     let own = world.client(ALONE, "bot").await;
-    let (task, _talk) = world.begin(&own, "long", 60_000).await;
+    let (task, talk) = world.begin(&own, "long", 60_000).await;
     let id = id_of(&task);
     let mut changed = id.clone();
     changed.replace_range(30..31, if changed.as_bytes()[30] == b'A' { "B" } else { "A" });
@@ -94,6 +94,8 @@ async fn h060_nobody_reaches_a_task_of_a_legacy_server_but_whom_it_was_given_to(
     until(&own, &id, "working").await;
     let off = json!({"kind": "tool", "name": "mail/long", "reason": "a drill"});
     world.served.must(Method::POST, "cutoffs", Some(off)).await;
+    // It is under way by itself, after its call, and ends as all that is.
+    talk.given_up().await;
     let answer = own.send(about(&own, "tasks/get", &id)).await;
     assert_eq!(answer.code(), Some(1403), "{}", answer.text());
     for method in ["tasks/get", "tasks/cancel"] {

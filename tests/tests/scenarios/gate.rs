@@ -1,32 +1,59 @@
 //! What waits while the gateway cannot tell whether anything has changed.
 
 use db::{Db, sql};
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::client::LEGACY;
 use tests::documents::Documents;
+use tests::upstream::Talk;
 use tests::wait::{eventually, within};
-use tests::{Client, Record, Site, Upstream};
+use tests::{Client, Record, Served, Site, Streamed, Upstream};
+
+/// A legacy client that its server has asked something in a call, and a gateway that asks PostgreSQL
+/// whether anything has changed: in a single process without others nobody has to be asked.
+struct Asked {
+    upstream: Upstream,
+    site: Site,
+    served: Served,
+    client: Client,
+    answer: Streamed,
+    call: Talk,
+    /// Of the question, as the client has it.
+    id: Value,
+    url: String,
+}
+
+impl Asked {
+    /// Nothing where there is no PostgreSQL.
+    async fn new() -> Option<Self> {
+        let url = db::testing::postgres_url().await?;
+        let upstream = Upstream::legacy().start().await;
+        let site = Site::new(Some(url.clone()));
+        let served = site.start_with(&Documents::of("target", &upstream.url)).await;
+        let token = served.token("bot", "t").await;
+        let place = ("/mcp/default/main/target", token.as_str());
+        let knows = r#"{"elicitation":{}}"#;
+        let client = Client::legacy_with_token(&served, place, LEGACY, knows).await;
+        client.warm_up().await;
+        let called = client.open(client.tool("echo", "{}"));
+        let (mut answer, call) = futures::future::join(called, async {
+            let call = upstream.next().await.stream();
+            call.message(QUESTION).await;
+            call
+        })
+        .await;
+        let id = answer.message().await["id"].clone();
+        Some(Self { upstream, site, served, client, answer, call, id, url })
+    }
+}
 
 #[tokio::test]
 async fn an_answer_that_the_gate_holds_back_can_be_given_once_more() {
-    // In a single process without others nobody has to be asked.
-    let Some(url) = db::testing::postgres_url().await else { return };
-    let upstream = Upstream::legacy().start().await;
-    let site = Site::new(Some(url.clone()));
-    let served = site.start_with(&Documents::of("target", &upstream.url)).await;
-    let token = served.token("bot", "t").await;
-    let place = ("/mcp/default/main/target", token.as_str());
-    let client = Client::legacy_with_token(&served, place, LEGACY, r#"{"elicitation":{}}"#).await;
-    client.warm_up().await;
-    let (mut answer, call) = futures::future::join(client.open(client.tool("echo", "{}")), async {
-        let call = upstream.next().await.stream();
-        call.message(QUESTION).await;
-        call
-    })
-    .await;
-    let id = answer.message().await["id"].clone();
+    let Some(Asked { upstream, served, client, mut answer, call, id, url, .. }) =
+        Asked::new().await
+    else {
+        return;
+    };
     let reply = || client.send(client.reply(&id, r#"{"action":"accept"}"#));
-
     let database = Db::open(&url).await.unwrap();
     let mut locked = database.begin().await.unwrap();
     locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
@@ -59,23 +86,12 @@ async fn an_answer_that_the_gate_holds_back_can_be_given_once_more() {
 
 #[tokio::test]
 async fn a_question_that_is_taken_back_while_its_answer_waits_is_not_asked_again() {
-    let Some(url) = db::testing::postgres_url().await else { return };
-    let upstream = Upstream::legacy().start().await;
-    let site = Site::new(Some(url.clone()));
-    let served = site.start_with(&Documents::of("target", &upstream.url)).await;
-    let token = served.token("bot", "t").await;
-    let place = ("/mcp/default/main/target", token.as_str());
-    let client = Client::legacy_with_token(&served, place, LEGACY, r#"{"elicitation":{}}"#).await;
-    client.warm_up().await;
-    let (mut answer, call) = futures::future::join(client.open(client.tool("echo", "{}")), async {
-        let call = upstream.next().await.stream();
-        call.message(QUESTION).await;
-        call
-    })
-    .await;
-    let id = answer.message().await["id"].clone();
+    let Some(Asked { upstream, site, served, client, mut answer, call, id, url }) =
+        Asked::new().await
+    else {
+        return;
+    };
     let reply = || client.send(client.reply(&id, r#"{"action":"accept"}"#));
-
     let database = Db::open(&url).await.unwrap();
     let mut locked = database.begin().await.unwrap();
     locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();

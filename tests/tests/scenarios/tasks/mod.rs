@@ -34,6 +34,18 @@ fn plan() -> Plan {
         .on("tasks/cancel", about)
 }
 
+/// A server of revision 2025-11-25: one tool that needs no task, one that can have one, and one that must.
+fn older_plan() -> Plan {
+    let tool = |name: &str, support: &str| {
+        let execution = format!(r#""execution":{{"taskSupport":"{support}"}}"#);
+        format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}},{execution}}}"#)
+    };
+    let tools = [tool("plain", "forbidden"), tool("either", "optional"), tool("long", "required")];
+    Upstream::legacy()
+        .with_tools(&format!("[{}]", tools.join(",")))
+        .with_capabilities(r#"{"tools":{},"tasks":{"requests":{"tools":{"call":{}}}}}"#)
+}
+
 /// One on each database.
 async fn sites() -> Vec<Site> {
     Site::on_each(db::testing::postgres_url().await)

@@ -3,9 +3,9 @@
 
 use futures::future::join;
 use serde_json::{Value, json};
-use tests::{Arrived, Client, Documents, Era, Gateway, Plan, Served, Site, Upstream};
+use tests::{Arrived, Client, Documents, Era, Gateway, Served, Site, Upstream};
 
-use super::sites;
+use super::{older_plan as plan, sites};
 
 const ALONE: &str = "/mcp/default/main/mail";
 const JOINED: &str = "/mcp/default/main";
@@ -14,18 +14,6 @@ const FORMS: &str = r#"{"elicitation":{}}"#;
 const BEGUN: &str = r#"{"task":{"taskId":"t1","status":"working","createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-01T00:00:00Z","ttl":60000}}"#;
 const DONE: &str = r#"{"content":[],"structuredContent":{"n":1.0},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t1"},"v":1.0}}"#;
 const QUESTION: &str = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"?","requestedSchema":{"type":"object","properties":{}}}}"#;
-
-/// One tool that needs no task, one that can have one, and one that must.
-fn plan() -> Plan {
-    let tool = |name: &str, support: &str| {
-        let execution = format!(r#""execution":{{"taskSupport":"{support}"}}"#);
-        format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}},{execution}}}"#)
-    };
-    let tools = [tool("plain", "forbidden"), tool("either", "optional"), tool("long", "required")];
-    Upstream::legacy()
-        .with_tools(&format!("[{}]", tools.join(",")))
-        .with_capabilities(r#"{"tools":{},"tasks":{"requests":{"tools":{"call":{}}}}}"#)
-}
 
 struct World {
     server: Upstream,

@@ -5,9 +5,9 @@ mod ends;
 use futures::future::join;
 use serde_json::{Value, json};
 use tests::upstream::Talk;
-use tests::{Arrived, Client, Documents, Plan, Served, Site, Upstream};
+use tests::{Arrived, Client, Documents, Served, Site, Upstream};
 
-use super::{about, sites};
+use super::{about, older_plan as plan, sites};
 
 const ALONE: &str = "/mcp/default/main/mail";
 const JOINED: &str = "/mcp/default/main";
@@ -15,18 +15,6 @@ const KNOWS: &str =
     r#"{"elicitation":{"form":{}},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
 const TIMES: &str = r#""createdAt":"2026-01-01T00:00:00Z","lastUpdatedAt":"2026-01-02T00:00:00Z""#;
 const DONE: &str = r#"{"content":[{"type":"text","text":"+49-123"}],"structuredContent":{"n":1.0},"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t1"},"v":1.0}}"#;
-
-/// One tool that needs no task, one that can have one, and one that must.
-fn plan() -> Plan {
-    let tool = |name: &str, support: &str| {
-        let execution = format!(r#""execution":{{"taskSupport":"{support}"}}"#);
-        format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}},{execution}}}"#)
-    };
-    let tools = [tool("plain", "forbidden"), tool("either", "optional"), tool("long", "required")];
-    Upstream::legacy()
-        .with_tools(&format!("[{}]", tools.join(",")))
-        .with_capabilities(r#"{"tools":{},"tasks":{"requests":{"tools":{"call":{}}}}}"#)
-}
 
 fn question(id: &str) -> String {
     format!(

@@ -1,6 +1,6 @@
 //! What waits while the gateway cannot tell whether anything has changed.
 
-use db::{Db, sql};
+use db::{Db, Tx, sql};
 use serde_json::{Value, json};
 use tests::client::LEGACY;
 use tests::documents::Documents;
@@ -54,9 +54,7 @@ async fn an_answer_that_the_gate_holds_back_can_be_given_once_more() {
         return;
     };
     let reply = || client.send(client.reply(&id, r#"{"action":"accept"}"#));
-    let database = Db::open(&url).await.unwrap();
-    let mut locked = database.begin().await.unwrap();
-    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    let locked = close(&url).await;
     let known = upstream.seen().len();
     let refused = reply().await;
     assert_eq!((refused.status, refused.reason().as_deref()), (503, Some("gate_closed")));
@@ -92,9 +90,7 @@ async fn a_question_that_is_taken_back_while_its_answer_waits_is_not_asked_again
         return;
     };
     let reply = || client.send(client.reply(&id, r#"{"action":"accept"}"#));
-    let database = Db::open(&url).await.unwrap();
-    let mut locked = database.begin().await.unwrap();
-    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    let locked = close(&url).await;
     let (refused, ()) = futures::future::join(reply(), async {
         // The answer is on record once its question counts as answered, and goes no further. That
         // somebody waits for the epoch would not say who.
@@ -114,6 +110,13 @@ async fn a_question_that_is_taken_back_while_its_answer_waits_is_not_asked_again
     call.result(r#"{"content":[]}"#).await;
     assert!(answer.message().await["result"].is_object());
     assert!(served.stop().await.success());
+}
+
+/// Keeps everybody from reading the epoch, and so the gate closed, until it is rolled back.
+pub(crate) async fn close(url: &str) -> Tx {
+    let mut locked = Db::open(url).await.unwrap().begin().await.unwrap();
+    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    locked
 }
 
 /// Whether it is of an answer to a question, before it leaves.

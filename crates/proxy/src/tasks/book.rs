@@ -246,8 +246,8 @@ impl Entry {
         has_ended(&self.said.lock())
     }
 
-    /// What the client is told of it now: nothing else after its end than its end. The words of its
-    /// server are for now only, and as they were given.
+    /// What the client is told of it: nothing else after its end than its end. The words of its server
+    /// pass this once and are not kept, since rules look at what is sent and not at what lies here.
     pub(crate) fn tell(&self, task: Bytes) -> Bytes {
         let brief = without_words(&task);
         let mut said = self.said.lock();

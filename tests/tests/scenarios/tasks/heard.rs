@@ -1,10 +1,11 @@
 //! What becomes of tasks is told to those who listen for them, by the ids that they have.
 
-use db::{Db, sql};
 use http::Method;
 use serde_json::json;
 use tests::wait::within;
 use tests::{Client, Documents, Post};
+
+use crate::gate;
 
 use super::{begin, client, plan, sites};
 
@@ -150,9 +151,7 @@ async fn a_stream_ends_where_nobody_can_tell_whether_its_news_may_be_told() {
     assert_eq!(stream.message().await["method"], ACKNOWLEDGED);
     let theirs = server.next().await.stream();
     theirs.notification(ACKNOWLEDGED, "{}").await;
-    let database = Db::open(&url).await.unwrap();
-    let mut locked = database.begin().await.unwrap();
-    locked.execute(sql("LOCK TABLE epoch IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    let locked = gate::close(&url).await;
     theirs.notification(TASKS, &status("upstream-7", "done")).await;
     assert_eq!(within("the stream's end", stream.next()).await, None);
     locked.rollback().await.unwrap();

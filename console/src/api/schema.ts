@@ -473,6 +473,60 @@ export interface paths {
         patch: operations["update_identity"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The limits of a workspace, by name. */
+        get: operations["list_limits"];
+        put?: never;
+        /** Limit what may be used. */
+        post: operations["create_limit"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/limits/{limit}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One limit. */
+        get: operations["show_limit"];
+        put?: never;
+        post?: never;
+        /** Delete a limit, and what it has counted. */
+        delete: operations["delete_limit"];
+        options?: never;
+        head?: never;
+        /** Change a limit. */
+        patch: operations["update_limit"];
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/limits/{limit}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who has used how much of a limit, by id. */
+        get: operations["list_limit_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/records": {
         parameters: {
             query?: never;
@@ -705,6 +759,31 @@ export interface components {
             id: string;
             name: string;
         };
+        /** @description How much is allowed. */
+        AllowanceText: {
+            /**
+             * Format: int64
+             * @description 1 to 1,000,000,000,000.
+             */
+            amount: number;
+            /**
+             * Format: int64
+             * @description How much at once; as much as in a whole period where absent.
+             */
+            burst?: number | null;
+            per: components["schemas"]["PeriodText"];
+            /** @enum {string} */
+            type: "rate";
+        } | {
+            /**
+             * Format: int64
+             * @description 1 to 1,000,000,000,000.
+             */
+            amount: number;
+            per: components["schemas"]["WindowText"];
+            /** @enum {string} */
+            type: "quota";
+        };
         /** @description A client that calls: a headless agent. */
         AppBody: {
             /** Format: date-time */
@@ -814,6 +893,11 @@ export interface components {
             items: components["schemas"]["CutoffBody"][];
         };
         /**
+         * @description Which messages of a call are counted.
+         * @enum {string}
+         */
+        DirectionText: "request" | "response" | "both";
+        /**
          * @description What a record must have survived before a call goes on.
          * @enum {string}
          */
@@ -897,6 +981,27 @@ export interface components {
          * @enum {string}
          */
         KindText: "app" | "assignment" | "connection" | "gateway" | "identity" | "server" | "tool" | "user";
+        /** @description How much may be used, and by whom together. */
+        LimitBody: {
+            allowance: components["schemas"]["AllowanceText"];
+            /** Format: date-time */
+            created_at: string;
+            direction?: components["schemas"]["DirectionText"] | null;
+            /** @description The only gateway on which it counts; all where absent. */
+            gateway?: string | null;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            scope: components["schemas"]["ScopeText"];
+            unit: components["schemas"]["UnitText"];
+        };
+        /** @description What to change of a limit; what is absent stays. What it counts, and for whom, stays as it is. */
+        LimitPatch: {
+            allowance?: components["schemas"]["AllowanceText"] | null;
+            /** @description `null` for all gateways. */
+            gateway?: string | null;
+            name?: string | null;
+        };
         /** @description An app to register. */
         NewApp: {
             name: string;
@@ -963,6 +1068,16 @@ export interface components {
             owner?: string | null;
             /** @description The server that it is for, by name or id. */
             server: string;
+        };
+        /** @description A limit to make. */
+        NewLimit: {
+            allowance: components["schemas"]["AllowanceText"];
+            direction?: components["schemas"]["DirectionText"] | null;
+            /** @description The only gateway on which it counts; all where absent. */
+            gateway?: string | null;
+            name: string;
+            scope: components["schemas"]["ScopeText"];
+            unit: components["schemas"]["UnitText"];
         };
         /** @description Something to turn on again. */
         NewRestore: {
@@ -1152,6 +1267,24 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list. */
+        Page_LimitBody: {
+            items: {
+                allowance: components["schemas"]["AllowanceText"];
+                /** Format: date-time */
+                created_at: string;
+                direction?: components["schemas"]["DirectionText"] | null;
+                /** @description The only gateway on which it counts; all where absent. */
+                gateway?: string | null;
+                /** Format: uuid */
+                id: string;
+                name: string;
+                scope: components["schemas"]["ScopeText"];
+                unit: components["schemas"]["UnitText"];
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_RecordBody: {
             items: {
                 /** @description The clock stood before an earlier record. */
@@ -1246,6 +1379,36 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list. */
+        Page_UsageBody: {
+            items: {
+                /**
+                 * Format: uuid
+                 * @description Of the user, app, team, gateway, server or workspace; for a tool, of its server.
+                 */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description The most that can be used.
+                 */
+                most: number;
+                /** @description Absent where it has been deleted. */
+                name?: string | null;
+                tool?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When all of it will have come back.
+                 */
+                until: string;
+                /**
+                 * Format: int64
+                 * @description In the limit's unit. More than it allows where an answer has overdrawn it.
+                 */
+                used: number;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_UserBody: {
             items: {
                 /** Format: date-time */
@@ -1275,6 +1438,8 @@ export interface components {
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
         };
+        /** @enum {string} */
+        PeriodText: "second" | "minute" | "hour" | "day";
         /** @description The body of every refusal (RFC 9457). */
         Problem: {
             /** @description Stable and meant for programs. */
@@ -1365,6 +1530,36 @@ export interface components {
          * @enum {string}
          */
         SchemeText: "open" | "shared" | "own";
+        /** @description Whose use is counted together: that of the one named, or else of each of its kind by itself. */
+        ScopeText: {
+            /** @enum {string} */
+            type: "workspace";
+        } | {
+            /** @enum {string} */
+            type: "user";
+            user?: string | null;
+        } | {
+            app?: string | null;
+            /** @enum {string} */
+            type: "app";
+        } | {
+            team?: string | null;
+            /** @enum {string} */
+            type: "team";
+        } | {
+            gateway?: string | null;
+            /** @enum {string} */
+            type: "gateway";
+        } | {
+            server?: string | null;
+            /** @enum {string} */
+            type: "server";
+        } | {
+            server?: string | null;
+            tool?: string | null;
+            /** @enum {string} */
+            type: "tool";
+        };
         /** @description An upstream MCP server. */
         ServerBody: {
             /** Format: date-time */
@@ -1467,6 +1662,37 @@ export interface components {
             /** @enum {string} */
             type: "stdio";
         };
+        /**
+         * @description What is counted.
+         * @enum {string}
+         */
+        UnitText: "calls" | "tokens" | "bytes";
+        /** @description What somebody has used of a limit. */
+        UsageBody: {
+            /**
+             * Format: uuid
+             * @description Of the user, app, team, gateway, server or workspace; for a tool, of its server.
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description The most that can be used.
+             */
+            most: number;
+            /** @description Absent where it has been deleted. */
+            name?: string | null;
+            tool?: string | null;
+            /**
+             * Format: date-time
+             * @description When all of it will have come back.
+             */
+            until: string;
+            /**
+             * Format: int64
+             * @description In the limit's unit. More than it allows where an answer has overdrawn it.
+             */
+            used: number;
+        };
         /** @description A person. */
         UserBody: {
             /** Format: date-time */
@@ -1485,6 +1711,8 @@ export interface components {
             enabled?: boolean | null;
             name?: string | null;
         };
+        /** @enum {string} */
+        WindowText: "day" | "month";
         /** @description A tenant. */
         WorkspaceBody: {
             /** Format: date-time */
@@ -3259,6 +3487,208 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IdentityBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_limits: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LimitBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLimit"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                limit: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                limit: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_limit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                limit: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LimitPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_limit_usage: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UsageBody"];
                 };
             };
             "4XX": {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::ports::{Gate, Secrets, Traffic};
+use domain::ports::{Counters, Gate, Secrets, Traffic};
 use domain::{Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::api::{Error, Ref, chain};
 use crate::content_keys::{self, ContentKeys};
 use crate::files::{Applied, Resolve, Scope};
 use crate::identities::VaultSecrets;
+use crate::limits::counters::{Accounts, Counting};
 use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
@@ -78,6 +79,7 @@ impl Control {
         let (keys, keeper) = content_keys::new(db.clone(), Arc::clone(&vault), Arc::clone(&clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
+        let accounts = Accounts::new(db.clone(), Arc::clone(&clock), tasks.clone());
         let app = Arc::new(App {
             db,
             vault: Arc::clone(&vault),
@@ -86,6 +88,7 @@ impl Control {
             publisher,
             traffic: OnceLock::new(),
             status: OnceLock::new(),
+            accounts,
             allow_loopback,
             is_secure,
             tasks,
@@ -95,6 +98,7 @@ impl Control {
         gate.load().await.map_err(|error| ControlError::Configuration(error.into()))?;
         app.tasks.spawn(Arc::clone(&gate).run(app.stop.clone()));
         app.tasks.spawn(keeper.run(app.stop.clone()));
+        app.tasks.spawn(Arc::clone(&app.accounts).keep(app.stop.clone()));
         Ok(Self {
             app,
             gate,
@@ -117,6 +121,11 @@ impl Control {
     /// For the data plane: opens credentials on their way upstream.
     pub fn secrets(&self) -> Arc<dyn Secrets> {
         Arc::<VaultSecrets>::clone(&self.secrets)
+    }
+
+    /// For the data plane: counts what is used against limits.
+    pub fn counters(&self) -> Arc<dyn Counters> {
+        Arc::new(Counting(Arc::clone(&self.app.accounts)))
     }
 
     /// For the audit crate: the keys of recorded content.

@@ -22,6 +22,7 @@ mod files;
 mod gateways;
 mod identities;
 mod installation;
+mod limits;
 mod records;
 mod row;
 mod rules;
@@ -65,6 +66,7 @@ struct App {
     publisher: Arc<Publisher>,
     traffic: OnceLock<Arc<dyn Traffic>>,
     status: OnceLock<Arc<dyn ServerStatus>>,
+    accounts: Arc<limits::counters::Accounts>,
     allow_loopback: bool,
     is_secure: bool,
     tasks: TaskTracker,

@@ -137,6 +137,14 @@ impl Api {
         reply.json()
     }
 
+    /// Five calls a day, for everybody together: the limit `few`.
+    pub(crate) async fn given_a_limit(&self) {
+        let allowance = json!({"type": "quota", "amount": 5, "per": "day"});
+        let scope = json!({"type": "workspace"});
+        let limit = json!({"name": "few", "scope": scope, "unit": "calls", "allowance": allowance});
+        self.given("limits", limit).await;
+    }
+
     /// Ann, in the team `dev`, owns the app `bot`, which is connected to the gateway `main`,
     /// which has the server `jira`, with the identity `ann-jira` of her own.
     pub(crate) async fn given_a_chain(&self) {

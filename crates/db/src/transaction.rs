@@ -1,11 +1,12 @@
 //! An open transaction: whoever opens it decides its extent.
 
+use chrono::{DateTime, Utc};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 
 use crate::statement::{for_postgres, for_sqlite};
-use crate::{DbError, Sql};
+use crate::{DbError, Sql, sql};
 
 /// An open transaction; dropped without [`Tx::commit`], it rolls back.
 pub struct Tx(pub(crate) Open);
@@ -88,6 +89,20 @@ impl Tx {
                 rows.iter().map(T::from_row).collect::<Result<_, _>>()?
             }
         })
+    }
+
+    /// The time by the database, which all who use it share, in whole microseconds on PostgreSQL and
+    /// milliseconds on SQLite.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub async fn now(&mut self) -> Result<DateTime<Utc>, DbError> {
+        let statement = match &self.0 {
+            Open::Sqlite(_) => "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+            Open::Postgres(_) => "SELECT clock_timestamp()",
+        };
+        let row: Option<(DateTime<Utc>,)> = self.optional(sql(statement)).await?;
+        row.map(|it| it.0).ok_or(DbError::Other(sqlx::Error::RowNotFound))
     }
 
     /// Whether the connection still answers.

@@ -39,6 +39,8 @@ ids! {
     GatewayId,
     /// A credential for one server.
     IdentityId,
+    /// How much may be used.
+    LimitId,
     /// A content rule of a gateway.
     RuleId,
     /// An upstream MCP server.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod id;
+pub mod limits;
 mod name;
 mod policy;
 pub mod ports;
@@ -13,9 +14,10 @@ mod switch;
 
 pub use clock::{Clock, Stamp};
 pub use id::{
-    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, RuleId, ServerId, TeamId, TokenId,
-    UserId, WorkspaceId,
+    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RuleId, ServerId, TeamId,
+    TokenId, UserId, WorkspaceId,
 };
+pub use limits::Limit;
 pub use name::{InvalidName, Name};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
 pub use snapshot::{

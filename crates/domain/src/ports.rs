@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Identity, Snapshot, Target, WorkspaceId};
+use crate::limits::Charge;
+use crate::{Identity, Name, Snapshot, Target, WorkspaceId};
 
 /// A boxed future, since these traits stand between crates.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -43,6 +45,29 @@ pub struct SecretHeaders(pub Vec<(String, Vec<u8>)>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stored credential cannot be opened")]
 pub struct Unopenable;
+
+/// Counts what is used against limits, for all replicas together.
+pub trait Counters: Send + Sync {
+    /// Charges all of them or, where one of them has no room, none.
+    fn charge(
+        &self,
+        workspace: WorkspaceId,
+        charges: Vec<Charge>,
+    ) -> Answer<'_, Result<(), Uncharged>>;
+
+    /// Charges for what has been used already, room or not.
+    fn settle(&self, workspace: WorkspaceId, charges: Vec<Charge>);
+}
+
+/// Why nothing has been charged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncharged {
+    /// There may be room after this long; never for so much at once where it is absent.
+    #[error("the limit `{limit}` allows no more")]
+    Exceeded { limit: Name, wait: Option<Duration> },
+    #[error("what is used cannot be counted; try again shortly")]
+    Unavailable,
+}
 
 /// What is under way in the data plane.
 pub trait Traffic: Send + Sync {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, Name, Policy, RuleId, ServerId,
-    Switches, TeamId, TokenId, UserId, WorkspaceId,
+    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, Limit, Name, Policy, RuleId,
+    ServerId, Switches, TeamId, TokenId, UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -50,6 +50,8 @@ pub struct Workspace {
     pub servers: HashMap<ServerId, Arc<Server>>,
     pub identities: HashMap<IdentityId, Identity>,
     pub gateways: HashMap<Name, Arc<Gateway>>,
+    /// In the order of their ids.
+    pub limits: Vec<Arc<Limit>>,
 }
 
 /// What a record must have survived before a call goes on.

@@ -32,6 +32,7 @@ mod rules;
 mod runs;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use audit::{DataKey, DataKeys, KeyUnavailable};
-use domain::ports::{Answer, Gate, GateClosed, SecretHeaders, Secrets, Unopenable};
+use domain::limits::Charge;
+use domain::ports::{
+    Answer, Counters, Gate, GateClosed, SecretHeaders, Secrets, Uncharged, Unopenable,
+};
 use domain::{
     App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId, Durability,
     Gateway, GatewayId, Identity, Name, Policy, Provision, Provisioned, Scheme, Server, ServerId,
@@ -65,7 +68,8 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     let content = Arc::new(content.map_err(Failure::other)?);
     let ports = Ports {
         gate: Arc::<Still>::clone(&still),
-        secrets: still,
+        secrets: Arc::<Still>::clone(&still),
+        counters: still,
         clock,
         log: log.clone(),
         content: Some(Arc::clone(&content)),
@@ -157,6 +161,7 @@ fn snapshot(
         servers: HashMap::from([(server.id, server)]),
         identities: HashMap::new(),
         gateways: HashMap::from([(names.gateway.clone(), gateway)]),
+        limits: Vec::new(),
     });
     let workspaces = HashMap::from([(names.workspace.clone(), workspace)]);
     let config = Arc::new(Config { workspaces, tokens: HashMap::new() });
@@ -181,7 +186,7 @@ fn fresh_key() -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
-/// A gate that nothing moves, and secrets where there are none.
+/// A gate that nothing moves, secrets where there are none, and counters where nothing is limited.
 struct Still(Arc<Snapshot>);
 
 impl Gate for Still {
@@ -202,6 +207,14 @@ impl Secrets for Still {
     fn open(&self, _: WorkspaceId, _: &Identity) -> Result<SecretHeaders, Unopenable> {
         Err(Unopenable)
     }
+}
+
+impl Counters for Still {
+    fn charge(&self, _: WorkspaceId, _: Vec<Charge>) -> Answer<'_, Result<(), Uncharged>> {
+        Box::pin(std::future::ready(Err(Uncharged::Unavailable)))
+    }
+
+    fn settle(&self, _: WorkspaceId, _: Vec<Charge>) {}
 }
 
 /// The key of a store that is gone when we are.

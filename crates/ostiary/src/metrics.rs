@@ -79,6 +79,10 @@ fn render(pages: &Pages) -> String {
     let refusals: Vec<_> =
         metrics.refusals().into_iter().map(|(reason, n)| (Some(("reason", reason)), n)).collect();
     counter(&mut text, "ostiary_refusals", "Messages that were refused.", &refusals);
+    let limited = metrics.refusals_by_limit();
+    let limited: Vec<_> =
+        limited.iter().map(|(limit, n)| (Some(("limit", limit.as_str())), *n)).collect();
+    counter(&mut text, "ostiary_limited", "Calls that a limit has refused.", &limited);
     histogram(&mut text, "ostiary_call_seconds", "From arrival to release.", &metrics.total);
     histogram(&mut text, "ostiary_upstream_seconds", "In the upstream.", &metrics.upstream);
     for (name, value) in pages.proxy.gauges() {

@@ -174,6 +174,7 @@ impl House {
         let ports = Ports {
             gate: control.gate(),
             secrets: control.secrets(),
+            counters: control.counters(),
             clock,
             log: log.clone(),
             content: Some(Arc::clone(&content)),

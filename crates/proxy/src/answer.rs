@@ -8,7 +8,7 @@ use mcp::json::quote;
 use mcp::revision::Era;
 
 use crate::body::Body;
-use crate::refusal::{Blame, Refusal};
+use crate::refusal::{Blame, Refusal, whole_seconds};
 
 /// How the client is to be spoken to.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,7 @@ pub(crate) struct Manner<'a> {
 /// Ours, outside the range that JSON-RPC and MCP keep for themselves.
 mod code {
     pub(super) const FORBIDDEN: i32 = 1403;
+    pub(super) const LIMITED: i32 = 1429;
     pub(super) const UNAUTHENTICATED: i32 = 1401;
     pub(super) const UNAVAILABLE: i32 = 1503;
     pub(super) const UPSTREAM: i32 = 1502;
@@ -83,8 +84,12 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
         Refusal::Verb { allowed } => {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
+        Refusal::Limited { wait: Some(wait), .. } => {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
+        }
         Refusal::Audit(_)
         | Refusal::Gate(_)
+        | Refusal::Uncounted
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
         | Refusal::TooManyCalls
@@ -115,7 +120,7 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
         Refusal::Header(error) => error.data(),
         Refusal::Capability { required } => Some((*required).to_owned()),
         _ => Some(format!(
-            r#"{{"reason":{},"blame":"{}","retry":{}}}"#,
+            r#"{{"reason":{},"blame":"{}","retry":{}{}}}"#,
             quote(refusal.reason()),
             match refusal.blame() {
                 Blame::Client => "client",
@@ -123,10 +128,22 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
                 Blame::Upstream => "upstream",
             },
             may_retry(refusal),
+            more(refusal),
         )),
     };
     let body = errors::error_body(manner.id, code, &refusal.to_string(), data.as_deref());
     (status, body)
+}
+
+/// Further members of the data of an error.
+fn more(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Limited { limit, wait } => {
+            let wait = wait.map(|it| format!(r#","retryAfterSeconds":{}"#, whole_seconds(it)));
+            format!(r#","limit":{}{}"#, quote(limit), wait.unwrap_or_default())
+        }
+        _ => String::new(),
+    }
 }
 
 /// A tool's failure as a result with `isError`.
@@ -163,6 +180,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         | Refusal::TooManyStreams
         | Refusal::TooManyCalls
         | Refusal::TooManyTasks => (StatusCode::TOO_MANY_REQUESTS, code::UNAVAILABLE),
+        Refusal::Limited { .. } => (StatusCode::TOO_MANY_REQUESTS, code::LIMITED),
         Refusal::UnknownMethod { .. } if modern => {
             (StatusCode::NOT_FOUND, errors::METHOD_NOT_FOUND)
         }
@@ -179,10 +197,12 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::Unanswered { .. } => answered(errors::INTERNAL_ERROR),
         Refusal::Upstream { .. } if modern => (StatusCode::BAD_GATEWAY, code::UPSTREAM),
         Refusal::Upstream { .. } => answered(code::UPSTREAM),
-        Refusal::Gate(_) | Refusal::Audit(_) | Refusal::Rules | Refusal::Stopping => {
-            (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE)
-        }
-        Refusal::Secret(_) => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),
+        Refusal::Gate(_)
+        | Refusal::Audit(_)
+        | Refusal::Rules
+        | Refusal::Secret(_)
+        | Refusal::Stopping
+        | Refusal::Uncounted => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),
     }
 }
 
@@ -190,9 +210,11 @@ fn may_retry(refusal: &Refusal) -> bool {
     use crate::refusal::{UpstreamError, WireBlame};
 
     match refusal {
+        Refusal::Limited { wait, .. } => wait.is_some(),
         Refusal::Gate(_)
         | Refusal::Audit(_)
         | Refusal::Stopping
+        | Refusal::Uncounted
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
         | Refusal::TooManyCalls

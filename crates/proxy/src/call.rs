@@ -29,6 +29,7 @@ use crate::catalog::View;
 use crate::content;
 use crate::identify::Caller;
 use crate::late;
+use crate::limit::{self, Charged};
 use crate::parked::{self, Comeback};
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
@@ -58,6 +59,7 @@ pub(crate) struct Asked {
 pub(crate) struct Permitted {
     pub(crate) asked: Asked,
     pub(crate) pass: Pass,
+    pub(crate) charged: Charged,
     /// In which era the server is spoken to.
     pub(crate) spoken: Era,
     /// Whether names carry the server's alias here.
@@ -230,6 +232,10 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
         Err(refusal) => return Err((asked, refusal)),
     };
     pass.is_opaque = pass.offered.is_none();
+    let charged = match limit::charge(&asked, &pass).await {
+        Ok(charged) => charged,
+        Err(refusal) => return Err((asked, refusal)),
+    };
     match inspected(&asked, &pass, &found.params, view.is_prefixed() && task.is_none()) {
         Err(refusal) => Err((asked, refusal)),
         Ok((mut splice, rules, hits)) => {
@@ -252,6 +258,7 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
             Ok(Box::new(Permitted {
                 asked,
                 pass,
+                charged,
                 spoken,
                 prefixed,
                 task,

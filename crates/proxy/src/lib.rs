@@ -7,10 +7,11 @@
 //! 2. [`identify`]: its token names an app, hence a user and a workspace ([`identify::Caller`])
 //! 3. [`route`]: its message is strict JSON-RPC and names something on a gateway ([`route::Routed`])
 //! 4. [`authorize`]: policy and switches allow it ([`authorize::Permitted`])
-//! 5. [`content`]: the gateway's rules have passed or edited what it carries
-//! 6. [`record`]: its intent is durable ([`record::Recorded`])
-//! 7. [`forward`]: the last gate proves the decision current, then the bytes leave
-//! 8. back again: rules, gate, durable outcome, release
+//! 5. [`limit`]: the limits of the workspace leave room for it ([`limit::Charged`])
+//! 6. [`content`]: the gateway's rules have passed or edited what it carries
+//! 7. [`record`]: its intent is durable ([`record::Recorded`])
+//! 8. [`forward`]: the last gate proves the decision current, then the bytes leave
+//! 9. back again: rules, gate, durable outcome, release
 //!
 //! A call whose server asks its client something in between is [`parked`] where the client's era
 //! cannot be asked, and goes on when the client comes back with answers.
@@ -38,6 +39,7 @@ mod lasting;
 mod late;
 mod legacy;
 mod levels;
+mod limit;
 mod linger;
 mod link;
 mod listen;

@@ -12,6 +12,7 @@ pub struct Metrics {
     /// Calls answered by an upstream.
     pub calls: AtomicU64,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
+    limited: Mutex<BTreeMap<String, u64>>,
     /// Time from a call's arrival to its release.
     pub total: Histogram,
     /// Time that the upstream took.
@@ -32,6 +33,16 @@ impl Metrics {
     /// Counts one refusal by its machine-readable reason.
     pub(crate) fn refused(&self, reason: &'static str) {
         *self.refusals.lock().entry(reason).or_default() += 1;
+    }
+
+    /// Counts one refusal by the name of the limit, after that of its workspace.
+    pub(crate) fn limited(&self, limit: String) {
+        *self.limited.lock().entry(limit).or_default() += 1;
+    }
+
+    /// Refusals so far, by limit.
+    pub fn refusals_by_limit(&self) -> Vec<(String, u64)> {
+        self.limited.lock().iter().map(|(limit, count)| (limit.clone(), *count)).collect()
     }
 
     /// Refusals so far, by reason.

@@ -27,6 +27,7 @@ use crate::content;
 use crate::flight::Flight;
 use crate::identify::Caller;
 use crate::lasting::Lasting;
+use crate::limit::{self, Released};
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Proxy, Worker};
@@ -295,6 +296,9 @@ async fn write_intent(proxy: &Proxy, permitted: &Permitted, call: Uuid) -> Resul
 /// Makes the outcome durable.
 pub(crate) async fn outcome(recorded: &Recorded, outcome: &Outcome) -> Result<(), Refusal> {
     let Recorded { permitted, begun } = recorded;
+    let (answer, news) = (&outcome.parts, &begun.news);
+    let released = Released { answer, news_bytes: news.bytes, news: &news.kept };
+    limit::settle(permitted, released).await;
     let proxy = &permitted.asked.worker.proxy;
     end(proxy, &permitted.pass.caller.workspace, begun, outcome).await?;
     let now = proxy.clock.elapsed();
@@ -352,6 +356,9 @@ pub(crate) async fn refusal(asked: &Asked, refusal: &Refusal) -> Result<(), Refu
         .str("detail", &refusal.to_string());
     if let Refusal::Blocked { rule, .. } = refusal {
         leaf = leaf.str("rule", rule);
+    }
+    if let Refusal::Limited { limit, .. } = refusal {
+        leaf = leaf.str("limit", limit);
     }
     single(asked, call, leaf).await
 }

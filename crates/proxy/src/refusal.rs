@@ -74,6 +74,12 @@ pub(crate) enum Refusal {
     /// An administrator has turned something off.
     #[error("{} is turned off by an administrator{}", noun, because(reason))]
     Off { noun: &'static str, reason: Option<String> },
+    #[error("the limit `{limit}` {}", room(*wait))]
+    Limited {
+        limit: String,
+        /// How long until there may be room; absent where there never is for so much at once.
+        wait: Option<Duration>,
+    },
     /// A server wants to know what nobody has told it.
     #[error("`{server}` asks for something and gets no answer: {why}")]
     Unanswered { server: String, why: Unanswered },
@@ -87,6 +93,8 @@ pub(crate) enum Refusal {
     Gate(#[from] GateClosed),
     #[error(transparent)]
     Secret(#[from] Unopenable),
+    #[error("what is used cannot be counted; try again shortly")]
+    Uncounted,
     #[error("calls are refused because the audit log cannot record them: {0}")]
     Audit(String),
     #[error("the gateway's content rules cannot be applied")]
@@ -176,6 +184,7 @@ impl Refusal {
             | Self::Secret(_)
             | Self::Audit(_)
             | Self::Rules
+            | Self::Uncounted
             | Self::NotKept
             | Self::NoRoom
             | Self::Stopping => Blame::Gateway,
@@ -215,6 +224,7 @@ impl Refusal {
             Self::RequestState(_) => "request_state",
             Self::Blocked { .. } => "rule_block",
             Self::Off { .. } => "switched_off",
+            Self::Limited { .. } => "limited",
             Self::Unanswered { .. } => "unanswered",
             Self::NoIdentity { .. } => "no_identity",
             Self::Upstream { .. } => "upstream",
@@ -222,6 +232,7 @@ impl Refusal {
             Self::Secret(_) => "secret_unopenable",
             Self::Audit(_) => "audit_unavailable",
             Self::Rules => "rules_unavailable",
+            Self::Uncounted => "limits_unavailable",
             Self::Stopping => "stopping",
         }
     }
@@ -251,4 +262,18 @@ impl From<WireError> for UpstreamError {
 
 fn because(reason: &Option<String>) -> String {
     reason.as_ref().map(|it| format!(": {it}")).unwrap_or_default()
+}
+
+fn room(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => {
+            format!("allows no more at the moment; try again in {} s", whole_seconds(wait))
+        }
+        None => "never allows so much at once".to_owned(),
+    }
+}
+
+/// Rounded up: whoever comes back then is not too early.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(0 < wait.subsec_nanos()))
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Answer, Gate, Secrets, Traffic};
+use domain::ports::{Answer, Counters, Gate, Secrets, Traffic};
 use domain::{Clock, ServerId, Target};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -28,6 +28,7 @@ use crate::feed;
 use crate::flight::Flights;
 use crate::identify::{self, Anonymous, Caller};
 use crate::legacy;
+use crate::limit::Returns;
 use crate::link::{Links, ServerHealth};
 use crate::metrics::Metrics;
 use crate::modern;
@@ -92,6 +93,7 @@ const LEASES_PER_HELD_CALL: usize = 2;
 pub struct Proxy {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) secrets: Arc<dyn Secrets>,
+    pub(crate) counters: Arc<dyn Counters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: audit::Log,
     /// Absent where content is not kept.
@@ -101,6 +103,7 @@ pub struct Proxy {
     pub(crate) streams: Arc<Streams>,
     pub(crate) pairs: Arc<Pairs>,
     pub(crate) parking: Parking,
+    pub(crate) returns: Returns,
     /// Sessions with servers in which clients can be asked.
     pub(crate) leases: Arc<Seats>,
     strangers: Strangers,
@@ -119,6 +122,7 @@ pub struct Proxy {
 pub struct Ports {
     pub gate: Arc<dyn Gate>,
     pub secrets: Arc<dyn Secrets>,
+    pub counters: Arc<dyn Counters>,
     pub clock: Arc<dyn Clock>,
     pub log: audit::Log,
     pub content: Option<Arc<audit::ContentStore>>,
@@ -137,11 +141,12 @@ pub struct Worker {
 impl Proxy {
     /// A data plane that nobody has called yet.
     pub fn new(ports: Ports, options: Options) -> Arc<Self> {
-        let Ports { gate, secrets, clock, log, content } = ports;
+        let Ports { gate, secrets, counters, clock, log, content } = ports;
         let parking = Parking::new(clock.id(), &options);
         Arc::new(Self {
             gate,
             secrets,
+            counters,
             clock,
             log,
             content,
@@ -150,6 +155,7 @@ impl Proxy {
             streams: Arc::default(),
             pairs: Arc::default(),
             parking,
+            returns: Returns::default(),
             leases: Seats::new(LEASES_PER_APP, LEASES_PER_HELD_CALL * options.most_held_calls),
             strangers: Strangers::default(),
             links: Links::default(),

@@ -178,6 +178,7 @@ mod tests {
             durability: domain::Durability::Written,
             apps: HashMap::new(),
             gateways: HashMap::new(),
+            limits: Vec::new(),
             identities: HashMap::new(),
             servers: HashMap::new(),
             users: HashMap::new(),

@@ -20,6 +20,7 @@ mod gate;
 mod headers;
 mod json;
 mod levels;
+mod limits;
 mod listening;
 mod listings;
 mod logs;

@@ -108,7 +108,7 @@ impl Paging {
                     .decode(cursor)
                     .ok()
                     .and_then(|it| String::from_utf8(it).ok())
-                    .filter(|it| it.len() <= 256)
+                    .filter(|it| it.len() <= 2_048)
                     .ok_or_else(|| Error::Malformed("`cursor` is not from a page".into()))?,
             ),
         };

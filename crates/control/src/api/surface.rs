@@ -19,8 +19,8 @@ use utoipa_axum::routes;
 
 use super::{Error, Problem, guard, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, identities, records, rules, servers,
-    session, switches, teams, tokens, users, workspaces,
+    App, apps, assignments, connections, files, gateways, identities, limits, records, rules,
+    servers, session, switches, teams, tokens, users, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -90,6 +90,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(files::routes())
         .merge(gateways::routes())
         .merge(identities::routes())
+        .merge(limits::routes())
         .merge(records::routes())
         .merge(rules::routes())
         .merge(servers::routes())

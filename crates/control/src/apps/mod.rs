@@ -15,7 +15,7 @@ use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::row::Named;
 use crate::switches::{self, Off};
-use crate::{connections, users};
+use crate::{connections, limits, users};
 
 #[derive(Clone, Debug)]
 pub(crate) struct App {
@@ -92,6 +92,10 @@ pub(crate) async fn update(
 
 /// Its tokens and connections go with it.
 async fn delete(change: &mut Change, workspace: WorkspaceId, app: &App) -> Result<(), Error> {
+    let by = limits::naming(change, workspace, app.id.0).await?;
+    if !by.is_empty() {
+        return Err(Error::InUse { kind: "app", name: app.name.to_string(), by });
+    }
     connections::delete_all(change, workspace, app.id).await?;
     switches::forget(change, workspace, Target::App(app.id)).await?;
     Ok(store::delete(change, workspace, app.id).await?)

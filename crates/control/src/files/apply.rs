@@ -9,19 +9,22 @@ use domain::{Name, WorkspaceId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::document::{Document, IdentityFile, ServerFile, TeamFile, UserFile, WorkspaceFile};
+use super::document::{
+    Document, IdentityFile, LimitFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
+};
 use super::member;
 use super::reference::Resolve;
 use crate::api::{Error, Ref};
 use crate::change::Change;
 use crate::identities::{Headers, IdentityPatch, NewIdentity};
+use crate::limits::{LimitPatch, NewLimit};
 use crate::row::to_json;
 use crate::servers::{EraText, NewServer, ServerPatch, TasksText, TransportText};
 use crate::switches::Off;
 use crate::teams::{NewTeam, TeamPatch};
 use crate::users::NewUser;
 use crate::workspaces::{DurabilityText, NewWorkspace, WorkspacePatch};
-use crate::{identities, servers, teams, users, workspaces};
+use crate::{identities, limits, servers, teams, users, workspaces};
 
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -96,6 +99,7 @@ async fn one(
         Document::Identity(file) => apply_identity(change, id, file, secrets).await,
         Document::Gateway(file) => member::apply_gateway(change, id, file).await,
         Document::App(file) => member::apply_app(change, id, file).await,
+        Document::Limit(file) => apply_limit(change, id, file).await,
     }
 }
 
@@ -279,6 +283,39 @@ async fn apply_identity(
     }
     if !members.is_empty() {
         identities::update(change, workspace, found, patch).await?;
+    }
+    Ok(Some(members))
+}
+
+async fn apply_limit(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    file: LimitFile,
+) -> Result<Differed, Error> {
+    let LimitFile { name, scope, unit, direction, allowance, gateway } = file;
+    let Some(found) = if_found(limits::find(change, workspace, &(&name).into()).await)? else {
+        let gateway = gateway.as_ref().map(Ref::from);
+        let new = NewLimit { name, scope, unit, direction, allowance, gateway };
+        limits::create(change, workspace, new).await?;
+        return Ok(None);
+    };
+    if scope != found.scope_text || limits::unit(unit, direction)? != found.unit {
+        return Err(Error::Invalid(
+            "what a limit counts, and for whom, stays; delete it and make another".into(),
+        ));
+    }
+    let mut members = Vec::new();
+    let mut patch = LimitPatch::default();
+    if domain::limits::Allowance::try_from(allowance.clone())? != found.allowance {
+        members.push("allowance");
+        patch.allowance = Some(allowance);
+    }
+    if gateway.as_ref() != found.gateway.as_ref().map(|it| &it.name) {
+        members.push("gateway");
+        patch.gateway = Some(gateway.as_ref().map(Ref::from));
+    }
+    if !members.is_empty() {
+        limits::update(change, workspace, found, patch).await?;
     }
     Ok(Some(members))
 }

@@ -12,6 +12,7 @@ use super::reference::Reference;
 use super::{Scope, emit, yaml};
 use crate::api::Error;
 use crate::assignments::{ProvisionText, SchemeText};
+use crate::limits::{AllowanceText, DirectionText, ScopeText, UnitText};
 use crate::rules::ActionText;
 use crate::servers::{EraText, TasksText, TransportText};
 use crate::workspaces::DurabilityText;
@@ -26,6 +27,7 @@ pub(super) enum Document {
     Identity(IdentityFile),
     Gateway(GatewayFile),
     App(AppFile),
+    Limit(LimitFile),
 }
 
 /// A tenant.
@@ -194,6 +196,24 @@ pub(super) struct ConnectionFile {
     pub(super) enabled: Option<bool>,
 }
 
+/// How much may be used, and by whom together.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    pub(super) scope: ScopeText,
+    pub(super) unit: UnitText,
+    /// For tokens and bytes; `both` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) direction: Option<DirectionText>,
+    pub(super) allowance: AllowanceText,
+    /// The only gateway on which it counts; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) gateway: Option<Name>,
+}
+
 fn yes() -> bool {
     true
 }
@@ -253,6 +273,7 @@ fn one(value: Value) -> Result<(Option<Name>, Document), String> {
         "Identity" => read(members).map(Document::Identity),
         "Gateway" => read(members).map(Document::Gateway),
         "App" => read(members).map(Document::App),
+        "Limit" => read(members).map(Document::Limit),
         _ => return Err(format!("there is no kind `{kind}`")),
     };
     document.map(|it| (workspace, it)).map_err(|why| format!("{what}: {why}"))
@@ -272,6 +293,7 @@ impl Document {
             Self::Identity(_) => "Identity",
             Self::Gateway(_) => "Gateway",
             Self::App(_) => "App",
+            Self::Limit(_) => "Limit",
         }
     }
 
@@ -284,6 +306,7 @@ impl Document {
             Self::Identity(it) => &it.name,
             Self::Gateway(it) => &it.name,
             Self::App(it) => &it.name,
+            Self::Limit(it) => &it.name,
         }
     }
 
@@ -297,6 +320,7 @@ impl Document {
             Self::Identity(_) => 4,
             Self::Gateway(_) => 5,
             Self::App(_) => 6,
+            Self::Limit(_) => 7,
         }
     }
 
@@ -310,6 +334,7 @@ impl Document {
             Self::Identity(it) => serde_json::to_value(it),
             Self::Gateway(it) => serde_json::to_value(it),
             Self::App(it) => serde_json::to_value(it),
+            Self::Limit(it) => serde_json::to_value(it),
         };
         let mut document = Map::new();
         document.insert("kind".into(), self.kind().into());

@@ -5,8 +5,8 @@ use db::Tx;
 use domain::WorkspaceId;
 
 use super::document::{
-    AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, ServerFile,
-    TeamFile, UserFile, WorkspaceFile,
+    AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, LimitFile,
+    ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 use super::{member, reference};
 use crate::api::{Error, Ref, Which};
@@ -14,7 +14,8 @@ use crate::apps::App;
 use crate::gateways::Gateway;
 use crate::switches::Off;
 use crate::{
-    apps, assignments, connections, gateways, identities, rules, servers, teams, users, workspaces,
+    apps, assignments, connections, gateways, identities, limits, rules, servers, teams, users,
+    workspaces,
 };
 
 /// Everything in a workspace, kind by kind, each by name.
@@ -62,6 +63,17 @@ pub(super) async fn all(
     }
     for it in apps::list(tx, id, Which::All).await? {
         all.push(Document::App(app(tx, id, it, now).await?));
+    }
+    for it in limits::list(tx, id, Which::All).await? {
+        let (unit, direction) = limits::unit_text(it.unit);
+        all.push(Document::Limit(LimitFile {
+            name: it.name,
+            scope: it.scope_text,
+            unit,
+            direction,
+            allowance: it.allowance.into(),
+            gateway: it.gateway.map(|it| it.name),
+        }));
     }
     Ok(all)
 }

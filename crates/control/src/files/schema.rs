@@ -5,7 +5,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::document::{
-    AppFile, GatewayFile, IdentityFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
+    AppFile, GatewayFile, IdentityFile, LimitFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 
 /// Describes one document (JSON Schema 2020-12).
@@ -19,6 +19,7 @@ pub fn schema() -> Value {
         kind::<IdentityFile>("Identity", &mut found),
         kind::<GatewayFile>("Gateway", &mut found),
         kind::<AppFile>("App", &mut found),
+        kind::<LimitFile>("Limit", &mut found),
     ];
     let mut definitions = Map::new();
     for (name, schema) in found {

@@ -16,7 +16,7 @@ pub(crate) use api::{GatewayPatch, NewGateway, routes};
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::switches::{self, Off};
-use crate::{connections, teams};
+use crate::{connections, limits, teams};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
@@ -123,7 +123,8 @@ async fn delete(
     workspace: WorkspaceId,
     gateway: &Gateway,
 ) -> Result<(), Error> {
-    let by = store::uses(change, workspace, gateway.id).await?;
+    let mut by = store::uses(change, workspace, gateway.id).await?;
+    by.extend(limits::naming(change, workspace, gateway.id.0).await?);
     if !by.is_empty() {
         return Err(Error::InUse { kind: "gateway", name: gateway.name.to_string(), by });
     }

@@ -15,6 +15,7 @@ pub(crate) use transport::{EraText, TasksText, TransportText};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::limits;
 use crate::switches::{self, Off};
 
 #[derive(Clone, Debug)]
@@ -98,7 +99,8 @@ pub(crate) async fn update(
 }
 
 async fn delete(change: &mut Change, workspace: WorkspaceId, server: &Server) -> Result<(), Error> {
-    let by = store::uses(change, workspace, server.id).await?;
+    let mut by = store::uses(change, workspace, server.id).await?;
+    by.extend(limits::naming(change, workspace, server.id.0).await?);
     if !by.is_empty() {
         return Err(Error::InUse { kind: "server", name: server.name.to_string(), by });
     }

@@ -9,19 +9,21 @@ use std::sync::Arc;
 
 use domain::{
     App, AppId, Assignment, AssignmentId, Config, Connection, ConnectionId, Durability, Gateway,
-    GatewayId, Identity, IdentityId, Name, Policy, Provisioned, RuleDef, RuleId, Scheme, Server,
-    ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace,
-    WorkspaceId,
+    GatewayId, Identity, IdentityId, Limit, LimitId, Name, Policy, Provisioned, RuleDef, RuleId,
+    Scheme, Server, ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId,
+    Workspace, WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::store::{
-    AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, Rows, RuleRow, ServerRow, SwitchRow,
-    WorkspaceRow,
+    AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, LimitRow, Rows, RuleRow, ServerRow,
+    SwitchRow, WorkspaceRow,
 };
+use crate::api::Error;
 use crate::assignments::ProvisionText;
+use crate::limits::{self, AllowanceText, DirectionText, UnitText};
 use crate::rules::ActionText;
 use crate::servers::{EraText, TasksText, TransportText};
 use crate::switches;
@@ -196,6 +198,10 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
         };
         workspace.identities.insert(id, identity);
     }
+    for row in &rows.limits {
+        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
+        workspace.limits.push(Arc::new(limit(row)?));
+    }
     Ok(all)
 }
 
@@ -213,6 +219,7 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
         servers: HashMap::new(),
         identities: HashMap::new(),
         gateways: HashMap::new(),
+        limits: Vec::new(),
     })
 }
 
@@ -293,6 +300,24 @@ fn rule(row: &RuleRow) -> Result<RuleDef, BuildError> {
         tools: row.tools.as_ref().map(|it| parsed("rules", row.id, it)).transpose()?,
         action: action.into(),
         observe_only: row.observe_only,
+    })
+}
+
+fn limit(row: &LimitRow) -> Result<Limit, BuildError> {
+    let broken = |why| broken("limits", row.id, why);
+    let kind: UnitText = parsed("limits", row.id, &Value::from(row.unit.as_str()))?;
+    let direction = Value::from(row.direction.as_str());
+    let direction: DirectionText = parsed("limits", row.id, &direction)?;
+    let direction = Some(direction).filter(|_| kind != UnitText::Calls);
+    let allowance: AllowanceText = parsed("limits", row.id, &row.allowance)?;
+    Ok(Limit {
+        id: LimitId(row.id),
+        name: name("limits", row.id, &row.name)?,
+        scope: limits::scope(&row.scope, row.subject_id, row.tool.as_deref())
+            .ok_or_else(|| broken("no such scope".to_owned()))?,
+        unit: limits::unit(kind, direction).map_err(|error| broken(error.to_string()))?,
+        allowance: allowance.try_into().map_err(|error: Error| broken(error.to_string()))?,
+        gateway: row.gateway_id.map(GatewayId),
     })
 }
 

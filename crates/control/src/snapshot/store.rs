@@ -18,6 +18,7 @@ pub(super) struct Rows {
     pub(super) grants: Vec<GrantRow>,
     pub(super) assignments: Vec<AssignmentRow>,
     pub(super) rules: Vec<RuleRow>,
+    pub(super) limits: Vec<LimitRow>,
     pub(super) apps: Vec<AppRow>,
     pub(super) tokens: Vec<TokenRow>,
     pub(super) connections: Vec<ConnectionRow>,
@@ -53,6 +54,11 @@ impl Rows {
                 .all(sql("SELECT id, gateway_id, name, pattern, on_request, on_response, tools,
                                  action, observe_only
                           FROM rules ORDER BY gateway_id, position, id"))
+                .await?,
+            limits: tx
+                .all(sql("SELECT workspace_id, id, name, scope, subject_id, tool, unit, direction,
+                                 allowance, gateway_id
+                          FROM limits ORDER BY id"))
                 .await?,
             apps: tx.all(sql("SELECT workspace_id, id, name, owner_id FROM apps")).await?,
             tokens: tx
@@ -170,6 +176,20 @@ pub(super) struct RuleRow {
     pub(super) tools: Option<Value>,
     pub(super) action: Value,
     pub(super) observe_only: bool,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct LimitRow {
+    pub(super) workspace_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) scope: String,
+    pub(super) subject_id: Option<Uuid>,
+    pub(super) tool: Option<String>,
+    pub(super) unit: String,
+    pub(super) direction: String,
+    pub(super) allowance: Value,
+    pub(super) gateway_id: Option<Uuid>,
 }
 
 #[derive(sqlx::FromRow)]

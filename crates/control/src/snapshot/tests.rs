@@ -62,6 +62,9 @@ async fn a_change_of_any_table_moves_the_epoch() {
         api.given("users", json!({"name": "bob"})).await;
         let token = json!({"name": "ci"});
         let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});
+        let allowance = json!({"type": "quota", "amount": 5, "per": "day"});
+        let scope = json!({"type": "workspace"});
+        let limit = json!({"name": "few", "scope": scope, "unit": "calls", "allowance": allowance});
         let flips: BTreeMap<&str, (&str, &str, Value)> = BTreeMap::from([
             ("apps", ("PATCH", "apps/bot", json!({"purpose": "other"}))),
             ("assignments", ("PATCH", "gateways/main/assignments/jira", json!({"position": 9}))),
@@ -70,6 +73,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("gateways", ("PATCH", "gateways/main", json!({"name": "front"}))),
             ("grants", ("DELETE", "gateways/main/teams/dev", Value::Null)),
             ("identities", ("PATCH", "identities/ann-jira", json!({"headers": {"x-a": "b"}}))),
+            ("limits", ("POST", "limits", limit)),
             ("members", ("PUT", "teams/dev/members/bob", Value::Null)),
             ("rules", ("PATCH", "gateways/main/rules/mail", json!({"pattern": "#"}))),
             ("servers", ("POST", "servers", json!({"name": "wiki", "transport": transport}))),
@@ -86,6 +90,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("content_keys", "read by the log, when it needs them"),
             ("epoch", "it is the epoch"),
             ("installation", "read at the start"),
+            ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("sessions", "administrators call nothing"),
         ];
         let known: BTreeSet<String> =

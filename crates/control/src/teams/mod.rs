@@ -15,7 +15,7 @@ pub(crate) use api::{NewTeam, TeamPatch, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::{connections, users};
+use crate::{connections, limits, users};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Team {
@@ -109,7 +109,8 @@ async fn remove_member(
 
 /// Memberships go with the team; gateways that grant it stand in the way.
 async fn delete(change: &mut Change, workspace: WorkspaceId, team: &Team) -> Result<(), Error> {
-    let by = store::uses(change, workspace, team.id).await?;
+    let mut by = store::uses(change, workspace, team.id).await?;
+    by.extend(limits::naming(change, workspace, team.id.0).await?);
     if !by.is_empty() {
         return Err(Error::InUse { kind: "team", name: team.name.to_string(), by });
     }

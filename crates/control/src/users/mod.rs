@@ -13,6 +13,7 @@ pub(crate) use api::{NewUser, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::limits;
 use crate::switches::{self, Off};
 use api::UserPatch;
 
@@ -83,7 +84,8 @@ pub(crate) async fn set_enabled(
 
 /// Memberships go with the user; what the user owns stands in the way.
 async fn delete(change: &mut Change, workspace: WorkspaceId, user: &User) -> Result<(), Error> {
-    let by = store::uses(change, workspace, user.id).await?;
+    let mut by = store::uses(change, workspace, user.id).await?;
+    by.extend(limits::naming(change, workspace, user.id.0).await?);
     if !by.is_empty() {
         return Err(Error::InUse { kind: "user", name: user.name.to_string(), by });
     }

@@ -212,7 +212,7 @@ pub(crate) fn find(mut permitted: Box<Permitted>) -> Comeback {
     let parking = &asked.worker.proxy.parking;
     let now = asked.worker.proxy.clock.now().timestamp_millis();
     let text = state.str().unwrap_or_default();
-    let opened = parking.states.open(&text, &bound(&permitted), now);
+    let opened = parking.states.open(&text, &bound(asked, &permitted.pass), now);
     let wrong = match opened {
         // A modern server's own state is none of our business; ours is none of its.
         Err(Misfit::Foreign) if permitted.spoken == Era::Modern => return Comeback::New(permitted),
@@ -232,6 +232,17 @@ pub(crate) fn find(mut permitted: Box<Permitted>) -> Comeback {
         Ok(state) => return Comeback::Answers(permitted, Box::new(state)),
     };
     Comeback::Wrong(Box::new(permitted.asked), Refusal::RequestState(wrong))
+}
+
+/// Whether a request can reach nothing but a call that is held, or the task that one has become.
+pub(crate) fn is_return(asked: &Asked, pass: &Pass) -> bool {
+    let state = asked.message.params().and_then(|it| it.get("requestState"));
+    let Some(state) = state.filter(|_| asked.may_be_asked()) else { return false };
+    let proxy = &asked.worker.proxy;
+    let now = proxy.clock.now().timestamp_millis();
+    let text = state.str().unwrap_or_default();
+    let opened = proxy.parking.states.open(&text, &bound(asked, pass), now);
+    opened.is_ok_and(|it| matches!(it.kind, Kind::Parked | Kind::Task))
 }
 
 /// A client has come back with answers, or without.
@@ -294,7 +305,7 @@ fn seal(permitted: &Permitted, (kind, call): (Kind, String), round: u32) -> Stri
         kind,
         node: proxy.parking.node.to_string(),
         call,
-        bound: bound(permitted),
+        bound: bound(&permitted.asked, &permitted.pass),
         round,
         issued_ms,
         expires_ms: issued_ms.saturating_add(answering),
@@ -302,13 +313,13 @@ fn seal(permitted: &Permitted, (kind, call): (Kind, String), round: u32) -> Stri
 }
 
 /// What a retry must agree with.
-fn bound(permitted: &Permitted) -> Bound {
-    let (asked, subject) = (&permitted.asked, &permitted.pass.subject);
+pub(crate) fn bound(asked: &Asked, pass: &Pass) -> Bound {
+    let subject = &pass.subject;
     let only = asked.place.only.as_ref().map(|it| it.id.0.to_string()).unwrap_or_default();
-    let assignment = permitted.pass.assignment();
+    let assignment = pass.assignment();
     let upstream = assignment.map(|it| format!("{}/{}", it.server.id.0, it.id.0));
     Bound {
-        workspace: permitted.pass.caller.workspace.id.0.to_string(),
+        workspace: pass.caller.workspace.id.0.to_string(),
         principal: format!("{}/{}", subject.app.0, subject.user.0),
         route: format!("{}/{only}", subject.gateway.0),
         upstream: upstream.unwrap_or_default(),

@@ -1,188 +1,10 @@
+mod texts;
+
 use serde_json::{Value, json};
 use vault::Secret;
 
+use self::texts::{EXPORT, TEXT};
 use crate::testing::{Api, Reply};
-
-/// Everything that files can say, written as people write.
-const TEXT: &str = r#"
-kind: Gateway
-name: main
-teams: [dev]
-assignments:
-  - server: jira
-    scheme: shared
-    identity: jira-bot
-    tools: {expose: named, names: [search, get]}
-  - server: jira
-    alias: own-jira
-    scheme: own
-    enabled: false
-rules:
-  - name: mail
-    pattern: '[a-z]+@[a-z]+\.example'
-    action: {type: mask, keep_last: 4}
-  - name: keys
-    pattern: 'sk-[0-9]+'
-    on_request: false
-    tools: [jira_search]
-    action: {type: block, message: no keys here}
----
-kind: Workspace
-name: default
-durability: synced
----
-kind: User
-name: ann
----
-kind: User
-name: bob
-enabled: false
----
-kind: Team
-name: dev
-members: [ann]
----
-kind: Server
-name: jira
-transport:
-  type: http
-  url: https://jira.example/mcp
----
-kind: Server
-name: files
-transport: {type: stdio, command: npx, args: ["-y", "server-files", "/srv"], env: {DEBUG: "1"}}
-era: legacy
----
-kind: Identity
-name: jira-bot
-server: jira
-headers: {Authorization: "Bearer env:JIRA_TOKEN"}
----
-kind: Identity
-name: ann-jira
-server: jira
-owner: ann
-headers: {X-Key: "file:/run/secrets/ann"}
----
-kind: App
-name: bot
-owner: ann
-purpose: sorts tickets
-gateways:
-  - gateway: main
-    identities: [ann-jira]
-"#;
-
-/// The same as an export writes it.
-const EXPORT: &str = r#"kind: Workspace
-name: default
-durability: synced
----
-kind: User
-name: ann
----
-kind: User
-name: bob
-enabled: false
----
-kind: Team
-name: dev
-members:
-  - ann
----
-kind: Server
-name: files
-transport:
-  type: stdio
-  command: npx
-  args:
-    - "-y"
-    - server-files
-    - "/srv"
-  env:
-    DEBUG: "1"
-era: legacy
-tasks: relay
-roots: false
----
-kind: Server
-name: jira
-transport:
-  type: http
-  url: "https://jira.example/mcp"
-era: auto
-tasks: relay
-roots: false
----
-kind: Identity
-name: ann-jira
-server: jira
-owner: ann
-headers:
-  x-key: "vault:"
----
-kind: Identity
-name: jira-bot
-server: jira
-headers:
-  authorization: "vault:"
----
-kind: Gateway
-name: main
-teams:
-  - dev
-assignments:
-  - server: jira
-    scheme: shared
-    identity: jira-bot
-    tools:
-      expose: named
-      names:
-        - get
-        - search
-    prompts:
-      expose: all
-    resources:
-      expose: all
-  - server: jira
-    alias: own-jira
-    scheme: own
-    tools:
-      expose: all
-    prompts:
-      expose: all
-    resources:
-      expose: all
-    enabled: false
-rules:
-  - name: mail
-    pattern: "[a-z]+@[a-z]+\\.example"
-    on_request: true
-    on_response: true
-    action:
-      type: mask
-      keep_last: 4
-    observe_only: false
-  - name: keys
-    pattern: "sk-[0-9]+"
-    on_request: false
-    on_response: true
-    tools:
-      - jira_search
-    action:
-      type: block
-      message: "no keys here"
-    observe_only: false
----
-kind: App
-name: bot
-owner: ann
-purpose: "sorts tickets"
-gateways:
-  - gateway: main
-    identities:
-      - ann-jira
-"#;
 
 #[tokio::test]
 async fn applying_makes_everything_and_applying_again_changes_nothing() {
@@ -202,6 +24,8 @@ async fn applying_makes_everything_and_applying_again_changes_nothing() {
                 "created Identity ann-jira []",
                 "created Gateway main []",
                 "created App bot []",
+                "created Limit each-app []",
+                "created Limit searches []",
             ]
         );
         let epoch = api.snapshot().await.epoch;
@@ -233,6 +57,8 @@ async fn what_differs_is_named_and_changed() {
         ("name: keys", "name: tokens", "changed Gateway main [rules]"),
         ("owner: ann\npurpose: sorts", "owner: ann\npurpose: reads", "changed App bot [purpose]"),
         ("identities: [ann-jira]", "identities: []", "changed App bot [gateways]"),
+        ("burst: 20", "burst: 30", "changed Limit each-app [allowance]"),
+        ("month}\ngateway: main\n", "month}\n", "changed Limit searches [gateway]"),
         ("name: bob\nenabled: false", "name: bob\nenabled: true", "changed User bob [enabled]"),
         ("env:JIRA_TOKEN", "env:OTHER_TOKEN", "changed Identity jira-bot [headers]"),
         ("durability: synced", "durability: written", "changed Workspace default [durability]"),
@@ -331,6 +157,12 @@ async fn h182_what_a_file_may_not_say() {
             422,
             "Gateway `g`: there is no server `nope`",
         ),
+        (
+            "kind: Limit\nname: l\nscope: {type: user, user: nope}\nunit: calls\n\
+             allowance: {type: quota, amount: 1, per: day}",
+            422,
+            "Limit `l`: there is no user `nope`",
+        ),
     ];
     let api = Api::on_sqlite().await;
     for (text, status, detail) in cases {
@@ -416,7 +248,10 @@ fn the_schema_describes_every_kind_and_is_closed() {
         .iter()
         .map(|it| it["properties"]["kind"]["const"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["Workspace", "User", "Team", "Server", "Identity", "Gateway", "App"]);
+    assert_eq!(
+        kinds,
+        ["Workspace", "User", "Team", "Server", "Identity", "Gateway", "App", "Limit"]
+    );
     let text = schema.to_string();
     assert!(!text.contains("components/schemas"));
     for name in text.split("#/$defs/").skip(1) {

@@ -1,0 +1,315 @@
+//! The accounts of limits: what has been used, by whom, and how much is left.
+//!
+//! A call finds its counters in the [`table`] of its workspace. Where units must be taken from the
+//! database first, it has them leased by the [`ledger`], in which all replicas share a row for each
+//! counter: some at a time, so that most calls need not wait for it, and few enough that they may be
+//! lost with this process. Whatever is leased has been charged, so all replicas together never admit
+//! more than a limit allows.
+//!
+//! - Rates, where nobody else uses the database, are counted in memory alone and begin anew with it.
+//! - Slices of rates may be held for a tenth of a second, those of quotas until they have been idle
+//!   for a while, then they are given back.
+//! - What answers use beyond what is held is a debt. It is paid at once, by the keeper, and before
+//!   anything else is leased.
+//!
+//! Another store of counters, such as Valkey, would be another `Counters`.
+
+mod ledger;
+mod store;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use db::{Db, DbError, Tx};
+use domain::limits::{Allowance, Charge, Holder, Limit};
+use domain::ports::{Answer, Counters, Uncharged};
+use domain::{Clock, LimitId, WorkspaceId};
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::ledger::{Ledger, LedgerError, Time, Unleased};
+use self::table::{Table, Taken, Units};
+use crate::api::{Error, chain};
+
+/// The accounts of this replica.
+pub(crate) struct Accounts {
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    is_alone: bool,
+    books: RwLock<HashMap<WorkspaceId, Arc<Book>>>,
+    /// Told when something is owed.
+    owes: Notify,
+    tasks: TaskTracker,
+    /// Where what waits for the database is looked after.
+    runtime: Handle,
+}
+
+/// For the data plane.
+pub(crate) struct Counting(pub(crate) Arc<Accounts>);
+
+/// The accounts of a workspace.
+struct Book {
+    workspace: WorkspaceId,
+    table: Mutex<Table>,
+    /// Whose turn it is to lease units: those that wait find what others have brought.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What somebody has used of a limit.
+pub(crate) struct Usage {
+    pub(crate) holder: Holder,
+    pub(crate) used: u64,
+    /// When all of it will have come back.
+    pub(crate) until: DateTime<Utc>,
+}
+
+/// How long a call waits for its turn at the database. Then it is refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often the keeper looks whether anything is to be given back.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How many ticks are between two looks at rows and counters that nobody needs.
+const TICKS_BETWEEN_SWEEPS: u32 = 60;
+
+/// How long units of a quota are held that nobody uses. Where others may need them, not for long.
+const IDLE: Duration = Duration::from_secs(1);
+const IDLE_ALONE: Duration = Duration::from_secs(60);
+
+impl Accounts {
+    /// To be called on the runtime of the database. Where it is used by this process alone, units
+    /// come back by our own clock, else by its.
+    pub(crate) fn new(db: Db, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Arc<Self> {
+        let is_alone = db.is_exclusive();
+        let time = if is_alone { Time::Own(Arc::clone(&clock)) } else { Time::Shared };
+        Self::with(Ledger::new(db, time, is_alone), clock, is_alone, tasks)
+    }
+
+    fn with(
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        is_alone: bool,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            ledger,
+            clock,
+            is_alone,
+            books: RwLock::default(),
+            owes: Notify::new(),
+            tasks,
+            runtime: Handle::current(),
+        })
+    }
+
+    /// Pays debts, gives back what nobody uses and drops what nobody needs, until `stop`; then pays
+    /// and gives back everything.
+    pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let idle = if self.is_alone { IDLE_ALONE } else { IDLE };
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = 0;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.owes.notified() => self.pay().await,
+                _ = ticks.tick() => {
+                    self.pay().await;
+                    self.give_back(idle).await;
+                    count += 1;
+                    if count == TICKS_BETWEEN_SWEEPS {
+                        count = 0;
+                        self.sweep().await;
+                    }
+                }
+            }
+        }
+        self.pay().await;
+        self.give_back(Duration::ZERO).await;
+    }
+
+    /// Who has used something of a limit that still counts, in the order of their ids, after that
+    /// one.
+    pub(crate) async fn usage(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        limit: &Limit,
+        (after, most): (&Holder, usize),
+    ) -> Result<Vec<Usage>, Error> {
+        let (book, now) = (self.book(workspace), self.clock.elapsed());
+        if self.is_alone && matches!(limit.allowance, Allowance::Rate(_)) {
+            let (buckets, wall) = (book.table.lock().buckets(limit.id, now), self.clock.now());
+            let buckets = buckets.into_iter().filter(|it| *after < it.0).take(most);
+            let usage = |(holder, used, left)| Usage { holder, used, until: wall + left };
+            return Ok(buckets.map(usage).collect());
+        }
+        let accounts = self.ledger.accounts(tx, workspace, limit, (after, most)).await?;
+        let table = book.table.lock();
+        let usage = accounts.into_iter().map(|it| {
+            let (held, owed) = table.outstanding(&(limit.id, it.holder.clone()), now);
+            let used = it.used.saturating_sub(held).saturating_add(owed);
+            Usage { holder: it.holder, used, until: it.until }
+        });
+        Ok(usage.collect())
+    }
+
+    fn book(&self, workspace: WorkspaceId) -> Arc<Book> {
+        if let Some(book) = self.books.read().get(&workspace) {
+            return Arc::clone(book);
+        }
+        let fresh = || {
+            let (table, turn) = (Mutex::new(Table::new(self.is_alone)), Default::default());
+            Arc::new(Book { workspace, table, turn })
+        };
+        Arc::clone(self.books.write().entry(workspace).or_insert_with(fresh))
+    }
+
+    fn books(&self) -> Vec<Arc<Book>> {
+        self.books.read().values().cloned().collect()
+    }
+
+    /// Leases what is lacking, and then charges all of them.
+    async fn lease(&self, book: &Book, charges: &[Charge]) -> Result<(), Uncharged> {
+        let turn = tokio::time::timeout(PATIENCE, book.turn.lock()).await;
+        let _turn = turn.map_err(|_| Uncharged::Unavailable)?;
+        // Others may have brought enough for all who wait.
+        let taken = book.table.lock().take_or_reserve(charges, self.clock.elapsed());
+        let lacking = match taken {
+            Taken::All => return Ok(()),
+            Taken::Refused(refused) => return Err(refused),
+            Taken::Lacking(lacking) => lacking,
+        };
+        let undone = |uncharged| {
+            book.table.lock().undo(charges, &lacking, self.clock.elapsed());
+            uncharged
+        };
+        self.pay_of(book).await.map_err(|error| undone(unavailable(&error)))?;
+        let wanted = book.table.lock().wanted(charges, &lacking);
+        // Units of a rate grow old from the moment on at which they are asked for.
+        let asked_at = self.clock.elapsed();
+        let leases = match self.ledger.lease(book.workspace, &wanted).await {
+            Ok(leases) => leases,
+            Err(Unleased::Failed(error)) => return Err(undone(unavailable(&error))),
+            Err(Unleased::Short(i, short)) => {
+                let refused = lacking.get(i).and_then(|it| charges.get(*it));
+                let now = self.clock.elapsed();
+                let refused = refused.map(|it| book.table.lock().refuse(it, short, now));
+                return Err(undone(refused.unwrap_or(Uncharged::Unavailable)));
+            }
+        };
+        let leases: Vec<_> = lacking.iter().copied().zip(leases).collect();
+        book.table.lock().finish(charges, &leases, (asked_at, self.clock.elapsed()))
+    }
+
+    async fn pay(&self) {
+        for book in self.books() {
+            // Not while somebody else pays.
+            let _turn = book.turn.lock().await;
+            if let Err(error) = self.pay_of(&book).await {
+                tracing::warn!(error = %chain(&error), "What was used could not be counted yet");
+            }
+        }
+    }
+
+    /// It is the caller's turn.
+    async fn pay_of(&self, book: &Book) -> Result<(), LedgerError> {
+        let mut owed = book.table.lock().debts();
+        if owed.is_empty() {
+            return Ok(());
+        }
+        sort(&mut owed);
+        let paid = self.ledger.pay(book.workspace, &owed).await;
+        if paid.is_err() {
+            // Where it has been paid nevertheless, it is paid twice, and not never.
+            book.table.lock().owe(&owed);
+        }
+        paid
+    }
+
+    async fn give_back(&self, idle: Duration) {
+        for book in self.books() {
+            let _turn = book.turn.lock().await;
+            let mut unused = book.table.lock().idle(idle, self.clock.elapsed());
+            if unused.is_empty() {
+                continue;
+            }
+            sort(&mut unused);
+            // Where it fails they are lost: were they given back twice, more would be admitted.
+            if let Err(error) = self.ledger.give_back(book.workspace, &unused).await {
+                tracing::warn!(error = %chain(&error), "Unused units could not be given back");
+            }
+        }
+    }
+
+    async fn sweep(&self) {
+        let now = self.clock.elapsed();
+        let mut has_any = false;
+        for book in self.books() {
+            let mut table = book.table.lock();
+            table.sweep(now);
+            has_any |= 0 < table.len();
+        }
+        if has_any && let Err(error) = self.ledger.sweep().await {
+            tracing::warn!(error = %chain(&error), "Old counters could not be deleted");
+        }
+    }
+}
+
+impl Counters for Counting {
+    fn charge(
+        &self,
+        workspace: WorkspaceId,
+        charges: Vec<Charge>,
+    ) -> Answer<'_, Result<(), Uncharged>> {
+        let accounts = Arc::clone(&self.0);
+        Box::pin(async move {
+            let book = accounts.book(workspace);
+            let taken = book.table.lock().take(&charges, accounts.clock.elapsed());
+            match taken {
+                Taken::All => return Ok(()),
+                Taken::Refused(refused) => return Err(refused),
+                Taken::Lacking(_) => {}
+            }
+            // To its end, even when whoever asked has gone: what is leased must not get lost.
+            let (tasks, runtime) = (accounts.tasks.clone(), accounts.runtime.clone());
+            let leasing = async move { accounts.lease(&book, &charges).await };
+            tasks.spawn_on(leasing, &runtime).await.unwrap_or(Err(Uncharged::Unavailable))
+        })
+    }
+
+    fn settle(&self, workspace: WorkspaceId, charges: Vec<Charge>) {
+        let book = self.0.book(workspace);
+        if book.table.lock().settle(&charges, self.0.clock.elapsed()) {
+            self.0.owes.notify_one();
+        }
+    }
+}
+
+/// Drops what a limit has counted.
+pub(super) async fn forget(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    limit: LimitId,
+) -> Result<(), DbError> {
+    store::forget(tx, workspace, limit).await
+}
+
+/// In the order in which rows are locked.
+fn sort(all: &mut [Units]) {
+    all.sort_by(|one, other| (one.limit.id, &one.holder).cmp(&(other.limit.id, &other.holder)));
+}
+
+fn unavailable(error: &LedgerError) -> Uncharged {
+    tracing::warn!(error = %chain(error), "What is used cannot be counted");
+    Uncharged::Unavailable
+}

@@ -52,6 +52,19 @@ export function handlers(world: World) {
       ok({ items: world.assignments.filter((it) => it.gateway === params['gateway']) }),
     ),
     http.get(at(`${W}/gateways/{gateway}/rules`), () => ok({ items: world.rules })),
+    http.get(at(`${W}/limits`), ({ params }) => ok({ items: inside(params, world.limits) })),
+    http.get(at(`${W}/limits/{limit}`), ({ params }) =>
+      named('limit', world.limits, params['limit']),
+    ),
+    http.patch(at(`${W}/limits/{limit}`), async ({ params, request }) => {
+      const found = world.limits.find((it) => it.name === params['limit']);
+      const { allowance } = (await request.json()) as Schemas['LimitPatch'];
+      if (found && allowance) found.allowance = allowance;
+      return named('limit', world.limits, params['limit']);
+    }),
+    http.get(at(`${W}/limits/{limit}/usage`), ({ params }) =>
+      ok({ items: params['limit'] === 'each-app' ? world.usage : [] }),
+    ),
     http.get(at(`${W}/connections`), ({ params }) =>
       ok({ items: inside(params, world.connections) }),
     ),

@@ -9,6 +9,8 @@ export interface World {
   gateways: Schemas['GatewayBody'][];
   assignments: Schemas['AssignmentBody'][];
   rules: Schemas['RuleBody'][];
+  limits: Schemas['LimitBody'][];
+  usage: Schemas['UsageBody'][];
   connections: Schemas['ConnectionBody'][];
   records: Schemas['RecordBody'][];
   followers: Set<(event: string, data: string) => void>;
@@ -66,6 +68,30 @@ export function makeWorld(): World {
         3,
       ),
     ],
+    limits: [
+      {
+        id: id(70),
+        name: 'each-app',
+        scope: { type: 'app' },
+        unit: 'calls',
+        allowance: { type: 'rate', amount: 600, per: 'minute', burst: 20 },
+        created_at: CREATED,
+      },
+      {
+        id: id(71),
+        name: 'searches',
+        scope: { type: 'tool', server: 'jira', tool: 'search' },
+        unit: 'tokens',
+        direction: 'both',
+        allowance: { type: 'quota', amount: 100_000, per: 'month' },
+        gateway: 'support',
+        created_at: CREATED,
+      },
+    ],
+    usage: [
+      { id: id(51), name: 'ci-agent', used: 17, most: 20, until: '2026-11-21T12:00:01.700Z' },
+      { id: id(52), name: 'helpdesk-bot', used: 2, most: 20, until: '2026-11-21T12:00:00.200Z' },
+    ],
     connections: [
       connection(50, 'claude-ann', 'engineering', 'ann', { github: 'ann-github' }),
       connection(51, 'ci-agent', 'engineering', 'bob', { github: 'ci-github' }),
@@ -79,7 +105,15 @@ export function makeWorld(): World {
 /** Nothing has been registered yet. */
 export function makeEmptyWorld(): World {
   const world = makeWorld();
-  const nothing = { servers: [], gateways: [], assignments: [], rules: [], connections: [] };
+  const nothing = {
+    servers: [],
+    gateways: [],
+    assignments: [],
+    rules: [],
+    limits: [],
+    usage: [],
+    connections: [],
+  };
   return { ...world, ...nothing };
 }
 

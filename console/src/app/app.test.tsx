@@ -51,6 +51,28 @@ test('a server is turned off only when the gateway has said that it is', async (
   expect(screen.getByText('drill')).toBeDefined();
 });
 
+test('a limit shows who has used how much, and is changed in a form', async () => {
+  const person = userEvent.setup();
+  open('/workspaces/default/limits');
+  const table = await screen.findByRole('table', { name: 'Limits' });
+  expect(within(table).getByText('600 per minute, 20 at once')).toBeDefined();
+  await person.click(within(table).getByRole('link', { name: 'each-app' }));
+  const used = await screen.findByRole('table', { name: 'Used' });
+  expect(within(used).getByText('17 of 20')).toBeDefined();
+  const burst = await screen.findByLabelText('At once');
+  const change = screen.getByRole('button', { name: 'Change each-app' });
+  await person.clear(burst);
+  await person.type(burst, '0');
+  await person.click(change);
+  expect(await screen.findByText('A whole number from 1 to 1,000,000,000,000')).toBeDefined();
+  expect(world.limits[0]?.allowance).toMatchObject({ burst: 20 });
+  await person.clear(burst);
+  await person.type(burst, '50');
+  await person.click(change);
+  expect(await within(table).findByText('600 per minute, 50 at once')).toBeDefined();
+  expect(world.limits[0]?.allowance).toMatchObject({ type: 'rate', amount: 600, burst: 50 });
+});
+
 test('a workspace with nothing in it says what belongs there', async () => {
   world = makeEmptyWorld();
   open('/workspaces/default/gateways');

@@ -12,6 +12,7 @@ import { usePreference, writePreference } from './preferences';
 export const PLACES = [
   { key: 's', name: 'Servers', to: '/workspaces/$workspace/servers' },
   { key: 'g', name: 'Gateways', to: '/workspaces/$workspace/gateways' },
+  { key: 'l', name: 'Limits', to: '/workspaces/$workspace/limits' },
   { key: 'r', name: 'Records', to: '/workspaces/$workspace/records' },
 ] as const;
 

@@ -15,6 +15,7 @@ import {
   ChevronIcon,
   GatewayIcon,
   KeyboardIcon,
+  LimitIcon,
   Mark,
   MoonIcon,
   RecordsIcon,
@@ -29,7 +30,12 @@ import { PLACES } from './keyboard';
 import classes from './navigation.module.css';
 import { usePreference, writePreference } from './preferences';
 
-const ICONS = { Servers: ServerIcon, Gateways: GatewayIcon, Records: RecordsIcon };
+const ICONS = {
+  Servers: ServerIcon,
+  Gateways: GatewayIcon,
+  Limits: LimitIcon,
+  Records: RecordsIcon,
+};
 
 interface Props {
   workspace: string;

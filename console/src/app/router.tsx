@@ -20,6 +20,7 @@ import {
   gatewaysQuery,
   rulesQuery,
 } from '@/features/gateways/queries';
+import { limitQuery, limitsQuery, usageQuery } from '@/features/limits/queries';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
 import { sessionQuery } from '@/features/session/queries';
 import { workspacesQuery } from '@/features/workspaces/queries';
@@ -125,6 +126,25 @@ const gateway = createRoute({
   component: lazyRouteComponent(() => import('@/features/gateways/gateway-page'), 'GatewayPage'),
 });
 
+const limits = createRoute({
+  getParentRoute: () => workspace,
+  path: '/limits',
+  validateSearch: readListSearch,
+  loader: ({ context, params }) => context.queries.ensureQueryData(limitsQuery(params.workspace)),
+  component: lazyRouteComponent(() => import('@/features/limits/limits-page'), 'LimitsPage'),
+});
+
+const limit = createRoute({
+  getParentRoute: () => limits,
+  path: '/$limit',
+  loader: ({ context, params: { workspace, limit } }) =>
+    Promise.all([
+      context.queries.ensureQueryData(limitQuery(workspace, limit)),
+      context.queries.ensureQueryData(usageQuery(workspace, limit)),
+    ]),
+  component: lazyRouteComponent(() => import('@/features/limits/limit-panel'), 'LimitPanel'),
+});
+
 const records = createRoute({
   getParentRoute: () => workspace,
   path: '/records',
@@ -147,6 +167,7 @@ const routeTree = root.addChildren([
       workspaceHome,
       servers.addChildren([server]),
       gateways.addChildren([gatewayList, gateway]),
+      limits.addChildren([limit]),
       records,
     ]),
   ]),

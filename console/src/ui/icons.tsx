@@ -29,6 +29,7 @@ export const CopyIcon = icon('M6 5.5h7v8H6zM10 5.5v-3H3v8h3');
 export const DownloadIcon = icon('M8 2.5v7M5 7l3 3 3-3M3 13.5h10');
 export const GatewayIcon = icon('M3 13.5v-6a5 5 0 0 1 10 0v6M1.5 13.5h13M8 8v2.5');
 export const KeyboardIcon = icon('M1.5 4.5h13v7h-13zM4 7h.01M6.5 7h.01M9 7h.01M11.5 7h.01M5 9.5h6');
+export const LimitIcon = icon('M2.5 12.5a5.5 5.5 0 1 1 11 0M8 12.5l2.5-4M1.5 14h13');
 export const MenuIcon = icon('M2.5 4.5h11M2.5 8h11M2.5 11.5h11');
 export const MoonIcon = icon('M13 9.6A5.5 5.5 0 0 1 6.4 3a5.5 5.5 0 1 0 6.6 6.6Z');
 export const PauseIcon = icon('M5.5 3.5v9M10.5 3.5v9');

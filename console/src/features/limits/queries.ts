@@ -1,0 +1,69 @@
+import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
+
+import { api, everyPage, type Schemas, take } from '@/api/client';
+
+export type Allowance = Schemas['AllowanceText'];
+export type Limit = Schemas['LimitBody'];
+export type Usage = Schemas['UsageBody'];
+
+/** What is used changes by itself, so it is asked for again; not while the page is hidden. */
+const REFRESH_MS = 5_000;
+
+export function limitsQuery(workspace: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'limits'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/limits', {
+            params: { path: { workspace }, query },
+            signal,
+          }),
+        ),
+      ),
+  });
+}
+
+export function limitQuery(workspace: string, limit: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'limits', limit],
+    queryFn: ({ signal }) =>
+      take(
+        api.GET('/api/v1/workspaces/{workspace}/limits/{limit}', {
+          params: { path: { workspace, limit } },
+          signal,
+        }),
+      ),
+  });
+}
+
+export function usageQuery(workspace: string, limit: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'limits', limit, 'usage'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/limits/{limit}/usage', {
+            params: { path: { workspace, limit }, query },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: REFRESH_MS,
+  });
+}
+
+/** Changes how much a limit allows. */
+export function useAllow(workspace: string, limit: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (allowance: Allowance) =>
+      take(
+        api.PATCH('/api/v1/workspaces/{workspace}/limits/{limit}', {
+          params: { path: { workspace, limit } },
+          body: { allowance },
+        }),
+      ),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'] }),
+  });
+}

@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Stamp, Target};
+use domain::{Capability, Object, Stamp, Target};
 
 use crate::App;
-use crate::api::{Error, chain};
+use crate::api::{Error, Rights, chain};
 use crate::snapshot;
 
 /// A transaction that will move the epoch. Dropped, it undoes itself.
 pub(crate) struct Change {
     tx: Tx,
     app: Arc<App>,
+    rights: Rights,
     ends: Vec<Target>,
     began: Duration,
     only_switches: bool,
@@ -41,29 +42,35 @@ pub(crate) struct Committed {
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Change {
-    /// Begins a change of anything.
-    pub(crate) async fn begin(app: &Arc<App>) -> Result<Self, Error> {
-        Self::begin_with(app, false).await
+    /// Begins a change of anything that these rights allow.
+    pub(crate) async fn begin(app: &Arc<App>, rights: &Rights) -> Result<Self, Error> {
+        Self::begin_with(app, rights, false).await
     }
 
     /// Begins a change that touches nothing but switches, which then waits for no compiling.
-    pub(crate) async fn begin_switch(app: &Arc<App>) -> Result<Self, Error> {
-        Self::begin_with(app, true).await
+    pub(crate) async fn begin_switch(app: &Arc<App>, rights: &Rights) -> Result<Self, Error> {
+        Self::begin_with(app, rights, true).await
     }
 
     /// Begins the one or the other.
     pub(crate) async fn begin_patch(
         app: &Arc<App>,
+        rights: &Rights,
         touches_more_than_switches: bool,
     ) -> Result<Self, Error> {
-        Self::begin_with(app, !touches_more_than_switches).await
+        Self::begin_with(app, rights, !touches_more_than_switches).await
     }
 
-    async fn begin_with(app: &Arc<App>, only_switches: bool) -> Result<Self, Error> {
+    async fn begin_with(
+        app: &Arc<App>,
+        rights: &Rights,
+        only_switches: bool,
+    ) -> Result<Self, Error> {
         let began = app.clock.elapsed();
         let mut tx = app.db.begin().await?;
         snapshot::move_epoch(&mut tx, only_switches).await?;
-        Ok(Self { tx, app: Arc::clone(app), ends: Vec::new(), began, only_switches })
+        let (app, rights) = (Arc::clone(app), rights.clone());
+        Ok(Self { tx, app, rights, ends: Vec::new(), began, only_switches })
     }
 
     /// The time, for what is new in it.
@@ -73,6 +80,26 @@ impl Change {
 
     pub(crate) fn stamp(&self) -> Stamp {
         self.app.clock.stamp()
+    }
+
+    /// By which rights it is made.
+    pub(crate) fn rights(&self) -> &Rights {
+        &self.rights
+    }
+
+    /// Refuses what these rights do not allow; what they do not even show is not there.
+    pub(crate) fn require(
+        &self,
+        capability: Capability,
+        object: &Object,
+        named: (&'static str, impl std::fmt::Display),
+    ) -> Result<(), Error> {
+        self.rights.require(capability, object, named)
+    }
+
+    /// Refuses what needs a right on all of the workspace.
+    pub(crate) fn require_on_workspace(&self, capability: Capability) -> Result<(), Error> {
+        self.rights.require_on_workspace(capability)
     }
 
     pub(crate) fn app(&self) -> &Arc<App> {

@@ -7,14 +7,14 @@ use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
 use domain::ports::{Counters, Gate, Secrets, Traffic};
-use domain::{Clock, WorkspaceId};
+use domain::{Authority, Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
-use crate::api::{Error, Ref, chain};
+use crate::api::{Error, Ref, Rights, chain};
 use crate::content_keys::{self, ContentKeys};
 use crate::files::{Applied, Resolve, Scope};
 use crate::identities::VaultSecrets;
@@ -77,6 +77,8 @@ impl Control {
         let publisher = Arc::new(Publisher::new());
         let gate = Arc::new(StoreGate::new(Arc::clone(&publisher), db.clone(), Arc::clone(&clock)));
         let (keys, keeper) = content_keys::new(db.clone(), Arc::clone(&vault), Arc::clone(&clock));
+        let authority = Authority::compile(WorkspaceId(Uuid::nil()), Vec::new())
+            .map_err(|error| ControlError::Configuration(error.into()))?;
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let accounts = Accounts::new(db.clone(), Arc::clone(&clock), tasks.clone());
@@ -86,6 +88,8 @@ impl Control {
             log,
             clock,
             publisher,
+            gate: Arc::clone(&gate),
+            authority: Arc::new(authority),
             traffic: OnceLock::new(),
             status: OnceLock::new(),
             accounts,
@@ -164,9 +168,11 @@ impl Control {
         Ok(secret)
     }
 
-    /// Whether a request may see what only administrators may, such as metrics.
+    /// Whether a request may see what only administrators of the installation may, such as
+    /// metrics.
     pub async fn is_admin(&self, headers: &axum::http::HeaderMap) -> bool {
-        session::authenticate(&self.app, &axum::http::Method::GET, headers).await.is_ok()
+        let caller = session::authenticate(&self.app, &axum::http::Method::GET, headers).await;
+        caller.is_ok_and(|it| it.workspace().is_none())
     }
 
     /// Makes things as the text says, in the workspace `default` where it names none: all of it,
@@ -183,7 +189,8 @@ impl Control {
         let act = trail::open(&self.app, &actor, (self.app.clock.id(), "apply"), None)
             .await
             .map_err(refused)?;
-        let applied = files::apply(&self.app, &default_scope(), text, secrets).await;
+        let rights = Rights::of_installation(&self.app);
+        let applied = files::apply(&self.app, &rights, &default_scope(), text, secrets).await;
         let status = applied.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
         act.close(&self.app, status, None);
         applied.map_err(refused)
@@ -198,7 +205,8 @@ impl Control {
         text: &str,
         secrets: Resolve<'_>,
     ) -> Result<Vec<Applied>, ControlError> {
-        files::diff(&self.app, &default_scope(), text, secrets).await.map_err(refused)
+        let rights = Rights::of_installation(&self.app);
+        files::diff(&self.app, &rights, &default_scope(), text, secrets).await.map_err(refused)
     }
 
     /// A workspace as text.
@@ -208,7 +216,8 @@ impl Control {
     pub async fn export_files(&self, workspace: &str) -> Result<String, ControlError> {
         let reference = Ref::try_from(workspace.to_owned());
         let reference = reference.map_err(|why| ControlError::Refused(why.into()))?;
-        files::export(&self.app, &reference).await.map_err(refused)
+        let rights = Rights::of_installation(&self.app);
+        files::export(&self.app, &rights, &reference).await.map_err(refused)
     }
 
     /// Destroys the key of what was recorded on a day (days since 1970, UTC), which nobody can

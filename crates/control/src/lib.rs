@@ -24,6 +24,8 @@ mod identities;
 mod installation;
 mod limits;
 mod records;
+mod role_grants;
+mod roles;
 mod row;
 mod rules;
 mod secret;
@@ -37,14 +39,15 @@ mod teams;
 mod testing;
 mod tokens;
 mod trail;
+mod user_admin_tokens;
 mod users;
 mod workspaces;
 
 use std::sync::{Arc, OnceLock};
 
 use db::Db;
-use domain::Clock;
 use domain::ports::Traffic;
+use domain::{Authority, Clock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vault::Vault;
@@ -55,7 +58,7 @@ pub use files::rewritten;
 pub use files::{Applied, Outcome, Resolve, references, schema};
 pub use status::{ServerState, ServerStatus, Status};
 
-use snapshot::Publisher;
+use snapshot::{Publisher, StoreGate};
 
 /// What handlers may use.
 struct App {
@@ -64,6 +67,9 @@ struct App {
     log: audit::Log,
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
+    gate: Arc<StoreGate>,
+    /// What holds above all workspaces.
+    authority: Arc<Authority>,
     traffic: OnceLock<Arc<dyn Traffic>>,
     status: OnceLock<Arc<dyn ServerStatus>>,
     accounts: Arc<limits::counters::Accounts>,

@@ -112,15 +112,7 @@ impl Api {
 
     /// Asks as the administrator; paths that do not begin with `/` are in the workspace `default`.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(address(path))
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
-        self.send(request.body(body).unwrap()).await
+        self.ask_as(&self.token, method, path, body).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
@@ -128,6 +120,53 @@ impl Api {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         Reply { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// What is answered to a request of which no end is waited for.
+    pub(crate) async fn status(&self, request: Request<Body>) -> StatusCode {
+        self.router.clone().oneshot(request).await.unwrap().status()
+    }
+
+    /// Asks as whoever has this token.
+    pub(crate) async fn ask_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Reply {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address(path))
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    /// A new user with these roles, each on something; gives a token of theirs.
+    pub(crate) async fn given_admin(&self, user: &str, roles: &[(&str, &str)]) -> String {
+        self.given_admin_in("default", user, roles).await
+    }
+
+    pub(crate) async fn given_admin_in(
+        &self,
+        workspace: &str,
+        user: &str,
+        roles: &[(&str, &str)],
+    ) -> String {
+        let here = format!("/workspaces/{workspace}");
+        self.given(&format!("{here}/users"), json!({ "name": user })).await;
+        for (i, (role, on)) in roles.iter().enumerate() {
+            let name = format!("{user}-{i}");
+            let grant = json!({"name": name, "role": role, "user": user, "on": on});
+            self.given(&format!("{here}/role-grants"), grant).await;
+        }
+        let path = format!("{here}/users/{user}/admin-tokens");
+        let made = self.given(&path, json!({"name": "cli"})).await;
+        made["secret"].as_str().unwrap().to_owned()
     }
 
     /// Makes something that a test takes for granted.

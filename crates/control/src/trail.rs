@@ -74,5 +74,6 @@ impl Act {
             .str("action", &self.action)
             .str("actor", &self.actor.name)
             .uuid("actor_id", self.actor.id)
+            .opt_str("actor_user_id", self.actor.user().map(|it| it.to_string()).as_deref())
     }
 }

@@ -41,6 +41,10 @@ ids! {
     IdentityId,
     /// How much may be used.
     LimitId,
+    /// A set of capabilities.
+    RoleId,
+    /// A role given to someone.
+    RoleGrantId,
     /// A content rule of a gateway.
     RuleId,
     /// An upstream MCP server.

@@ -3,6 +3,8 @@
 //! Nothing here waits, reads or writes: a decision is a pure function of the [`Snapshot`], the
 //! caller, the call and the time. The planes are handed a snapshot and the few traits in [`ports`].
 
+mod authority;
+mod capability;
 mod clock;
 mod id;
 pub mod limits;
@@ -12,10 +14,12 @@ pub mod ports;
 mod snapshot;
 mod switch;
 
+pub use authority::{Actor, Authority, Holder, Object, Reach, Reason, RoleGrant, Scope, Verdict};
+pub use capability::{Capability, NoCapability};
 pub use clock::{Clock, Stamp};
 pub use id::{
-    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RuleId, ServerId, TeamId,
-    TokenId, UserId, WorkspaceId,
+    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RoleGrantId, RoleId, RuleId,
+    ServerId, TeamId, TokenId, UserId, WorkspaceId,
 };
 pub use limits::Limit;
 pub use name::{InvalidName, Name};

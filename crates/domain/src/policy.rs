@@ -105,7 +105,9 @@ impl Policy {
     ) -> Result<Self, PolicyError> {
         let text = text(gateway, teams, provisioned);
         let set: PolicySet = text.parse().map_err(|error| PolicyError::Parse(Box::new(error)))?;
-        validate(&set)?;
+        let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA)
+            .map_err(|error| PolicyError::Invalid(error.to_string()))?;
+        validate(&schema, &set)?;
         let gateway = uid("Gateway", &gateway.to_string())?;
         let mut assignments = HashMap::new();
         for it in provisioned {
@@ -316,11 +318,10 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn validate(set: &PolicySet) -> Result<(), PolicyError> {
-    let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA)
-        .map_err(|error| PolicyError::Invalid(error.to_string()))?;
-    let result =
-        cedar_policy::Validator::new(schema).validate(set, cedar_policy::ValidationMode::Strict);
+/// Whether policies fit a schema.
+pub(crate) fn validate(schema: &Schema, set: &PolicySet) -> Result<(), PolicyError> {
+    let result = cedar_policy::Validator::new(schema.clone())
+        .validate(set, cedar_policy::ValidationMode::Strict);
     match result.validation_errors().next() {
         Some(error) => Err(PolicyError::Invalid(error.to_string())),
         None => Ok(()),
@@ -331,12 +332,12 @@ fn offer_uid(assignment: AssignmentId, kind: Kind, name: &str) -> Result<EntityU
     uid("Offer", &format!("{assignment}/{}/{name}", kind.as_str()))
 }
 
-fn uid(kind: &str, id: &str) -> Result<EntityUid, PolicyError> {
+pub(crate) fn uid(kind: &str, id: &str) -> Result<EntityUid, PolicyError> {
     let kind: EntityTypeName = kind.parse().map_err(|it| PolicyError::Parse(Box::new(it)))?;
     Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
 }
 
-fn entity_error(error: impl std::error::Error + Send + Sync + 'static) -> PolicyError {
+pub(crate) fn entity_error(error: impl std::error::Error + Send + Sync + 'static) -> PolicyError {
     PolicyError::Entity(Box::new(error))
 }
 

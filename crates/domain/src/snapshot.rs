@@ -6,8 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, Limit, Name, Policy, RuleId,
-    ServerId, Switches, TeamId, TokenId, UserId, WorkspaceId,
+    AppId, AssignmentId, Authority, ConnectionId, GatewayId, IdentityId, Limit, Name, Policy,
+    RuleId, ServerId, Switches, TeamId, TokenId, UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -46,12 +46,15 @@ pub struct Workspace {
     pub name: Name,
     pub durability: Durability,
     pub users: HashMap<UserId, User>,
+    pub teams: HashMap<TeamId, Name>,
     pub apps: HashMap<AppId, App>,
     pub servers: HashMap<ServerId, Arc<Server>>,
     pub identities: HashMap<IdentityId, Identity>,
     pub gateways: HashMap<Name, Arc<Gateway>>,
     /// In the order of their ids.
     pub limits: Vec<Arc<Limit>>,
+    /// Who may administer what in it.
+    pub authority: Arc<Authority>,
 }
 
 /// What a record must have survived before a call goes on.

@@ -160,6 +160,8 @@ fn snapshot(
         apps: HashMap::from([(app, own)]),
         servers: HashMap::from([(server.id, server)]),
         identities: HashMap::new(),
+        teams: HashMap::new(),
+        authority: Arc::default(),
         gateways: HashMap::from([(names.gateway.clone(), gateway)]),
         limits: Vec::new(),
     });

@@ -177,6 +177,8 @@ mod tests {
             name: "acme".parse().unwrap(),
             durability: domain::Durability::Written,
             apps: HashMap::new(),
+            teams: HashMap::new(),
+            authority: Arc::default(),
             gateways: HashMap::new(),
             limits: Vec::new(),
             identities: HashMap::new(),

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use domain::WorkspaceId;
 use uuid::Uuid;
 
-use super::{Error, Ref, RequestId, Touched};
+use super::needs::Table;
+use super::{Error, Ref, RequestId, Rights, Touched};
 use crate::session::{self, Caller};
 use crate::{App, trail, workspaces};
 
@@ -19,6 +20,8 @@ use crate::{App, trail, workspaces};
 pub(crate) struct InWorkspace {
     pub(crate) id: WorkspaceId,
     pub(crate) name: domain::Name,
+    /// What the caller may do in it.
+    pub(crate) rights: Rights,
 }
 
 impl InWorkspace {
@@ -27,61 +30,107 @@ impl InWorkspace {
     }
 }
 
-/// Lets a request pass to its handler with its [`Caller`] and, if it names one, its workspace.
+/// What the guard needs to know.
+#[derive(Clone)]
+pub(super) struct Guard {
+    pub(super) app: Arc<App>,
+    pub(super) needs: Arc<Table>,
+}
+
+/// Lets a request pass to its handler with its [`Caller`], its [`Rights`] and, if it names one,
+/// its workspace.
 pub(super) async fn guard(
-    State(app): State<Arc<App>>,
+    State(guard): State<Guard>,
     params: RawPathParams,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match admit(&app, &params, &mut request).await {
-        Ok(admitted) if request.method().is_safe() => {
-            drop(admitted);
-            next.run(request).await
-        }
-        Ok(admitted) => recorded(app, admitted, request, next).await,
-        Err(error) => error.into_response(),
+    let app = &guard.app;
+    let caller = match session::authenticate(app, request.method(), request.headers()).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
+    let admitted = admit(&guard, &caller, &params, &mut request).await;
+    if request.method().is_safe() {
+        return match admitted {
+            Ok(_) => next.run(request).await,
+            Err(error) => error.into_response(),
+        };
     }
+    recorded(guard.app, caller, admitted, request, next).await
 }
 
-/// What is known of a request before it is handled.
-struct Admitted {
-    caller: Caller,
-    workspace: Option<Uuid>,
-}
-
+/// Decides what is known before the request is handled. Gives the workspace that it names.
 async fn admit(
-    app: &App,
+    guard: &Guard,
+    caller: &Caller,
     params: &RawPathParams,
     request: &mut Request,
-) -> Result<Admitted, Error> {
-    let caller = session::authenticate(app, request.method(), request.headers()).await?;
-    request.extensions_mut().insert(caller.clone());
-    let named = params.iter().find(|(name, _)| *name == "workspace").map(|it| it.1.to_owned());
-    let Some(named) = named else { return Ok(Admitted { caller, workspace: None }) };
-    let nowhere = |_| Error::NotFound { kind: "workspace", name: named.clone() };
-    let reference = Ref::try_from(named.clone()).map_err(nowhere)?;
-    let mut tx = app.db.read().await?;
-    let found = workspaces::find(&mut tx, &reference).await?;
-    request.extensions_mut().insert(InWorkspace { id: found.id, name: found.name });
-    Ok(Admitted { caller, workspace: Some(found.id.0) })
+) -> Result<Option<Uuid>, Error> {
+    let app = &guard.app;
+    let rights = Rights::of(app, caller).await?;
+    let params: Vec<(String, String)> =
+        params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let workspace = match params.iter().find(|(name, _)| name == "workspace") {
+        Some((_, named)) => Some(workspace(app, &rights, named).await?),
+        None => None,
+    };
+    let said = guard.needs.find(request.method(), template(request));
+    let needs = said.ok_or_else(|| Error::internal("a route says nothing of what it needs"))?;
+    needs.check(&rights, &params)?;
+    let extensions = request.extensions_mut();
+    extensions.insert(caller.clone());
+    extensions.insert(rights);
+    let id = workspace.as_ref().map(|it| it.id.0);
+    if let Some(workspace) = workspace {
+        extensions.insert(workspace);
+    }
+    Ok(id)
 }
 
-/// Runs the handler between the two records, to its end even when the client has gone.
-async fn recorded(app: Arc<App>, admitted: Admitted, request: Request, next: Next) -> Response {
-    let template = request.extensions().get::<MatchedPath>().map(|it| it.as_str().to_owned());
-    let template = template.unwrap_or_default();
-    let template = template.strip_prefix("/api/v1").unwrap_or(&template);
-    let action = format!("{} {template}", request.method());
+/// For whoever belongs to another workspace there is none of this name.
+async fn workspace(app: &App, rights: &Rights, named: &str) -> Result<InWorkspace, Error> {
+    let nowhere = || Error::NotFound { kind: "workspace", name: named.to_owned() };
+    let reference = Ref::try_from(named.to_owned()).map_err(|_| nowhere())?;
+    let mut tx = app.db.read().await?;
+    let found = workspaces::find(&mut tx, &reference).await?;
+    if rights.workspace().is_some_and(|own| own.id != found.id) {
+        return Err(nowhere());
+    }
+    Ok(InWorkspace { id: found.id, name: found.name, rights: rights.clone() })
+}
+
+/// The address as it was declared.
+fn template(request: &Request) -> &str {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    path.strip_prefix("/api/v1").unwrap_or(path)
+}
+
+/// Runs the handler between the two records, to its end even when the client has gone. What is
+/// refused is recorded, too, in the log of whoever has tried.
+async fn recorded(
+    app: Arc<App>,
+    caller: Caller,
+    admitted: Result<Option<Uuid>, Error>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let action = format!("{} {}", request.method(), template(&request));
     let id = request.extensions().get::<RequestId>().map_or_else(|| app.clock.id(), |it| it.0);
     let tasks = app.tasks.clone();
     let handled = tasks.spawn(async move {
-        let Admitted { caller, workspace } = admitted;
+        let workspace = match &admitted {
+            Ok(workspace) => *workspace,
+            Err(_) => caller.workspace(),
+        };
         let act = match trail::open(&app, &caller, (id, &action), workspace).await {
             Ok(act) => act,
             Err(error) => return error.into_response(),
         };
-        let response = next.run(request).await;
+        let response = match admitted {
+            Ok(_) => next.run(request).await,
+            Err(error) => error.into_response(),
+        };
         act.close(&app, response.status(), response.extensions().get::<Touched>());
         response
     });

@@ -3,9 +3,13 @@
 
 mod answer;
 mod guard;
+#[cfg(test)]
+mod matrix;
+mod needs;
 mod page;
 mod problem;
 mod reference;
+mod rights;
 mod surface;
 #[cfg(test)]
 mod tests;
@@ -19,6 +23,7 @@ pub(crate) use guard::InWorkspace;
 pub(crate) use page::{Page, Paging, Which};
 pub(crate) use problem::{Error, Problem, RequestId, chain};
 pub(crate) use reference::Ref;
+pub(crate) use rights::Rights;
 pub(crate) use surface::router;
 
 #[cfg(test)]

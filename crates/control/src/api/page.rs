@@ -2,11 +2,14 @@
 //!
 //! Pages go by name and not by number, so they stay stable while rows come and go.
 
+use std::collections::BTreeMap;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use db::Sql;
+use domain::{Reach, Scope, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -19,6 +22,15 @@ pub(crate) enum Which<'a> {
     All,
     One(&'a Ref),
     Page(&'a Paging),
+    /// A page of what is below one thing, or of what belongs to somebody.
+    Within(&'a Paging, Within),
+}
+
+/// Below what, or whose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Within {
+    Own(UserId),
+    Scope(Scope),
 }
 
 /// Which page.
@@ -60,9 +72,48 @@ impl Which<'_> {
             Self::All => (None, None, None, i64::MAX),
             Self::One(it) => (it.id(), it.name(), None, 2),
             // One more than asked for shows whether there is another page.
-            Self::Page(page) => (None, None, page.after.as_deref(), page.limit + 1),
+            Self::Page(page) | Self::Within(page, _) => {
+                (None, None, page.after.as_deref(), page.limit + 1)
+            }
         };
         sql.bind(id).bind(name).bind(after).bind(limit)
+    }
+
+    /// Whether it finds rows wherever they are.
+    pub(crate) fn is_anywhere(&self) -> bool {
+        !matches!(self, Self::Within(..))
+    }
+
+    /// The gateway below which it finds rows.
+    pub(crate) fn gateway(&self) -> Option<Uuid> {
+        match self {
+            Self::Within(_, Within::Scope(Scope::Gateway(id))) => Some(id.0),
+            _ => None,
+        }
+    }
+
+    /// The server below which it finds rows.
+    pub(crate) fn server(&self) -> Option<Uuid> {
+        match self {
+            Self::Within(_, Within::Scope(Scope::Server(id))) => Some(id.0),
+            _ => None,
+        }
+    }
+
+    /// The team below which it finds rows.
+    pub(crate) fn team(&self) -> Option<Uuid> {
+        match self {
+            Self::Within(_, Within::Scope(Scope::Team(id))) => Some(id.0),
+            _ => None,
+        }
+    }
+
+    /// The user whose rows it finds.
+    pub(crate) fn owner(&self) -> Option<Uuid> {
+        match self {
+            Self::Within(_, Within::Own(id)) => Some(id.0),
+            _ => None,
+        }
     }
 }
 
@@ -75,6 +126,27 @@ impl Paging {
     /// How many at most.
     pub(crate) fn limit(&self) -> usize {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    /// What to find for a page of what is within reach: a page of each place.
+    pub(crate) fn within(&self, reach: &Reach) -> Vec<Which<'_>> {
+        if reach.is_whole {
+            return vec![Which::Page(self)];
+        }
+        let places = reach.scopes.iter().copied().map(Within::Scope);
+        places.chain(reach.own.map(Within::Own)).map(|it| Which::Within(self, it)).collect()
+    }
+
+    /// [`Paging::answer`] of the rows of all places that [`Paging::within`] gave. What was found
+    /// in two of them is in the answer once.
+    pub(crate) fn answer_within<R, T>(
+        &self,
+        rows: Vec<R>,
+        name: impl Fn(&R) -> String,
+        body: impl FnMut(R) -> T,
+    ) -> Page<T> {
+        let rows: BTreeMap<String, R> = rows.into_iter().map(|it| (name(&it), it)).collect();
+        self.answer(rows.into_values().collect(), name, body)
     }
 
     /// Makes the answer of the rows that [`Which::Page`] found; `name` is what they go by.

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use db::DbError;
-use domain::Name;
+use domain::{Capability, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -29,6 +29,9 @@ pub(crate) enum Error {
     Conflict(String),
     #[error("{kind} `{name}` already exists")]
     Duplicate { kind: &'static str, name: String },
+    /// Says which capability is missing, and on what.
+    #[error("{0}")]
+    Forbidden(String),
     #[error("{kind} `{name}` is used by {}", .by.join(", "))]
     InUse { kind: &'static str, name: String, by: Vec<String> },
     #[error("{0}")]
@@ -113,6 +116,10 @@ impl Error {
         Self::Internal(error.into())
     }
 
+    pub(crate) fn forbidden(missing: Capability, on: impl std::fmt::Display) -> Self {
+        Self::Forbidden(format!("this needs the capability `{missing}` on {on}"))
+    }
+
     /// Names what exists already, where that is what the database says.
     pub(crate) fn saving(error: DbError, kind: &'static str, name: &Name) -> Self {
         match error {
@@ -134,8 +141,9 @@ impl Error {
         let text = format!("{kind} `{name}`: {self}");
         match self {
             Self::Busy | Self::Internal(_) | Self::Unrecorded(_) => self,
-            Self::Duplicate { .. } | Self::InUse { .. } => Self::Conflict(text),
+            Self::Conflict(_) | Self::Duplicate { .. } | Self::InUse { .. } => Self::Conflict(text),
             Self::Malformed(_) => Self::Malformed(text),
+            Self::Forbidden(_) => Self::Forbidden(text),
             _ => Self::Invalid(text),
         }
     }
@@ -150,6 +158,7 @@ impl Error {
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross_site", "Cross-site request"),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "In the way"),
             Self::Duplicate { .. } => (StatusCode::CONFLICT, "duplicate", "Already exists"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::InUse { .. } => (StatusCode::CONFLICT, "in_use", "In use"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not acceptable"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),

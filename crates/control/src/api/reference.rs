@@ -30,6 +30,14 @@ impl Ref {
         }
     }
 
+    /// Whether it is this thing that is meant.
+    pub(crate) fn means(&self, id: Uuid, name: &Name) -> bool {
+        match self {
+            Self::Id(own) => *own == id,
+            Self::Name(own) => own == name,
+        }
+    }
+
     pub(crate) fn not_found(&self, kind: &'static str) -> Error {
         Error::NotFound { kind, name: self.to_string() }
     }

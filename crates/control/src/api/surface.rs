@@ -17,10 +17,12 @@ use utoipa::openapi::{
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Error, Problem, guard, problem};
+use super::guard::{self, Guard};
+use super::needs::Table;
+use super::{Error, Problem, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, identities, limits, records, rules,
-    servers, session, switches, teams, tokens, users, workspaces,
+    App, apps, assignments, connections, files, gateways, identities, limits, records, role_grants,
+    roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -28,8 +30,9 @@ const BODY_BYTES: usize = 1024 * 1024;
 
 /// The routes, ready to be merged into the program's own.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let guarded = middleware::from_fn_with_state(Arc::clone(&app), guard::guard);
-    let (private, _) = private_routes().split_for_parts();
+    let (private, document) = private_routes().split_for_parts();
+    let guard = Guard { app: Arc::clone(&app), needs: Arc::new(Table::of(&document)) };
+    let guarded = middleware::from_fn_with_state(guard, guard::guard);
     let (public, _) = public_routes().split_for_parts();
     let api = Router::new()
         .merge(private.route_layer(guarded))
@@ -92,11 +95,14 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(limits::routes())
         .merge(records::routes())
+        .merge(role_grants::routes())
+        .merge(roles::routes())
         .merge(rules::routes())
         .merge(servers::routes())
         .merge(switches::routes())
         .merge(teams::routes())
         .merge(tokens::routes())
+        .merge(user_admin_tokens::routes())
         .merge(users::routes());
     OpenApiRouter::new()
         .merge(session::private_routes())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,6 @@ use super::App as Registered;
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -99,6 +98,7 @@ struct AppPath {
     path = "/apps",
     params(Paging),
     responses((status = 200, body = Page<AppBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read somewhere"))),
     tag = "apps",
 )]
 async fn list_apps(
@@ -107,9 +107,13 @@ async fn list_apps(
     paging: Paging,
 ) -> Result<Json<Page<AppBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let reach = workspace.rights.reach(Capability::AppsRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, which).await?);
+    }
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| AppBody::of(it, now))))
+    Ok(Json(paging.answer_within(found, |it| it.name.to_string(), |it| AppBody::of(it, now))))
 }
 
 /// Register an app.
@@ -118,6 +122,7 @@ async fn list_apps(
     path = "/apps",
     request_body = NewApp,
     responses((status = 201, body = AppBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "apps",
 )]
 async fn create_app(
@@ -125,7 +130,7 @@ async fn create_app(
     workspace: InWorkspace,
     Json(new): Json<NewApp>,
 ) -> Result<Done<AppBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let found = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("app", found.id.0, &found.name);
@@ -137,6 +142,7 @@ async fn create_app(
     get,
     path = "/apps/{app}",
     responses((status = 200, body = AppBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read"))),
     tag = "apps",
 )]
 async fn show_app(
@@ -155,6 +161,7 @@ async fn show_app(
     path = "/apps/{app}",
     request_body = AppPatch,
     responses((status = 200, body = AppBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "apps",
 )]
 async fn update_app(
@@ -164,7 +171,8 @@ async fn update_app(
     if_match: IfMatch,
     Json(patch): Json<AppPatch>,
 ) -> Result<Done<AppBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let found = super::find(&mut change, workspace.id, &path.app).await?;
     let before = AppBody::of(found.clone(), app.clock.now());
     if_match.check(&before)?;
@@ -179,6 +187,7 @@ async fn update_app(
     delete,
     path = "/apps/{app}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "apps",
 )]
 async fn delete_app(
@@ -187,7 +196,7 @@ async fn delete_app(
     Path(path): Path<AppPath>,
     if_match: IfMatch,
 ) -> Result<Done<AppBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let found = super::find(&mut change, workspace.id, &path.app).await?;
     let before = AppBody::of(found.clone(), app.clock.now());
     if_match.check(&before)?;

@@ -7,7 +7,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Name, Target, UserId, WorkspaceId};
+use domain::{AppId, Capability, Name, Object, Target, UserId, WorkspaceId};
 
 pub(crate) use api::{AppPatch, NewApp, routes};
 
@@ -30,6 +30,13 @@ pub(crate) struct App {
 /// A purpose is a sentence.
 const PURPOSE_CHARS: usize = 500;
 
+impl App {
+    /// As those see it who decide about it.
+    pub(crate) fn object(&self) -> Object {
+        Object::App { owner: self.owner.id }
+    }
+}
+
 pub(crate) async fn list(
     tx: &mut Tx,
     workspace: WorkspaceId,
@@ -48,6 +55,7 @@ pub(crate) async fn create(
     workspace: WorkspaceId,
     new: NewApp,
 ) -> Result<App, Error> {
+    change.require_on_workspace(Capability::AppsWrite)?;
     let stamp = change.stamp();
     let owner = users::find(change, workspace, &new.owner).await.map_err(Error::in_body)?;
     let app = App {
@@ -71,6 +79,7 @@ pub(crate) async fn update(
     patch: AppPatch,
 ) -> Result<App, Error> {
     if patch.touches_more_than_switches() {
+        change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
         app.name = patch.name.unwrap_or(app.name);
         app.purpose = patch.purpose.map(checked).transpose()?.unwrap_or(app.purpose);
         if let Some(owner) = patch.owner {
@@ -92,6 +101,7 @@ pub(crate) async fn update(
 
 /// Its tokens and connections go with it.
 async fn delete(change: &mut Change, workspace: WorkspaceId, app: &App) -> Result<(), Error> {
+    change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
     let by = limits::naming(change, workspace, app.id.0).await?;
     if !by.is_empty() {
         return Err(Error::InUse { kind: "app", name: app.name.to_string(), by });

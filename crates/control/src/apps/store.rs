@@ -24,10 +24,11 @@ pub(super) async fn select(
          LEFT JOIN switches o
            ON o.workspace_id = a.workspace_id AND o.kind = 'app' AND o.target_id = a.id
          WHERE a.workspace_id = $1 AND ($2 IS NULL OR a.id = $2) AND ($3 IS NULL OR a.name = $3)
-           AND ($4 IS NULL OR a.name > $4)
+           AND ($4 IS NULL OR a.name > $4) AND ($6 OR a.owner_id = $7)
          ORDER BY a.name LIMIT $5")
         .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
+    let rows: Vec<Row> =
+        tx.all(which.bind(statement).bind(which.is_anywhere()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -147,6 +147,7 @@ struct AssignmentsPath {
     path = "/gateways/{gateway}/assignments",
     params(Paging),
     responses((status = 200, body = Page<AssignmentBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:read"))),
     tag = "assignments",
 )]
 async fn list_assignments(
@@ -168,6 +169,7 @@ async fn list_assignments(
     path = "/gateways/{gateway}/assignments",
     request_body = NewAssignment,
     responses((status = 201, body = AssignmentBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "assignments",
 )]
 async fn create_assignment(
@@ -176,7 +178,7 @@ async fn create_assignment(
     Path(path): Path<AssignmentsPath>,
     Json(new): Json<NewAssignment>,
 ) -> Result<Done<AssignmentBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = gateways::find(&mut change, workspace.id, &path.gateway).await?;
     let assignment =
         super::create(&mut change, workspace.id, Named { id: gateway.id, name: gateway.name }, new)
@@ -195,6 +197,7 @@ async fn create_assignment(
     get,
     path = "/gateways/{gateway}/assignments/{assignment}",
     responses((status = 200, body = AssignmentBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:read"))),
     tag = "assignments",
 )]
 async fn show_assignment(
@@ -214,6 +217,7 @@ async fn show_assignment(
     path = "/gateways/{gateway}/assignments/{assignment}",
     request_body = AssignmentPatch,
     responses((status = 200, body = AssignmentBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "assignments",
 )]
 async fn update_assignment(
@@ -223,7 +227,8 @@ async fn update_assignment(
     if_match: IfMatch,
     Json(patch): Json<AssignmentPatch>,
 ) -> Result<Done<AssignmentBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let gateway = gateways::find(&mut change, workspace.id, &path.gateway).await?;
     let assignment = super::find(&mut change, workspace.id, gateway.id, &path.assignment).await?;
     let before = AssignmentBody::of(assignment.clone(), app.clock.now());
@@ -243,6 +248,7 @@ async fn update_assignment(
     delete,
     path = "/gateways/{gateway}/assignments/{assignment}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "assignments",
 )]
 async fn delete_assignment(
@@ -251,7 +257,7 @@ async fn delete_assignment(
     Path(path): Path<AssignmentPath>,
     if_match: IfMatch,
 ) -> Result<Done<AssignmentBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = gateways::find(&mut change, workspace.id, &path.gateway).await?;
     let assignment = super::find(&mut change, workspace.id, gateway.id, &path.assignment).await?;
     let before = AssignmentBody::of(assignment.clone(), app.clock.now());

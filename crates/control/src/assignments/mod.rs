@@ -8,7 +8,10 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AssignmentId, GatewayId, IdentityId, Name, Provision, ServerId, Target, WorkspaceId};
+use domain::{
+    AssignmentId, Capability, GatewayId, IdentityId, Name, Object, Provision, ServerId, Target,
+    WorkspaceId,
+};
 
 pub(crate) use api::{AssignmentPatch, NewAssignment, routes};
 pub(crate) use provision::{ProvisionText, SchemeText};
@@ -17,7 +20,7 @@ use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::row::Named;
 use crate::switches::{self, Off};
-use crate::{identities, servers};
+use crate::{gateways, identities, servers};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
@@ -89,6 +92,12 @@ pub(crate) async fn create(
     let stamp = change.stamp();
     let server = servers::find(change, workspace, &new.server).await.map_err(Error::in_body)?;
     let server = Named { id: server.id, name: server.name };
+    gateways::check(change, gateway.id, &gateway.name)?;
+    // Whoever exposes a server decides about the server as well as about the gateway.
+    let object = Object::Server(server.id);
+    change
+        .require(Capability::ServersWrite, &object, ("server", &new.server))
+        .map_err(Error::in_body)?;
     let identity = shared(change, workspace, &server, new.scheme, new.identity).await?;
     let position = match new.position {
         Some(position) => position,
@@ -121,6 +130,8 @@ pub(crate) async fn update(
     patch: AssignmentPatch,
 ) -> Result<Assignment, Error> {
     if patch.touches_more_than_switches() {
+        let gateway = &assignment.gateway;
+        gateways::check(change, gateway.id, &gateway.name)?;
         let before = assignment.clone();
         assignment.alias = patch.alias.unwrap_or(assignment.alias);
         if patch.scheme.is_some() || patch.identity.is_some() {
@@ -129,7 +140,12 @@ pub(crate) async fn update(
             let known = known.filter(|_| assignment.scheme == SchemeText::Shared);
             let wanted = patch.identity.unwrap_or(known);
             let (server, scheme) = (&assignment.server, assignment.scheme);
-            assignment.identity = shared(change, workspace, server, scheme, wanted).await?;
+            let same = |it: &Ref| {
+                before.identity.as_ref().is_some_and(|was| it.means(was.id.0, &was.name))
+            };
+            if scheme != before.scheme || !wanted.as_ref().is_some_and(same) {
+                assignment.identity = shared(change, workspace, server, scheme, wanted).await?;
+            }
         }
         assignment.tools = patch.tools.map_or(assignment.tools, Into::into);
         assignment.prompts = patch.prompts.map_or(assignment.prompts, Into::into);
@@ -152,23 +168,28 @@ pub(crate) async fn delete(
     workspace: WorkspaceId,
     assignment: &Assignment,
 ) -> Result<(), Error> {
+    let gateway = &assignment.gateway;
+    gateways::check(change, gateway.id, &gateway.name)?;
     switches::forget(change, workspace, Target::Assignment(assignment.id)).await?;
     Ok(store::delete(change, workspace, assignment.id).await?)
 }
 
 /// The identity to share, which must be for this server and be nobody's own.
 async fn shared(
-    tx: &mut Tx,
+    change: &mut Change,
     workspace: WorkspaceId,
     server: &Named<ServerId>,
     scheme: SchemeText,
     identity: Option<Ref>,
 ) -> Result<Option<Named<IdentityId>>, Error> {
     match (scheme, identity) {
-        (SchemeText::Shared, Some(identity)) => {
+        (SchemeText::Shared, Some(named)) => {
             let identity =
-                identities::find(tx, workspace, &identity).await.map_err(Error::in_body)?;
+                identities::find(change, workspace, &named).await.map_err(Error::in_body)?;
             let name = &identity.name;
+            change
+                .require(Capability::IdentitiesWrite, &identity.object(), ("identity", &named))
+                .map_err(Error::in_body)?;
             if identity.server.id != server.id {
                 let of = &identity.server.name;
                 return Err(Error::Invalid(format!("identity `{name}` is for server `{of}`")));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -112,6 +112,7 @@ struct ConnectionsPath {
     path = "/apps/{app}/connections",
     params(Paging),
     responses((status = 200, body = Page<ConnectionBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read"))),
     tag = "connections",
 )]
 async fn list_connections(
@@ -133,6 +134,7 @@ async fn list_connections(
     path = "/apps/{app}/connections",
     request_body = NewConnection,
     responses((status = 201, body = ConnectionBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write somewhere"))),
     tag = "connections",
 )]
 async fn create_connection(
@@ -141,8 +143,10 @@ async fn create_connection(
     Path(path): Path<ConnectionsPath>,
     Json(new): Json<NewConnection>,
 ) -> Result<Done<ConnectionBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let owner = apps::find(&mut change, workspace.id, &path.app).await?;
+    let named = ("app", &path.app);
+    workspace.rights.require(Capability::AppsRead, &owner.object(), named)?;
     let connection = super::create(&mut change, workspace.id, &owner, new).await?;
     change.commit().await?;
     let touched = Touched::new("connection", connection.id.0, connection.name());
@@ -154,6 +158,7 @@ async fn create_connection(
     get,
     path = "/apps/{app}/connections/{connection}",
     responses((status = 200, body = ConnectionBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read"))),
     tag = "connections",
 )]
 async fn show_connection(
@@ -173,6 +178,7 @@ async fn show_connection(
     path = "/apps/{app}/connections/{connection}",
     request_body = ConnectionPatch,
     responses((status = 200, body = ConnectionBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "connections",
 )]
 async fn update_connection(
@@ -182,7 +188,8 @@ async fn update_connection(
     if_match: IfMatch,
     Json(patch): Json<ConnectionPatch>,
 ) -> Result<Done<ConnectionBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let owner = apps::find(&mut change, workspace.id, &path.app).await?;
     let connection = super::find(&mut change, workspace.id, owner.id, &path.connection).await?;
     let before = ConnectionBody::of(connection.clone(), app.clock.now());
@@ -198,6 +205,7 @@ async fn update_connection(
     delete,
     path = "/apps/{app}/connections/{connection}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "connections",
 )]
 async fn delete_connection(
@@ -206,12 +214,12 @@ async fn delete_connection(
     Path(path): Path<ConnectionPath>,
     if_match: IfMatch,
 ) -> Result<Done<ConnectionBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let owner = apps::find(&mut change, workspace.id, &path.app).await?;
     let connection = super::find(&mut change, workspace.id, owner.id, &path.connection).await?;
     let before = ConnectionBody::of(connection.clone(), app.clock.now());
     if_match.check(&before)?;
-    super::delete(&mut change, workspace.id, connection.id).await?;
+    super::delete(&mut change, workspace.id, &connection).await?;
     change.commit().await?;
     let touched = Touched::new("connection", connection.id.0, connection.name());
     Ok(Done::deleted(touched, &before))
@@ -223,6 +231,7 @@ async fn delete_connection(
     path = "/connections",
     params(Paging),
     responses((status = 200, body = Page<ConnectionBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read somewhere"))),
     tag = "connections",
 )]
 async fn list_all_connections(
@@ -231,7 +240,11 @@ async fn list_all_connections(
     paging: Paging,
 ) -> Result<Json<Page<ConnectionBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, None, Which::Page(&paging)).await?;
+    let reach = workspace.rights.reach(Capability::AppsRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, None, which).await?);
+    }
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, Connection::name, |it| ConnectionBody::of(it, now))))
+    Ok(Json(paging.answer_within(found, Connection::name, |it| ConnectionBody::of(it, now))))
 }

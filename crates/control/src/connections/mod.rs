@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{
-    AppId, ConnectionId, GatewayId, IdentityId, Name, ServerId, Target, UserId, WorkspaceId,
+    AppId, Capability, ConnectionId, GatewayId, IdentityId, Name, Object, ServerId, Target, UserId,
+    WorkspaceId,
 };
 
 pub(crate) use api::{ConnectionPatch, NewConnection, routes};
@@ -38,6 +39,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// As those see it who decide about it.
+    pub(crate) fn object(&self) -> Object {
+        Object::Connection { gateway: self.gateway.id, owner: self.user.id }
+    }
+
+    fn check(&self, change: &Change) -> Result<(), Error> {
+        change.require(Capability::AppsWrite, &self.object(), ("connection", self.name()))
+    }
+
     /// `app/gateway`.
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.app.name, self.gateway.name)
@@ -84,6 +94,8 @@ pub(crate) async fn create(
     new: NewConnection,
 ) -> Result<Connection, Error> {
     let stamp = change.stamp();
+    // An app is connected by those who know of it and decide about it or about the gateway.
+    change.require(Capability::AppsRead, &app.object(), ("app", &app.name))?;
     let gateway = gateways::find(change, workspace, &new.gateway).await.map_err(Error::in_body)?;
     let connection = Connection {
         id: ConnectionId(stamp.id),
@@ -94,6 +106,9 @@ pub(crate) async fn create(
         off: None,
         created_at: stamp.at,
     };
+    if !change.rights().may(Capability::AppsWrite, &app.object()) {
+        connection.check(change).map_err(Error::in_body)?;
+    }
     store::insert(change, workspace, &connection)
         .await
         .map_err(|error| Error::saving(error, "connection to gateway", &connection.gateway.name))?;
@@ -108,6 +123,7 @@ pub(crate) async fn update(
     patch: ConnectionPatch,
 ) -> Result<Connection, Error> {
     if let Some(identities) = patch.identities {
+        connection.check(change)?;
         choose(change, workspace, &connection, &identities).await?;
     }
     let target = Target::Connection(connection.id);
@@ -123,10 +139,11 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     change: &mut Change,
     workspace: WorkspaceId,
-    connection: ConnectionId,
+    connection: &Connection,
 ) -> Result<(), Error> {
-    switches::forget(change, workspace, Target::Connection(connection)).await?;
-    Ok(store::delete(change, workspace, connection).await?)
+    connection.check(change)?;
+    switches::forget(change, workspace, Target::Connection(connection.id)).await?;
+    Ok(store::delete(change, workspace, connection.id).await?)
 }
 
 /// Before their app goes.
@@ -136,7 +153,7 @@ pub(crate) async fn delete_all(
     app: AppId,
 ) -> Result<(), Error> {
     for it in store::select(change, workspace, Some(app), Which::All).await? {
-        delete(change, workspace, it.id).await?;
+        delete(change, workspace, &it).await?;
     }
     Ok(())
 }

@@ -34,9 +34,11 @@ pub(super) async fn select(
            ON o.workspace_id = c.workspace_id AND o.kind = 'connection' AND o.target_id = c.id
          WHERE c.workspace_id = $1 AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
            AND ($4 IS NULL OR a.name || '/' || g.name > $4) AND ($6 IS NULL OR c.app_id = $6)
+           AND ($7 OR c.gateway_id = $8 OR c.user_id = $9)
          ORDER BY a.name || '/' || g.name LIMIT $5")
     .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement).bind(app.map(|it| it.0))).await?;
+    let statement = which.bind(statement).bind(app.map(|it| it.0)).bind(which.is_anywhere());
+    let rows: Vec<Row> = tx.all(statement.bind(which.gateway()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -48,6 +48,7 @@ struct Report {
     path = "/apply",
     request_body = Files,
     responses((status = 200, body = Report), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("each"))),
     tag = "files",
 )]
 async fn apply_files(
@@ -55,9 +56,9 @@ async fn apply_files(
     workspace: InWorkspace,
     Json(files): Json<Files>,
 ) -> Result<Done<Report>, Error> {
-    let scope = Scope { workspace: workspace.name, is_only: true };
+    let scope = Scope { workspace: workspace.name.clone(), is_only: true };
     let secrets = |name: &str| find(&files.secrets, name);
-    let objects = super::apply(&app, &scope, &files.text, &secrets).await?;
+    let objects = super::apply(&app, &workspace.rights, &scope, &files.text, &secrets).await?;
     let touched = Touched::new("files", workspace.id.0, summary(&objects));
     Ok(Done::other(StatusCode::OK, touched, Report { objects }))
 }
@@ -68,6 +69,7 @@ async fn apply_files(
     path = "/diff",
     request_body = Files,
     responses((status = 200, body = Report), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("each"))),
     tag = "files",
 )]
 async fn diff_files(
@@ -75,9 +77,9 @@ async fn diff_files(
     workspace: InWorkspace,
     Json(files): Json<Files>,
 ) -> Result<Json<Report>, Error> {
-    let scope = Scope { workspace: workspace.name, is_only: true };
+    let scope = Scope { workspace: workspace.name.clone(), is_only: true };
     let secrets = |name: &str| find(&files.secrets, name);
-    let objects = super::diff(&app, &scope, &files.text, &secrets).await?;
+    let objects = super::diff(&app, &workspace.rights, &scope, &files.text, &secrets).await?;
     Ok(Json(Report { objects }))
 }
 
@@ -89,13 +91,14 @@ async fn diff_files(
         (status = 200, description = "YAML", content_type = "application/yaml"),
         (status = "4XX", body = Problem),
     ),
+    extensions(("x-capability" = json!("each"))),
     tag = "files",
 )]
 async fn export_files(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
 ) -> Result<Response, Error> {
-    let text = super::export(&app, &workspace.reference()).await?;
+    let text = super::export(&app, &workspace.rights, &workspace.reference()).await?;
     Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response())
 }
 

@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Name, WorkspaceId};
+use domain::{Capability, Name, Object, WorkspaceId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::document::{
     Document, IdentityFile, LimitFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
-use super::member;
 use super::reference::Resolve;
+use super::{member, roles};
 use crate::api::{Error, Ref};
 use crate::change::Change;
 use crate::identities::{Headers, IdentityPatch, NewIdentity};
@@ -100,6 +100,8 @@ async fn one(
         Document::Gateway(file) => member::apply_gateway(change, id, file).await,
         Document::App(file) => member::apply_app(change, id, file).await,
         Document::Limit(file) => apply_limit(change, id, file).await,
+        Document::Role(file) => roles::apply_role(change, id, file).await,
+        Document::RoleGrant(file) => roles::apply_role_grant(change, id, file).await,
     }
 }
 
@@ -110,6 +112,14 @@ pub(super) fn if_found<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Refuses to say whether a thing is as a document says to those who may not see it.
+pub(super) fn sees(change: &Change, needed: Capability, object: &Object) -> Result<(), Error> {
+    if change.rights().may(needed, object) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(format!("this needs the capability `{needed}` on it")))
 }
 
 /// Whether `enabled` is asked to be other than it is.
@@ -162,6 +172,7 @@ async fn apply_user(
         users::set_enabled(change, workspace, user.id, wanted).await?;
         return Ok(None);
     };
+    sees(change, Capability::PeopleRead, &Object::User(found.id))?;
     let mut members = Vec::new();
     if switches(change, found.off.as_ref(), enabled) {
         members.push("enabled");
@@ -181,6 +192,7 @@ async fn apply_team(
         teams::create(change, workspace, new).await?;
         return Ok(None);
     };
+    sees(change, Capability::PeopleRead, &Object::Team(found.id))?;
     let mut members = Vec::new();
     let known: BTreeSet<Name> = found.members.iter().cloned().collect();
     if let Some(wanted) = wanted.filter(|it| *it != known) {
@@ -204,6 +216,7 @@ async fn apply_server(
         servers::update(change, workspace, server, patch).await?;
         return Ok(None);
     };
+    sees(change, Capability::ServersRead, &Object::Server(found.id))?;
     let mut members = Vec::new();
     let mut patch = ServerPatch::default();
     if differ(&transport, &TransportText::from(found.transport.clone())) {
@@ -244,6 +257,7 @@ async fn apply_identity(
     let stored = found
         .as_ref()
         .and_then(|it| Headers::open(&change.app().vault, workspace, it.id, &it.sealed).ok());
+    let headers_are_given = headers.values().any(|it| !it.is_stored());
     let mut wanted = BTreeMap::new();
     for (header, reference) in headers {
         let value = match reference.resolve(secrets)? {
@@ -270,6 +284,11 @@ async fn apply_identity(
         return Err(Error::Invalid(
             "an identity is for one server and one owner; delete it and make another".into(),
         ));
+    }
+    sees(change, Capability::IdentitiesRead, &found.object())?;
+    if headers_are_given {
+        // Whether a value is the same is known to those who may replace it.
+        sees(change, Capability::IdentitiesWrite, &found.object())?;
     }
     let mut members = Vec::new();
     let mut patch = IdentityPatch::default();
@@ -299,6 +318,7 @@ async fn apply_limit(
         limits::create(change, workspace, new).await?;
         return Ok(None);
     };
+    sees(change, Capability::LimitsRead, &Object::Workspace)?;
     if scope != found.scope_text || limits::unit(unit, direction)? != found.unit {
         return Err(Error::Invalid(
             "what a limit counts, and for whom, stays; delete it and make another".into(),

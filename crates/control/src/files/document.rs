@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use domain::Name;
+use domain::{Capability, Name};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +13,7 @@ use super::{Scope, emit, yaml};
 use crate::api::Error;
 use crate::assignments::{ProvisionText, SchemeText};
 use crate::limits::{AllowanceText, DirectionText, ScopeText, UnitText};
+use crate::role_grants::OnText;
 use crate::rules::ActionText;
 use crate::servers::{EraText, TasksText, TransportText};
 use crate::workspaces::DurabilityText;
@@ -23,11 +24,13 @@ pub(super) enum Document {
     Workspace(WorkspaceFile),
     User(UserFile),
     Team(TeamFile),
+    Role(RoleFile),
     Server(ServerFile),
     Identity(IdentityFile),
     Gateway(GatewayFile),
     App(AppFile),
     Limit(LimitFile),
+    RoleGrant(RoleGrantFile),
 }
 
 /// A tenant.
@@ -60,6 +63,39 @@ pub(super) struct TeamFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     pub(super) members: Option<BTreeSet<Name>>,
+}
+
+/// A set of capabilities.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    /// All of them, such as `servers:read`.
+    #[schema(value_type = Vec<String>)]
+    pub(super) capabilities: BTreeSet<Capability>,
+}
+
+/// A role given to a user or to a team.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RoleGrantFile {
+    #[schema(value_type = String)]
+    pub(super) name: Name,
+    #[schema(value_type = String)]
+    pub(super) role: Name,
+    /// Either this or `team`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) user: Option<Name>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) team: Option<Name>,
+    /// `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
+    /// `team/dev`.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub(super) on: OnText,
 }
 
 /// An upstream MCP server.
@@ -274,6 +310,8 @@ fn one(value: Value) -> Result<(Option<Name>, Document), String> {
         "Gateway" => read(members).map(Document::Gateway),
         "App" => read(members).map(Document::App),
         "Limit" => read(members).map(Document::Limit),
+        "Role" => read(members).map(Document::Role),
+        "RoleGrant" => read(members).map(Document::RoleGrant),
         _ => return Err(format!("there is no kind `{kind}`")),
     };
     document.map(|it| (workspace, it)).map_err(|why| format!("{what}: {why}"))
@@ -294,6 +332,8 @@ impl Document {
             Self::Gateway(_) => "Gateway",
             Self::App(_) => "App",
             Self::Limit(_) => "Limit",
+            Self::Role(_) => "Role",
+            Self::RoleGrant(_) => "RoleGrant",
         }
     }
 
@@ -307,6 +347,8 @@ impl Document {
             Self::Gateway(it) => &it.name,
             Self::App(it) => &it.name,
             Self::Limit(it) => &it.name,
+            Self::Role(it) => &it.name,
+            Self::RoleGrant(it) => &it.name,
         }
     }
 
@@ -316,11 +358,13 @@ impl Document {
             Self::Workspace(_) => 0,
             Self::User(_) => 1,
             Self::Team(_) => 2,
-            Self::Server(_) => 3,
-            Self::Identity(_) => 4,
-            Self::Gateway(_) => 5,
-            Self::App(_) => 6,
-            Self::Limit(_) => 7,
+            Self::Role(_) => 3,
+            Self::Server(_) => 4,
+            Self::Identity(_) => 5,
+            Self::Gateway(_) => 6,
+            Self::App(_) => 7,
+            Self::Limit(_) => 8,
+            Self::RoleGrant(_) => 9,
         }
     }
 
@@ -335,6 +379,8 @@ impl Document {
             Self::Gateway(it) => serde_json::to_value(it),
             Self::App(it) => serde_json::to_value(it),
             Self::Limit(it) => serde_json::to_value(it),
+            Self::Role(it) => serde_json::to_value(it),
+            Self::RoleGrant(it) => serde_json::to_value(it),
         };
         let mut document = Map::new();
         document.insert("kind".into(), self.kind().into());

@@ -2,21 +2,34 @@
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::WorkspaceId;
+use domain::{Capability, WorkspaceId};
 
 use super::document::{
     AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, LimitFile,
-    ServerFile, TeamFile, UserFile, WorkspaceFile,
+    RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 use super::{member, reference};
 use crate::api::{Error, Ref, Which};
 use crate::apps::App;
 use crate::gateways::Gateway;
+use crate::role_grants::{Holder, RoleGrant};
 use crate::switches::Off;
 use crate::{
-    apps, assignments, connections, gateways, identities, limits, rules, servers, teams, users,
-    workspaces,
+    apps, assignments, connections, gateways, identities, limits, role_grants, roles, rules,
+    servers, teams, users, workspaces,
 };
+
+/// What an export shows, all of it.
+pub(super) const NEEDS: &[Capability] = &[
+    Capability::AppsRead,
+    Capability::GatewaysRead,
+    Capability::IdentitiesRead,
+    Capability::LimitsRead,
+    Capability::PeopleRead,
+    Capability::RolesRead,
+    Capability::RulesRead,
+    Capability::ServersRead,
+];
 
 /// Everything in a workspace, kind by kind, each by name.
 pub(super) async fn all(
@@ -37,6 +50,10 @@ pub(super) async fn all(
     for it in teams::list(tx, id, Which::All).await? {
         let members = Some(it.members.into_iter().collect());
         all.push(Document::Team(TeamFile { name: it.name, members }));
+    }
+    for it in roles::list(tx, id).await? {
+        let file = RoleFile { name: it.name, capabilities: it.capabilities };
+        all.push(Document::Role(file));
     }
     for it in servers::list(tx, id, Which::All).await? {
         all.push(Document::Server(ServerFile {
@@ -75,7 +92,20 @@ pub(super) async fn all(
             gateway: it.gateway.map(|it| it.name),
         }));
     }
+    for it in role_grants::list(tx, id, Which::All).await? {
+        all.push(Document::RoleGrant(role_grant(it)));
+    }
     Ok(all)
+}
+
+/// A grant as a file would say it.
+pub(super) fn role_grant(it: RoleGrant) -> RoleGrantFile {
+    let on = it.on.text();
+    let (user, team) = match it.holder {
+        Holder::User(it) => (Some(it.name), None),
+        Holder::Team(it) => (None, Some(it.name)),
+    };
+    RoleGrantFile { name: it.name, role: it.role, user, team, on }
 }
 
 async fn gateway(

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::{GatewayId, Name, WorkspaceId};
+use domain::{Capability, GatewayId, Name, Object, Scope, WorkspaceId};
 
-use super::apply::{Differed, if_found, refs, switches};
+use super::apply::{Differed, if_found, refs, sees, switches};
 use super::document::{AppFile, AssignmentFile, ConnectionFile, GatewayFile, RuleFile};
 use crate::api::{Error, Which};
 use crate::apps::{App, AppPatch, NewApp};
@@ -26,7 +26,14 @@ pub(super) async fn apply_gateway(
     let found = if_found(gateways::find(change, workspace, &(&name).into()).await)?;
     let is_new = found.is_none();
     let gateway = match found {
-        Some(found) => found,
+        Some(found) => {
+            let object = Object::from(Scope::Gateway(found.id));
+            sees(change, Capability::GatewaysRead, &object)?;
+            if rules.is_some() {
+                sees(change, Capability::RulesRead, &object)?;
+            }
+            found
+        }
         None => {
             let new = NewGateway { name, teams: refs(teams.iter().flatten()) };
             gateways::create(change, workspace, new).await?
@@ -234,7 +241,10 @@ pub(super) async fn apply_app(
     let found = if_found(apps::find(change, workspace, &(&name).into()).await)?;
     let is_new = found.is_none();
     let app = match found {
-        Some(found) => found,
+        Some(found) => {
+            sees(change, Capability::AppsRead, &found.object())?;
+            found
+        }
         None => {
             let new = NewApp { name, owner: (&owner).into(), purpose: purpose.clone() };
             apps::create(change, workspace, new).await?
@@ -303,7 +313,7 @@ async fn apply_connections(
     }
     for left in known {
         differed = true;
-        connections::delete(change, workspace, left.id).await?;
+        connections::delete(change, workspace, &left).await?;
     }
     Ok(differed)
 }

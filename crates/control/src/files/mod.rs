@@ -6,6 +6,9 @@
 //! off, unless it says `enabled: true`. Nothing is deleted but what belongs to an object whose
 //! list no longer has it.
 //!
+//! A file needs exactly the rights that the same changes need one by one, and those to see what it
+//! leaves as it is.
+//!
 //! Objects belong to the workspace that they name, or else to the `Workspace` document above
 //! them, or else to the one that the caller means. Secrets stand in no file: see
 //! [`mod@reference`].
@@ -17,6 +20,7 @@ mod emit;
 mod export;
 mod member;
 mod reference;
+mod roles;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -32,7 +36,7 @@ pub use reference::Resolve;
 pub use schema::schema;
 
 use crate::App;
-use crate::api::Error;
+use crate::api::{Error, Rights};
 use crate::change::Change;
 use document::Document;
 
@@ -45,12 +49,13 @@ pub(crate) struct Scope {
 /// Makes things as the text says.
 pub(crate) async fn apply(
     app: &Arc<App>,
+    rights: &Rights,
     scope: &Scope,
     text: &str,
     secrets: Resolve<'_>,
 ) -> Result<Vec<Applied>, Error> {
     let documents = document::parse(text, scope)?;
-    let mut change = Change::begin(app).await?;
+    let mut change = Change::begin(app, rights).await?;
     let applied = apply::all(&mut change, documents, secrets).await?;
     if applied.iter().all(|it| it.outcome == Outcome::Unchanged) {
         change.rollback().await?;
@@ -63,12 +68,13 @@ pub(crate) async fn apply(
 /// What applying the text would do. Does it, to be sure, and undoes it.
 pub(crate) async fn diff(
     app: &Arc<App>,
+    rights: &Rights,
     scope: &Scope,
     text: &str,
     secrets: Resolve<'_>,
 ) -> Result<Vec<Applied>, Error> {
     let documents = document::parse(text, scope)?;
-    let mut change = Change::begin(app).await?;
+    let mut change = Change::begin(app, rights).await?;
     let mut applied = apply::all(&mut change, documents, secrets).await?;
     change.rollback().await?;
     applied.retain(|it| it.outcome != Outcome::Unchanged);
@@ -76,7 +82,14 @@ pub(crate) async fn diff(
 }
 
 /// A workspace as text, the same bytes for the same configuration.
-pub(crate) async fn export(app: &Arc<App>, workspace: &crate::api::Ref) -> Result<String, Error> {
+pub(crate) async fn export(
+    app: &Arc<App>,
+    rights: &Rights,
+    workspace: &crate::api::Ref,
+) -> Result<String, Error> {
+    for capability in export::NEEDS {
+        rights.require_on_workspace(*capability)?;
+    }
     let mut tx = app.db.read().await?;
     let documents = export::all(&mut tx, workspace, app.clock.now()).await?;
     let texts: Vec<String> = documents.iter().map(Document::to_text).collect();

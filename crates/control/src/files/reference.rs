@@ -53,6 +53,11 @@ pub(super) fn all(documents: &[(domain::Name, Document)]) -> Vec<String> {
 }
 
 impl Reference {
+    /// Whether it stands for what is stored already.
+    pub(super) fn is_stored(&self) -> bool {
+        matches!(self.source, Source::Vault)
+    }
+
     /// The value, or `None` for what is stored already.
     pub(super) fn resolve(&self, secrets: Resolve<'_>) -> Result<Option<SecretText>, Error> {
         let Source::Outside(name) = &self.source else { return Ok(None) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,6 @@ use super::Gateway;
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -69,7 +68,7 @@ struct GatewayBody {
 }
 
 impl GatewayPatch {
-    fn touches_more_than_switches(&self) -> bool {
+    pub(super) fn touches_more_than_switches(&self) -> bool {
         self.name.is_some() || self.teams.is_some()
     }
 }
@@ -99,6 +98,7 @@ struct GatewayPath {
     path = "/gateways",
     params(Paging),
     responses((status = 200, body = Page<GatewayBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:read somewhere"))),
     tag = "gateways",
 )]
 async fn list_gateways(
@@ -107,9 +107,13 @@ async fn list_gateways(
     paging: Paging,
 ) -> Result<Json<Page<GatewayBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let reach = workspace.rights.reach(Capability::GatewaysRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, which).await?);
+    }
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| GatewayBody::of(it, now))))
+    Ok(Json(paging.answer_within(found, |it| it.name.to_string(), |it| GatewayBody::of(it, now))))
 }
 
 /// Make a gateway.
@@ -118,6 +122,7 @@ async fn list_gateways(
     path = "/gateways",
     request_body = NewGateway,
     responses((status = 201, body = GatewayBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "gateways",
 )]
 async fn create_gateway(
@@ -125,7 +130,7 @@ async fn create_gateway(
     workspace: InWorkspace,
     Json(new): Json<NewGateway>,
 ) -> Result<Done<GatewayBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
@@ -137,6 +142,7 @@ async fn create_gateway(
     get,
     path = "/gateways/{gateway}",
     responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:read"))),
     tag = "gateways",
 )]
 async fn show_gateway(
@@ -155,6 +161,7 @@ async fn show_gateway(
     path = "/gateways/{gateway}",
     request_body = GatewayPatch,
     responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "gateways",
 )]
 async fn update_gateway(
@@ -164,7 +171,8 @@ async fn update_gateway(
     if_match: IfMatch,
     Json(patch): Json<GatewayPatch>,
 ) -> Result<Done<GatewayBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
     let before = GatewayBody::of(gateway.clone(), app.clock.now());
     if_match.check(&before)?;
@@ -179,6 +187,7 @@ async fn update_gateway(
     delete,
     path = "/gateways/{gateway}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "gateways",
 )]
 async fn delete_gateway(
@@ -187,7 +196,7 @@ async fn delete_gateway(
     Path(path): Path<GatewayPath>,
     if_match: IfMatch,
 ) -> Result<Done<GatewayBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
     let before = GatewayBody::of(gateway.clone(), app.clock.now());
     if_match.check(&before)?;
@@ -208,6 +217,7 @@ struct GrantPath {
     put,
     path = "/gateways/{gateway}/teams/{team}",
     responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "gateways",
 )]
 async fn add_grant(
@@ -215,7 +225,7 @@ async fn add_grant(
     workspace: InWorkspace,
     Path(path): Path<GrantPath>,
 ) -> Result<Done<GatewayBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
     let team = teams::find(&mut change, workspace.id, &path.team).await?;
     super::add_grant(&mut change, workspace.id, &gateway, team.id).await?;
@@ -234,6 +244,7 @@ async fn add_grant(
     delete,
     path = "/gateways/{gateway}/teams/{team}",
     responses((status = 200, body = GatewayBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:write"))),
     tag = "gateways",
 )]
 async fn remove_grant(
@@ -241,7 +252,7 @@ async fn remove_grant(
     workspace: InWorkspace,
     Path(path): Path<GrantPath>,
 ) -> Result<Done<GatewayBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
     let team = teams::find(&mut change, workspace.id, &path.team).await?;
     super::remove_grant(&mut change, workspace.id, &gateway, team.id).await?;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{GatewayId, Name, Target, TeamId, WorkspaceId};
+use domain::{Capability, GatewayId, Name, Object, Scope, Target, TeamId, WorkspaceId};
 
 pub(crate) use api::{GatewayPatch, NewGateway, routes};
 
@@ -50,6 +50,7 @@ pub(crate) async fn create(
     workspace: WorkspaceId,
     new: NewGateway,
 ) -> Result<Gateway, Error> {
+    change.require_on_workspace(Capability::GatewaysWrite)?;
     let stamp = change.stamp();
     let id = GatewayId(stamp.id);
     let gateway =
@@ -67,6 +68,9 @@ pub(crate) async fn update(
     gateway: Gateway,
     patch: GatewayPatch,
 ) -> Result<Gateway, Error> {
+    if patch.touches_more_than_switches() {
+        check(change, gateway.id, &gateway.name)?;
+    }
     if let Some(name) = patch.name.filter(|it| *it != gateway.name) {
         store::rename(change, workspace, gateway.id, &name)
             .await
@@ -104,6 +108,7 @@ async fn add_grant(
     gateway: &Gateway,
     team: TeamId,
 ) -> Result<(), Error> {
+    check(change, gateway.id, &gateway.name)?;
     Ok(store::add_grant(change, workspace, gateway.id, team).await?)
 }
 
@@ -113,6 +118,7 @@ async fn remove_grant(
     gateway: &Gateway,
     team: TeamId,
 ) -> Result<(), Error> {
+    check(change, gateway.id, &gateway.name)?;
     store::remove_grant(change, workspace, gateway.id, team).await?;
     connections::end_unentitled(change, workspace).await
 }
@@ -123,6 +129,7 @@ async fn delete(
     workspace: WorkspaceId,
     gateway: &Gateway,
 ) -> Result<(), Error> {
+    check(change, gateway.id, &gateway.name)?;
     let mut by = store::uses(change, workspace, gateway.id).await?;
     by.extend(limits::naming(change, workspace, gateway.id.0).await?);
     if !by.is_empty() {
@@ -133,4 +140,10 @@ async fn delete(
     }
     switches::forget(change, workspace, Target::Gateway(gateway.id)).await?;
     Ok(store::delete(change, workspace, gateway.id).await?)
+}
+
+/// Whether a gateway, and the servers on it, may be changed.
+pub(crate) fn check(change: &Change, gateway: GatewayId, name: &Name) -> Result<(), Error> {
+    let object = Object::from(Scope::Gateway(gateway));
+    change.require(Capability::GatewaysWrite, &object, ("gateway", name))
 }

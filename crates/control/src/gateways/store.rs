@@ -25,9 +25,14 @@ pub(super) async fn select(
            ON o.workspace_id = g.workspace_id AND o.kind = 'gateway' AND o.target_id = g.id
          WHERE g.workspace_id = $1 AND ($2 IS NULL OR g.id = $2) AND ($3 IS NULL OR g.name = $3)
            AND ($4 IS NULL OR g.name > $4)
+           AND ($6 OR g.id = $7 OR EXISTS (
+             SELECT 1 FROM grants r JOIN members m
+               ON m.workspace_id = r.workspace_id AND m.team_id = r.team_id
+             WHERE r.workspace_id = g.workspace_id AND r.gateway_id = g.id AND m.user_id = $8))
          ORDER BY g.name LIMIT $5")
     .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
+    let statement = which.bind(statement).bind(which.is_anywhere());
+    let rows: Vec<Row> = tx.all(statement.bind(which.gateway()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +16,6 @@ use super::{Identity, SecretText};
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -111,6 +110,7 @@ struct IdentityPath {
     path = "/identities",
     params(Paging),
     responses((status = 200, body = Page<IdentityBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("identities:read somewhere"))),
     tag = "identities",
 )]
 async fn list_identities(
@@ -119,9 +119,13 @@ async fn list_identities(
     paging: Paging,
 ) -> Result<Json<Page<IdentityBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let reach = workspace.rights.reach(Capability::IdentitiesRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, which).await?);
+    }
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| IdentityBody::of(it, now))))
+    Ok(Json(paging.answer_within(found, |it| it.name.to_string(), |it| IdentityBody::of(it, now))))
 }
 
 /// Keep a credential for a server.
@@ -130,6 +134,7 @@ async fn list_identities(
     path = "/identities",
     request_body = NewIdentity,
     responses((status = 201, body = IdentityBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("identities:write somewhere"))),
     tag = "identities",
 )]
 async fn create_identity(
@@ -137,7 +142,7 @@ async fn create_identity(
     workspace: InWorkspace,
     Json(new): Json<NewIdentity>,
 ) -> Result<Done<IdentityBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let identity = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("identity", identity.id.0, &identity.name);
@@ -149,6 +154,7 @@ async fn create_identity(
     get,
     path = "/identities/{identity}",
     responses((status = 200, body = IdentityBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("identities:read"))),
     tag = "identities",
 )]
 async fn show_identity(
@@ -167,6 +173,7 @@ async fn show_identity(
     path = "/identities/{identity}",
     request_body = IdentityPatch,
     responses((status = 200, body = IdentityBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("identities:write"))),
     tag = "identities",
 )]
 async fn update_identity(
@@ -176,7 +183,8 @@ async fn update_identity(
     if_match: IfMatch,
     Json(patch): Json<IdentityPatch>,
 ) -> Result<Done<IdentityBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let identity = super::find(&mut change, workspace.id, &path.identity).await?;
     let before = IdentityBody::of(identity.clone(), app.clock.now());
     if_match.check(&before)?;
@@ -191,6 +199,7 @@ async fn update_identity(
     delete,
     path = "/identities/{identity}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("identities:write"))),
     tag = "identities",
 )]
 async fn delete_identity(
@@ -199,7 +208,7 @@ async fn delete_identity(
     Path(path): Path<IdentityPath>,
     if_match: IfMatch,
 ) -> Result<Done<IdentityBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let identity = super::find(&mut change, workspace.id, &path.identity).await?;
     let before = IdentityBody::of(identity.clone(), app.clock.now());
     if_match.check(&before)?;

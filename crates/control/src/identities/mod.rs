@@ -9,7 +9,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{IdentityId, Name, ServerId, Target, UserId, WorkspaceId};
+use domain::{Capability, IdentityId, Name, Object, ServerId, Target, UserId, WorkspaceId};
 
 pub(crate) use api::{IdentityPatch, NewIdentity, routes};
 pub(crate) use headers::{Headers, SecretText, VaultSecrets};
@@ -32,6 +32,13 @@ pub(crate) struct Identity {
     pub(crate) sealed: Vec<u8>,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
+}
+
+impl Identity {
+    /// As those see it who decide about it.
+    pub(crate) fn object(&self) -> Object {
+        Object::Identity { server: self.server.id, owner: self.owner.as_ref().map(|it| it.id) }
+    }
 }
 
 pub(crate) async fn list(
@@ -58,6 +65,10 @@ pub(crate) async fn create(
 ) -> Result<Identity, Error> {
     let stamp = change.stamp();
     let server = servers::find(change, workspace, &new.server).await.map_err(Error::in_body)?;
+    let named = ("server", &new.server);
+    change
+        .require(Capability::IdentitiesWrite, &Object::Server(server.id), named)
+        .map_err(Error::in_body)?;
     let owner = match &new.owner {
         Some(owner) => Some(users::find(change, workspace, owner).await.map_err(Error::in_body)?),
         None => None,
@@ -87,6 +98,7 @@ pub(crate) async fn update(
     patch: IdentityPatch,
 ) -> Result<Identity, Error> {
     if patch.touches_more_than_switches() {
+        check(change, &identity)?;
         identity.name = patch.name.unwrap_or(identity.name);
         if let Some(headers) = patch.headers {
             let headers = Headers::parse(headers)?;
@@ -109,10 +121,15 @@ async fn delete(
     workspace: WorkspaceId,
     identity: &Identity,
 ) -> Result<(), Error> {
+    check(change, identity)?;
     let by = store::uses(change, workspace, identity.id).await?;
     if !by.is_empty() {
         return Err(Error::InUse { kind: "identity", name: identity.name.to_string(), by });
     }
     switches::forget(change, workspace, Target::Identity(identity.id)).await?;
     Ok(store::delete(change, workspace, identity.id).await?)
+}
+
+fn check(change: &Change, identity: &Identity) -> Result<(), Error> {
+    change.require(Capability::IdentitiesWrite, &identity.object(), ("identity", &identity.name))
 }

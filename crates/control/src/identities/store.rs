@@ -26,10 +26,11 @@ pub(super) async fn select(
          LEFT JOIN switches o
            ON o.workspace_id = i.workspace_id AND o.kind = 'identity' AND o.target_id = i.id
          WHERE i.workspace_id = $1 AND ($2 IS NULL OR i.id = $2) AND ($3 IS NULL OR i.name = $3)
-           AND ($4 IS NULL OR i.name > $4)
+           AND ($4 IS NULL OR i.name > $4) AND ($6 OR i.server_id = $7 OR i.owner_id = $8)
          ORDER BY i.name LIMIT $5")
     .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
+    let statement = which.bind(statement).bind(which.is_anywhere());
+    let rows: Vec<Row> = tx.all(statement.bind(which.server()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

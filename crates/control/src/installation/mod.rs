@@ -10,6 +10,7 @@ use std::sync::Arc;
 use vault::Secret;
 
 use crate::App;
+use crate::api::Rights;
 use crate::change::Change;
 use crate::control::ControlError;
 use crate::session;
@@ -18,7 +19,7 @@ use crate::workspaces::{self, DurabilityText, NewWorkspace};
 /// Done in one change, so that of two replicas that start at once only one makes it. Gives the
 /// admin token that it has made, if any.
 pub(crate) async fn start(app: &Arc<App>) -> Result<Option<Secret>, ControlError> {
-    let mut change = Change::begin(app).await.map_err(unusable)?;
+    let mut change = Change::begin(app, &Rights::of_installation(app)).await.map_err(unusable)?;
     match store::vault_check(&mut change).await? {
         Some(stored) => app.vault.verify_check(&stored).map_err(ControlError::Vault)?,
         None => {

@@ -117,6 +117,7 @@ impl LimitBody {
     path = "/limits",
     params(Paging),
     responses((status = 200, body = Page<LimitBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("limits:read"))),
     tag = "limits",
 )]
 async fn list_limits(
@@ -135,6 +136,7 @@ async fn list_limits(
     path = "/limits",
     request_body = NewLimit,
     responses((status = 201, body = LimitBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("limits:write"))),
     tag = "limits",
 )]
 async fn create_limit(
@@ -142,7 +144,7 @@ async fn create_limit(
     workspace: InWorkspace,
     Json(new): Json<NewLimit>,
 ) -> Result<Done<LimitBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let limit = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("limit", limit.id.0, &limit.name);
@@ -154,6 +156,7 @@ async fn create_limit(
     get,
     path = "/limits/{limit}",
     responses((status = 200, body = LimitBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("limits:read"))),
     tag = "limits",
 )]
 async fn show_limit(
@@ -172,6 +175,7 @@ async fn show_limit(
     path = "/limits/{limit}",
     request_body = LimitPatch,
     responses((status = 200, body = LimitBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("limits:write"))),
     tag = "limits",
 )]
 async fn update_limit(
@@ -181,7 +185,7 @@ async fn update_limit(
     if_match: IfMatch,
     Json(patch): Json<LimitPatch>,
 ) -> Result<Done<LimitBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let limit = super::find(&mut change, workspace.id, &path.limit).await?;
     let before = LimitBody::of(limit.clone());
     if_match.check(&before)?;
@@ -196,6 +200,7 @@ async fn update_limit(
     delete,
     path = "/limits/{limit}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("limits:write"))),
     tag = "limits",
 )]
 async fn delete_limit(
@@ -204,7 +209,7 @@ async fn delete_limit(
     Path(path): Path<LimitPath>,
     if_match: IfMatch,
 ) -> Result<Done<LimitBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let limit = super::find(&mut change, workspace.id, &path.limit).await?;
     let before = LimitBody::of(limit.clone());
     if_match.check(&before)?;
@@ -220,6 +225,7 @@ async fn delete_limit(
     path = "/limits/{limit}/usage",
     params(Paging),
     responses((status = 200, body = Page<UsageBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("limits:read"))),
     tag = "limits",
 )]
 async fn list_limit_usage(

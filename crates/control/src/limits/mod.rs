@@ -14,7 +14,7 @@ mod text;
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::limits::{Allowance, Scope, Unit};
-use domain::{AppId, GatewayId, LimitId, Name, ServerId, TeamId, UserId, WorkspaceId};
+use domain::{AppId, Capability, GatewayId, LimitId, Name, ServerId, TeamId, UserId, WorkspaceId};
 use uuid::Uuid;
 
 pub(crate) use api::{LimitPatch, NewLimit, routes};
@@ -72,6 +72,7 @@ pub(crate) async fn create(
     workspace: WorkspaceId,
     new: NewLimit,
 ) -> Result<Limit, Error> {
+    change.require_on_workspace(Capability::LimitsWrite)?;
     if MOST_LIMITS <= store::count(change, workspace).await? {
         return Err(Error::Invalid(format!("a workspace has at most {MOST_LIMITS} limits")));
     }
@@ -98,6 +99,7 @@ pub(crate) async fn update(
     mut limit: Limit,
     patch: LimitPatch,
 ) -> Result<Limit, Error> {
+    change.require_on_workspace(Capability::LimitsWrite)?;
     limit.name = patch.name.unwrap_or(limit.name);
     if let Some(wanted) = patch.gateway {
         limit.gateway = gateway(change, workspace, wanted.as_ref()).await?;
@@ -126,6 +128,7 @@ pub(crate) async fn delete(
     workspace: WorkspaceId,
     limit: &Limit,
 ) -> Result<(), Error> {
+    change.require_on_workspace(Capability::LimitsWrite)?;
     Ok(store::delete(change, workspace, limit.id).await?)
 }
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{Live, ProveError, TailEntry};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use domain::ports::Gate as _;
+use domain::{Capability, Snapshot};
 use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +23,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::api::{Error, InWorkspace, Json, Page, Paging, Path, Problem};
+use crate::api::{Error, InWorkspace, Json, Page, Paging, Path, Problem, Rights};
+use crate::session::{self, Caller};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -60,6 +64,7 @@ const STREAM_LIFE: Duration = Duration::from_secs(15 * 60);
     path = "/records",
     params(Paging),
     responses((status = 200, body = Page<RecordBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("records:read"))),
     tag = "records",
 )]
 async fn list_records(
@@ -91,17 +96,25 @@ async fn list_records(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
         (status = "4XX", body = Problem),
     ),
+    extensions(("x-capability" = json!("records:read"))),
     tag = "records",
 )]
 async fn stream_records(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
+    Extension(caller): Extension<Caller>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let remains = caller.expires_at.map(|it| (it - app.clock.now()).to_std().unwrap_or_default());
+    let life = remains.map_or(STREAM_LIFE, |it| it.min(STREAM_LIFE));
     let follower = Follower {
         live: app.log.subscribe(),
         workspace: workspace.id.0,
         stop: app.stop.clone(),
-        ends: tokio::time::Instant::now() + STREAM_LIFE,
+        // Decided anew at once: something may have changed since the guard let it pass.
+        known: Arc::new(Snapshot::empty()),
+        caller,
+        app,
+        ends: tokio::time::Instant::now() + life,
     };
     let events = stream::unfold(follower, |mut it| async { Some((Ok(it.next().await?), it)) });
     // Proxies hold the head of a response back until something of its body comes.
@@ -118,6 +131,7 @@ async fn stream_records(
         (status = 200, description = "The proof", content_type = "text/plain"),
         (status = "4XX", body = Problem),
     ),
+    extensions(("x-capability" = json!("records:read"))),
     tag = "records",
 )]
 async fn show_proof(
@@ -144,6 +158,10 @@ struct Follower {
     live: audit::Subscription,
     workspace: Uuid,
     stop: CancellationToken,
+    app: Arc<App>,
+    caller: Caller,
+    /// As of which they were last let follow.
+    known: Arc<Snapshot>,
     ends: tokio::time::Instant,
 }
 
@@ -153,8 +171,12 @@ impl Follower {
             let live = tokio::select! {
                 () = self.stop.cancelled() => return None,
                 () = tokio::time::sleep_until(self.ends) => return None,
-                live = self.live.next() => live?,
+                // Whoever may follow no more is told at once, and not by the next record.
+                () = self.app.publisher.replaced(&self.known) => None,
+                live = self.live.next() => Some(live?),
             };
+            self.still_may().await.ok()?;
+            let Some(live) = live else { continue };
             match live {
                 Live::Missed(count) => {
                     return Some(Event::default().event("missed").data(count.to_string()));
@@ -167,6 +189,23 @@ impl Follower {
                 Live::Entry { .. } => {}
             }
         }
+    }
+}
+
+impl Follower {
+    /// Decides anew where anything has changed since it was decided, and before each record.
+    async fn still_may(&mut self) -> Result<(), Error> {
+        let (app, caller) = (&self.app, &self.caller);
+        let now = app.gate.current().await.map_err(|_| Error::Busy)?;
+        let is_over = caller.expires_at.is_some_and(|it| it <= app.clock.now());
+        if !is_over && Arc::ptr_eq(&now, &self.known) {
+            return Ok(());
+        }
+        session::again(app, caller).await?;
+        let rights = Rights::in_snapshot(app, caller, &now)?;
+        rights.require_on_workspace(Capability::RecordsRead)?;
+        self.known = now;
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use audit::{Durability, Entry, Kind, Leaf};
 use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::{Method, Request, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -159,4 +159,46 @@ async fn a_reader_who_is_too_slow_is_told_how_much_was_missed() {
     let text = std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
     let missed = text.strip_prefix("event: missed\ndata: ").expect(text).trim();
     assert_eq!(missed.parse(), Ok(5_000 - 4_096));
+}
+
+/// Whoever loses the right to follow is told at once, and sees nothing that was recorded since.
+#[tokio::test]
+async fn a_stream_ends_with_the_right_to_it() {
+    for api in Api::on_each_database().await {
+        api.given("roles", json!({"name": "auditor", "capabilities": ["records:read"]})).await;
+        api.given("teams", json!({"name": "auditors"})).await;
+        let grant = json!({"name": "all", "role": "auditor", "team": "auditors"});
+        api.given("role-grants", grant).await;
+        let ways = [
+            (Method::DELETE, "teams/auditors/members/kim0", None),
+            (Method::DELETE, "users/kim1/admin-tokens/cli", None),
+            (Method::PATCH, "users/kim2", Some(json!({"enabled": false}))),
+            (Method::DELETE, "role-grants/all", None),
+        ];
+        for (i, (method, path, body)) in ways.into_iter().enumerate() {
+            let kim = api.given_admin(&format!("kim{i}"), &[]).await;
+            assert_eq!(api.put(&format!("teams/auditors/members/kim{i}")).await.status, 200);
+            let request = Request::get("/api/v1/workspaces/default/records/stream")
+                .header(header::AUTHORIZATION, format!("Bearer {kim}"))
+                .body(Body::empty())
+                .unwrap();
+            let response = api.control.router().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            let mut events = response.into_body();
+            let opening = events.frame().await.unwrap().unwrap();
+            assert_eq!(opening.data_ref().unwrap(), ": open\n\n");
+            api.given("users", json!({"name": format!("seen{i}")})).await;
+            let frame = events.frame().await.unwrap().unwrap();
+            assert!(frame.data_ref().unwrap().starts_with(b"event: record"));
+
+            assert!(api.ask(method, path, body).await.status.is_success(), "{path}");
+            api.given("users", json!({"name": format!("unseen{i}")})).await;
+            let mut text = Vec::new();
+            while let Some(frame) = events.frame().await {
+                text.extend_from_slice(frame.unwrap().data_ref().unwrap());
+            }
+            let text = String::from_utf8(text).unwrap();
+            assert!(!text.contains(&format!("unseen{i}")), "{path}: {text}");
+        }
+    }
 }

@@ -126,6 +126,7 @@ struct RulesPath {
     path = "/gateways/{gateway}/rules",
     params(Paging),
     responses((status = 200, body = Page<RuleBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("rules:read"))),
     tag = "rules",
 )]
 async fn list_rules(
@@ -146,6 +147,7 @@ async fn list_rules(
     path = "/gateways/{gateway}/rules",
     request_body = NewRule,
     responses((status = 201, body = RuleBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("rules:write"))),
     tag = "rules",
 )]
 async fn create_rule(
@@ -154,7 +156,7 @@ async fn create_rule(
     Path(path): Path<RulesPath>,
     Json(new): Json<NewRule>,
 ) -> Result<Done<RuleBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = gateways::find(&mut change, workspace.id, &path.gateway).await?;
     let rule = super::create(&mut change, workspace.id, gateway.id, new).await?;
     change.commit().await?;
@@ -167,6 +169,7 @@ async fn create_rule(
     get,
     path = "/gateways/{gateway}/rules/{rule}",
     responses((status = 200, body = RuleBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("rules:read"))),
     tag = "rules",
 )]
 async fn show_rule(
@@ -186,6 +189,7 @@ async fn show_rule(
     path = "/gateways/{gateway}/rules/{rule}",
     request_body = RulePatch,
     responses((status = 200, body = RuleBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("rules:write"))),
     tag = "rules",
 )]
 async fn update_rule(
@@ -195,7 +199,7 @@ async fn update_rule(
     if_match: IfMatch,
     Json(patch): Json<RulePatch>,
 ) -> Result<Done<RuleBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = gateways::find(&mut change, workspace.id, &path.gateway).await?;
     let rule = super::find(&mut change, workspace.id, gateway.id, &path.rule).await?;
     let before = RuleBody::of(rule.clone());
@@ -211,6 +215,7 @@ async fn update_rule(
     delete,
     path = "/gateways/{gateway}/rules/{rule}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("rules:write"))),
     tag = "rules",
 )]
 async fn delete_rule(
@@ -219,7 +224,7 @@ async fn delete_rule(
     Path(path): Path<RulePath>,
     if_match: IfMatch,
 ) -> Result<Done<RuleBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = gateways::find(&mut change, workspace.id, &path.gateway).await?;
     let rule = super::find(&mut change, workspace.id, gateway.id, &path.rule).await?;
     let before = RuleBody::of(rule.clone());

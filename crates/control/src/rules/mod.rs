@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{GatewayId, Name, RuleAction, RuleId, WorkspaceId};
+use domain::{Capability, GatewayId, Name, Object, RuleAction, RuleId, Scope, WorkspaceId};
 use inspect::{Action, Legs, RuleSpec, Rules, ToolScope};
 
 pub(crate) use action::ActionText;
@@ -105,6 +105,7 @@ pub(crate) async fn add(
         position,
         created_at: stamp.at,
     };
+    may_change(change, gateway)?;
     check(&rule)?;
     store::insert(change, workspace, &rule)
         .await
@@ -119,6 +120,7 @@ pub(crate) async fn alter(
     mut rule: Rule,
     patch: RulePatch,
 ) -> Result<Rule, Error> {
+    may_change(change, rule.gateway)?;
     rule.name = patch.name.unwrap_or(rule.name);
     rule.pattern = patch.pattern.unwrap_or(rule.pattern);
     rule.on_request = patch.on_request.unwrap_or(rule.on_request);
@@ -139,7 +141,13 @@ pub(crate) async fn delete(
     workspace: WorkspaceId,
     rule: &Rule,
 ) -> Result<(), Error> {
+    may_change(change, rule.gateway)?;
     Ok(store::delete(change, workspace, rule.id).await?)
+}
+
+fn may_change(change: &Change, gateway: GatewayId) -> Result<(), Error> {
+    let object = Object::from(Scope::Gateway(gateway));
+    change.require(Capability::RulesWrite, &object, ("gateway", &gateway.to_string()))
 }
 
 /// More would cost every call of the gateway.

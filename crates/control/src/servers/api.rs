@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::{Name, ServerId};
+use domain::{Capability, Name, ServerId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::{EraText, Server, TasksText, TransportText};
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -120,6 +119,7 @@ struct ServerPath {
     path = "/servers",
     params(Paging),
     responses((status = 200, body = Page<ServerBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("servers:read somewhere"))),
     tag = "servers",
 )]
 async fn list_servers(
@@ -128,14 +128,18 @@ async fn list_servers(
     paging: Paging,
 ) -> Result<Json<Page<ServerBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let reach = workspace.rights.reach(Capability::ServersRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, which).await?);
+    }
     let now = app.clock.now();
     let body = |it| {
         let mut body = ServerBody::of(it, now);
         body.add_status(&app);
         body
     };
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), body)))
+    Ok(Json(paging.answer_within(found, |it| it.name.to_string(), body)))
 }
 
 /// Register an upstream server. Exposes it to nobody.
@@ -144,6 +148,7 @@ async fn list_servers(
     path = "/servers",
     request_body = NewServer,
     responses((status = 201, body = ServerBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("servers:write"))),
     tag = "servers",
 )]
 async fn create_server(
@@ -151,7 +156,7 @@ async fn create_server(
     workspace: InWorkspace,
     Json(new): Json<NewServer>,
 ) -> Result<Done<ServerBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let server = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("server", server.id.0, &server.name);
@@ -163,6 +168,7 @@ async fn create_server(
     get,
     path = "/servers/{server}",
     responses((status = 200, body = ServerBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("servers:read"))),
     tag = "servers",
 )]
 async fn show_server(
@@ -182,6 +188,7 @@ async fn show_server(
     path = "/servers/{server}",
     request_body = ServerPatch,
     responses((status = 200, body = ServerBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("servers:write"))),
     tag = "servers",
 )]
 async fn update_server(
@@ -191,7 +198,8 @@ async fn update_server(
     if_match: IfMatch,
     Json(patch): Json<ServerPatch>,
 ) -> Result<Done<ServerBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let server = super::find(&mut change, workspace.id, &path.server).await?;
     let before = ServerBody::of(server.clone(), app.clock.now());
     if_match.check(&before)?;
@@ -206,6 +214,7 @@ async fn update_server(
     delete,
     path = "/servers/{server}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("servers:write"))),
     tag = "servers",
 )]
 async fn delete_server(
@@ -214,7 +223,7 @@ async fn delete_server(
     Path(path): Path<ServerPath>,
     if_match: IfMatch,
 ) -> Result<Done<ServerBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let server = super::find(&mut change, workspace.id, &path.server).await?;
     let before = ServerBody::of(server.clone(), app.clock.now());
     if_match.check(&before)?;

@@ -8,7 +8,9 @@ mod transport;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{EraSetting, Name, ServerId, Target, TasksSetting, Transport, WorkspaceId};
+use domain::{
+    Capability, EraSetting, Name, Object, ServerId, Target, TasksSetting, Transport, WorkspaceId,
+};
 
 pub(crate) use api::{NewServer, ServerPatch, routes};
 pub(crate) use transport::{EraText, TasksText, TransportText};
@@ -52,6 +54,7 @@ pub(crate) async fn create(
     workspace: WorkspaceId,
     new: NewServer,
 ) -> Result<Server, Error> {
+    change.require_on_workspace(Capability::ServersWrite)?;
     let stamp = change.stamp();
     let server = Server {
         id: ServerId(stamp.id),
@@ -64,6 +67,7 @@ pub(crate) async fn create(
         created_at: stamp.at,
     };
     check(change, &server)?;
+    check_command(change, &server)?;
     store::insert(change, workspace, &server)
         .await
         .map_err(|error| Error::saving(error, "server", &server.name))?;
@@ -77,6 +81,8 @@ pub(crate) async fn update(
     patch: ServerPatch,
 ) -> Result<Server, Error> {
     if patch.touches_more_than_switches() {
+        let object = Object::Server(server.id);
+        change.require(Capability::ServersWrite, &object, ("server", &server.name))?;
         let was = server.transport.clone();
         server.name = patch.name.unwrap_or(server.name);
         server.transport = patch.transport.map_or(server.transport, Into::into);
@@ -84,6 +90,9 @@ pub(crate) async fn update(
         server.tasks = patch.tasks.map_or(server.tasks, Into::into);
         server.roots = patch.roots.unwrap_or(server.roots);
         check(change, &server)?;
+        if server.transport != was {
+            check_command(change, &server)?;
+        }
         store::update(change, workspace, &server)
             .await
             .map_err(|error| Error::saving(error, "server", &server.name))?;
@@ -99,6 +108,11 @@ pub(crate) async fn update(
 }
 
 async fn delete(change: &mut Change, workspace: WorkspaceId, server: &Server) -> Result<(), Error> {
+    change.require(
+        Capability::ServersWrite,
+        &Object::Server(server.id),
+        ("server", &server.name),
+    )?;
     let mut by = store::uses(change, workspace, server.id).await?;
     by.extend(limits::naming(change, workspace, server.id.0).await?);
     if !by.is_empty() {
@@ -123,6 +137,14 @@ async fn keep_credentials_at_home(
         return Ok(());
     }
     Err(Error::InUse { kind: "the address of server", name: server.name.to_string(), by })
+}
+
+/// A command runs on our own machine, with our own rights: that is more than a workspace.
+fn check_command(change: &Change, server: &Server) -> Result<(), Error> {
+    match server.transport {
+        Transport::Stdio { .. } => change.require_on_workspace(Capability::CommandsWrite),
+        Transport::Http { .. } | Transport::Sse { .. } => Ok(()),
+    }
 }
 
 fn check(change: &Change, server: &Server) -> Result<(), Error> {

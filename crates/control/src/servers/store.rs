@@ -22,10 +22,11 @@ pub(super) async fn select(
          FROM servers s LEFT JOIN switches o
            ON o.workspace_id = s.workspace_id AND o.kind = 'server' AND o.target_id = s.id
          WHERE s.workspace_id = $1 AND ($2 IS NULL OR s.id = $2) AND ($3 IS NULL OR s.name = $3)
-           AND ($4 IS NULL OR s.name > $4)
+           AND ($4 IS NULL OR s.name > $4) AND ($6 OR s.id = $7)
          ORDER BY s.name LIMIT $5")
     .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
+    let rows: Vec<Row> =
+        tx.all(which.bind(statement).bind(which.is_anywhere()).bind(which.server())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use domain::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,8 +18,9 @@ use super::store::{self, AdminToken};
 use super::{Caller, SESSION_LIFE, begin, cookie_name, end, find_admin, is_cross_site};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Touched, Which,
+    Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Rights, Touched, Which,
 };
+use crate::change::Change;
 use crate::identities::SecretText;
 use crate::trail;
 
@@ -61,6 +63,26 @@ struct SessionBody {
     name: String,
     /// Absent where the token itself was sent.
     expires_at: Option<DateTime<Utc>>,
+    /// Whose token it is, and where that user is; absent for a token of the installation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<SessionUser>,
+}
+
+/// A user who is signed in.
+#[derive(Serialize, ToSchema)]
+struct SessionUser {
+    #[schema(value_type = String)]
+    workspace: Name,
+    #[schema(value_type = String)]
+    name: Name,
+}
+
+impl SessionBody {
+    fn of(caller: Caller, rights: &Rights, expires_at: Option<DateTime<Utc>>) -> Self {
+        let user = rights.person();
+        let user = user.map(|(workspace, name)| SessionUser { workspace, name });
+        Self { name: caller.name, expires_at, user }
+    }
 }
 
 /// Sign in with an admin token. The answer sets the cookie that the console works with.
@@ -82,17 +104,18 @@ async fn sign_in(
     }
     let caller = {
         let mut tx = app.db.read().await?;
-        find_admin(&mut tx, given.token.expose()).await
+        find_admin(&mut tx, given.token.expose(), app.clock.now()).await
     };
     let caller = caller.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
     // What anyone may send is recorded only once it is known to come from an administrator, or
     // the log could be filled from outside.
-    let record = trail::open(&app, &caller, (id, "POST /session"), None).await?;
+    let rights = Rights::of(&app, &caller).await?;
+    let record = trail::open(&app, &caller, (id, "POST /session"), caller.workspace()).await?;
     let begun = begin(&app, &caller).await;
     let status = begun.as_ref().map_or_else(Error::status, |_| StatusCode::CREATED);
     record.close(&app, status, None);
     let (value, expires_at) = begun?;
-    let body = SessionBody { name: caller.name, expires_at: Some(expires_at) };
+    let body = SessionBody::of(caller, &rights, Some(expires_at));
     let cookie = cookie(&app, value.expose_text().unwrap_or_default(), SESSION_LIFE.as_secs())?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(body)).into_response())
 }
@@ -102,11 +125,12 @@ async fn sign_in(
     get,
     path = "/session",
     responses((status = 200, body = SessionBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("any"))),
     tag = "session",
 )]
-async fn show_session(Extension(caller): Extension<Caller>) -> Json<SessionBody> {
-    let expires_at = caller.session.map(|it| it.expires_at);
-    Json(SessionBody { name: caller.name, expires_at })
+async fn show_session(Extension(caller): Extension<Caller>, rights: Rights) -> Json<SessionBody> {
+    let expires_at = caller.session.as_ref().map(|it| it.expires_at);
+    Json(SessionBody::of(caller, &rights, expires_at))
 }
 
 /// Sign out.
@@ -114,6 +138,7 @@ async fn show_session(Extension(caller): Extension<Caller>) -> Json<SessionBody>
     delete,
     path = "/session",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("any"))),
     tag = "session",
 )]
 async fn sign_out(
@@ -131,6 +156,7 @@ async fn sign_out(
     path = "/admin-tokens",
     params(Paging),
     responses((status = 200, body = Page<AdminTokenBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("admin-tokens:read"))),
     tag = "session",
 )]
 async fn list_admin_tokens(
@@ -147,14 +173,17 @@ async fn list_admin_tokens(
     delete,
     path = "/admin-tokens/{admin_token}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("admin-tokens:write"))),
     tag = "session",
 )]
 async fn delete_admin_token(
     State(app): State<Arc<App>>,
+    rights: Rights,
     Path(path): Path<AdminTokenPath>,
     if_match: IfMatch,
 ) -> Result<Done<AdminTokenBody>, Error> {
-    let mut tx = app.db.begin().await?;
+    // A change, so that whoever follows the records with it is told.
+    let mut tx = Change::begin_switch(&app, &rights).await?;
     let token = super::find_admin_token(&mut tx, &path.admin_token).await?;
     let before = AdminTokenBody::of(token);
     if_match.check(&before)?;

@@ -1,6 +1,6 @@
 //! Who an administrator is.
 //!
-//! An administrator holds a token. Programs send it with each request; the console trades it for
+//! An administrator holds a token, of the installation or of a user. Programs send it with each request; the console trades it for
 //! a cookie, which is no token and dies by itself. Both are looked up by their SHA-256 and
 //! compared in constant time. An error on the way is a refusal, never a default.
 
@@ -9,12 +9,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, header};
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::Stamp;
+use domain::{Capability, Stamp, UserId, WorkspaceId};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 use vault::Secret;
@@ -24,6 +25,7 @@ pub(crate) use api::{private_routes, public_routes};
 use crate::App;
 use crate::api::{Error, Ref, Which};
 use crate::secret;
+use crate::user_admin_tokens::{self, Presented};
 
 /// Who is calling. A handler without one is public.
 #[derive(Clone, Debug)]
@@ -31,8 +33,26 @@ pub(crate) struct Caller {
     /// The admin token's.
     pub(crate) id: Uuid,
     pub(crate) name: String,
+    pub(crate) of: Of,
+    /// When what was presented dies by itself.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// When the token behind it does.
+    pub(crate) token_expires_at: Option<DateTime<Utc>>,
     /// Present where a cookie was shown.
     session: Option<Session>,
+}
+
+/// Whose the token is.
+#[derive(Clone, Debug)]
+pub(crate) enum Of {
+    /// Of the installation: it may do anything.
+    Installation,
+    User {
+        workspace: WorkspaceId,
+        user: UserId,
+        /// What it is good for; everything that its user may do where absent.
+        limits: Option<BTreeSet<Capability>>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +69,7 @@ enum Shown<'a> {
 
 const ADMIN_PREFIX: &str = "osta_";
 const SESSION_PREFIX: &str = "osts_";
+const USER_SESSION_PREFIX: &str = "ostw_";
 
 /// A working day; then the token is asked for again.
 const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -56,7 +77,28 @@ const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 impl Caller {
     /// Whoever can start the program and reach its data may do anything.
     pub(crate) fn command_line() -> Self {
-        Self { id: Uuid::nil(), name: "command line".into(), session: None }
+        Self::of_installation(Uuid::nil(), "command line".into())
+    }
+
+    fn of_installation(id: Uuid, name: String) -> Self {
+        let of = Of::Installation;
+        Self { id, name, of, expires_at: None, token_expires_at: None, session: None }
+    }
+
+    /// The workspace of a user.
+    pub(crate) fn workspace(&self) -> Option<Uuid> {
+        match self.of {
+            Of::Installation => None,
+            Of::User { workspace, .. } => Some(workspace.0),
+        }
+    }
+
+    /// The person behind it.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self.of {
+            Of::Installation => None,
+            Of::User { user, .. } => Some(user),
+        }
     }
 }
 
@@ -72,9 +114,26 @@ pub(crate) async fn authenticate(
     }
     let mut tx = app.db.read().await?;
     match shown {
-        Shown::Bearer(token) => find_admin(&mut tx, token).await,
+        Shown::Bearer(token) => find_admin(&mut tx, token, app.clock.now()).await,
         Shown::Cookie(cookie) => find_session(&mut tx, cookie, app.clock.now()).await,
     }
+}
+
+/// Whether what a caller has presented still holds.
+pub(crate) async fn again(app: &App, caller: &Caller) -> Result<(), Error> {
+    let mut tx = app.db.read().await?;
+    let now = app.clock.now();
+    if caller.expires_at.is_some_and(|it| it <= now) {
+        return Err(Error::Unauthenticated);
+    }
+    let workspace = caller.workspace().map(WorkspaceId);
+    let is_known = match (&caller.session, workspace) {
+        (Some(session), None) => store::has_session(&mut tx, session.id).await?,
+        (Some(session), Some(id)) => store::has_user_session(&mut tx, id, session.id).await?,
+        (None, None) => store::has_admin(&mut tx, caller.id).await?,
+        (None, Some(id)) => user_admin_tokens::exists(&mut tx, id, caller.id).await?,
+    };
+    if is_known { Ok(()) } else { Err(Error::Unauthenticated) }
 }
 
 /// Makes an admin token; the secret is shown once.
@@ -102,34 +161,80 @@ async fn revoke_admin(tx: &mut Tx, name: &str, id: Uuid) -> Result<(), Error> {
     Err(Error::Conflict(text))
 }
 
-async fn find_admin(tx: &mut Tx, token: &str) -> Result<Caller, Error> {
+async fn find_admin(tx: &mut Tx, token: &str, now: DateTime<Utc>) -> Result<Caller, Error> {
     let hash = secret::sha256(token.as_bytes());
+    if token.starts_with(user_admin_tokens::PREFIX) {
+        let found = user_admin_tokens::find_by_hash(tx, &hash).await?;
+        let found = found.ok_or(Error::Unauthenticated)?;
+        return if bool::from(found.hash.ct_eq(&hash)) && now < found.expires_at {
+            Ok(found.into_caller(None))
+        } else {
+            Err(Error::Unauthenticated)
+        };
+    }
     let found = store::find_admin(tx, &hash).await?.ok_or(Error::Unauthenticated)?;
     if !bool::from(found.hash.ct_eq(&hash)) {
         return Err(Error::Unauthenticated);
     }
-    Ok(Caller { id: found.id, name: found.name, session: None })
+    Ok(Caller::of_installation(found.id, found.name))
 }
 
 async fn find_session(tx: &mut Tx, cookie: &str, now: DateTime<Utc>) -> Result<Caller, Error> {
     let hash = secret::sha256(cookie.as_bytes());
+    if cookie.starts_with(USER_SESSION_PREFIX) {
+        return find_user_session(tx, &hash, now).await;
+    }
     let found = store::find_session(tx, &hash).await?.ok_or(Error::Unauthenticated)?;
     if !bool::from(found.hash.ct_eq(&hash)) || found.expires_at <= now {
         return Err(Error::Unauthenticated);
     }
     let session = Session { id: found.id, expires_at: found.expires_at };
-    Ok(Caller { id: found.admin_token_id, name: found.name, session: Some(session) })
+    let expires_at = Some(session.expires_at);
+    let caller = Caller::of_installation(found.admin_token_id, found.name);
+    Ok(Caller { expires_at, session: Some(session), ..caller })
+}
+
+async fn find_user_session(
+    tx: &mut Tx,
+    hash: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Caller, Error> {
+    let found = store::find_user_session(tx, hash).await?.ok_or(Error::Unauthenticated)?;
+    if !bool::from(found.hash.ct_eq(hash)) || found.expires_at <= now {
+        return Err(Error::Unauthenticated);
+    }
+    let workspace = WorkspaceId(found.workspace_id);
+    let token = user_admin_tokens::find_by_id(tx, workspace, found.token_id).await?;
+    let token = token.filter(|it| now < it.expires_at).ok_or(Error::Unauthenticated)?;
+    let session = Session { id: found.id, expires_at: found.expires_at };
+    Ok(token.into_caller(Some(session)))
+}
+
+impl Presented {
+    fn into_caller(self, session: Option<Session>) -> Caller {
+        let Self { id, name, workspace, user, limits, expires_at, .. } = self;
+        let of = Of::User { workspace, user, limits };
+        let token_expires_at = Some(expires_at);
+        let expires_at = session.as_ref().map_or(expires_at, |it| expires_at.min(it.expires_at));
+        Caller { id: id.0, name, of, expires_at: Some(expires_at), token_expires_at, session }
+    }
 }
 
 /// Begins a session; the value is for the cookie.
 async fn begin(app: &App, caller: &Caller) -> Result<(Secret, DateTime<Utc>), Error> {
     let stamp = app.clock.stamp();
-    let value = secret::fresh(SESSION_PREFIX);
-    let expires_at = stamp.at + SESSION_LIFE;
+    let own = caller.workspace().map(WorkspaceId);
+    let value = secret::fresh(if own.is_some() { USER_SESSION_PREFIX } else { SESSION_PREFIX });
+    let latest = stamp.at + SESSION_LIFE;
+    let expires_at = caller.expires_at.map_or(latest, |it| it.min(latest));
     let mut tx = app.db.begin().await?;
     store::delete_expired(&mut tx, stamp.at).await?;
     let hash = secret::sha256(value.expose());
-    store::insert_session(&mut tx, stamp, caller.id, (&hash, expires_at)).await?;
+    let until = (&hash[..], expires_at);
+    match own {
+        None => store::insert_session(&mut tx, stamp, caller.id, until).await?,
+        Some(own) => store::insert_user_session(&mut tx, own, stamp, caller.id, until).await?,
+    }
     tx.commit().await?;
     Ok((value, expires_at))
 }
@@ -138,7 +243,12 @@ async fn begin(app: &App, caller: &Caller) -> Result<(Secret, DateTime<Utc>), Er
 async fn end(app: &App, caller: &Caller) -> Result<(), Error> {
     if let Some(session) = &caller.session {
         let mut tx = app.db.begin().await?;
-        store::delete_session(&mut tx, session.id).await?;
+        match caller.workspace() {
+            None => store::delete_session(&mut tx, session.id).await?,
+            Some(own) => {
+                store::delete_user_session(&mut tx, WorkspaceId(own), session.id).await?;
+            }
+        }
         tx.commit().await?;
     }
     Ok(())

@@ -1,9 +1,9 @@
-//! Tables `admin_tokens` and `sessions`. They belong to the installation, not to a workspace, and
+//! Tables `admin_tokens`, `sessions` and `user_sessions`. The first two belong to the installation, not to a workspace, and
 //! the data plane reads neither.
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::Stamp;
+use domain::{Stamp, WorkspaceId};
 use uuid::Uuid;
 
 use crate::api::Which;
@@ -20,6 +20,15 @@ pub(super) struct SessionRow {
     pub(super) id: Uuid,
     pub(super) admin_token_id: Uuid,
     pub(super) name: String,
+    pub(super) hash: Vec<u8>,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct UserSessionRow {
+    pub(super) workspace_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) token_id: Uuid,
     pub(super) hash: Vec<u8>,
     pub(super) expires_at: DateTime<Utc>,
 }
@@ -114,6 +123,75 @@ pub(super) async fn find_session(tx: &mut Tx, hash: &[u8]) -> Result<Option<Sess
     .await
 }
 
+pub(super) async fn has_admin(tx: &mut Tx, id: Uuid) -> Result<bool, DbError> {
+    let found: Option<(Uuid,)> =
+        tx.optional(sql("SELECT id FROM admin_tokens WHERE id = $1").bind(id)).await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn has_session(tx: &mut Tx, id: Uuid) -> Result<bool, DbError> {
+    let found: Option<(Uuid,)> =
+        tx.optional(sql("SELECT id FROM sessions WHERE id = $1").bind(id)).await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn has_user_session(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    id: Uuid,
+) -> Result<bool, DbError> {
+    let statement = sql("SELECT id FROM user_sessions WHERE workspace_id = $1 AND id = $2");
+    let found: Option<(Uuid,)> = tx.optional(statement.bind(workspace.0).bind(id)).await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn insert_user_session(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    stamp: Stamp,
+    token: Uuid,
+    (hash, expires_at): (&[u8], DateTime<Utc>),
+) -> Result<(), DbError> {
+    tx.execute(
+        sql("INSERT INTO user_sessions (workspace_id, id, token_id, hash, expires_at, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(workspace.0)
+        .bind(stamp.id)
+        .bind(token)
+        .bind(hash)
+        .bind(expires_at)
+        .bind(stamp.at),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find_user_session(
+    tx: &mut Tx,
+    hash: &[u8],
+) -> Result<Option<UserSessionRow>, DbError> {
+    tx.optional(
+        sql("SELECT workspace_id, id, token_id, hash, expires_at
+             FROM user_sessions WHERE hash = $1")
+        .bind(hash),
+    )
+    .await
+}
+
+pub(super) async fn delete_user_session(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    session: Uuid,
+) -> Result<(), DbError> {
+    tx.execute(
+        sql("DELETE FROM user_sessions WHERE workspace_id = $1 AND id = $2")
+            .bind(workspace.0)
+            .bind(session),
+    )
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn delete_session(tx: &mut Tx, session: Uuid) -> Result<(), DbError> {
     tx.execute(sql("DELETE FROM sessions WHERE id = $1").bind(session)).await?;
     Ok(())
@@ -121,5 +199,6 @@ pub(super) async fn delete_session(tx: &mut Tx, session: Uuid) -> Result<(), DbE
 
 pub(super) async fn delete_expired(tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
     tx.execute(sql("DELETE FROM sessions WHERE expires_at <= $1").bind(now)).await?;
+    tx.execute(sql("DELETE FROM user_sessions WHERE expires_at <= $1").bind(now)).await?;
     Ok(())
 }

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use domain::{
-    App, AppId, Assignment, AssignmentId, Config, Connection, ConnectionId, Durability, Gateway,
-    GatewayId, Identity, IdentityId, Limit, LimitId, Name, Policy, Provisioned, RuleDef, RuleId,
-    Scheme, Server, ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId,
-    Workspace, WorkspaceId,
+    App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId, Durability,
+    Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Name, Policy, Provisioned, RoleGrant,
+    RuleDef, RuleId, Scheme, Server, ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId,
+    User, UserId, Workspace, WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::authority;
 use super::store::{
     AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, LimitRow, Rows, RuleRow, ServerRow,
     SwitchRow, WorkspaceRow,
@@ -30,7 +31,10 @@ use crate::switches;
 
 /// What a build leaves for the next one.
 #[derive(Default)]
-pub(super) struct Memo(HashMap<Uuid, (Source, Arc<Gateway>)>);
+pub(super) struct Memo {
+    gateways: HashMap<Uuid, (Source, Arc<Gateway>)>,
+    authorities: HashMap<Uuid, (Vec<RoleGrant>, Arc<Authority>)>,
+}
 
 /// Why stored rows do not make a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -39,22 +43,33 @@ pub(crate) enum BuildError {
     Row { table: &'static str, id: Uuid, why: String },
     #[error("the grants of gateway `{gateway}` do not compile")]
     Policy { gateway: Name, source: domain::PolicyError },
+    #[error("the role grants of workspace `{workspace}` do not compile")]
+    Authority { workspace: Name, source: domain::PolicyError },
 }
 
 /// Builds the configuration of all workspaces.
 pub(super) fn config(rows: Rows, earlier: &Memo) -> Result<(Config, Memo), BuildError> {
     let mut workspaces = workspaces(&rows)?;
     let mut memo = Memo::default();
+    for (id, grants) in authority::grants(&rows)? {
+        let Some(workspace) = workspaces.get_mut(&id) else { continue };
+        let authority = match earlier.authorities.get(&id) {
+            Some((known, authority)) if *known == grants => Arc::clone(authority),
+            _ => Arc::new(authority::compile(workspace, &grants)?),
+        };
+        workspace.authority = Arc::clone(&authority);
+        memo.authorities.insert(id, (grants, authority));
+    }
     let parts = Parts::of(&rows);
     for row in &rows.gateways {
         let Some(workspace) = workspaces.get_mut(&row.workspace_id) else { continue };
         let source = parts.source(row, workspace);
-        let gateway = match earlier.0.get(&row.id) {
+        let gateway = match earlier.gateways.get(&row.id) {
             Some((known, gateway)) if *known == source => Arc::clone(gateway),
             _ => Arc::new(gateway(&source, workspace)?),
         };
         workspace.gateways.insert(gateway.name.clone(), Arc::clone(&gateway));
-        memo.0.insert(row.id, (source, gateway));
+        memo.gateways.insert(row.id, (source, gateway));
     }
     let mut tokens = HashMap::new();
     for row in &rows.tokens {
@@ -170,6 +185,10 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
         let user = User { id, name: name("users", row.id, &row.name)?, teams: BTreeSet::new() };
         workspace.users.insert(id, user);
     }
+    for row in &rows.teams {
+        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
+        workspace.teams.insert(TeamId(row.id), name("teams", row.id, &row.name)?);
+    }
     for row in &rows.members {
         let users = all.get_mut(&row.workspace_id).map(|it| &mut it.users);
         if let Some(user) = users.and_then(|it| it.get_mut(&UserId(row.user_id))) {
@@ -220,6 +239,8 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
         identities: HashMap::new(),
         gateways: HashMap::new(),
         limits: Vec::new(),
+        teams: HashMap::new(),
+        authority: Arc::default(),
     })
 }
 
@@ -321,7 +342,7 @@ fn limit(row: &LimitRow) -> Result<Limit, BuildError> {
     })
 }
 
-fn name(table: &'static str, id: Uuid, text: &str) -> Result<Name, BuildError> {
+pub(super) fn name(table: &'static str, id: Uuid, text: &str) -> Result<Name, BuildError> {
     text.parse().map_err(|error: domain::InvalidName| broken(table, id, error))
 }
 
@@ -333,6 +354,6 @@ fn parsed<T: DeserializeOwned>(
     T::deserialize(json).map_err(|error| broken(table, id, error))
 }
 
-fn broken(table: &'static str, id: Uuid, why: impl ToString) -> BuildError {
+pub(super) fn broken(table: &'static str, id: Uuid, why: impl ToString) -> BuildError {
     BuildError::Row { table, id, why: why.to_string() }
 }

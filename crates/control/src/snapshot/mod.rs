@@ -7,6 +7,7 @@
 //! The [`gate`] then answers for the published value: at once where this process is the only
 //! writer, after reading the epoch where it is not.
 
+mod authority;
 mod build;
 mod gate;
 mod store;

@@ -11,7 +11,10 @@ use uuid::Uuid;
 pub(super) struct Rows {
     pub(super) workspaces: Vec<WorkspaceRow>,
     pub(super) users: Vec<UserRow>,
+    pub(super) teams: Vec<TeamRow>,
     pub(super) members: Vec<MemberRow>,
+    pub(super) roles: Vec<RoleRow>,
+    pub(super) role_grants: Vec<RoleGrantRow>,
     pub(super) servers: Vec<ServerRow>,
     pub(super) identities: Vec<IdentityRow>,
     pub(super) gateways: Vec<GatewayRow>,
@@ -31,6 +34,13 @@ impl Rows {
         Ok(Self {
             workspaces: tx.all(sql("SELECT id, name, durability FROM workspaces")).await?,
             users: tx.all(sql("SELECT workspace_id, id, name FROM users")).await?,
+            teams: tx.all(sql("SELECT workspace_id, id, name FROM teams")).await?,
+            roles: tx.all(sql("SELECT id, name, capabilities FROM roles")).await?,
+            role_grants: tx
+                .all(sql("SELECT workspace_id, id, name, role_id, built_in, user_id, team_id,
+                                 on_gateway_id, on_server_id, on_team_id
+                          FROM role_grants ORDER BY workspace_id, name"))
+                .await?,
             members: tx.all(sql("SELECT workspace_id, team_id, user_id FROM members")).await?,
             servers: tx
                 .all(sql(
@@ -109,6 +119,34 @@ pub(super) struct UserRow {
     pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
     pub(super) name: String,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct TeamRow {
+    pub(super) workspace_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) name: String,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct RoleRow {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) capabilities: Value,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct RoleGrantRow {
+    pub(super) workspace_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) role_id: Option<Uuid>,
+    pub(super) built_in: Option<String>,
+    pub(super) user_id: Option<Uuid>,
+    pub(super) team_id: Option<Uuid>,
+    pub(super) on_gateway_id: Option<Uuid>,
+    pub(super) on_server_id: Option<Uuid>,
+    pub(super) on_team_id: Option<Uuid>,
 }
 
 #[derive(sqlx::FromRow)]

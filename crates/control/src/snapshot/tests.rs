@@ -60,6 +60,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
         let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "mask"}});
         api.given("gateways/main/rules", rule.clone()).await;
         api.given("users", json!({"name": "bob"})).await;
+        api.given("roles", json!({"name": "keeper", "capabilities": []})).await;
         let token = json!({"name": "ci"});
         let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});
         let allowance = json!({"type": "quota", "amount": 5, "per": "day"});
@@ -75,11 +76,17 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("identities", ("PATCH", "identities/ann-jira", json!({"headers": {"x-a": "b"}}))),
             ("limits", ("POST", "limits", limit)),
             ("members", ("PUT", "teams/dev/members/bob", Value::Null)),
+            (
+                "role_grants",
+                ("POST", "role-grants", json!({"name": "g", "role": "keeper", "user": "ann"})),
+            ),
+            ("roles", ("PATCH", "roles/keeper", json!({"capabilities": ["servers:read"]}))),
             ("rules", ("PATCH", "gateways/main/rules/mail", json!({"pattern": "#"}))),
             ("servers", ("POST", "servers", json!({"name": "wiki", "transport": transport}))),
             ("switches", ("POST", "cutoffs", json!({"kind": "app", "name": "bot"}))),
             ("teams", ("POST", "teams", json!({"name": "ops"}))),
             ("tokens", ("POST", "apps/bot/tokens", token)),
+            ("user_admin_tokens", ("POST", "users/ann/admin-tokens", json!({"name": "ci"}))),
             ("users", ("POST", "users", json!({"name": "eve"}))),
             ("workspaces", ("PATCH", "/workspaces/default", json!({"durability": "synced"}))),
         ]);
@@ -92,6 +99,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("installation", "read at the start"),
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("sessions", "administrators call nothing"),
+            ("user_sessions", "administrators call nothing"),
         ];
         let known: BTreeSet<String> =
             flips.keys().copied().chain(apart.iter().map(|it| it.0)).map(str::to_owned).collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
+use domain::Capability;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -88,14 +89,16 @@ const REASON_CHARS: usize = 500;
     get,
     path = "/cutoffs",
     responses((status = 200, body = Cutoffs), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("cutoffs:read somewhere"))),
     tag = "cutoffs",
 )]
 async fn list_cutoffs(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
 ) -> Result<Json<Cutoffs>, Error> {
+    let reach = workspace.rights.reach(Capability::CutoffsRead);
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id).await?;
+    let found = super::list(&mut tx, workspace.id, &reach).await?;
     let now = app.clock.now();
     let in_force = found.into_iter().filter(|it| it.until.is_none_or(|until| now < until));
     Ok(Json(Cutoffs { items: in_force.map(Into::into).collect() }))
@@ -107,6 +110,7 @@ async fn list_cutoffs(
     path = "/cutoffs",
     request_body = NewCutoff,
     responses((status = 200, body = Held), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("cutoffs:write somewhere"))),
     tag = "cutoffs",
 )]
 async fn create_cutoff(
@@ -116,9 +120,11 @@ async fn create_cutoff(
 ) -> Result<Done<Held>, Error> {
     let limit = new.seconds.map(limit).transpose()?;
     let reason = new.reason.map(checked).transpose()?;
-    let mut change = Change::begin_switch(&app).await?;
-    let target = resolve::target(&mut change, workspace.id, new.kind, &new.name).await?;
+    let mut change = Change::begin_switch(&app, &workspace.rights).await?;
+    let target = resolve::target(&mut change, workspace.id, new.kind, &new.name).await;
+    let target = target.map_err(|error| new.kind.missing(error, &new.name))?;
     let touched = Touched::new(target.noun(), super::columns(&target).0, &new.name);
+    super::check(&mut change, workspace.id, &target, &new.name).await?;
     let until = limit.map(|it| change.now() + it);
     super::turn_off(&mut change, workspace.id, target, until, reason).await?;
     let committed = change.commit().await?;
@@ -131,6 +137,7 @@ async fn create_cutoff(
     path = "/restores",
     request_body = NewRestore,
     responses((status = 200, body = Held), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("cutoffs:write somewhere"))),
     tag = "cutoffs",
 )]
 async fn create_restore(
@@ -138,9 +145,11 @@ async fn create_restore(
     workspace: InWorkspace,
     Json(new): Json<NewRestore>,
 ) -> Result<Done<Held>, Error> {
-    let mut change = Change::begin_switch(&app).await?;
-    let target = resolve::target(&mut change, workspace.id, new.kind, &new.name).await?;
+    let mut change = Change::begin_switch(&app, &workspace.rights).await?;
+    let target = resolve::target(&mut change, workspace.id, new.kind, &new.name).await;
+    let target = target.map_err(|error| new.kind.missing(error, &new.name))?;
     let touched = Touched::new(target.noun(), super::columns(&target).0, &new.name);
+    super::check(&mut change, workspace.id, &target, &new.name).await?;
     super::turn_on(&mut change, workspace.id, &target).await?;
     let committed = change.commit().await?;
     Ok(Done::other(StatusCode::OK, touched, Held::of(new.kind, new.name, None, committed)))

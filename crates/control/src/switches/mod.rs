@@ -14,7 +14,8 @@ mod tests;
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{
-    AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, ServerId, Target, UserId, WorkspaceId,
+    AppId, AssignmentId, Capability, ConnectionId, GatewayId, IdentityId, Object, Reach, Scope,
+    ServerId, Target, UserId, WorkspaceId,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,6 +25,7 @@ pub(crate) use api::routes;
 
 use crate::api::Error;
 use crate::change::Change;
+use crate::{apps, assignments, connections, identities};
 
 /// Since when, until when and why something is off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -87,6 +89,34 @@ pub(crate) async fn turn_on(
     Ok(())
 }
 
+/// Refuses to turn off or on what these rights do not reach. `name` is what it was called.
+pub(crate) async fn check(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    target: &Target,
+    name: impl std::fmt::Display,
+) -> Result<(), Error> {
+    let object = object(change, workspace, target).await?;
+    change.require(Capability::CutoffsWrite, &object, (target.noun(), name))
+}
+
+/// What a target is below of, as those see it who decide about it.
+async fn object(tx: &mut Tx, workspace: WorkspaceId, target: &Target) -> Result<Object, Error> {
+    Ok(match target {
+        Target::App(id) => apps::find(tx, workspace, &id.0.into()).await?.object(),
+        Target::User(id) => Object::User(*id),
+        Target::Token(_) => Object::Workspace,
+        Target::Assignment(id) => {
+            let found = assignments::find_by_id(tx, workspace, *id).await?;
+            Scope::Gateway(found.gateway.id).into()
+        }
+        Target::Connection(id) => connections::find_by_id(tx, workspace, *id).await?.object(),
+        Target::Gateway(id) => Scope::Gateway(*id).into(),
+        Target::Identity(id) => identities::find(tx, workspace, &id.0.into()).await?.object(),
+        Target::Server(id) | Target::Tool(id, _) => Object::Server(*id),
+    })
+}
+
 /// What `enabled` in a patch or a file means. What is off already stays off as it is.
 pub(crate) async fn set_enabled(
     change: &mut Change,
@@ -94,6 +124,10 @@ pub(crate) async fn set_enabled(
     target: Target,
     enabled: Option<bool>,
 ) -> Result<(), Error> {
+    if enabled.is_some() {
+        let id = columns(&target).0;
+        check(change, workspace, &target, id).await?;
+    }
     match enabled {
         None => Ok(()),
         Some(true) => turn_on(change, workspace, &target).await,
@@ -136,8 +170,16 @@ pub(crate) fn target(kind: &str, id: Uuid, tool: &str) -> Option<Target> {
 }
 
 /// Everything that is off in a workspace, whether or not its time has passed.
-pub(crate) async fn list(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<store::Listed>, Error> {
-    Ok(store::list(tx, workspace).await?)
+pub(crate) async fn list(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    reach: &Reach,
+) -> Result<Vec<store::Listed>, Error> {
+    let mut found = store::list(tx, workspace).await?;
+    if !reach.is_whole {
+        found.retain(|it| it.scopes().iter().any(|it| reach.scopes.contains(it)));
+    }
+    Ok(found)
 }
 
 /// The columns of a target.

@@ -25,6 +25,26 @@ pub(super) enum KindText {
     User,
 }
 
+impl KindText {
+    /// The same answer whatever is missing on the way, and where it is there and may not be seen.
+    pub(super) fn missing(self, error: Error, name: &str) -> Error {
+        let kind = match self {
+            Self::App => "app",
+            Self::Assignment => "assignment",
+            Self::Connection => "connection",
+            Self::Gateway => "gateway",
+            Self::Identity => "identity",
+            Self::Server => "server",
+            Self::Tool => "tool",
+            Self::User => "user",
+        };
+        match error {
+            Error::NotFound { .. } => Error::NotFound { kind, name: name.to_owned() },
+            error => error,
+        }
+    }
+}
+
 /// A tool's name is up to its server; MCP asks for at most 128 characters.
 const TOOL_BYTES: usize = 512;
 

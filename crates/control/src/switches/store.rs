@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::{Target, WorkspaceId};
+use domain::{GatewayId, Scope, ServerId, Target, WorkspaceId};
 use uuid::Uuid;
 
 use super::{Off, columns};
@@ -13,11 +13,21 @@ use crate::change::Change;
 pub(crate) struct Listed {
     pub(crate) kind: String,
     pub(crate) target_id: Uuid,
-
+    gateway_id: Option<Uuid>,
+    server_id: Option<Uuid>,
     pub(crate) name: Option<String>,
     pub(crate) since: DateTime<Utc>,
     pub(crate) until: Option<DateTime<Utc>>,
     pub(crate) reason: Option<String>,
+}
+
+impl Listed {
+    /// The gateway and the server that its target is, or is below of.
+    pub(super) fn scopes(&self) -> Vec<Scope> {
+        let gateway = self.gateway_id.map(|it| Scope::Gateway(GatewayId(it)));
+        let server = self.server_id.map(|it| Scope::Server(ServerId(it)));
+        gateway.into_iter().chain(server).collect()
+    }
 }
 
 pub(super) async fn insert(
@@ -140,7 +150,20 @@ pub(super) async fn list(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<List
                    WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
                  ELSE (SELECT name FROM servers t
                    WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-               END AS name
+               END AS name,
+               CASE kind
+                 WHEN 'assignment' THEN (SELECT gateway_id FROM assignments t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'connection' THEN (SELECT gateway_id FROM connections t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'gateway' THEN s.target_id
+               END AS gateway_id,
+               CASE kind
+                 WHEN 'identity' THEN (SELECT server_id FROM identities t
+                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                 WHEN 'server' THEN s.target_id
+                 WHEN 'tool' THEN s.target_id
+               END AS server_id
              FROM switches s WHERE workspace_id = $1 ORDER BY kind, name, tool")
         .bind(workspace.0),
     )

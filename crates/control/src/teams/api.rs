@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,6 @@ use super::Team;
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
 };
 use crate::change::Change;
 use crate::users;
@@ -79,6 +78,7 @@ struct TeamPath {
     path = "/teams",
     params(Paging),
     responses((status = 200, body = Page<TeamBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:read somewhere"))),
     tag = "teams",
 )]
 async fn list_teams(
@@ -87,8 +87,12 @@ async fn list_teams(
     paging: Paging,
 ) -> Result<Json<Page<TeamBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), TeamBody::of)))
+    let reach = workspace.rights.reach(Capability::PeopleRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, which).await?);
+    }
+    Ok(Json(paging.answer_within(found, |it| it.name.to_string(), TeamBody::of)))
 }
 
 /// Make a team.
@@ -97,6 +101,7 @@ async fn list_teams(
     path = "/teams",
     request_body = NewTeam,
     responses((status = 201, body = TeamBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "teams",
 )]
 async fn create_team(
@@ -104,7 +109,7 @@ async fn create_team(
     workspace: InWorkspace,
     Json(new): Json<NewTeam>,
 ) -> Result<Done<TeamBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("team", team.id.0, &team.name);
@@ -116,6 +121,7 @@ async fn create_team(
     get,
     path = "/teams/{team}",
     responses((status = 200, body = TeamBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:read"))),
     tag = "teams",
 )]
 async fn show_team(
@@ -134,6 +140,7 @@ async fn show_team(
     path = "/teams/{team}",
     request_body = TeamPatch,
     responses((status = 200, body = TeamBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "teams",
 )]
 async fn update_team(
@@ -143,7 +150,7 @@ async fn update_team(
     if_match: IfMatch,
     Json(patch): Json<TeamPatch>,
 ) -> Result<Done<TeamBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::find(&mut change, workspace.id, &path.team).await?;
     let before = TeamBody::of(team.clone());
     if_match.check(&before)?;
@@ -158,6 +165,7 @@ async fn update_team(
     delete,
     path = "/teams/{team}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "teams",
 )]
 async fn delete_team(
@@ -166,7 +174,7 @@ async fn delete_team(
     Path(path): Path<TeamPath>,
     if_match: IfMatch,
 ) -> Result<Done<TeamBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::find(&mut change, workspace.id, &path.team).await?;
     let before = TeamBody::of(team.clone());
     if_match.check(&before)?;
@@ -187,6 +195,7 @@ struct MemberPath {
     put,
     path = "/teams/{team}/members/{user}",
     responses((status = 200, body = TeamBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "teams",
 )]
 async fn add_member(
@@ -194,7 +203,7 @@ async fn add_member(
     workspace: InWorkspace,
     Path(path): Path<MemberPath>,
 ) -> Result<Done<TeamBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::find(&mut change, workspace.id, &path.team).await?;
     let user = users::find(&mut change, workspace.id, &path.user).await?;
     super::add_member(&mut change, workspace.id, &team, user.id).await?;
@@ -209,6 +218,7 @@ async fn add_member(
     delete,
     path = "/teams/{team}/members/{user}",
     responses((status = 200, body = TeamBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "teams",
 )]
 async fn remove_member(
@@ -216,7 +226,7 @@ async fn remove_member(
     workspace: InWorkspace,
     Path(path): Path<MemberPath>,
 ) -> Result<Done<TeamBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::find(&mut change, workspace.id, &path.team).await?;
     let user = users::find(&mut change, workspace.id, &path.user).await?;
     super::remove_member(&mut change, workspace.id, &team, user.id).await?;

@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{Name, TeamId, UserId, WorkspaceId};
+use domain::{Capability, Name, Object, TeamId, UserId, WorkspaceId};
 
 pub(crate) use api::{NewTeam, TeamPatch, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::{connections, limits, users};
+use crate::{connections, limits, role_grants, users};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Team {
@@ -43,6 +43,7 @@ pub(crate) async fn create(
     workspace: WorkspaceId,
     new: NewTeam,
 ) -> Result<Team, Error> {
+    change.require_on_workspace(Capability::PeopleWrite)?;
     let stamp = change.stamp();
     let id = TeamId(stamp.id);
     let team = Team { id, name: new.name, members: Vec::new(), created_at: stamp.at };
@@ -59,6 +60,7 @@ pub(crate) async fn update(
     team: Team,
     patch: TeamPatch,
 ) -> Result<Team, Error> {
+    change.require(Capability::PeopleWrite, &Object::Team(team.id), ("team", &team.name))?;
     if let Some(name) = patch.name.filter(|it| *it != team.name) {
         store::rename(change, workspace, team.id, &name)
             .await
@@ -81,10 +83,16 @@ async fn set_members(
     for member in members {
         wanted.insert(users::find(change, workspace, member).await.map_err(Error::in_body)?.id);
     }
+    let known = store::members(change, workspace, team).await?;
+    if !wanted.is_subset(&known) {
+        role_grants::check_joining(change, workspace, team).await?;
+    }
+    let keeper = role_grants::keeper(change, workspace).await?;
     store::remove_members(change, workspace, team).await?;
     for user in wanted {
         store::add_member(change, workspace, team, user).await?;
     }
+    keeper.check(change).await?;
     connections::end_unentitled(change, workspace).await
 }
 
@@ -94,6 +102,10 @@ async fn add_member(
     team: &Team,
     user: UserId,
 ) -> Result<(), Error> {
+    change.require(Capability::PeopleWrite, &Object::Team(team.id), ("team", &team.name))?;
+    if !store::members(change, workspace, team.id).await?.contains(&user) {
+        role_grants::check_joining(change, workspace, team.id).await?;
+    }
     Ok(store::add_member(change, workspace, team.id, user).await?)
 }
 
@@ -103,16 +115,22 @@ async fn remove_member(
     team: &Team,
     user: UserId,
 ) -> Result<(), Error> {
+    change.require(Capability::PeopleWrite, &Object::Team(team.id), ("team", &team.name))?;
+    let keeper = role_grants::keeper(change, workspace).await?;
     store::remove_member(change, workspace, team.id, user).await?;
+    keeper.check(change).await?;
     connections::end_unentitled(change, workspace).await
 }
 
-/// Memberships go with the team; gateways that grant it stand in the way.
+/// Memberships and what is granted to it go with the team; gateways that grant it stand in the way.
 async fn delete(change: &mut Change, workspace: WorkspaceId, team: &Team) -> Result<(), Error> {
+    change.require(Capability::PeopleWrite, &Object::Team(team.id), ("team", &team.name))?;
     let mut by = store::uses(change, workspace, team.id).await?;
     by.extend(limits::naming(change, workspace, team.id.0).await?);
     if !by.is_empty() {
         return Err(Error::InUse { kind: "team", name: team.name.to_string(), by });
     }
-    Ok(store::delete(change, workspace, team.id).await?)
+    let keeper = role_grants::keeper(change, workspace).await?;
+    store::delete(change, workspace, team.id).await?;
+    keeper.check(change).await
 }

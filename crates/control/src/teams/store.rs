@@ -1,5 +1,7 @@
 //! Tables `teams` and `members`.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
 use domain::{Name, TeamId, UserId, WorkspaceId};
@@ -21,10 +23,11 @@ pub(super) async fn select(
              WHERE m.workspace_id = t.workspace_id AND m.team_id = t.id) AS members
          FROM teams t
          WHERE t.workspace_id = $1 AND ($2 IS NULL OR t.id = $2) AND ($3 IS NULL OR t.name = $3)
-           AND ($4 IS NULL OR t.name > $4)
+           AND ($4 IS NULL OR t.name > $4) AND ($6 OR t.id = $7)
          ORDER BY t.name LIMIT $5")
     .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
+    let rows: Vec<Row> =
+        tx.all(which.bind(statement).bind(which.is_anywhere()).bind(which.team())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -127,6 +130,22 @@ pub(super) async fn remove_members(
         )
         .await?;
     Ok(())
+}
+
+/// Who is in it.
+pub(super) async fn members(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    team: TeamId,
+) -> Result<BTreeSet<UserId>, DbError> {
+    let rows: Vec<(Uuid,)> = tx
+        .all(
+            sql("SELECT user_id FROM members WHERE workspace_id = $1 AND team_id = $2")
+                .bind(workspace.0)
+                .bind(team.0),
+        )
+        .await?;
+    Ok(rows.into_iter().map(|it| UserId(it.0)).collect())
 }
 
 /// The gateways that grant it.

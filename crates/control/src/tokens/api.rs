@@ -79,6 +79,7 @@ struct TokensPath {
     path = "/apps/{app}/tokens",
     params(Paging),
     responses((status = 200, body = Page<TokenBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read"))),
     tag = "tokens",
 )]
 async fn list_tokens(
@@ -98,6 +99,7 @@ async fn list_tokens(
     get,
     path = "/apps/{app}/tokens/{token}",
     responses((status = 200, body = TokenBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:read"))),
     tag = "tokens",
 )]
 async fn show_token(
@@ -116,6 +118,7 @@ async fn show_token(
     delete,
     path = "/apps/{app}/tokens/{token}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "tokens",
 )]
 async fn delete_token(
@@ -124,12 +127,12 @@ async fn delete_token(
     Path(path): Path<TokenPath>,
     if_match: IfMatch,
 ) -> Result<Done<TokenBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let owner = apps::find(&mut change, workspace.id, &path.app).await?;
     let token = super::find(&mut change, workspace.id, owner.id, &path.token).await?;
     let before = TokenBody::of(token.clone());
     if_match.check(&before)?;
-    super::delete(&mut change, workspace.id, &token).await?;
+    super::delete(&mut change, workspace.id, (&owner, &token)).await?;
     change.commit().await?;
     let touched = Touched::new("token", token.id.0, format!("{}/{}", owner.name, token.name));
     Ok(Done::deleted(touched, &before))
@@ -141,6 +144,7 @@ async fn delete_token(
     path = "/apps/{app}/tokens",
     request_body = NewToken,
     responses((status = 201, body = CreatedToken), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("apps:write"))),
     tag = "tokens",
 )]
 async fn create_token(
@@ -149,9 +153,9 @@ async fn create_token(
     Path(path): Path<TokensPath>,
     Json(new): Json<NewToken>,
 ) -> Result<Done<CreatedToken>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let owner = apps::find(&mut change, workspace.id, &path.app).await?;
-    let (token, secret) = super::create(&mut change, workspace.id, owner.id, new).await?;
+    let (token, secret) = super::create(&mut change, workspace.id, &owner, new).await?;
     change.commit().await?;
     let touched = Touched::new("token", token.id.0, format!("{}/{}", owner.name, token.name));
     let secret = secret.expose_text().unwrap_or_default().to_owned();

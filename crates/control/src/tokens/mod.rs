@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Name, Target, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, Capability, Name, Target, TokenHash, TokenId, WorkspaceId};
 use vault::Secret;
 
 pub(crate) use api::{NewToken, routes};
 
 use crate::api::{Error, Ref, Which};
+use crate::apps::App;
 use crate::change::Change;
 use crate::secret;
 
@@ -58,9 +59,10 @@ pub(crate) async fn find(
 pub(crate) async fn create(
     change: &mut Change,
     workspace: WorkspaceId,
-    app: AppId,
+    app: &App,
     new: NewToken,
 ) -> Result<(Token, Secret), Error> {
+    change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
     let stamp = change.stamp();
     let life = match new.lifetime_seconds {
         None => USUAL_LIFE,
@@ -77,7 +79,7 @@ pub(crate) async fn create(
     let hash: TokenHash = secret::sha256(secret.expose());
     let token = Token {
         id: TokenId(stamp.id),
-        app,
+        app: app.id,
         name: new.name,
         expires_at: stamp.at + life,
         created_at: stamp.at,
@@ -89,7 +91,12 @@ pub(crate) async fn create(
 }
 
 /// What it has begun ends.
-async fn delete(change: &mut Change, workspace: WorkspaceId, token: &Token) -> Result<(), Error> {
+async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    (app, token): (&App, &Token),
+) -> Result<(), Error> {
+    change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
     change.ends(Target::Token(token.id));
     Ok(store::delete(change, workspace, token.id).await?)
 }

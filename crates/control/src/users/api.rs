@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,6 @@ use super::User;
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -92,6 +91,7 @@ struct UserPath {
     path = "/users",
     params(Paging),
     responses((status = 200, body = Page<UserBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:read somewhere"))),
     tag = "users",
 )]
 async fn list_users(
@@ -100,9 +100,13 @@ async fn list_users(
     paging: Paging,
 ) -> Result<Json<Page<UserBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, workspace.id, Which::Page(&paging)).await?;
+    let reach = workspace.rights.reach(Capability::PeopleRead);
+    let mut found = Vec::new();
+    for which in paging.within(&reach) {
+        found.extend(super::list(&mut tx, workspace.id, which).await?);
+    }
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, |it| it.name.to_string(), |it| UserBody::of(it, now))))
+    Ok(Json(paging.answer_within(found, |it| it.name.to_string(), |it| UserBody::of(it, now))))
 }
 
 /// Add a user.
@@ -111,6 +115,7 @@ async fn list_users(
     path = "/users",
     request_body = NewUser,
     responses((status = 201, body = UserBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "users",
 )]
 async fn create_user(
@@ -118,7 +123,7 @@ async fn create_user(
     workspace: InWorkspace,
     Json(new): Json<NewUser>,
 ) -> Result<Done<UserBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let user = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
     let touched = Touched::new("user", user.id.0, &user.name);
@@ -130,6 +135,7 @@ async fn create_user(
     get,
     path = "/users/{user}",
     responses((status = 200, body = UserBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:read"))),
     tag = "users",
 )]
 async fn show_user(
@@ -148,6 +154,7 @@ async fn show_user(
     path = "/users/{user}",
     request_body = UserPatch,
     responses((status = 200, body = UserBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "users",
 )]
 async fn update_user(
@@ -157,7 +164,8 @@ async fn update_user(
     if_match: IfMatch,
     Json(patch): Json<UserPatch>,
 ) -> Result<Done<UserBody>, Error> {
-    let mut change = Change::begin_patch(&app, patch.touches_more_than_switches()).await?;
+    let mut change =
+        Change::begin_patch(&app, &workspace.rights, patch.touches_more_than_switches()).await?;
     let user = super::find(&mut change, workspace.id, &path.user).await?;
     let before = UserBody::of(user.clone(), app.clock.now());
     if_match.check(&before)?;
@@ -172,6 +180,7 @@ async fn update_user(
     delete,
     path = "/users/{user}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("people:write"))),
     tag = "users",
 )]
 async fn delete_user(
@@ -180,7 +189,7 @@ async fn delete_user(
     Path(path): Path<UserPath>,
     if_match: IfMatch,
 ) -> Result<Done<UserBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let user = super::find(&mut change, workspace.id, &path.user).await?;
     let before = UserBody::of(user.clone(), app.clock.now());
     if_match.check(&before)?;

@@ -7,14 +7,14 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{Name, Target, UserId, WorkspaceId};
+use domain::{Capability, Name, Object, Target, UserId, WorkspaceId};
 
 pub(crate) use api::{NewUser, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::limits;
 use crate::switches::{self, Off};
+use crate::{limits, role_grants};
 use api::UserPatch;
 
 #[derive(Clone, Debug)]
@@ -44,6 +44,7 @@ pub(crate) async fn create(
     workspace: WorkspaceId,
     new: NewUser,
 ) -> Result<User, Error> {
+    change.require_on_workspace(Capability::PeopleWrite)?;
     let stamp = change.stamp();
     let user = User {
         id: UserId(stamp.id),
@@ -65,6 +66,7 @@ pub(crate) async fn update(
     patch: UserPatch,
 ) -> Result<User, Error> {
     if let Some(name) = patch.name.filter(|it| *it != user.name) {
+        change.require(Capability::PeopleWrite, &Object::User(user.id), ("user", &user.name))?;
         store::rename(change, workspace, user.id, &name)
             .await
             .map_err(|error| Error::saving(error, "user", &name))?;
@@ -84,11 +86,14 @@ pub(crate) async fn set_enabled(
 
 /// Memberships go with the user; what the user owns stands in the way.
 async fn delete(change: &mut Change, workspace: WorkspaceId, user: &User) -> Result<(), Error> {
+    change.require(Capability::PeopleWrite, &Object::User(user.id), ("user", &user.name))?;
     let mut by = store::uses(change, workspace, user.id).await?;
     by.extend(limits::naming(change, workspace, user.id.0).await?);
     if !by.is_empty() {
         return Err(Error::InUse { kind: "user", name: user.name.to_string(), by });
     }
     switches::forget(change, workspace, Target::User(user.id)).await?;
-    Ok(store::delete(change, workspace, user.id).await?)
+    let keeper = role_grants::keeper(change, workspace).await?;
+    store::delete(change, workspace, user.id).await?;
+    keeper.check(change).await
 }

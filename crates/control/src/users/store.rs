@@ -24,10 +24,11 @@ pub(super) async fn select(
          FROM users u LEFT JOIN switches o
            ON o.workspace_id = u.workspace_id AND o.kind = 'user' AND o.target_id = u.id
          WHERE u.workspace_id = $1 AND ($2 IS NULL OR u.id = $2) AND ($3 IS NULL OR u.name = $3)
-           AND ($4 IS NULL OR u.name > $4)
+           AND ($4 IS NULL OR u.name > $4) AND ($6 OR u.id = $7)
          ORDER BY u.name LIMIT $5")
     .bind(workspace.0);
-    let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
+    let rows: Vec<Row> =
+        tx.all(which.bind(statement).bind(which.is_anywhere()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::{DurabilityText, Workspace};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Problem, Shown, Touched, Which,
+    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Problem, Ref, Rights, Shown, Touched,
+    Which,
 };
 use crate::change::Change;
 
@@ -68,14 +69,24 @@ impl WorkspaceBody {
     path = "/workspaces",
     params(Paging),
     responses((status = 200, body = Page<WorkspaceBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("any"))),
     tag = "workspaces",
 )]
 async fn list_workspaces(
     State(app): State<Arc<App>>,
+    rights: Rights,
     paging: Paging,
 ) -> Result<Json<Page<WorkspaceBody>>, Error> {
     let mut tx = app.db.read().await?;
-    let found = super::list(&mut tx, Which::Page(&paging)).await?;
+    let found = match rights.workspace() {
+        None => super::list(&mut tx, Which::Page(&paging)).await?,
+        // Users see their own.
+        Some(own) => {
+            let mut found = super::list(&mut tx, Which::One(&Ref::Id(own.id.0))).await?;
+            found.retain(|it| paging.after().is_none_or(|after| after < it.name.as_str()));
+            found
+        }
+    };
     Ok(Json(paging.answer(found, |it| it.name.to_string(), WorkspaceBody::of)))
 }
 
@@ -85,13 +96,15 @@ async fn list_workspaces(
     path = "/workspaces",
     request_body = NewWorkspace,
     responses((status = 201, body = WorkspaceBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("workspaces:write"))),
     tag = "workspaces",
 )]
 async fn create_workspace(
     State(app): State<Arc<App>>,
+    rights: Rights,
     Json(new): Json<NewWorkspace>,
 ) -> Result<Done<WorkspaceBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &rights).await?;
     let workspace = super::create(&mut change, new).await?;
     change.commit().await?;
     let touched = Touched::new("workspace", workspace.id.0, &workspace.name);
@@ -103,6 +116,7 @@ async fn create_workspace(
     get,
     path = "/workspaces/{workspace}",
     responses((status = 200, body = WorkspaceBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("any"))),
     tag = "workspaces",
 )]
 async fn show_workspace(
@@ -120,6 +134,7 @@ async fn show_workspace(
     path = "/workspaces/{workspace}",
     request_body = WorkspacePatch,
     responses((status = 200, body = WorkspaceBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("workspaces:write"))),
     tag = "workspaces",
 )]
 async fn update_workspace(
@@ -128,7 +143,7 @@ async fn update_workspace(
     if_match: IfMatch,
     Json(patch): Json<WorkspacePatch>,
 ) -> Result<Done<WorkspaceBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let workspace = super::find(&mut change, &workspace.reference()).await?;
     let before = WorkspaceBody::of(workspace.clone());
     if_match.check(&before)?;
@@ -143,6 +158,7 @@ async fn update_workspace(
     delete,
     path = "/workspaces/{workspace}",
     responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("workspaces:write"))),
     tag = "workspaces",
 )]
 async fn delete_workspace(
@@ -150,7 +166,7 @@ async fn delete_workspace(
     workspace: InWorkspace,
     if_match: IfMatch,
 ) -> Result<Done<WorkspaceBody>, Error> {
-    let mut change = Change::begin(&app).await?;
+    let mut change = Change::begin(&app, &workspace.rights).await?;
     let workspace = super::find(&mut change, &workspace.reference()).await?;
     let before = WorkspaceBody::of(workspace.clone());
     if_match.check(&before)?;

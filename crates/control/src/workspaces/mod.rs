@@ -7,7 +7,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Durability, Name, WorkspaceId};
+use domain::{Capability, Durability, Name, Object, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -48,6 +48,8 @@ pub(crate) async fn find(tx: &mut Tx, workspace: &Ref) -> Result<Workspace, Erro
 }
 
 pub(crate) async fn create(change: &mut Change, new: NewWorkspace) -> Result<Workspace, Error> {
+    let named = ("workspace", &new.name);
+    change.require(Capability::WorkspacesWrite, &Object::Installation, named)?;
     let stamp = change.stamp();
     let workspace = Workspace {
         id: WorkspaceId(stamp.id),
@@ -66,6 +68,7 @@ pub(crate) async fn update(
     mut workspace: Workspace,
     patch: WorkspacePatch,
 ) -> Result<Workspace, Error> {
+    change.require_on_workspace(Capability::WorkspacesWrite)?;
     workspace.name = patch.name.unwrap_or(workspace.name);
     workspace.durability = patch.durability.map_or(workspace.durability, Into::into);
     store::update(change, &workspace)
@@ -76,6 +79,7 @@ pub(crate) async fn update(
 
 /// Only an empty one goes, so that nothing is deleted by one mistaken word.
 async fn delete(change: &mut Change, workspace: &Workspace) -> Result<(), Error> {
+    change.require_on_workspace(Capability::WorkspacesWrite)?;
     let in_use = |by| Error::InUse { kind: "workspace", name: workspace.name.to_string(), by };
     let by = store::uses(change, workspace.id).await?;
     if !by.is_empty() {

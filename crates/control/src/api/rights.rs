@@ -1,0 +1,217 @@
+//! What the caller of a request may do, as of the moment in which it was let in.
+//!
+//! The guard asks before a handler runs; slices ask again for what only a body names, and before
+//! each change, so that files are held to the same as requests. The answers come from
+//! [`domain::Authority`], and from nothing else.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use domain::ports::Gate as _;
+use domain::{
+    Actor, Authority, Capability, Name, Object, Reach, Scope, Snapshot, Target, User, UserId,
+    Verdict, Workspace,
+};
+
+use super::Error;
+use crate::App;
+use crate::session::{Caller, Of};
+
+/// What somebody may do.
+#[derive(Clone, Debug)]
+pub(crate) enum Rights {
+    /// An administrator of the installation, or whoever starts the program.
+    Installation(Arc<Authority>),
+    User(Arc<Holder>),
+}
+
+/// A user, and what the grants say.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    workspace: Arc<Workspace>,
+    user: User,
+    limits: Option<BTreeSet<Capability>>,
+}
+
+impl Rights {
+    /// The rights of a caller by what holds now. A user who is gone or off is nobody.
+    pub(crate) async fn of(app: &App, caller: &Caller) -> Result<Self, Error> {
+        match &caller.of {
+            Of::Installation => Ok(Self::of_installation(app)),
+            Of::User { .. } => {
+                let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
+                Self::in_snapshot(app, caller, &snapshot)
+            }
+        }
+    }
+
+    /// The same by a snapshot that is known to be current.
+    pub(crate) fn in_snapshot(
+        app: &App,
+        caller: &Caller,
+        snapshot: &Snapshot,
+    ) -> Result<Self, Error> {
+        let Of::User { workspace, user, limits } = &caller.of else {
+            return Ok(Self::of_installation(app));
+        };
+        let mut workspaces = snapshot.config.workspaces.values();
+        let workspace = workspaces.find(|it| it.id == *workspace).ok_or(Error::Unauthenticated)?;
+        let user = workspace.users.get(user).ok_or(Error::Unauthenticated)?;
+        if snapshot.switches.find(&Target::User(user.id), app.clock.now()).is_some() {
+            return Err(Error::Unauthenticated);
+        }
+        let holder =
+            Holder { workspace: Arc::clone(workspace), user: user.clone(), limits: limits.clone() };
+        Ok(Self::User(Arc::new(holder)))
+    }
+
+    pub(crate) fn of_installation(app: &App) -> Self {
+        Self::Installation(Arc::clone(&app.authority))
+    }
+
+    /// The workspace that a user belongs to, as it is now; absent above all workspaces.
+    pub(crate) fn workspace(&self) -> Option<&Arc<Workspace>> {
+        match self {
+            Self::Installation(_) => None,
+            Self::User(it) => Some(&it.workspace),
+        }
+    }
+
+    /// Who it is; absent above all workspaces.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        match self {
+            Self::Installation(_) => None,
+            Self::User(it) => Some(it.user.id),
+        }
+    }
+
+    /// The names of the workspace and of the user; absent above all workspaces.
+    pub(crate) fn person(&self) -> Option<(Name, Name)> {
+        match self {
+            Self::Installation(_) => None,
+            Self::User(it) => Some((it.workspace.name.clone(), it.user.name.clone())),
+        }
+    }
+
+    /// What the token is good for; everything that its user may do where absent.
+    pub(crate) fn limits(&self) -> Option<&BTreeSet<Capability>> {
+        match self {
+            Self::Installation(_) => None,
+            Self::User(it) => it.limits.as_ref(),
+        }
+    }
+
+    pub(crate) fn may(&self, capability: Capability, object: &Object) -> bool {
+        self.decide(capability, object).is_allowed
+    }
+
+    fn decide(&self, capability: Capability, object: &Object) -> Verdict {
+        let (authority, actor) = self.ask();
+        authority.decide(actor, capability, object)
+    }
+
+    /// Where they may do something.
+    pub(crate) fn reach(&self, capability: Capability) -> Reach {
+        let (authority, actor) = self.ask();
+        authority.reach(actor, capability)
+    }
+
+    /// Refuses what they may not do; what they may not even see is not there.
+    pub(crate) fn require(
+        &self,
+        capability: Capability,
+        object: &Object,
+        (kind, name): (&'static str, impl Display),
+    ) -> Result<(), Error> {
+        if self.may(capability, object) {
+            return Ok(());
+        }
+        match sight(object) {
+            Some(sight) if !self.may(sight, object) => {
+                Err(Error::NotFound { kind, name: name.to_string() })
+            }
+            _ => Err(Error::forbidden(capability, format_args!("{kind} `{name}`"))),
+        }
+    }
+
+    /// Refuses what needs a right on all of the workspace.
+    pub(crate) fn require_on_workspace(&self, capability: Capability) -> Result<(), Error> {
+        if self.may(capability, &Object::Workspace) {
+            return Ok(());
+        }
+        Err(Error::forbidden(capability, "the workspace"))
+    }
+
+    /// Refuses to hand out more than they hold themselves.
+    pub(crate) fn require_all(
+        &self,
+        capabilities: &BTreeSet<Capability>,
+        on: Scope,
+    ) -> Result<(), Error> {
+        let object = Object::from(on);
+        match capabilities.iter().find(|it| !self.may(**it, &object)) {
+            None => Ok(()),
+            Some(missing) => Err(Error::Forbidden(format!(
+                "this would hand out `{missing}` on {}, which you do not hold there",
+                self.describe(on)
+            ))),
+        }
+    }
+
+    fn describe(&self, on: Scope) -> String {
+        let workspace = self.workspace();
+        let named = |kind: &str, name: Option<String>| match name {
+            Some(name) => format!("{kind} `{name}`"),
+            None => format!("a {kind}"),
+        };
+        match on {
+            Scope::Workspace => "the workspace".into(),
+            Scope::Gateway(id) => {
+                let found = workspace.and_then(|it| it.gateways.values().find(|it| it.id == id));
+                named("gateway", found.map(|it| it.name.to_string()))
+            }
+            Scope::Server(id) => {
+                let found = workspace.and_then(|it| it.servers.get(&id));
+                named("server", found.map(|it| it.name.to_string()))
+            }
+            Scope::Team(id) => {
+                let found = workspace.and_then(|it| it.teams.get(&id));
+                named("team", found.map(ToString::to_string))
+            }
+        }
+    }
+
+    fn ask(&self) -> (&Authority, Actor<'_>) {
+        match self {
+            Self::Installation(authority) => (authority, Actor::Installation),
+            Self::User(it) => {
+                let Holder { workspace, user, limits } = it.as_ref();
+                (&workspace.authority, Actor::User { user, limits: limits.as_ref() })
+            }
+        }
+    }
+}
+
+/// What shows that a thing exists. That of a workspace and what it is in is no secret to those
+/// who are in it.
+fn sight(object: &Object) -> Option<Capability> {
+    match object {
+        Object::App { .. } | Object::Connection { .. } => Some(Capability::AppsRead),
+        Object::Gateway { .. } => Some(Capability::GatewaysRead),
+        Object::Identity { .. } => Some(Capability::IdentitiesRead),
+        Object::Server(_) => Some(Capability::ServersRead),
+        Object::Team(_) | Object::User(_) => Some(Capability::PeopleRead),
+        Object::Installation | Object::Workspace => None,
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Rights {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        parts.extensions.get::<Self>().cloned().ok_or(Error::NoRoute)
+    }
+}

@@ -1,0 +1,153 @@
+//! Table `user_admin_tokens`.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use db::{DbError, Tx, sql};
+use domain::{Capability, TokenHash, TokenId, UserId, WorkspaceId};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Presented, UserAdminToken};
+use crate::api::{Error, Which};
+use crate::change::Change;
+use crate::row;
+
+pub(super) async fn select(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    user: UserId,
+    which: Which<'_>,
+) -> Result<Vec<UserAdminToken>, Error> {
+    let statement = sql("SELECT id, user_id, name, capabilities, expires_at, created_at
+         FROM user_admin_tokens
+         WHERE workspace_id = $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR name = $3)
+           AND ($4 IS NULL OR name > $4) AND user_id = $6
+         ORDER BY name LIMIT $5")
+    .bind(workspace.0);
+    let rows: Vec<Row> = tx.all(which.bind(statement).bind(user.0)).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The only statement that does not know the workspace: the hash is what tells it.
+pub(super) async fn find_by_hash(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<Presented>, Error> {
+    let statement = sql("SELECT t.workspace_id, t.id, t.user_id, u.name AS user_name, t.name,
+            t.hash, t.capabilities, t.expires_at
+         FROM user_admin_tokens t
+         JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.user_id
+         WHERE t.hash = $1");
+    let row: Option<PresentedRow> = tx.optional(statement.bind(&hash[..])).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+pub(super) async fn find_by_id(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    token: Uuid,
+) -> Result<Option<Presented>, Error> {
+    let statement = sql("SELECT t.workspace_id, t.id, t.user_id, u.name AS user_name, t.name,
+            t.hash, t.capabilities, t.expires_at
+         FROM user_admin_tokens t
+         JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.user_id
+         WHERE t.workspace_id = $1 AND t.id = $2");
+    let row: Option<PresentedRow> = tx.optional(statement.bind(workspace.0).bind(token)).await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+pub(super) async fn insert(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    token: &UserAdminToken,
+    hash: &TokenHash,
+) -> Result<(), DbError> {
+    change
+        .execute(
+            sql("INSERT INTO user_admin_tokens
+                   (workspace_id, id, user_id, name, hash, capabilities, expires_at, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind(workspace.0)
+            .bind(token.id.0)
+            .bind(token.user.0)
+            .bind(token.name.as_str())
+            .bind(&hash[..])
+            .bind(token.capabilities.as_ref().map(row::to_json))
+            .bind(token.expires_at)
+            .bind(token.created_at),
+        )
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    token: TokenId,
+) -> Result<(), DbError> {
+    change
+        .execute(
+            sql("DELETE FROM user_admin_tokens WHERE workspace_id = $1 AND id = $2")
+                .bind(workspace.0)
+                .bind(token.0),
+        )
+        .await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    name: String,
+    capabilities: Option<Value>,
+    expires_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct PresentedRow {
+    workspace_id: Uuid,
+    id: Uuid,
+    user_id: Uuid,
+    user_name: String,
+    name: String,
+    hash: Vec<u8>,
+    capabilities: Option<Value>,
+    expires_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for UserAdminToken {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: TokenId(row.id),
+            user: UserId(row.user_id),
+            name: row::name(row.name)?,
+            capabilities: row.capabilities.map(capabilities).transpose()?,
+            expires_at: row.expires_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+impl TryFrom<PresentedRow> for Presented {
+    type Error = Error;
+
+    fn try_from(row: PresentedRow) -> Result<Self, Error> {
+        Ok(Self {
+            id: TokenId(row.id),
+            name: format!("{}/{}", row.user_name, row.name),
+            hash: row.hash,
+            workspace: WorkspaceId(row.workspace_id),
+            user: UserId(row.user_id),
+            limits: row.capabilities.map(capabilities).transpose()?,
+            expires_at: row.expires_at,
+        })
+    }
+}
+
+/// A capability of a newer version is not known here, and so not held.
+fn capabilities(stored: Value) -> Result<BTreeSet<Capability>, Error> {
+    let texts: Vec<String> = row::json(stored)?;
+    Ok(texts.iter().filter_map(|it| it.parse().ok()).collect())
+}

@@ -41,6 +41,7 @@ mod tokens;
 mod trail;
 mod user_admin_tokens;
 mod users;
+mod why;
 mod workspaces;
 
 use std::sync::{Arc, OnceLock};

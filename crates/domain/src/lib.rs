@@ -6,6 +6,7 @@
 mod authority;
 mod capability;
 mod clock;
+mod decision;
 mod id;
 pub mod limits;
 mod name;
@@ -17,6 +18,7 @@ mod switch;
 pub use authority::{Actor, Authority, Holder, Object, Reach, Reason, RoleGrant, Scope, Verdict};
 pub use capability::{Capability, NoCapability};
 pub use clock::{Clock, Stamp};
+pub use decision::{Call, Denied, check_switches, decide};
 pub use id::{
     AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RoleGrantId, RoleId, RuleId,
     ServerId, TeamId, TokenId, UserId, WorkspaceId,

@@ -232,6 +232,13 @@ impl Snapshot {
     }
 }
 
+impl Token {
+    /// Whether it may still be presented.
+    pub fn is_live(&self, now: DateTime<Utc>) -> bool {
+        now < self.expires_at
+    }
+}
+
 impl Assignment {
     /// The credential to use for a connection, `None` for an open server.
     ///

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::ports::GateClosed;
 use domain::{
-    Ask, Assignment, AssignmentId, Config, IdentityId, Provision, Snapshot, Subject, Target,
-    Workspace,
+    Assignment, AssignmentId, Call, Config, Denied, IdentityId, Provision, Snapshot, Subject,
+    Target, Workspace,
 };
 use mcp::revision::Era;
 
@@ -245,44 +245,17 @@ fn decide(
     offered: Option<&Offered>,
     now: DateTime<Utc>,
 ) -> Result<Subject, Refusal> {
-    let connection = place.connection(caller)?;
-    let user = caller.user(connection.user).ok_or(Refusal::NoGateway)?;
-    if place.gateway.teams.is_disjoint(&user.teams) {
-        return Err(Refusal::NoGateway);
-    }
-    let mut subject = Subject {
-        app: caller.app,
-        token: caller.token(),
-        user: user.id,
-        gateway: place.gateway.id,
-        connection: connection.id,
-        server: None,
-        assignment: None,
-        identity: None,
-        tool: None,
-    };
     // On a single-server URL everything depends on that server, a list included.
     let assignment = offered.map(|it| &it.assignment).or(place.only.as_ref());
-    if let Some(assignment) = assignment {
-        let server = || assignment.server.name.to_string();
-        subject.server = Some(assignment.server.id);
-        subject.assignment = Some(assignment.id);
-        subject.identity = assignment
-            .identity_for(connection)
-            .map_err(|_| Refusal::NoIdentity { server: server() })?;
-    }
-    if let Some(Offered { assignment, kind, name }) = offered {
-        if *kind == domain::Kind::Tool {
-            subject.tool = Some(name.clone());
-        }
-        let ask = Ask { app: caller.app, user, assignment: assignment.id, kind: *kind, name };
-        if !place.gateway.policy.allows(ask) {
-            let (kind, name) = (kind.as_str(), name.to_string());
-            return Err(Refusal::UnknownOffer { kind, name });
-        }
-    }
-    check_switches(snapshot, &subject, now)?;
-    Ok(subject)
+    let call = Call {
+        workspace: &caller.workspace,
+        app: caller.app,
+        token: caller.token(),
+        gateway: &place.gateway,
+        assignment: assignment.map(AsRef::as_ref),
+        offer: offered.map(|it| (it.kind, it.name.as_ref())),
+    };
+    domain::decide(&snapshot.switches, &call, now).map_err(|denied| refusal(denied, &call))
 }
 
 fn check_switches(
@@ -290,9 +263,23 @@ fn check_switches(
     subject: &Subject,
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
-    match snapshot.switches.find_any(subject, now) {
-        Some((target, switch)) => Err(off_by(&target, switch)),
-        None => Ok(()),
+    domain::check_switches(&snapshot.switches, subject, now).map_err(|denied| match denied {
+        Denied::Off { target, switch } => off_by(&target, &switch),
+        _ => Refusal::NoGateway,
+    })
+}
+
+/// What the client is told: of what is not the caller's, nothing.
+fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
+    match (denied, call.assignment, call.offer) {
+        (Denied::Off { target, switch }, ..) => off_by(&target, &switch),
+        (Denied::NoIdentity, Some(assignment), _) => {
+            Refusal::NoIdentity { server: assignment.server.name.to_string() }
+        }
+        (Denied::NotExposed, _, Some((kind, name))) => {
+            Refusal::UnknownOffer { kind: kind.as_str(), name: name.to_owned() }
+        }
+        _ => Refusal::NoGateway,
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn identify(
 
 /// Looked up by hash: a guess learns nothing from how long it takes.
 fn recognise(config: &Config, hash: TokenHash, now: DateTime<Utc>) -> Result<Caller, Refusal> {
-    let token = config.tokens.get(&hash).filter(|it| now < it.expires_at);
+    let token = config.tokens.get(&hash).filter(|it| it.is_live(now));
     let token = token.ok_or(Refusal::Unauthenticated)?;
     let workspace = config.workspaces.get(&token.workspace).ok_or(Refusal::Unauthenticated)?;
     let (id, expires_at) = (token.id, token.expires_at);

@@ -115,6 +115,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("post", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:write"),
     ("delete", "/workspaces/{workspace}/users/{user}/admin-tokens/{token}", "admin-tokens:write"),
     ("get", "/workspaces/{workspace}/users/{user}/admin-tokens/{token}", "admin-tokens:read"),
+    ("get", "/workspaces/{workspace}/why", "any"),
 ];
 
 /// What an address is about, as far as roles can be granted on it or it belongs to somebody: the

@@ -23,7 +23,7 @@ pub(crate) use guard::InWorkspace;
 pub(crate) use page::{Page, Paging, Which};
 pub(crate) use problem::{Error, Problem, RequestId, chain};
 pub(crate) use reference::Ref;
-pub(crate) use rights::Rights;
+pub(crate) use rights::{Rights, describe};
 pub(crate) use surface::router;
 
 #[cfg(test)]

@@ -156,31 +156,8 @@ impl Rights {
             None => Ok(()),
             Some(missing) => Err(Error::Forbidden(format!(
                 "this would hand out `{missing}` on {}, which you do not hold there",
-                self.describe(on)
+                self.workspace().map_or_else(|| "it".into(), |it| describe(it, on))
             ))),
-        }
-    }
-
-    fn describe(&self, on: Scope) -> String {
-        let workspace = self.workspace();
-        let named = |kind: &str, name: Option<String>| match name {
-            Some(name) => format!("{kind} `{name}`"),
-            None => format!("a {kind}"),
-        };
-        match on {
-            Scope::Workspace => "the workspace".into(),
-            Scope::Gateway(id) => {
-                let found = workspace.and_then(|it| it.gateways.values().find(|it| it.id == id));
-                named("gateway", found.map(|it| it.name.to_string()))
-            }
-            Scope::Server(id) => {
-                let found = workspace.and_then(|it| it.servers.get(&id));
-                named("server", found.map(|it| it.name.to_string()))
-            }
-            Scope::Team(id) => {
-                let found = workspace.and_then(|it| it.teams.get(&id));
-                named("team", found.map(ToString::to_string))
-            }
         }
     }
 
@@ -192,6 +169,23 @@ impl Rights {
                 (&workspace.authority, Actor::User { user, limits: limits.as_ref() })
             }
         }
+    }
+}
+
+/// What a role is granted for, as one would name it.
+pub(crate) fn describe(workspace: &Workspace, on: Scope) -> String {
+    let named = |kind: &str, name: Option<&Name>| match name {
+        Some(name) => format!("{kind} `{name}`"),
+        None => format!("a {kind}"),
+    };
+    match on {
+        Scope::Workspace => "the workspace".into(),
+        Scope::Gateway(id) => {
+            let found = workspace.gateways.values().find(|it| it.id == id);
+            named("gateway", found.map(|it| &it.name))
+        }
+        Scope::Server(id) => named("server", workspace.servers.get(&id).map(|it| &it.name)),
+        Scope::Team(id) => named("team", workspace.teams.get(&id)),
     }
 }
 

@@ -22,7 +22,8 @@ use super::needs::Table;
 use super::{Error, Problem, problem};
 use crate::{
     App, apps, assignments, connections, files, gateways, identities, limits, records, role_grants,
-    roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users, workspaces,
+    roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users, why,
+    workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -103,7 +104,8 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(teams::routes())
         .merge(tokens::routes())
         .merge(user_admin_tokens::routes())
-        .merge(users::routes());
+        .merge(users::routes())
+        .merge(why::routes());
     OpenApiRouter::new()
         .merge(session::private_routes())
         .merge(workspaces::routes())

@@ -1,0 +1,203 @@
+//! Why an app can or cannot call something.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    App, AppId, Assignment, Call, Connection, Denied, Gateway, Kind, Snapshot, Subject, Target,
+    User, Workspace,
+};
+
+use super::{Answer, Link};
+
+/// What is asked about.
+pub(super) struct Question<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) workspace: &'a Workspace,
+    pub(super) gateway: &'a Gateway,
+    /// A server on it, and a tool of that by its own name.
+    pub(super) tool: Option<(&'a Assignment, &'a str)>,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Question<'_> {
+    pub(super) fn answer(&self, app: &App) -> Answer {
+        let mut chain = vec![self.app(app)];
+        let name = Some(app.name.to_string());
+        let mut tokens = self.snapshot.config.tokens.values();
+        if !tokens.any(|it| it.app == app.id && it.is_live(self.now)) {
+            chain.push(Link::new("token", "none", "no token of the app is valid"));
+            let because = format!("app `{}` has no valid token to present", app.name);
+            return Answer::denied(name, because, chain);
+        }
+        chain.push(Link::new("token", "any", "a token of the app is valid"));
+        let call = Call {
+            workspace: self.workspace,
+            app: app.id,
+            token: None,
+            gateway: self.gateway,
+            assignment: self.tool.map(|it| it.0),
+            offer: self.tool.map(|it| (Kind::Tool, it.1)),
+        };
+        match domain::decide(&self.snapshot.switches, &call, self.now) {
+            Ok(subject) => {
+                self.links(app.id, Step::Switches, &mut chain);
+                Answer::allowed(name, self.granted(app, &subject), chain)
+            }
+            Err(denied) => {
+                let (step, because) = self.reason(app, &denied);
+                self.links(app.id, step, &mut chain);
+                if let Denied::Off { target, .. } = &denied {
+                    let off = self.name_of(target);
+                    chain.push(Link::new(target.noun(), off, "it is turned off"));
+                }
+                Answer::denied(name, because, chain)
+            }
+        }
+    }
+
+    fn app(&self, app: &App) -> Link {
+        let owner = self.user_name(self.workspace.users.get(&app.owner));
+        Link::new("app", &app.name, format!("it belongs to user `{owner}`"))
+    }
+
+    /// The things that the decision has looked at, up to a step.
+    fn links(&self, app: AppId, last: Step, chain: &mut Vec<Link>) {
+        let (gateway, workspace) = (self.gateway, self.workspace);
+        let connection = gateway.connections.get(&app);
+        let user = connection.and_then(|it| workspace.users.get(&it.user));
+        let mut steps = vec![(Step::Connection, self.connection(connection, user))];
+        let teams = user.map(|it| it.teams.intersection(&gateway.teams));
+        let teams: Vec<&str> = teams
+            .into_iter()
+            .flatten()
+            .filter_map(|it| workspace.teams.get(it))
+            .map(AsRef::as_ref)
+            .collect();
+        let detail = match teams.as_slice() {
+            [] => format!("user `{}` is in none of its teams", self.user_name(user)),
+            all => format!("user `{}` is in {}", self.user_name(user), all.join(", ")),
+        };
+        steps.push((Step::Team, Link::new("team", teams.join(", "), detail)));
+        let detail = "it is granted to teams, and apps are connected to it";
+        steps.push((Step::Gateway, Link::new("gateway", &gateway.name, detail)));
+        if let Some((assignment, tool)) = self.tool {
+            let name = format!("{}/{}", gateway.name, assignment.alias);
+            let detail = format!("it leads to server `{}`", assignment.server.name);
+            steps.push((Step::Assignment, Link::new("assignment", name, detail)));
+            let identity = connection.and_then(|it| assignment.identity_for(it).ok().flatten());
+            let identity = identity.and_then(|it| workspace.identities.get(&it));
+            let detail = match (assignment.scheme, identity) {
+                (domain::Scheme::Open, _) => "the server asks for none",
+                (_, Some(_)) => "it goes upstream",
+                (_, None) => "the connection has chosen none for this server",
+            };
+            let name = identity.map_or("none", |it| it.name.as_str());
+            steps.push((Step::Identity, Link::new("identity", name, detail)));
+            let detail = match &assignment.tools {
+                domain::Provision::All => "all tools of the assignment are exposed",
+                domain::Provision::Named(_) => "the assignment exposes the tools that it names",
+                domain::Provision::Nothing => "the assignment exposes no tools",
+            };
+            let name = format!("{}/{tool}", assignment.alias);
+            steps.push((Step::Tool, Link::new("tool", name, detail)));
+        }
+        chain.extend(steps.into_iter().filter(|it| it.0 <= last).map(|it| it.1));
+    }
+
+    fn connection(&self, connection: Option<&Connection>, user: Option<&User>) -> Link {
+        let detail = match connection {
+            None => "the app is not connected to the gateway".to_owned(),
+            Some(_) => format!("the app acts there for user `{}`", self.user_name(user)),
+        };
+        Link::new("connection", &self.gateway.name, detail)
+    }
+
+    fn reason(&self, app: &App, denied: &Denied) -> (Step, String) {
+        let (app, gateway) = (app, &self.gateway.name);
+        let connection = self.gateway.connections.get(&app.id);
+        let user = connection.and_then(|it| self.workspace.users.get(&it.user));
+        let app = &app.name;
+        let user = self.user_name(user);
+        let tool = self.tool.map_or("", |it| it.1);
+        let alias = self.tool.map_or("", |it| it.0.alias.as_str());
+        let server = self.tool.map_or("", |it| it.0.server.name.as_str());
+        match denied {
+            Denied::NotConnected => {
+                (Step::Connection, format!("app `{app}` is not connected to gateway `{gateway}`"))
+            }
+            Denied::NobodyBehind => {
+                (Step::Connection, format!("nobody is behind the connection of app `{app}`"))
+            }
+            Denied::NotGranted => (
+                Step::Team,
+                format!("gateway `{gateway}` is granted to none of the teams of user `{user}`"),
+            ),
+            Denied::NoIdentity => (
+                Step::Identity,
+                format!("connection `{app}/{gateway}` has no credential for server `{server}`"),
+            ),
+            Denied::NotExposed => (
+                Step::Tool,
+                format!("assignment `{gateway}/{alias}` does not expose the tool `{tool}`"),
+            ),
+            Denied::Off { target, switch } => {
+                let (noun, name) = (target.noun(), self.name_of(target));
+                let why = switch.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
+                (Step::Switches, format!("{noun} `{name}` is turned off{why}"))
+            }
+        }
+    }
+
+    fn granted(&self, app: &App, subject: &Subject) -> String {
+        let user = self.user_name(self.workspace.users.get(&subject.user));
+        let (app, gateway) = (&app.name, &self.gateway.name);
+        match self.tool {
+            None => format!("app `{app}` may use gateway `{gateway}` for user `{user}`"),
+            Some((assignment, tool)) => {
+                let alias = &assignment.alias;
+                format!("app `{app}` may call `{tool}` of `{gateway}/{alias}` for user `{user}`")
+            }
+        }
+    }
+
+    fn user_name(&self, user: Option<&User>) -> String {
+        user.map_or_else(|| "unknown".to_owned(), |it| it.name.to_string())
+    }
+
+    /// What a switch is about, as one would name it.
+    fn name_of(&self, target: &Target) -> String {
+        let (workspace, gateway) = (self.workspace, &self.gateway.name);
+        let found = match target {
+            Target::App(id) => workspace.apps.get(id).map(|it| it.name.to_string()),
+            Target::Assignment(id) => {
+                let mut all = self.gateway.assignments.iter();
+                all.find(|it| it.id == *id).map(|it| format!("{gateway}/{}", it.alias))
+            }
+            Target::Connection(id) => {
+                let mut all = self.gateway.connections.values();
+                let app = all.find(|it| it.id == *id).and_then(|it| workspace.apps.get(&it.app));
+                app.map(|it| format!("{}/{gateway}", it.name))
+            }
+            Target::Gateway(_) => Some(gateway.to_string()),
+            Target::Identity(id) => workspace.identities.get(id).map(|it| it.name.to_string()),
+            Target::Server(id) => workspace.servers.get(id).map(|it| it.name.to_string()),
+            Target::Token(_) => None,
+            Target::Tool(id, tool) => {
+                workspace.servers.get(id).map(|it| format!("{}/{tool}", it.name))
+            }
+            Target::User(id) => workspace.users.get(id).map(|it| it.name.to_string()),
+        };
+        found.unwrap_or_else(|| "unknown".into())
+    }
+}
+
+/// How far the decision has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Connection,
+    Team,
+    Gateway,
+    Assignment,
+    Identity,
+    Tool,
+    Switches,
+}

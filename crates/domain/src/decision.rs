@@ -1,0 +1,93 @@
+//! Whether a call may be made: the one decision of the data plane, which `why` explains.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    AppId, Ask, Assignment, Gateway, Kind, Subject, Switch, Switches, Target, TokenId, Workspace,
+};
+
+/// A message, as far as it is decided by what is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    pub workspace: &'a Workspace,
+    pub app: AppId,
+    /// Absent where nobody has to present one.
+    pub token: Option<TokenId>,
+    pub gateway: &'a Gateway,
+    /// Absent while no server has been chosen, as for a list over many.
+    pub assignment: Option<&'a Assignment>,
+    /// What of the server is used, by the server's own name.
+    pub offer: Option<(Kind, &'a str)>,
+}
+
+/// Why a call may not be made: the first thing that is missing, from the caller to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The app is not connected to the gateway.
+    NotConnected,
+    /// The person for whom the app acts is gone.
+    NobodyBehind,
+    /// The gateway is granted to none of the person's teams.
+    NotGranted,
+    /// The connection has chosen no credential for the server.
+    NoIdentity,
+    /// The assignment does not expose it.
+    NotExposed,
+    /// Something that the call depends on is off.
+    Off { target: Target, switch: Switch },
+}
+
+/// Decides about a call; gives everything that it depends on.
+///
+/// # Errors
+/// With the first reason against it.
+pub fn decide(switches: &Switches, call: &Call<'_>, now: DateTime<Utc>) -> Result<Subject, Denied> {
+    let Call { workspace, app, token, gateway, assignment, offer } = *call;
+    let connection = gateway.connections.get(&app).ok_or(Denied::NotConnected)?;
+    let user = workspace.users.get(&connection.user).ok_or(Denied::NobodyBehind)?;
+    if gateway.teams.is_disjoint(&user.teams) {
+        return Err(Denied::NotGranted);
+    }
+    let mut subject = Subject {
+        app,
+        token,
+        user: user.id,
+        gateway: gateway.id,
+        connection: connection.id,
+        server: None,
+        assignment: None,
+        identity: None,
+        tool: None,
+    };
+    if let Some(assignment) = assignment {
+        subject.server = Some(assignment.server.id);
+        subject.assignment = Some(assignment.id);
+        subject.identity = assignment.identity_for(connection).map_err(|_| Denied::NoIdentity)?;
+        if let Some((kind, name)) = offer {
+            if kind == Kind::Tool {
+                subject.tool = Some(name.into());
+            }
+            let ask = Ask { app, user, assignment: assignment.id, kind, name };
+            if !gateway.policy.allows(ask) {
+                return Err(Denied::NotExposed);
+            }
+        }
+    }
+    check_switches(switches, &subject, now)?;
+    Ok(subject)
+}
+
+/// Whether all that a call depends on is on.
+///
+/// # Errors
+/// With the first thing that is off.
+pub fn check_switches(
+    switches: &Switches,
+    subject: &Subject,
+    now: DateTime<Utc>,
+) -> Result<(), Denied> {
+    match switches.find_any(subject, now) {
+        Some((target, switch)) => Err(Denied::Off { target, switch: switch.clone() }),
+        None => Ok(()),
+    }
+}

@@ -235,8 +235,24 @@ impl Served {
         self.address.to_string()
     }
 
+    /// The admin token of its first start.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// Asks the admin API. Paths that do not begin with `/` are in the workspace `default`.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        self.ask_as(&self.admin, method, path, body).await
+    }
+
+    /// The same as whoever has this token.
+    pub async fn ask_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Reply {
         let path = match path.strip_prefix('/') {
             Some(path) => format!("/api/v1/{path}"),
             None => format!("/api/v1/workspaces/default/{path}"),
@@ -245,7 +261,7 @@ impl Served {
             .method(method)
             .uri(path)
             .header("host", self.host())
-            .header("authorization", format!("Bearer {}", self.admin));
+            .header("authorization", format!("Bearer {token}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }

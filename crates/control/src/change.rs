@@ -69,7 +69,8 @@ impl Change {
         let began = app.clock.elapsed();
         let mut tx = app.db.begin().await?;
         snapshot::move_epoch(&mut tx, only_switches).await?;
-        let (app, rights) = (Arc::clone(app), rights.clone());
+        let rights = rights.again(app, &mut tx).await?;
+        let app = Arc::clone(app);
         Ok(Self { tx, app, rights, ends: Vec::new(), began, only_switches })
     }
 

@@ -11,6 +11,7 @@ use crate::commands::audit::{self, AuditCommand};
 use crate::commands::files::{self, ExportArgs, FileArgs};
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
 use crate::commands::token::{self, TokenCommand};
+use crate::commands::why::{self, WhyArgs};
 use crate::dev;
 use crate::failure::Failure;
 use crate::keys::{self, KeysCommand};
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     /// What apps and administrators present.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Why somebody can or cannot call something or administer something.
+    Why(WhyArgs),
     /// Make the workspace as a declarative file says: all of it, or nothing.
     Apply(FileArgs),
     /// Show what applying a file would change.
@@ -138,6 +141,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Cutoff(args) => switch::cutoff(&args),
         Command::Restore(args) => switch::restore(&args),
         Command::Token(command) => token::run(command),
+        Command::Why(args) => why::run(&args),
         Command::Apply(args) => files::apply(&args),
         Command::Diff(args) => files::diff(&args),
         Command::Export(args) => files::export(&args),

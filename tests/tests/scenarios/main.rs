@@ -34,6 +34,7 @@ mod proofs;
 mod recorded;
 mod refusals;
 mod replay;
+mod roles;
 mod rounds;
 mod rules;
 mod samples;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use db::Tx;
 use domain::ports::Gate as _;
 use domain::{
     Actor, Authority, Capability, Name, Object, Reach, Scope, Snapshot, Target, User, UserId,
@@ -18,7 +19,8 @@ use domain::{
 
 use super::Error;
 use crate::App;
-use crate::session::{Caller, Of};
+use crate::session::{self, Caller, Of};
+use crate::snapshot;
 
 /// What somebody may do.
 #[derive(Clone, Debug)]
@@ -34,6 +36,9 @@ pub(crate) struct Holder {
     workspace: Arc<Workspace>,
     user: User,
     limits: Option<BTreeSet<Capability>>,
+    caller: Caller,
+    /// As of which it was looked up.
+    epoch: u64,
 }
 
 impl Rights {
@@ -63,9 +68,26 @@ impl Rights {
         if snapshot.switches.find(&Target::User(user.id), app.clock.now()).is_some() {
             return Err(Error::Unauthenticated);
         }
-        let holder =
-            Holder { workspace: Arc::clone(workspace), user: user.clone(), limits: limits.clone() };
+        let holder = Holder {
+            workspace: Arc::clone(workspace),
+            user: user.clone(),
+            limits: limits.clone(),
+            caller: caller.clone(),
+            epoch: snapshot.epoch,
+        };
         Ok(Self::User(Arc::new(holder)))
+    }
+
+    /// The same by what holds now that `tx` has moved the epoch, so that nothing else changes:
+    /// what was taken away while it waited for its turn is gone.
+    pub(crate) async fn again(&self, app: &App, tx: &mut Tx) -> Result<Self, Error> {
+        let Self::User(it) = self else { return Ok(self.clone()) };
+        if snapshot::epoch(tx).await? == it.epoch.saturating_add(1) {
+            return Ok(self.clone());
+        }
+        session::again(app, &it.caller).await?;
+        let now = app.publisher.prepare(tx).await?;
+        Self::in_snapshot(app, &it.caller, &now.snapshot)
     }
 
     pub(crate) fn of_installation(app: &App) -> Self {
@@ -165,7 +187,7 @@ impl Rights {
         match self {
             Self::Installation(authority) => (authority, Actor::Installation),
             Self::User(it) => {
-                let Holder { workspace, user, limits } = it.as_ref();
+                let Holder { workspace, user, limits, .. } = it.as_ref();
                 (&workspace.authority, Actor::User { user, limits: limits.as_ref() })
             }
         }

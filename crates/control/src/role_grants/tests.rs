@@ -1,4 +1,5 @@
 use axum::http::Method;
+use db::sql;
 use serde_json::{Value, json};
 
 use crate::testing::Api;
@@ -262,6 +263,33 @@ async fn turning_on_and_off_needs_its_own_capability() {
                 assert_eq!(reply.problem(), (403, "forbidden".into()), "{path}");
             }
         }
+    }
+}
+
+/// Whoever waits for their turn to change something does it by what they hold when it has come.
+#[tokio::test]
+async fn what_is_taken_away_while_a_change_waits_is_gone() {
+    for api in Api::on_each_database().await {
+        let workspace = api.snapshot().await.config.workspaces["default"].id.0;
+        let kim = api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        let mut tx = api.fresh.db.begin().await.unwrap();
+        tx.execute(sql("UPDATE epoch SET epoch = epoch + 1, config = epoch + 1")).await.unwrap();
+        tx.execute(sql("DELETE FROM role_grants")).await.unwrap();
+        let new = Some(json!({"name": "late"}));
+        let mut asking = Box::pin(api.ask_as(&kim, Method::POST, "users", new));
+        let has_begun = || {
+            let records = api.log.tail(workspace, 1);
+            records.iter().any(|it| it.text.contains("kim/cli"))
+        };
+        // Let in, and recorded, while what it needs was there.
+        while !has_begun() {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        tx.commit().await.unwrap();
+        let reply = asking.await;
+        assert_eq!(reply.problem(), (403, "forbidden".into()), "{}", reply.text);
+        assert_eq!(api.get("users/late").await.status, 404);
     }
 }
 

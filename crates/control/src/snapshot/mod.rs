@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 
 pub(crate) use build::BuildError;
 pub(crate) use gate::StoreGate;
-pub(crate) use store::move_epoch;
+pub(crate) use store::{epoch, move_epoch};
 
 use build::Memo;
 

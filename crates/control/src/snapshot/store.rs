@@ -102,6 +102,12 @@ pub(crate) async fn move_epoch(tx: &mut Tx, only_switches: bool) -> Result<(), D
     Ok(())
 }
 
+/// The epoch as this transaction sees it.
+pub(crate) async fn epoch(tx: &mut Tx) -> Result<u64, DbError> {
+    let found = epochs(tx).await?.map(|it| it.epoch);
+    Ok(found.and_then(|it| u64::try_from(it).ok()).unwrap_or_default())
+}
+
 /// The epochs as this transaction sees them.
 pub(super) async fn epochs(tx: &mut Tx) -> Result<Option<db::Epochs>, DbError> {
     tx.optional(sql("SELECT epoch, config FROM epoch")).await

@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod remote;
 pub(crate) mod switch;
 pub(crate) mod token;
+pub(crate) mod why;
 
 use std::time::Duration;
 

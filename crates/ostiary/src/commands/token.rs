@@ -15,11 +15,19 @@ use crate::serve::House;
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token for an app; its secret is printed once, alone on standard output.
+    /// Make a token for an app, or for a user who administers; its secret is printed once, alone on
+    /// standard output.
     Create {
         /// The app.
+        #[arg(long, conflicts_with = "user", required_unless_present = "user")]
+        app: Option<String>,
+        /// The user.
         #[arg(long)]
-        app: String,
+        user: Option<String>,
+        /// What a user's token is good for, such as servers:read; all that its user may do where
+        /// absent.
+        #[arg(long = "capability", requires = "user")]
+        capabilities: Vec<String>,
         /// The token's name.
         #[arg(long, default_value = "cli")]
         name: String,
@@ -29,22 +37,29 @@ pub(crate) enum TokenCommand {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Show an app's tokens, or those of administrators, without their secrets.
+    /// Show the tokens of an app, of a user, or of the installation's administrators, without their
+    /// secrets.
     List {
         /// The app; absent: tokens of administrators.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "user")]
         app: Option<String>,
+        /// The user.
+        #[arg(long)]
+        user: Option<String>,
         /// As JSON.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         remote: Remote,
     },
-    /// Revoke an app's token, or one of an administrator; what it is used for ends.
+    /// Revoke a token of an app, of a user, or of the installation; what it is used for ends.
     Revoke {
         /// The app; absent: a token of an administrator.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "user")]
         app: Option<String>,
+        /// The user.
+        #[arg(long)]
+        user: Option<String>,
         /// The token's name or id.
         #[arg(value_name = "TOKEN")]
         name: String,
@@ -56,41 +71,51 @@ pub(crate) enum TokenCommand {
 /// Runs a command to its end.
 pub(crate) fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
     match command {
-        TokenCommand::Create { app, name, lifetime, remote } => {
-            let body = json!({"name": name, "lifetime_seconds": lifetime.as_secs()});
-            let path = format!("/apps/{app}/tokens");
+        TokenCommand::Create { app, user, capabilities, name, lifetime, remote } => {
+            let mut body = json!({"name": name, "lifetime_seconds": lifetime.as_secs()});
+            if !capabilities.is_empty() {
+                body["capabilities"] = json!(capabilities);
+            }
+            let path = holder(app.as_deref(), user.as_deref());
             let made = converse(remote.ask(Method::POST, &path, Content::Json(body)))?;
             print::line(made.get("secret").and_then(Value::as_str).unwrap_or_default());
         }
-        TokenCommand::List { app, json, remote } => {
-            let found = match &app {
-                Some(app) => {
-                    let path = format!("/apps/{app}/tokens");
-                    converse(remote.ask(Method::GET, &path, Content::Nothing))?
-                }
-                None => converse(remote.ask_all(Method::GET, ADMIN_TOKENS))?,
+        TokenCommand::List { app, user, json, remote } => {
+            let has_holder = app.is_some() || user.is_some();
+            let found = if has_holder {
+                let path = holder(app.as_deref(), user.as_deref());
+                converse(remote.ask(Method::GET, &path, Content::Nothing))?
+            } else {
+                converse(remote.ask_all(Method::GET, ADMIN_TOKENS))?
             };
             let items = found.get("items").cloned().unwrap_or_default();
             if json {
                 print::line(&items);
-            } else if app.is_some() {
+            } else if has_holder {
                 print::table(&["name", "expires_at", "created_at", "id"], &items);
             } else {
                 print::table(&["name", "created_at", "id"], &items);
             }
         }
-        TokenCommand::Revoke { app, name, remote } => match app {
-            Some(app) => {
-                let path = format!("/apps/{app}/tokens/{name}");
+        TokenCommand::Revoke { app, user, name, remote } => {
+            if app.is_some() || user.is_some() {
+                let path = format!("{}/{name}", holder(app.as_deref(), user.as_deref()));
                 converse(remote.send(Method::DELETE, &path, Content::Nothing))?;
-            }
-            None => {
+            } else {
                 let path = format!("{ADMIN_TOKENS}/{name}");
                 converse(remote.ask_all(Method::DELETE, &path))?;
             }
-        },
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tokens of an app or of a user.
+fn holder(app: Option<&str>, user: Option<&str>) -> String {
+    match (app, user) {
+        (_, Some(user)) => format!("/users/{user}/admin-tokens"),
+        (app, None) => format!("/apps/{}/tokens", app.unwrap_or_default()),
+    }
 }
 
 /// Of the installation, and of no workspace.

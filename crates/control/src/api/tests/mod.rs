@@ -348,6 +348,7 @@ impl Route {
     pub(super) fn address(&self, workspace: &str) -> String {
         let names = [
             ("{workspace}", workspace),
+            ("{admin_token}", "first"),
             ("{app}", "bot"),
             ("{assignment}", "jira"),
             ("{connection}", "main"),

@@ -142,3 +142,16 @@ async fn what_a_user_does_is_recorded_under_the_users_name_and_so_is_what_is_ref
     );
     assert!(texts.iter().all(|it| it["actor_user_id"].is_string()));
 }
+
+/// What is of all workspaces is shown to nobody who belongs to one.
+#[tokio::test]
+async fn a_users_token_is_no_token_of_the_installation() {
+    for api in Api::on_each_database().await {
+        let kim = api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        for (token, expected) in [(&kim, false), (&api.token, true)] {
+            let value = format!("Bearer {token}").parse().unwrap();
+            let headers = [(header::AUTHORIZATION, value)].into_iter().collect();
+            assert_eq!(api.control.is_admin(&headers).await, expected);
+        }
+    }
+}

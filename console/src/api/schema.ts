@@ -598,6 +598,79 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/role-grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All role grants, by name. */
+        get: operations["list_role_grants"];
+        put?: never;
+        /** Grant a role. Nobody grants more than they hold. */
+        post: operations["create_role_grant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/role-grants/{grant}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One role grant. */
+        get: operations["show_role_grant"];
+        put?: never;
+        post?: never;
+        /** Take a role back. What came by it ends at once. */
+        delete: operations["delete_role_grant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All roles, by name, the built-in ones included. */
+        get: operations["list_roles"];
+        put?: never;
+        /** Make a role. It does nothing until it is granted. */
+        post: operations["create_role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/roles/{role}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One role. */
+        get: operations["show_role"];
+        put?: never;
+        post?: never;
+        /** Delete a role that nobody has been granted. */
+        delete: operations["delete_role"];
+        options?: never;
+        head?: never;
+        /** Change a role, for all who have been granted it. */
+        patch: operations["update_role"];
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/servers": {
         parameters: {
             query?: never;
@@ -727,6 +800,59 @@ export interface paths {
         patch: operations["update_user"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/users/{user}/admin-tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The admin tokens of a user, by name. */
+        get: operations["list_user_admin_tokens"];
+        put?: never;
+        /** Make an admin token for a user. The answer shows its secret for the only time. */
+        post: operations["create_user_admin_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/users/{user}/admin-tokens/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One admin token of a user. */
+        get: operations["show_user_admin_token"];
+        put?: never;
+        post?: never;
+        /** Revoke an admin token. Its sessions end at once. */
+        delete: operations["delete_user_admin_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Why somebody can or cannot call something or administer something. */
+        get: operations["show_why"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -783,6 +909,16 @@ export interface components {
             per: components["schemas"]["WindowText"];
             /** @enum {string} */
             type: "quota";
+        };
+        /** @description Whether something is allowed, and why. */
+        Answer: {
+            allowed: boolean;
+            /** @description The app that is meant, where it is about a call. */
+            app?: string | null;
+            /** @description What has decided, in one sentence. */
+            because: string;
+            /** @description What leads from the one to the other, as far as it holds. */
+            chain: components["schemas"]["Link"][];
         };
         /** @description A client that calls: a headless agent. */
         AppBody: {
@@ -874,6 +1010,11 @@ export interface components {
         CreatedToken: {
             secret: string;
             token: components["schemas"]["TokenBody"];
+        };
+        /** @description A new token, with its secret for the only time. */
+        CreatedUserAdminToken: {
+            secret: string;
+            token: components["schemas"]["UserAdminTokenBody"];
         };
         /** @description Something that is off. */
         CutoffBody: {
@@ -1002,6 +1143,14 @@ export interface components {
             gateway?: string | null;
             name?: string | null;
         };
+        /** @description One thing on the way. */
+        Link: {
+            detail: string;
+            /** @description Whether it lets pass. */
+            holds: boolean;
+            kind: string;
+            name: string;
+        };
         /** @description An app to register. */
         NewApp: {
             name: string;
@@ -1084,6 +1233,26 @@ export interface components {
             kind: components["schemas"]["KindText"];
             name: string;
         };
+        /** @description A role to make. */
+        NewRole: {
+            /** @description Such as `servers:read`; see the handbook for all of them. */
+            capabilities: string[];
+            name: string;
+        };
+        /** @description A role to give to a user or to a team. */
+        NewRoleGrant: {
+            /** @description What the grant itself is called. */
+            name: string;
+            /**
+             * @description `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
+             *     `team/dev`: that thing and all below it.
+             */
+            on?: string;
+            role: string;
+            team?: string | null;
+            /** @description By name or id; either this or `team`. */
+            user?: string | null;
+        };
         /** @description A rule to add. */
         NewRule: {
             action: components["schemas"]["ActionText"];
@@ -1130,6 +1299,17 @@ export interface components {
         };
         /** @description A person to add. */
         NewUser: {
+            name: string;
+        };
+        /** @description A token to make. */
+        NewUserAdminToken: {
+            /** @description What it is good for, if for less than its user. */
+            capabilities?: string[] | null;
+            /**
+             * Format: int64
+             * @description 90 days where absent.
+             */
+            lifetime_seconds?: number | null;
             name: string;
         };
         /** @description A workspace to make. */
@@ -1310,6 +1490,40 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list. */
+        Page_RoleBody: {
+            items: {
+                /** @description Whether it is there from the first start and cannot be changed. */
+                built_in: boolean;
+                capabilities: string[];
+                /** Format: date-time */
+                created_at?: string | null;
+                /**
+                 * Format: uuid
+                 * @description Absent for a built-in one.
+                 */
+                id?: string | null;
+                name: string;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_RoleGrantBody: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: uuid */
+                id: string;
+                name: string;
+                on: string;
+                role: string;
+                team?: string | null;
+                user?: string | null;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_RuleBody: {
             items: {
                 action: components["schemas"]["ActionText"];
@@ -1409,6 +1623,22 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list. */
+        Page_UserAdminTokenBody: {
+            items: {
+                /** @description What it is good for; `null` for everything that its user may do. */
+                capabilities?: string[] | null;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                expires_at: string;
+                /** Format: uuid */
+                id: string;
+                name: string;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_UserBody: {
             items: {
                 /** Format: date-time */
@@ -1494,6 +1724,38 @@ export interface components {
         /** @description What became of each object, or would. */
         Report: {
             objects: components["schemas"]["Applied"][];
+        };
+        /** @description A set of capabilities. */
+        RoleBody: {
+            /** @description Whether it is there from the first start and cannot be changed. */
+            built_in: boolean;
+            capabilities: string[];
+            /** Format: date-time */
+            created_at?: string | null;
+            /**
+             * Format: uuid
+             * @description Absent for a built-in one.
+             */
+            id?: string | null;
+            name: string;
+        };
+        /** @description A role that a user or a team holds. */
+        RoleGrantBody: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            on: string;
+            role: string;
+            team?: string | null;
+            user?: string | null;
+        };
+        /** @description What to change of a role; what is absent stays. */
+        RolePatch: {
+            /** @description All of them. */
+            capabilities?: string[] | null;
+            name?: string | null;
         };
         /** @description A content rule of a gateway. */
         RuleBody: {
@@ -1600,6 +1862,12 @@ export interface components {
             expires_at?: string | null;
             /** @description The name of the admin token. */
             name: string;
+            user?: components["schemas"]["SessionUser"] | null;
+        };
+        /** @description A user who is signed in. */
+        SessionUser: {
+            name: string;
+            workspace: string;
         };
         /** @description A token to sign in with. */
         SignIn: {
@@ -1693,6 +1961,18 @@ export interface components {
              */
             used: number;
         };
+        /** @description A token with which a user administers, without its secret. */
+        UserAdminTokenBody: {
+            /** @description What it is good for; `null` for everything that its user may do. */
+            capabilities?: string[] | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
         /** @description A person. */
         UserBody: {
             /** Format: date-time */
@@ -1710,6 +1990,13 @@ export interface components {
         UserPatch: {
             enabled?: boolean | null;
             name?: string | null;
+        };
+        /** @description Why, or why not. */
+        Why: {
+            /** @description Whether one of the answers is yes. */
+            allowed: boolean;
+            /** @description One for each app that may be meant. */
+            answers: components["schemas"]["Answer"][];
         };
         /** @enum {string} */
         WindowText: "day" | "month";
@@ -3834,6 +4121,304 @@ export interface operations {
             };
         };
     };
+    list_role_grants: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RoleGrantBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_role_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRoleGrant"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleGrantBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_role_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                grant: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleGrantBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_role_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                grant: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_roles: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RoleBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRole"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolePatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_servers: {
         parameters: {
             query?: {
@@ -4391,6 +4976,191 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_user_admin_tokens: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UserAdminTokenBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_user_admin_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUserAdminToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedUserAdminToken"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_user_admin_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                user: string;
+                /** @description A name or an id. */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserAdminTokenBody"];
+                };
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_user_admin_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+                /** @description A name or an id. */
+                user: string;
+                /** @description A name or an id. */
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_why: {
+        parameters: {
+            query?: {
+                /** @description Whose apps call, or who administers. */
+                user?: string;
+                /** @description Which app calls. */
+                app?: string;
+                /** @description Where it calls. */
+                gateway?: string;
+                /** @description What it calls, as `alias/tool`, by the server's own name. */
+                tool?: string;
+                /** @description Such as `servers:write`. */
+                capability?: string;
+                /**
+                 * @description `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
+                 *     `team/dev`.
+                 */
+                on?: string;
+            };
+            header?: never;
+            path: {
+                /** @description A name or an id. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Why"];
                 };
             };
             "4XX": {

@@ -62,7 +62,7 @@ remember_admin() {
     if [ -n "$shown" ]; then (umask 077 && echo "$shown" >"$data/admin.token"); fi
     export OSTIARY_URL=http://127.0.0.1:$port OSTIARY_TOKEN_FILE=$data/admin.token
     if [ ! -f "$data/app.token" ]; then
-        (umask 077 && "$binary" token create --app demo --name "run" >"$data/app.token")
+        (umask 077 && "$binary" token create run --app demo >"$data/app.token")
     fi
 }
 

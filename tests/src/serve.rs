@@ -8,12 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 
 use bytes::Bytes;
+use futures::future::join;
 use http::{Method, Request};
 use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::archive::{self, Kept};
@@ -41,6 +42,14 @@ pub struct Served {
     _lines: Lines<BufReader<ChildStdout>>,
     line: tokio::sync::Mutex<Line>,
     admin: String,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 /// An answer of the admin API.
@@ -176,6 +185,33 @@ impl Site {
         let output = within(args[0], command.output()).await.unwrap();
         let text = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
         (output.status.code(), text.join("\n"))
+    }
+
+    /// Runs a command of the binary that asks this gateway, as its administrator.
+    pub async fn command(&self, served: &Served, args: &[&str]) -> Ran {
+        self.command_with(served, args, "").await
+    }
+
+    /// The same with something on its standard input.
+    pub async fn command_with(&self, served: &Served, args: &[&str], input: &str) -> Ran {
+        let mut command = Command::new(binary());
+        command.args(args).kill_on_drop(true);
+        self.surround(&mut command);
+        command.env("OSTIARY_URL", format!("http://{}", served.address));
+        command.env("OSTIARY_TOKEN", &served.admin).env_remove("OSTIARY_TOKEN_FILE");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        let feed = async {
+            // A command that does not read it may have ended.
+            stdin.write_all(input.as_bytes()).await.ok();
+            drop(stdin);
+        };
+        let (output, ()) = within(args[0], join(process.wait_with_output(), feed)).await;
+        let output = output.unwrap();
+        let [out, err] = [output.stdout, output.stderr]
+            .map(|it| String::from_utf8(it).expect("commands print text"));
+        Ran { code: output.status.code(), out, err }
     }
 
     /// What `ostiary audit verify` says of the data folder.

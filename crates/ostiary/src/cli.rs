@@ -9,12 +9,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::bridge::{self, BridgeArgs};
 use crate::commands::audit::{self, AuditCommand};
 use crate::commands::files::{self, ExportArgs, FileArgs};
+use crate::commands::record::{self, RecordCommand};
+use crate::commands::shell::ShellArg;
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
-use crate::commands::token::{self, TokenCommand};
 use crate::commands::why::{self, WhyArgs};
+use crate::commands::{shell, token};
 use crate::dev;
 use crate::failure::Failure;
 use crate::keys::{self, KeysCommand};
+use crate::nouns;
 use crate::print;
 use crate::serve;
 
@@ -38,9 +41,11 @@ pub(crate) enum Command {
     Cutoff(CutoffArgs),
     /// Turn something on again.
     Restore(RestoreArgs),
-    /// What apps and administrators present.
+    #[command(flatten)]
+    Noun(nouns::Asked),
+    /// What has happened.
     #[command(subcommand)]
-    Token(TokenCommand),
+    Record(RecordCommand),
     /// Why somebody can or cannot call something or administer something.
     Why(WhyArgs),
     /// Make the workspace as a declarative file says: all of it, or nothing.
@@ -59,6 +64,17 @@ pub(crate) enum Command {
     /// The master key.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell that will read it.
+        shell: ShellArg,
+    },
+    /// Write pages for `man`, one for each command.
+    Man {
+        /// The folder that they go into.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Becomes a managed server's command under limits.
     #[command(hide = true)]
     LaunchChild(LaunchArgs),
@@ -140,7 +156,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Bridge(args) => bridge::run(args),
         Command::Cutoff(args) => switch::cutoff(&args),
         Command::Restore(args) => switch::restore(&args),
-        Command::Token(command) => token::run(command),
+        Command::Noun(asked) => nouns::run(&asked),
+        Command::Record(command) => record::run(&command),
         Command::Why(args) => why::run(&args),
         Command::Apply(args) => files::apply(&args),
         Command::Diff(args) => files::diff(&args),
@@ -152,6 +169,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::AdminToken(args) => token::mint_admin(&args.data, &args.name),
         Command::Audit(command) => audit::run(&command),
         Command::Keys(command) => keys::run(&command),
+        Command::Completions { shell } => Ok(shell::completions(shell)),
+        Command::Man { out } => shell::man(&out),
         Command::Serve(args) => serve::run(&args),
         Command::LaunchChild(args) => Err(Failure::other(proxy::wire::launch(&args.rest))),
     }

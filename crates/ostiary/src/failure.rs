@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Other(String),
     #[error("{0}")]
     Unavailable(String),
+    #[error("{0}")]
+    Usage(String),
 }
 
 impl Failure {
@@ -24,6 +26,7 @@ impl Failure {
     pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Other(_) => 1.into(),
+            Self::Usage(_) => 2.into(),
             Self::Authentication(_) => 3.into(),
             Self::NotFound(_) => 4.into(),
             Self::Conflict(_) => 5.into(),

@@ -11,6 +11,7 @@ mod door;
 mod failure;
 mod keys;
 mod metrics;
+mod nouns;
 mod pages;
 mod plane;
 mod print;

@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use crate::failure::Failure;
 
 /// Logs go to standard error: as text for people, as JSON where `OSTIARY_LOG_FORMAT=json`. What is
@@ -40,8 +42,7 @@ impl<W: Write> Write for OneLine<W> {
         let mut plain = String::with_capacity(text.len());
         for c in line.chars() {
             let is_own = c == '\u{1b}' && self.is_coloured;
-            let is_unseen = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if (c.is_control() || is_unseen) && !is_own {
+            if (c.is_control() || is_unseen(c)) && !is_own {
                 plain.push_str(&format!("\\u{:04x}", u32::from(c)));
             } else {
                 plain.push(c);
@@ -75,45 +76,76 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { 2.into() } else { ExitCode::SUCCESS }
 }
 
-/// A table of chosen members of JSON objects.
-pub(crate) fn table(columns: &[&str], items: &serde_json::Value) {
-    let rows: Vec<Vec<String>> = items
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|it| columns.iter().map(|column| cell(it.get(column))).collect())
-        .collect();
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(at, column)| {
-            let cells = rows.iter().filter_map(|row| row.get(at)).map(|it| it.chars().count());
-            cells.chain([column.len()]).max().unwrap_or_default()
-        })
-        .collect();
-    let print_row = |cells: &[String]| {
-        let padded: Vec<String> =
-            cells.iter().zip(&widths).map(|(it, width)| format!("{it:<width$}")).collect();
-        line(padded.join("  ").trim_end());
-    };
-    print_row(&columns.iter().map(|it| it.to_uppercase()).collect::<Vec<_>>());
-    rows.iter().for_each(|row| print_row(row));
+/// A table of chosen members of JSON objects; a `/` leads to a member of a member, and the column
+/// goes by the last of them.
+pub(crate) fn table(columns: &[&str], items: &Value) {
+    let of = |it: &Value, column: &str| cell(it.pointer(&format!("/{column}")));
+    let rows = items.as_array().into_iter().flatten();
+    let rows = rows.map(|it| columns.iter().map(|column| of(it, column)).collect());
+    let head = columns.iter().map(|it| it.rsplit('/').next().unwrap_or(it).to_uppercase());
+    aligned(std::iter::once(head.collect()).chain(rows).collect());
 }
 
-/// One value in a table; control characters cannot move the terminal's cursor.
-fn cell(value: Option<&serde_json::Value>) -> String {
-    match value {
-        None | Some(serde_json::Value::Null) => "-".to_owned(),
-        Some(serde_json::Value::String(text)) => {
-            text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// The members of one JSON object, a line each.
+pub(crate) fn members(thing: &Value) {
+    let rows = thing.as_object().into_iter().flatten();
+    aligned(rows.map(|(name, value)| vec![name.clone(), cell(Some(value))]).collect());
+}
+
+fn aligned(rows: Vec<Vec<String>>) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        cells.map(|it| it.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(it, width)| format!("{it:<width$}"));
+        line(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+/// One value in a table. What others have named cannot move the terminal's cursor.
+fn cell(value: Option<&Value>) -> String {
+    let text = match value {
+        None | Some(Value::Null) => return "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) if items.is_empty() => return "-".to_owned(),
+        Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
         }
         Some(other) => other.to_string(),
-    }
+    };
+    text.chars().map(|c| if c.is_control() || is_unseen(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// What turns a text around or is not to be seen.
+fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn cells() {
+        let cases = [
+            (json!(null), "-"),
+            (json!([]), "-"),
+            (json!(["a", "b"]), "a,b"),
+            (json!([1]), "[1]"),
+            (json!({"a": "b\u{1b}[2J"}), "{\"a\":\"b\\u001b[2J\"}"),
+            (json!(true), "true"),
+            (json!("a\u{1b}[31m\u{202e}\nb"), "a\u{fffd}[31m\u{fffd}\u{fffd}b"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(cell(Some(&value)), expected, "{value}");
+        }
+        assert_eq!(cell(None), "-");
+    }
 
     #[test]
     fn h151_an_event_is_one_line() {

@@ -66,7 +66,9 @@ async fn an_admin_token_is_listed_and_revoked_on_the_command_line() {
         let second = made.lines().find(|it| it.starts_with("osta_")).unwrap().to_owned();
         let served = site.start().await;
         let url = format!("http://{}", served.address);
-        let at = ["--url", &url, "--token", &second];
+        let file = site.home().join("second");
+        std::fs::write(&file, second).unwrap();
+        let at = ["--url", &url, "--token-file", file.to_str().unwrap()];
         let (code, listed) = site.run(&[&["token", "list"][..], &at].concat()).await;
         assert_eq!(code, Some(0), "{row}: {listed}");
         assert!(listed.contains("first") && listed.contains("second"), "{row}: {listed}");

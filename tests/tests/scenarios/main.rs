@@ -10,6 +10,7 @@ mod cancel;
 mod children;
 mod clients;
 mod codes;
+mod commands;
 mod crosstalk;
 mod egress;
 mod eras;

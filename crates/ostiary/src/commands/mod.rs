@@ -2,7 +2,9 @@
 
 pub(crate) mod audit;
 pub(crate) mod files;
+pub(crate) mod record;
 pub(crate) mod remote;
+pub(crate) mod shell;
 pub(crate) mod switch;
 pub(crate) mod token;
 pub(crate) mod why;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -26,7 +26,29 @@ pub(crate) enum Kind {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct CutoffArgs {
+    #[command(subcommand)]
+    command: Option<CutoffCommand>,
+    #[command(flatten)]
+    cut: Option<Cut>,
+}
+
+#[derive(Subcommand)]
+enum CutoffCommand {
+    /// Everything that is off.
+    #[command(after_help = "Example:\n  ostiary cutoff list")]
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+#[derive(Args)]
+struct Cut {
     kind: Kind,
     /// Its name; for an assignment `gateway/alias`, a connection `app/gateway`, a tool
     /// `server/tool`.
@@ -58,6 +80,24 @@ pub(crate) struct RestoreArgs {
 
 /// Returns when nothing more passes anywhere; exit code 7 where not every replica has confirmed.
 pub(crate) fn cutoff(args: &CutoffArgs) -> Result<ExitCode, Failure> {
+    match (&args.command, &args.cut) {
+        (Some(CutoffCommand::List { json, remote }), _) => list(remote, *json),
+        (None, Some(cut)) => turn_off(cut),
+        (None, None) => Err(Failure::Usage("say what to turn off: see --help".to_owned())),
+    }
+}
+
+fn list(remote: &Remote, as_json: bool) -> Result<ExitCode, Failure> {
+    let items = Value::Array(converse(remote.list("/cutoffs"))?);
+    if as_json {
+        print::line(items);
+    } else {
+        print::table(&["kind", "name", "since", "until", "reason"], &items);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn turn_off(args: &Cut) -> Result<ExitCode, Failure> {
     let body = json!({
         "kind": args.kind.word(),
         "name": args.name,

@@ -1,0 +1,84 @@
+//! All nouns. What a row says of an address is compared with the API's own document by a test.
+
+mod apps;
+mod gateways;
+mod people;
+mod servers;
+
+use super::{Act, Field, Form, Noun, On, Verb};
+
+pub(super) const NOUNS: &[&Noun] = &[
+    &people::WORKSPACE,
+    &people::USER,
+    &people::TEAM,
+    &servers::SERVER,
+    &servers::IDENTITY,
+    &gateways::GATEWAY,
+    &gateways::ASSIGNMENT,
+    &gateways::RULE,
+    &apps::APP,
+    &apps::CONNECTION,
+    &apps::TOKEN,
+];
+
+const RENAME: Field = Field {
+    option: "name",
+    member: "name",
+    form: Form::Text,
+    on: On::Update,
+    help: "Another name",
+};
+
+const ENABLED: Field = Field {
+    option: "enabled",
+    member: "enabled",
+    form: Form::Truth,
+    on: On::Update,
+    help: "Whether it may be used",
+};
+
+const POSITION: Field = Field {
+    option: "position",
+    member: "position",
+    form: Form::Number,
+    on: On::Both,
+    help: "Where it stands: lower ones first; last where absent",
+};
+
+const fn list(about: &'static str, example: &'static str) -> Verb {
+    Verb { word: "list", act: Act::List, about, example }
+}
+
+const fn show(about: &'static str, example: &'static str) -> Verb {
+    Verb { word: "show", act: Act::Show, about, example }
+}
+
+const fn create(about: &'static str, example: &'static str) -> Verb {
+    Verb { word: "create", act: Act::Create, about, example }
+}
+
+const fn update(about: &'static str, example: &'static str) -> Verb {
+    Verb { word: "update", act: Act::Update, about, example }
+}
+
+const fn delete(about: &'static str, example: &'static str) -> Verb {
+    Verb { word: "delete", act: Act::Delete, about, example }
+}
+
+const fn put(
+    word: &'static str,
+    (list, other): (&'static str, &'static str),
+    about: &'static str,
+    example: &'static str,
+) -> Verb {
+    Verb { word, act: Act::Put(list, other), about, example }
+}
+
+const fn take(
+    word: &'static str,
+    (list, other): (&'static str, &'static str),
+    about: &'static str,
+    example: &'static str,
+) -> Verb {
+    Verb { word, act: Act::Take(list, other), about, example }
+}

@@ -2229,7 +2229,10 @@ export interface operations {
     create_workspace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -2290,7 +2293,10 @@ export interface operations {
     delete_workspace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2318,7 +2324,10 @@ export interface operations {
     update_workspace: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2352,7 +2361,10 @@ export interface operations {
     apply_files: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2421,7 +2433,10 @@ export interface operations {
     create_app: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2487,7 +2502,10 @@ export interface operations {
     delete_app: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2517,7 +2535,10 @@ export interface operations {
     update_app: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2590,7 +2611,10 @@ export interface operations {
     create_connection: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2660,7 +2684,10 @@ export interface operations {
     delete_connection: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2692,7 +2719,10 @@ export interface operations {
     update_connection: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2767,7 +2797,10 @@ export interface operations {
     create_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2837,7 +2870,10 @@ export interface operations {
     delete_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2934,7 +2970,10 @@ export interface operations {
     create_cutoff: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -2968,7 +3007,10 @@ export interface operations {
     diff_files: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3068,7 +3110,10 @@ export interface operations {
     create_gateway: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3134,7 +3179,10 @@ export interface operations {
     delete_gateway: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3164,7 +3212,10 @@ export interface operations {
     update_gateway: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3237,7 +3288,10 @@ export interface operations {
     create_assignment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3307,7 +3361,10 @@ export interface operations {
     delete_assignment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3339,7 +3396,10 @@ export interface operations {
     update_assignment: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3414,7 +3474,10 @@ export interface operations {
     create_rule: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3484,7 +3547,10 @@ export interface operations {
     delete_rule: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3516,7 +3582,10 @@ export interface operations {
     update_rule: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3554,7 +3623,10 @@ export interface operations {
     add_grant: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3588,7 +3660,10 @@ export interface operations {
     remove_grant: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3657,7 +3732,10 @@ export interface operations {
     create_identity: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3723,7 +3801,10 @@ export interface operations {
     delete_identity: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -3753,7 +3834,10 @@ export interface operations {
     update_identity: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4090,7 +4174,10 @@ export interface operations {
     create_restore: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4457,7 +4544,10 @@ export interface operations {
     create_server: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4523,7 +4613,10 @@ export interface operations {
     delete_server: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4553,7 +4646,10 @@ export interface operations {
     update_server: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4624,7 +4720,10 @@ export interface operations {
     create_team: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4690,7 +4789,10 @@ export interface operations {
     delete_team: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4720,7 +4822,10 @@ export interface operations {
     update_team: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4756,7 +4861,10 @@ export interface operations {
     add_member: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4790,7 +4898,10 @@ export interface operations {
     remove_member: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4859,7 +4970,10 @@ export interface operations {
     create_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4925,7 +5039,10 @@ export interface operations {
     delete_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;
@@ -4955,7 +5072,10 @@ export interface operations {
     update_user: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
                 /** @description A name or an id. */
                 workspace: string;

@@ -20,6 +20,7 @@ mod content_keys;
 mod control;
 mod files;
 mod gateways;
+mod idempotency;
 mod identities;
 mod installation;
 mod limits;

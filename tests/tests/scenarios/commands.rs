@@ -1,5 +1,6 @@
 //! `ostiary NOUN VERB`: what the admin API has, at the command line, as scripts use it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -9,6 +10,9 @@ use serde_json::{Value, json};
 use tests::serve::{Ran, binary};
 use tests::wait::within;
 use tests::{Client, Served, Site, Upstream};
+use tokio::io::{AsyncReadExt, copy, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// A gateway, and commands that ask it.
 struct Desk {
@@ -199,6 +203,54 @@ async fn a_secret_comes_from_standard_input_or_a_file_and_is_not_shown() {
         assert!(out.contains("x-key"), "{out}");
         assert!(!out.contains("horse") && !out.contains("staple"), "{out}");
     }
+}
+
+#[tokio::test]
+async fn what_a_command_makes_is_made_once_though_the_answer_was_lost() {
+    for desk in Desk::on_each_database().await {
+        let (url, _relay) = losing_first_answers(desk.served.address, 2).await;
+        desk.prints(&format!("user create ann --url {url}")).await;
+        desk.prints("app create bot --owner ann --purpose tests").await;
+        let (url, _relay) = losing_first_answers(desk.served.address, 1).await;
+        // A secret is shown once, and is told to be lost.
+        let (code, said) = desk.refuses(&format!("token create --app bot --url {url}")).await;
+        assert_eq!(code, 5, "{said}");
+        assert!(said.contains("was done"), "{said}");
+        assert_eq!(desk.tells("token list --app bot").await[0]["name"], "cli");
+        let made: Vec<_> = desk
+            .site
+            .records()
+            .into_iter()
+            .filter(|it| it.text("phase") == Some("ended") && it.text("object") == Some("user"))
+            .collect();
+        assert_eq!(made.len(), 1, "{made:?}");
+    }
+}
+
+/// Leads to a gateway, and swallows its answers on the first connections.
+async fn losing_first_answers(to: SocketAddr, lost: usize) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut relay = JoinSet::new();
+    relay.spawn(async move {
+        for count in 0.. {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(to).await.unwrap();
+            if lost <= count {
+                // Whoever has what it wanted may go away at any time.
+                copy_bidirectional(&mut near, &mut far).await.ok();
+                continue;
+            }
+            let (mut from_near, _) = near.split();
+            let (mut from_far, mut to_far) = far.split();
+            let mut answer = [0; 1];
+            tokio::select! {
+                copied = copy(&mut from_near, &mut to_far) => panic!("{copied:?}"),
+                read = from_far.read_exact(&mut answer) => drop(read.unwrap()),
+            }
+        }
+    });
+    (url, relay)
 }
 
 #[tokio::test]

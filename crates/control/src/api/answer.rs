@@ -21,7 +21,12 @@ pub(crate) struct Done<T> {
     status: StatusCode,
     body: Option<T>,
     touched: Touched,
+    holds_secret: bool,
 }
+
+/// In the extensions of an answer that shows a secret, which nothing may keep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HoldsSecret;
 
 /// What the audit record says about a change: digests of what was there, never content.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +38,17 @@ pub(crate) struct Touched {
     pub(crate) after: Option<String>,
 }
 
-/// The entity tags that a change may meet, if the caller cares (RFC 9110 section 13.1.1).
-pub(crate) struct IfMatch(Option<String>);
+/// What a change may meet, if the caller cares (RFC 9110 section 13.1.1).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    /// The caller does not care.
+    Absent,
+    /// `*`: whatever is there.
+    Anything,
+    /// One of these entity tags, with their quotes. Weak ones are not among them: a change compares
+    /// strongly, and to that a weak one is equal to none (RFC 9110 section 8.8.3.2).
+    Tags(Vec<String>),
+}
 
 impl<T: Serialize> Shown<T> {
     pub(crate) fn of(body: T) -> Self {
@@ -52,23 +66,28 @@ impl<T: Serialize> Shown<T> {
 impl<T: Serialize> Done<T> {
     pub(crate) fn created(touched: Touched, body: T) -> Self {
         let touched = Touched { after: Some(digest(&body)), ..touched };
-        Self { status: StatusCode::CREATED, body: Some(body), touched }
+        Self::other(StatusCode::CREATED, touched, body)
     }
 
     pub(crate) fn changed(touched: Touched, before: &T, after: T) -> Self {
         let (before, digest) = (Some(digest(before)), Some(digest(&after)));
         let touched = Touched { before, after: digest, ..touched };
-        Self { status: StatusCode::OK, body: Some(after), touched }
+        Self::other(StatusCode::OK, touched, after)
     }
 
     pub(crate) fn deleted(touched: Touched, before: &T) -> Self {
         let touched = Touched { before: Some(digest(before)), ..touched };
-        Self { status: StatusCode::NO_CONTENT, body: None, touched }
+        Self { status: StatusCode::NO_CONTENT, body: None, touched, holds_secret: false }
     }
 
     /// For what is neither of these.
     pub(crate) fn other(status: StatusCode, touched: Touched, body: T) -> Self {
-        Self { status, body: Some(body), touched }
+        Self { status, body: Some(body), touched, holds_secret: false }
+    }
+
+    /// Made, with a secret in the body that is shown this once.
+    pub(crate) fn minted(touched: Touched, body: T) -> Self {
+        Self { status: StatusCode::CREATED, body: Some(body), touched, holds_secret: true }
     }
 }
 
@@ -81,10 +100,43 @@ impl Touched {
 impl IfMatch {
     /// Refuses where the caller has seen something else than `body` (H166).
     pub(crate) fn check(&self, body: &impl Serialize) -> Result<(), Error> {
-        let Some(wanted) = &self.0 else { return Ok(()) };
-        let tag = etag(body);
-        let fits = wanted.split(',').map(str::trim).any(|it| it == "*" || it == tag);
-        if fits { Ok(()) } else { Err(Error::Mismatch) }
+        match self {
+            Self::Absent | Self::Anything => Ok(()),
+            Self::Tags(tags) if tags.contains(&etag(body)) => Ok(()),
+            Self::Tags(_) => Err(Error::Mismatch),
+        }
+    }
+
+    /// Reads a list of entity tags, which may hold commas between their quotes.
+    fn parse(list: &str) -> Option<Self> {
+        if list.trim() == "*" {
+            return Some(Self::Anything);
+        }
+        let mut tags = Vec::new();
+        let mut found = false;
+        let mut rest = list;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            if rest.is_empty() {
+                return found.then_some(Self::Tags(tags));
+            }
+            let (is_weak, quoted) = match rest.strip_prefix("W/") {
+                Some(quoted) => (true, quoted),
+                None => (false, rest),
+            };
+            let (inner, after) = quoted.strip_prefix('"')?.split_once('"')?;
+            let is_plain = |c: char| c == '!' || ('#'..='~').contains(&c) || !c.is_ascii();
+            let is_alone = after.trim_start_matches([' ', '\t']);
+            let is_alone = is_alone.is_empty() || is_alone.starts_with(',');
+            if !inner.chars().all(is_plain) || !is_alone {
+                return None;
+            }
+            found = true;
+            if !is_weak {
+                tags.push(format!("\"{inner}\""));
+            }
+            rest = after;
+        }
     }
 }
 
@@ -111,6 +163,9 @@ impl<T: Serialize> IntoResponse for Done<T> {
             None => self.status.into_response(),
         };
         response.extensions_mut().insert(self.touched);
+        if self.holds_secret {
+            response.extensions_mut().insert(HoldsSecret);
+        }
         response
     }
 }
@@ -124,8 +179,55 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
-        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
-        let text = value.to_str().map_err(|_| Error::Malformed("If-Match is not text".into()))?;
-        Ok(Self(Some(text.to_owned())))
+        let refused = || {
+            Error::Malformed(
+                "If-Match must be `*`, or entity tags in quotes as ETag gives them".into(),
+            )
+        };
+        let lines = parts.headers.get_all(header::IF_MATCH).iter();
+        let lines: Vec<&str> = lines
+            .map(|it| str::from_utf8(it.as_bytes()))
+            .collect::<Result<_, _>>()
+            .map_err(|_| refused())?;
+        if lines.is_empty() {
+            return Ok(Self::Absent);
+        }
+        // Lines of a list are one list (RFC 9110 section 5.3).
+        Self::parse(&lines.join(",")).ok_or_else(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h166_conditions() {
+        let tags =
+            |tags: &[&str]| Some(IfMatch::Tags(tags.iter().map(|it| (*it).into()).collect()));
+        let cases = [
+            ("*", Some(IfMatch::Anything)),
+            (" * ", Some(IfMatch::Anything)),
+            ("\"a\"", tags(&["\"a\""])),
+            ("\"a\", \"b\"", tags(&["\"a\"", "\"b\""])),
+            (",\"a\" ,, \"b\",", tags(&["\"a\"", "\"b\""])),
+            ("\"a,b\"", tags(&["\"a,b\""])),
+            ("\"\"", tags(&["\"\""])),
+            ("W/\"a\"", tags(&[])),
+            ("W/\"a\", \"b\"", tags(&["\"b\""])),
+            ("\"*\"", tags(&["\"*\""])),
+            ("", None),
+            (",", None),
+            ("a", None),
+            ("\"a", None),
+            ("w/\"a\"", None),
+            ("\"a\"\"b\"", None),
+            ("\"a\" \"b\"", None),
+            ("*, \"a\"", None),
+            ("\"a b\"", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(IfMatch::parse(text), expected, "{text}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //! entity tags, and the answers themselves.
 
 mod answer;
+#[cfg(test)]
+mod conditions;
 mod guard;
 #[cfg(test)]
 mod matrix;
@@ -18,7 +20,7 @@ use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(crate) use answer::{Done, IfMatch, Shown, Touched};
+pub(crate) use answer::{Done, HoldsSecret, IfMatch, Shown, Touched};
 pub(crate) use guard::InWorkspace;
 pub(crate) use page::{Page, Paging, Which};
 pub(crate) use problem::{Error, Problem, RequestId, chain};
@@ -27,7 +29,7 @@ pub(crate) use rights::{Rights, describe};
 pub(crate) use surface::router;
 
 #[cfg(test)]
-use surface::openapi;
+pub(crate) use surface::openapi;
 
 /// A JSON body; one that does not parse is answered in our error form.
 #[derive(FromRequest)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -42,6 +42,10 @@ pub(crate) enum Error {
     Mismatch,
     #[error("send the body as application/json")]
     MediaType,
+    #[error("this Idempotency-Key was sent with another request; take another key")]
+    OtherRequest,
+    #[error("the request with this Idempotency-Key is under way; ask again in a moment")]
+    UnderWay,
     #[error("there is no {kind} `{name}`")]
     NotFound { kind: &'static str, name: String },
     #[error("there is nothing at this address")]
@@ -161,6 +165,8 @@ impl Error {
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::InUse { .. } => (StatusCode::CONFLICT, "in_use", "In use"),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not acceptable"),
+            Self::OtherRequest => (StatusCode::CONFLICT, "other_request", "Another request"),
+            Self::UnderWay => (StatusCode::CONFLICT, "under_way", "Under way"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
             Self::MediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", "Unsupported media type")
@@ -201,6 +207,9 @@ impl IntoResponse for Error {
         response.extensions_mut().insert(Refused { problem, cause });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self, Self::Busy | Self::UnderWay) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -243,6 +252,15 @@ impl From<JsonRejection> for Error {
         match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::MediaType,
+            _ => Self::Malformed(innermost(&rejection)),
+        }
+    }
+}
+
+impl From<BytesRejection> for Error {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge,
             _ => Self::Malformed(innermost(&rejection)),
         }
     }

@@ -21,9 +21,9 @@ use super::guard::{self, Guard};
 use super::needs::Table;
 use super::{Error, Problem, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, identities, limits, records, role_grants,
-    roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users, why,
-    workspaces,
+    App, apps, assignments, connections, files, gateways, idempotency, identities, limits, records,
+    role_grants, roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users,
+    why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -31,12 +31,13 @@ const BODY_BYTES: usize = 1024 * 1024;
 
 /// The routes, ready to be merged into the program's own.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    let once = middleware::from_fn_with_state(Arc::clone(&app), idempotency::once);
     let (private, document) = private_routes().split_for_parts();
     let guard = Guard { app: Arc::clone(&app), needs: Arc::new(Table::of(&document)) };
     let guarded = middleware::from_fn_with_state(guard, guard::guard);
     let (public, _) = public_routes().split_for_parts();
     let api = Router::new()
-        .merge(private.route_layer(guarded))
+        .merge(private.route_layer(once).route_layer(guarded))
         .merge(public)
         .fallback(|| async { Error::NoRoute })
         .method_not_allowed_fallback(|| async { Error::Method })
@@ -49,7 +50,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// The document at `/api/v1/openapi.json`.
-pub(super) fn openapi() -> OpenApi {
+pub(crate) fn openapi() -> OpenApi {
     let (_, mut document) = private_routes().split_for_parts();
     let (_, public) = public_routes().split_for_parts();
     for item in document.paths.paths.values_mut() {
@@ -65,6 +66,9 @@ pub(super) fn openapi() -> OpenApi {
     for (path, mut item) in paths {
         for operation in operations(&mut item) {
             add_path_parameters(&path, operation);
+        }
+        if path.starts_with("/workspaces") {
+            add_conditions(&mut item);
         }
         document.paths.paths.insert(format!("/api/v1{path}"), item);
     }
@@ -140,6 +144,32 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
         .into_iter()
         .filter_map(Option::as_mut)
+}
+
+/// What every change takes, so no handler has to say it again.
+fn add_conditions(item: &mut PathItem) {
+    let changes = [&mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
+    for operation in changes {
+        let text = "Entity tags, or `*`: the change is made only while one of them is current.";
+        operation.parameters.get_or_insert_default().push(header_parameter("If-Match", text));
+    }
+    if let Some(operation) = &mut item.post {
+        let text = "A text of the caller's choice, in quotes. Sent again within a day, with the \
+                    same body, it gets the same answer, and nothing is done again.";
+        let parameter = header_parameter("Idempotency-Key", text);
+        operation.parameters.get_or_insert_default().push(parameter);
+    }
+}
+
+fn header_parameter(name: &str, text: &str) -> RefOr<Parameter> {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(text))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .build()
+        .into()
 }
 
 /// Every `{name}` of an address is a name or an id, so no handler has to say it again.

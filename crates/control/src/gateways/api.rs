@@ -224,19 +224,18 @@ async fn add_grant(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
     Path(path): Path<GrantPath>,
+    if_match: IfMatch,
 ) -> Result<Done<GatewayBody>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
+    let before = GatewayBody::of(gateway.clone(), app.clock.now());
+    if_match.check(&before)?;
     let team = teams::find(&mut change, workspace.id, &path.team).await?;
     super::add_grant(&mut change, workspace.id, &gateway, team.id).await?;
     let after = super::find(&mut change, workspace.id, &path.gateway).await?;
     change.commit().await?;
     let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
-    Ok(Done::changed(
-        touched,
-        &GatewayBody::of(gateway, app.clock.now()),
-        GatewayBody::of(after, app.clock.now()),
-    ))
+    Ok(Done::changed(touched, &before, GatewayBody::of(after, app.clock.now())))
 }
 
 /// Let a team use a gateway no more. What that no longer entitles to ends at once.
@@ -251,17 +250,16 @@ async fn remove_grant(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
     Path(path): Path<GrantPath>,
+    if_match: IfMatch,
 ) -> Result<Done<GatewayBody>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
+    let before = GatewayBody::of(gateway.clone(), app.clock.now());
+    if_match.check(&before)?;
     let team = teams::find(&mut change, workspace.id, &path.team).await?;
     super::remove_grant(&mut change, workspace.id, &gateway, team.id).await?;
     let after = super::find(&mut change, workspace.id, &path.gateway).await?;
     change.commit().await?;
     let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
-    Ok(Done::changed(
-        touched,
-        &GatewayBody::of(gateway, app.clock.now()),
-        GatewayBody::of(after, app.clock.now()),
-    ))
+    Ok(Done::changed(touched, &before, GatewayBody::of(after, app.clock.now())))
 }

@@ -202,15 +202,18 @@ async fn add_member(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
     Path(path): Path<MemberPath>,
+    if_match: IfMatch,
 ) -> Result<Done<TeamBody>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::find(&mut change, workspace.id, &path.team).await?;
+    let before = TeamBody::of(team.clone());
+    if_match.check(&before)?;
     let user = users::find(&mut change, workspace.id, &path.user).await?;
     super::add_member(&mut change, workspace.id, &team, user.id).await?;
     let after = super::find(&mut change, workspace.id, &path.team).await?;
     change.commit().await?;
     let touched = Touched::new("team", team.id.0, &team.name);
-    Ok(Done::changed(touched, &TeamBody::of(team), TeamBody::of(after)))
+    Ok(Done::changed(touched, &before, TeamBody::of(after)))
 }
 
 /// Take a user out of a team. What that no longer entitles to ends at once.
@@ -225,13 +228,16 @@ async fn remove_member(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
     Path(path): Path<MemberPath>,
+    if_match: IfMatch,
 ) -> Result<Done<TeamBody>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let team = super::find(&mut change, workspace.id, &path.team).await?;
+    let before = TeamBody::of(team.clone());
+    if_match.check(&before)?;
     let user = users::find(&mut change, workspace.id, &path.user).await?;
     super::remove_member(&mut change, workspace.id, &team, user.id).await?;
     let after = super::find(&mut change, workspace.id, &path.team).await?;
     change.commit().await?;
     let touched = Touched::new("team", team.id.0, &team.name);
-    Ok(Done::changed(touched, &TeamBody::of(team), TeamBody::of(after)))
+    Ok(Done::changed(touched, &before, TeamBody::of(after)))
 }

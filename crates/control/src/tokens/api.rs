@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use domain::Name;
 use serde::{Deserialize, Serialize};
@@ -160,5 +159,5 @@ async fn create_token(
     let touched = Touched::new("token", token.id.0, format!("{}/{}", owner.name, token.name));
     let secret = secret.expose_text().unwrap_or_default().to_owned();
     let body = CreatedToken { secret, token: TokenBody::of(token) };
-    Ok(Done::other(StatusCode::CREATED, touched, body))
+    Ok(Done::minted(touched, body))
 }

@@ -1,0 +1,16 @@
+-- What was answered to requests that may come again. `key_hash` and `request_hash` are SHA-256;
+-- `status` is null while the request is under way, `body` where it is not kept.
+CREATE TABLE answers (
+    caller_id UUID NOT NULL,
+    workspace_id UUID NOT NULL,
+    key_hash BYTEA NOT NULL,
+    request_hash BYTEA NOT NULL,
+    status BIGINT,
+    media TEXT COLLATE "C",
+    etag TEXT COLLATE "C",
+    body BYTEA,
+    created_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (caller_id, workspace_id, key_hash)
+);
+CREATE INDEX answers_by_age ON answers (created_at);
+CREATE INDEX answers_by_caller ON answers (caller_id, workspace_id, created_at);

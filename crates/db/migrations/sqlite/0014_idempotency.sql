@@ -1,0 +1,16 @@
+-- What was answered to requests that may come again. `key_hash` and `request_hash` are SHA-256;
+-- `status` is null while the request is under way, `body` where it is not kept.
+CREATE TABLE answers (
+    caller_id BLOB NOT NULL,
+    workspace_id BLOB NOT NULL,
+    key_hash BLOB NOT NULL,
+    request_hash BLOB NOT NULL,
+    status INTEGER,
+    media TEXT,
+    etag TEXT,
+    body BLOB,
+    created_at TEXT NOT NULL,
+    PRIMARY KEY (caller_id, workspace_id, key_hash)
+) STRICT;
+CREATE INDEX answers_by_age ON answers (created_at);
+CREATE INDEX answers_by_caller ON answers (caller_id, workspace_id, created_at);

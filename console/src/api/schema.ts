@@ -942,6 +942,8 @@ export interface components {
         };
         /** @description What became of an object. */
         Applied: {
+            /** @description How they differed. Secrets are never shown. */
+            changes: components["schemas"]["Difference"][];
             kind: string;
             /** @description The members that differed. */
             members: string[];
@@ -1033,6 +1035,15 @@ export interface components {
         Cutoffs: {
             items: components["schemas"]["CutoffBody"][];
         };
+        /** @description A member that differed. */
+        Difference: {
+            /** @description `null` where there is none. */
+            after: unknown;
+            /** @description `null` where there was none. */
+            before: unknown;
+            /** @description Where it is: the names of members with dots between them; parts of lists go by their names. */
+            member: string;
+        };
         /**
          * @description Which messages of a call are counted.
          * @enum {string}
@@ -1050,6 +1061,10 @@ export interface components {
         EraText: "auto" | "modern" | "legacy";
         /** @description Documents, and the secrets that they refer to. */
         Files: {
+            /** @description The set of files that owns what the documents make; `default` where absent. */
+            owner?: string | null;
+            /** @description Whether what the set owns and the documents do not name is deleted. */
+            prune?: boolean;
             /** @description By reference, such as `env:JIRA_TOKEN`. The gateway itself resolves none. */
             secrets?: {
                 [key: string]: string;
@@ -1332,7 +1347,7 @@ export interface components {
          * @description What became of an object.
          * @enum {string}
          */
-        Outcome: "created" | "changed" | "unchanged";
+        Outcome: "created" | "changed" | "unchanged" | "deleted";
         /** @description A page of a list. */
         Page_AdminTokenBody: {
             items: {

@@ -63,6 +63,15 @@ pub enum ControlError {
     Duplicate { name: String },
 }
 
+/// Whose objects are that files make.
+#[derive(Clone, Debug, Default)]
+pub struct Ownership {
+    /// The set of files; `default` where absent.
+    pub owner: Option<String>,
+    /// Whether what the set owns and the text does not name is deleted.
+    pub prune: bool,
+}
+
 /// How long stopping waits for what is under way.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -183,14 +192,16 @@ impl Control {
     pub async fn apply_files(
         &self,
         text: &str,
+        ownership: &Ownership,
         secrets: Resolve<'_>,
     ) -> Result<Vec<Applied>, ControlError> {
+        let scope = default_scope(ownership)?;
         let actor = Caller::command_line();
         let act = trail::open(&self.app, &actor, (self.app.clock.id(), "apply"), None)
             .await
             .map_err(refused)?;
         let rights = Rights::of_installation(&self.app);
-        let applied = files::apply(&self.app, &rights, &default_scope(), text, secrets).await;
+        let applied = files::apply(&self.app, &rights, &scope, text, secrets).await;
         let status = applied.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
         act.close(&self.app, status, None);
         applied.map_err(refused)
@@ -203,10 +214,13 @@ impl Control {
     pub async fn diff_files(
         &self,
         text: &str,
+        ownership: &Ownership,
         secrets: Resolve<'_>,
     ) -> Result<Vec<Applied>, ControlError> {
         let rights = Rights::of_installation(&self.app);
-        files::diff(&self.app, &rights, &default_scope(), text, secrets).await.map_err(refused)
+        files::diff(&self.app, &rights, &default_scope(ownership)?, text, secrets)
+            .await
+            .map_err(refused)
     }
 
     /// A workspace as text.
@@ -248,9 +262,11 @@ impl Control {
     }
 }
 
-fn default_scope() -> Scope {
+fn default_scope(ownership: &Ownership) -> Result<Scope, ControlError> {
     let workspace = workspaces::DEFAULT.parse().expect("the default's name is a name");
-    Scope { workspace, is_only: false }
+    let owner = ownership.owner.as_deref().unwrap_or(files::DEFAULT_OWNER).parse();
+    let owner = owner.map_err(|why: domain::InvalidName| ControlError::Refused(why.to_string()))?;
+    Ok(Scope { workspace, is_only: false, owner, prune: ownership.prune })
 }
 
 fn refused(error: Error) -> ControlError {

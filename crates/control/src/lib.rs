@@ -54,10 +54,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vault::Vault;
 
-pub use control::{Control, ControlError, ControlOptions};
+pub use control::{Control, ControlError, ControlOptions, Ownership};
 #[cfg(feature = "fuzzing")]
 pub use files::rewritten;
-pub use files::{Applied, Outcome, Resolve, references, schema};
+pub use files::{Applied, Difference, Outcome, Resolve, count, references, schema};
 pub use status::{ServerState, ServerStatus, Status};
 
 use snapshot::{Publisher, StoreGate};

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::{self, BridgeArgs};
 use crate::commands::audit::{self, AuditCommand};
-use crate::commands::files::{self, ExportArgs, FileArgs};
+use crate::commands::files::{self, ApplyArgs, ExportArgs, FileArgs};
 use crate::commands::record::{self, RecordCommand};
 use crate::commands::shell::ShellArg;
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// Why somebody can or cannot call something or administer something.
     Why(WhyArgs),
     /// Make the workspace as a declarative file says: all of it, or nothing.
-    Apply(FileArgs),
+    Apply(ApplyArgs),
     /// Show what applying a file would change.
     Diff(FileArgs),
     /// Print the workspace as a declarative file.

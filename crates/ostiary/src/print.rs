@@ -105,8 +105,8 @@ fn aligned(rows: Vec<Vec<String>>) {
     }
 }
 
-/// One value in a table. What others have named cannot move the terminal's cursor.
-fn cell(value: Option<&Value>) -> String {
+/// One value in a table.
+pub(crate) fn cell(value: Option<&Value>) -> String {
     let text = match value {
         None | Some(Value::Null) => return "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
@@ -116,7 +116,27 @@ fn cell(value: Option<&Value>) -> String {
         }
         Some(other) => other.to_string(),
     };
+    plain(&text)
+}
+
+/// What others have named cannot move the terminal's cursor.
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || is_unseen(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whether somebody looks at standard error.
+pub(crate) fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// How far something has come, on standard error: in a line of its own, which the next one
+/// replaces where somebody looks; nothing clears it.
+pub(crate) fn progress(text: Option<&str>) {
+    match text {
+        Some(text) if is_terminal() => eprint!("\r\u{1b}[K{text}"),
+        Some(text) => eprintln!("{text}"),
+        None => eprint!("\r\u{1b}[K"),
+    }
 }
 
 /// What turns a text around or is not to be seen.

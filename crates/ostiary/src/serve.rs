@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Control, ControlOptions, ServerState, ServerStatus, Status};
+use control::{Control, ControlOptions, Ownership, ServerState, ServerStatus, Status};
 use db::Db;
 use domain::ServerId;
 use ostiary::listener::{Settings, TlsFiles};
@@ -60,7 +60,7 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
         print::line(format_args!("admin token (shown once): {text}"));
     }
     for text in &texts {
-        if let Err(failure) = house.files(text, false).await {
+        if let Err(failure) = house.files(text, &Ownership::default(), false).await {
             house.close().await?;
             return Err(failure);
         }
@@ -191,11 +191,16 @@ impl House {
     }
 
     /// Applies a text, or says what applying it would do.
-    pub(crate) async fn files(&self, text: &str, dry: bool) -> Result<Value, Failure> {
+    pub(crate) async fn files(
+        &self,
+        text: &str,
+        ownership: &Ownership,
+        dry: bool,
+    ) -> Result<Value, Failure> {
         let objects = if dry {
-            self.control.diff_files(text, &files::resolve).await
+            self.control.diff_files(text, ownership, &files::resolve).await
         } else {
-            self.control.apply_files(text, &files::resolve).await
+            self.control.apply_files(text, ownership, &files::resolve).await
         };
         Ok(json!({"objects": objects.map_err(Failure::configuration)?}))
     }

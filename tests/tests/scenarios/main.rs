@@ -15,6 +15,7 @@ mod crosstalk;
 mod egress;
 mod eras;
 mod extensions;
+mod files;
 mod floods;
 mod framing;
 mod gate;

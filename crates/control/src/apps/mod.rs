@@ -100,7 +100,11 @@ pub(crate) async fn update(
 }
 
 /// Its tokens and connections go with it.
-async fn delete(change: &mut Change, workspace: WorkspaceId, app: &App) -> Result<(), Error> {
+pub(crate) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    app: &App,
+) -> Result<(), Error> {
     change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
     let by = limits::naming(change, workspace, app.id.0).await?;
     if !by.is_empty() {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use domain::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use vault::Secret;
 
-use super::{Applied, Outcome, Scope};
+use super::{Applied, DEFAULT_OWNER, Outcome, Scope};
 use crate::App;
 use crate::api::{Done, Error, InWorkspace, Json, Problem, Touched};
 use crate::identities::SecretText;
@@ -34,6 +35,22 @@ struct Files {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, String>)]
     secrets: BTreeMap<String, SecretText>,
+    /// The set of files that owns what the documents make; `default` where absent.
+    #[schema(value_type = Option<String>)]
+    owner: Option<Name>,
+    /// Whether what the set owns and the documents do not name is deleted.
+    #[serde(default)]
+    prune: bool,
+}
+
+impl Files {
+    fn scope(&self, workspace: &InWorkspace) -> Result<Scope, Error> {
+        let owner = match &self.owner {
+            Some(owner) => owner.clone(),
+            None => DEFAULT_OWNER.parse().map_err(Error::internal)?,
+        };
+        Ok(Scope { workspace: workspace.name.clone(), is_only: true, owner, prune: self.prune })
+    }
 }
 
 /// What became of each object, or would.
@@ -56,7 +73,7 @@ async fn apply_files(
     workspace: InWorkspace,
     Json(files): Json<Files>,
 ) -> Result<Done<Report>, Error> {
-    let scope = Scope { workspace: workspace.name.clone(), is_only: true };
+    let scope = files.scope(&workspace)?;
     let secrets = |name: &str| find(&files.secrets, name);
     let objects = super::apply(&app, &workspace.rights, &scope, &files.text, &secrets).await?;
     let touched = Touched::new("files", workspace.id.0, summary(&objects));
@@ -77,7 +94,7 @@ async fn diff_files(
     workspace: InWorkspace,
     Json(files): Json<Files>,
 ) -> Result<Json<Report>, Error> {
-    let scope = Scope { workspace: workspace.name.clone(), is_only: true };
+    let scope = files.scope(&workspace)?;
     let secrets = |name: &str| find(&files.secrets, name);
     let objects = super::diff(&app, &workspace.rights, &scope, &files.text, &secrets).await?;
     Ok(Json(Report { objects }))
@@ -106,14 +123,21 @@ fn find(secrets: &BTreeMap<String, SecretText>, name: &str) -> Option<Secret> {
     secrets.get(name).map(|it| Secret::from(it.expose().to_owned()))
 }
 
-/// What the audit record says: what was made and what was changed.
+/// What the audit record says: how many were made, changed and deleted, and the first of them.
 pub(super) fn summary(objects: &[Applied]) -> String {
-    let changed = objects.iter().filter(|it| it.outcome != Outcome::Unchanged);
-    let parts: Vec<String> = changed
-        .map(|it| {
-            let deed = if it.outcome == Outcome::Created { "made" } else { "changed" };
-            format!("{deed} {} {}", it.kind, it.name)
-        })
-        .collect();
+    let mut parts = Vec::new();
+    for (outcome, deed) in
+        [(Outcome::Created, "made"), (Outcome::Changed, "changed"), (Outcome::Deleted, "deleted")]
+    {
+        let found: Vec<&Applied> = objects.iter().filter(|it| it.outcome == outcome).collect();
+        let named = found.iter().take(NAMED).map(|it| format!("{deed} {} {}", it.kind, it.name));
+        parts.extend(named);
+        if NAMED < found.len() {
+            parts.push(format!("{deed} {} more", found.len() - NAMED));
+        }
+    }
     if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
 }
+
+/// So many of each are named in a record.
+const NAMED: usize = 20;

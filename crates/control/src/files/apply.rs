@@ -9,11 +9,13 @@ use domain::{Capability, Name, Object, WorkspaceId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::difference::{self, Difference};
 use super::document::{
     Document, IdentityFile, LimitFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
+use super::owned::Owned;
 use super::reference::Resolve;
-use super::{member, roles};
+use super::{Scope, export, member, roles};
 use crate::api::{Error, Ref};
 use crate::change::Change;
 use crate::identities::{Headers, IdentityPatch, NewIdentity};
@@ -24,7 +26,7 @@ use crate::switches::Off;
 use crate::teams::{NewTeam, TeamPatch};
 use crate::users::NewUser;
 use crate::workspaces::{DurabilityText, NewWorkspace, WorkspacePatch};
-use crate::{identities, limits, servers, teams, users, workspaces};
+use crate::{identities, limits, role_grants, servers, teams, users, workspaces};
 
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -35,6 +37,8 @@ pub struct Applied {
     pub outcome: Outcome,
     /// The members that differed.
     pub members: Vec<&'static str>,
+    /// How they differed. Secrets are never shown.
+    pub changes: Vec<Difference>,
 }
 
 /// What became of an object.
@@ -44,53 +48,134 @@ pub enum Outcome {
     Created,
     Changed,
     Unchanged,
+    /// It was pruned.
+    Deleted,
 }
 
 /// The members in which an object differed from its document; `None` where there was no object.
 pub(super) type Differed = Option<Vec<&'static str>>;
 
-/// Applies documents in the order given.
+/// Applies documents in the order given, and prunes what they do not name where that is asked.
 pub(super) async fn all(
     change: &mut Change,
     documents: Vec<(Name, Document)>,
+    scope: &Scope,
     secrets: Resolve<'_>,
 ) -> Result<Vec<Applied>, Error> {
-    let mut ids: BTreeMap<Name, WorkspaceId> = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    let mut named: BTreeMap<Name, BTreeSet<(&'static str, Name)>> = BTreeMap::new();
+    named.insert(scope.workspace.clone(), BTreeSet::new());
     let mut applied = Vec::new();
     for (workspace, document) in documents {
         let (kind, name) = (document.kind(), document.name().clone());
-        let done = one(change, &mut ids, &workspace, document, secrets).await;
-        let differed = done.map_err(|error| error.of_document(kind, &name))?;
-        let (outcome, members) = match differed {
-            None => (Outcome::Created, Vec::new()),
-            Some(members) if members.is_empty() => (Outcome::Unchanged, members),
-            Some(members) => (Outcome::Changed, members),
-        };
-        let (name, workspace) = (name.to_string(), workspace.to_string());
-        applied.push(Applied { kind, name, workspace, outcome, members });
+        named.entry(workspace.clone()).or_default().insert((kind, name.clone()));
+        let done = object(change, &mut places, (&workspace, scope), document, secrets).await;
+        applied.push(done.map_err(|error| error.of_document(kind, &name))?);
+    }
+    for (workspace, named) in named.iter().filter(|_| scope.prune) {
+        let place = place(change, &mut places, workspace).await?;
+        let owned = std::mem::replace(&mut place.owned, Owned::none(place.id));
+        applied.extend(owned.prune(change, workspace, named, &scope.owner).await?);
     }
     Ok(applied)
 }
 
+/// A workspace that documents are about.
+struct Place {
+    id: WorkspaceId,
+    owned: Owned,
+}
+
+async fn place<'a>(
+    change: &mut Change,
+    places: &'a mut BTreeMap<Name, Place>,
+    workspace: &Name,
+) -> Result<&'a mut Place, Error> {
+    if !places.contains_key(workspace) {
+        let found = workspaces::find(change, &workspace.into()).await;
+        let id = found.map_err(Error::in_body)?.id;
+        let owned = Owned::load(change, id).await?;
+        places.insert(workspace.clone(), Place { id, owned });
+    }
+    places.get_mut(workspace).ok_or(Error::NoRoute)
+}
+
+async fn object(
+    change: &mut Change,
+    places: &mut BTreeMap<Name, Place>,
+    (workspace, scope): (&Name, &Scope),
+    document: Document,
+    secrets: Resolve<'_>,
+) -> Result<Applied, Error> {
+    let (kind, name, now) = (document.kind(), document.name().clone(), change.now());
+    let what = (kind, &name);
+    let mut applied = Applied {
+        kind,
+        name: name.to_string(),
+        workspace: workspace.to_string(),
+        outcome: Outcome::Created,
+        members: Vec::new(),
+        changes: Vec::new(),
+    };
+    if let Document::Workspace(file) = document {
+        let before = if_found(workspaces::find(change, &(&name).into()).await)?;
+        let before = before.map(export::workspace);
+        if let Some(members) = apply_workspace(change, file).await? {
+            let after = export::workspace(workspaces::find(change, &(&name).into()).await?);
+            applied.differed(before, Some(after), members);
+        }
+        return Ok(applied);
+    }
+    let place = place(change, places, workspace).await?;
+    let before = export::find(change, place.id, what, now).await?;
+    if before.is_some() {
+        place.owned.check(change, what, &scope.owner).await?;
+    }
+    let replaced = match &document {
+        Document::RoleGrant(_) if before.is_some() => {
+            Some(role_grants::find(change, place.id, &(&name).into()).await?.id.0)
+        }
+        _ => None,
+    };
+    match one(change, place.id, document, secrets).await? {
+        None => place.owned.claim(change, what, &scope.owner).await?,
+        Some(members) if members.is_empty() => applied.outcome = Outcome::Unchanged,
+        Some(members) => {
+            let after = export::find(change, place.id, what, now).await?;
+            applied.differed(before, after, members);
+            if let Some(replaced) = replaced {
+                place.owned.follow(change, what, replaced, &scope.owner).await?;
+            }
+        }
+    }
+    Ok(applied)
+}
+
+impl Applied {
+    fn differed(
+        &mut self,
+        before: Option<Document>,
+        after: Option<Document>,
+        members: Vec<&'static str>,
+    ) {
+        if members.is_empty() {
+            self.outcome = Outcome::Unchanged;
+            return;
+        }
+        self.outcome = Outcome::Changed;
+        if let (Some(before), Some(after)) = (before, after) {
+            self.changes = difference::between(&before, &after, &members);
+        }
+        self.members = members;
+    }
+}
+
 async fn one(
     change: &mut Change,
-    ids: &mut BTreeMap<Name, WorkspaceId>,
-    workspace: &Name,
+    id: WorkspaceId,
     document: Document,
     secrets: Resolve<'_>,
 ) -> Result<Differed, Error> {
-    if let Document::Workspace(file) = document {
-        return apply_workspace(change, file).await;
-    }
-    let id = match ids.get(workspace) {
-        Some(id) => *id,
-        None => {
-            let found = workspaces::find(change, &workspace.into()).await;
-            let id = found.map_err(Error::in_body)?.id;
-            ids.insert(workspace.clone(), id);
-            id
-        }
-    };
     match document {
         Document::Workspace(_) => Ok(None),
         Document::User(file) => apply_user(change, id, file).await,

@@ -254,6 +254,9 @@ fn yes() -> bool {
     true
 }
 
+/// Reasons are for people.
+const REASON_CHARS: usize = 500;
+
 /// The documents of a text, each with its workspace, in the order in which to apply them.
 pub(super) fn parse(text: &str, scope: &Scope) -> Result<Vec<(Name, Document)>, Error> {
     let values = yaml::parse(text).map_err(|error| Error::Malformed(error.to_string()))?;
@@ -261,8 +264,11 @@ pub(super) fn parse(text: &str, scope: &Scope) -> Result<Vec<(Name, Document)>, 
     let mut seen = HashSet::new();
     let mut all = Vec::new();
     for (i, value) in values.into_iter().enumerate() {
-        let (workspace, document) =
-            one(value).map_err(|why| Error::Malformed(format!("document {}: {why}", i + 1)))?;
+        let (workspace, document) = one(value).map_err(|why| {
+            // What is refused may be of any length, and is repeated in the reason.
+            let why: String = why.chars().take(REASON_CHARS).collect();
+            Error::Malformed(format!("document {}: {why}", i + 1))
+        })?;
         let workspace = match &document {
             Document::Workspace(it) => {
                 above = it.name.clone();
@@ -294,7 +300,7 @@ fn one(value: Value) -> Result<(Option<Name>, Document), String> {
         return Err("say the `kind`".into());
     };
     let name = members.get("name").and_then(Value::as_str).unwrap_or_default();
-    let what = format!("{kind} `{name}`");
+    let what: String = format!("{kind} `{name}`").chars().take(REASON_CHARS / 4).collect();
     let workspace = match members.shift_remove("workspace") {
         None => None,
         Some(_) if kind == "Workspace" => return Err(format!("{what}: it is no part of another")),
@@ -368,8 +374,8 @@ impl Document {
         }
     }
 
-    /// As YAML, `kind` and `name` first.
-    pub(super) fn to_text(&self) -> String {
+    /// As they would stand in a file, without the kind.
+    pub(super) fn members(&self) -> Map<String, Value> {
         let members = match self {
             Self::Workspace(it) => serde_json::to_value(it),
             Self::User(it) => serde_json::to_value(it),
@@ -382,11 +388,17 @@ impl Document {
             Self::Role(it) => serde_json::to_value(it),
             Self::RoleGrant(it) => serde_json::to_value(it),
         };
+        match members {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        }
+    }
+
+    /// As YAML, `kind` and `name` first.
+    pub(super) fn to_text(&self) -> String {
         let mut document = Map::new();
         document.insert("kind".into(), self.kind().into());
-        if let Ok(Value::Object(members)) = members {
-            document.extend(members);
-        }
+        document.extend(self.members());
         emit::document(&Value::Object(document))
     }
 }

@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{Capability, WorkspaceId};
+use domain::{Capability, Name, WorkspaceId};
 
+use super::apply::if_found;
 use super::document::{
     AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, LimitFile,
     RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
@@ -12,8 +13,15 @@ use super::{member, reference};
 use crate::api::{Error, Ref, Which};
 use crate::apps::App;
 use crate::gateways::Gateway;
+use crate::identities::Identity;
+use crate::limits::Limit;
 use crate::role_grants::{Holder, RoleGrant};
+use crate::roles::Role;
+use crate::servers::Server;
 use crate::switches::Off;
+use crate::teams::Team;
+use crate::users::User;
+use crate::workspaces::Workspace;
 use crate::{
     apps, assignments, connections, gateways, identities, limits, role_grants, roles, rules,
     servers, teams, users, workspaces,
@@ -39,62 +47,22 @@ pub(super) async fn all(
 ) -> Result<Vec<Document>, Error> {
     let workspace = workspaces::find(tx, workspace).await?;
     let id = workspace.id;
-    let mut all = vec![Document::Workspace(WorkspaceFile {
-        name: workspace.name,
-        durability: Some(workspace.durability.into()),
-    })];
-    for it in users::list(tx, id, Which::All).await? {
-        let enabled = enabled(it.off, now);
-        all.push(Document::User(UserFile { name: it.name, enabled }));
-    }
-    for it in teams::list(tx, id, Which::All).await? {
-        let members = Some(it.members.into_iter().collect());
-        all.push(Document::Team(TeamFile { name: it.name, members }));
-    }
-    for it in roles::list(tx, id).await? {
-        let file = RoleFile { name: it.name, capabilities: it.capabilities };
-        all.push(Document::Role(file));
-    }
-    for it in servers::list(tx, id, Which::All).await? {
-        all.push(Document::Server(ServerFile {
-            name: it.name,
-            transport: it.transport.into(),
-            era: it.era.into(),
-            tasks: it.tasks.into(),
-            roots: it.roots,
-            enabled: enabled(it.off, now),
-        }));
-    }
-    for it in identities::list(tx, id, Which::All).await? {
-        let headers = it.headers.into_iter().map(|name| (name, reference::stored()));
-        all.push(Document::Identity(IdentityFile {
-            name: it.name,
-            server: it.server.name,
-            owner: it.owner.map(|it| it.name),
-            headers: headers.collect(),
-            enabled: enabled(it.off, now),
-        }));
-    }
+    let mut all = vec![self::workspace(workspace)];
+    all.extend(users::list(tx, id, Which::All).await?.into_iter().map(|it| user(it, now)));
+    all.extend(teams::list(tx, id, Which::All).await?.into_iter().map(team));
+    all.extend(roles::list(tx, id).await?.into_iter().map(role));
+    all.extend(servers::list(tx, id, Which::All).await?.into_iter().map(|it| server(it, now)));
+    let identities = identities::list(tx, id, Which::All).await?;
+    all.extend(identities.into_iter().map(|it| identity(it, now)));
     for it in gateways::list(tx, id, Which::All).await? {
         all.push(Document::Gateway(gateway(tx, id, it, now).await?));
     }
     for it in apps::list(tx, id, Which::All).await? {
         all.push(Document::App(app(tx, id, it, now).await?));
     }
-    for it in limits::list(tx, id, Which::All).await? {
-        let (unit, direction) = limits::unit_text(it.unit);
-        all.push(Document::Limit(LimitFile {
-            name: it.name,
-            scope: it.scope_text,
-            unit,
-            direction,
-            allowance: it.allowance.into(),
-            gateway: it.gateway.map(|it| it.name),
-        }));
-    }
-    for it in role_grants::list(tx, id, Which::All).await? {
-        all.push(Document::RoleGrant(role_grant(it)));
-    }
+    all.extend(limits::list(tx, id, Which::All).await?.into_iter().map(limit));
+    let granted = role_grants::list(tx, id, Which::All).await?;
+    all.extend(granted.into_iter().map(role_grant).map(Document::RoleGrant));
     Ok(all)
 }
 
@@ -106,6 +74,88 @@ pub(super) fn role_grant(it: RoleGrant) -> RoleGrantFile {
         Holder::Team(it) => (None, Some(it.name)),
     };
     RoleGrantFile { name: it.name, role: it.role, user, team, on }
+}
+
+/// The object of a workspace that a document is about, as it is now, if there is one.
+pub(super) async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    (kind, name): (&str, &Name),
+    now: DateTime<Utc>,
+) -> Result<Option<Document>, Error> {
+    let name = &Ref::from(name);
+    let found = match kind {
+        "User" => users::find(tx, workspace, name).await.map(|it| user(it, now)),
+        "Team" => teams::find(tx, workspace, name).await.map(team),
+        "Role" => roles::find(tx, workspace, name).await.map(role),
+        "Server" => servers::find(tx, workspace, name).await.map(|it| server(it, now)),
+        "Identity" => identities::find(tx, workspace, name).await.map(|it| identity(it, now)),
+        "Gateway" => match gateways::find(tx, workspace, name).await {
+            Ok(it) => gateway(tx, workspace, it, now).await.map(Document::Gateway),
+            Err(error) => Err(error),
+        },
+        "Limit" => limits::find(tx, workspace, name).await.map(limit),
+        "RoleGrant" => {
+            let found = role_grants::find(tx, workspace, name).await;
+            found.map(role_grant).map(Document::RoleGrant)
+        }
+        _ => match apps::find(tx, workspace, name).await {
+            Ok(it) => app(tx, workspace, it, now).await.map(Document::App),
+            Err(error) => Err(error),
+        },
+    };
+    if_found(found)
+}
+
+pub(super) fn workspace(it: Workspace) -> Document {
+    Document::Workspace(WorkspaceFile { name: it.name, durability: Some(it.durability.into()) })
+}
+
+fn user(it: User, now: DateTime<Utc>) -> Document {
+    Document::User(UserFile { name: it.name, enabled: enabled(it.off, now) })
+}
+
+fn team(it: Team) -> Document {
+    let members = Some(it.members.into_iter().collect());
+    Document::Team(TeamFile { name: it.name, members })
+}
+
+fn role(it: Role) -> Document {
+    Document::Role(RoleFile { name: it.name, capabilities: it.capabilities })
+}
+
+fn limit(it: Limit) -> Document {
+    let (unit, direction) = limits::unit_text(it.unit);
+    Document::Limit(LimitFile {
+        name: it.name,
+        scope: it.scope_text,
+        unit,
+        direction,
+        allowance: it.allowance.into(),
+        gateway: it.gateway.map(|it| it.name),
+    })
+}
+
+fn server(it: Server, now: DateTime<Utc>) -> Document {
+    Document::Server(ServerFile {
+        name: it.name,
+        transport: it.transport.into(),
+        era: it.era.into(),
+        tasks: it.tasks.into(),
+        roots: it.roots,
+        enabled: enabled(it.off, now),
+    })
+}
+
+fn identity(it: Identity, now: DateTime<Utc>) -> Document {
+    let headers = it.headers.into_iter().map(|name| (name, reference::stored()));
+    Document::Identity(IdentityFile {
+        name: it.name,
+        server: it.server.name,
+        owner: it.owner.map(|it| it.name),
+        headers: headers.collect(),
+        enabled: enabled(it.off, now),
+    })
 }
 
 async fn gateway(

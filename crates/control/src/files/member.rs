@@ -76,6 +76,11 @@ async fn apply_assignments(
     let mut known = assignments::list(change, workspace, gateway.id, Which::All).await?;
     let mut differed = false;
     let mut seen = BTreeSet::new();
+    let stand = |it: &Assignment| (it.position, it.id);
+    known.sort_by_key(stand);
+    // Who stands in the order that is asked for may stay, whatever the numbers are.
+    let names = wanted.iter().map(|it| it.alias.as_ref().unwrap_or(&it.server));
+    let in_order = known.iter().map(|it| &it.alias).eq(names);
     for (position, file) in (1..).zip(wanted) {
         let alias = file.alias.clone().unwrap_or_else(|| file.server.clone());
         if !seen.insert(alias.clone()) {
@@ -84,6 +89,7 @@ async fn apply_assignments(
         let found = known.iter().position(|it| it.alias == alias).map(|i| known.swap_remove(i));
         match found {
             Some(found) if found.server.name == file.server => {
+                let position = if in_order { found.position } else { position };
                 let patch = assignment_patch(change, &found, file, position);
                 if let Some(patch) = patch {
                     differed = true;
@@ -172,13 +178,16 @@ async fn apply_rules(
     let mut known = rules::list(change, workspace, gateway, Which::All).await?;
     let mut differed = false;
     let mut seen = BTreeSet::new();
+    known.sort_by_key(|it| (it.position, it.id));
+    let in_order = known.iter().map(|it| &it.name).eq(wanted.iter().map(|it| &it.name));
     for (position, file) in (1..).zip(wanted) {
         if !seen.insert(file.name.clone()) {
             return Err(Error::Invalid(format!("the rule `{}` stands twice", file.name)));
         }
         let found = known.iter().position(|it| it.name == file.name);
         match found.map(|i| known.swap_remove(i)) {
-            Some(found) if position == found.position && file == rule_file(&found) => {}
+            Some(found)
+                if (in_order || position == found.position) && file == rule_file(&found) => {}
             Some(found) => {
                 differed = true;
                 let patch = RulePatch {
@@ -189,7 +198,7 @@ async fn apply_rules(
                     tools: Some(file.tools),
                     action: Some(file.action),
                     observe_only: Some(file.observe_only),
-                    position: Some(position),
+                    position: (!in_order).then_some(position),
                 };
                 rules::alter(change, workspace, found, patch).await?;
             }

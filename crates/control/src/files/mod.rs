@@ -4,24 +4,27 @@
 //! missing and changes what differs, all in one change or not at all; applying it again changes
 //! nothing. What a document leaves out stays as it is: a file never turns on again what was cut
 //! off, unless it says `enabled: true`. Nothing is deleted but what belongs to an object whose
-//! list no longer has it.
+//! list no longer has it, and, where that is asked for, what the same files have made.
 //!
 //! A file needs exactly the rights that the same changes need one by one, and those to see what it
 //! leaves as it is.
 //!
 //! Objects belong to the workspace that they name, or else to the `Workspace` document above
 //! them, or else to the one that the caller means. Secrets stand in no file: see
-//! [`mod@reference`].
+//! [`mod@reference`]. What a file makes belongs to its set of files: see [`owned`].
 
 mod api;
 mod apply;
+mod difference;
 mod document;
 mod emit;
 mod export;
 mod member;
+mod owned;
 mod reference;
 mod roles;
 mod schema;
+mod store;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -32,6 +35,7 @@ use domain::Name;
 
 pub(crate) use api::routes;
 pub use apply::{Applied, Outcome};
+pub use difference::Difference;
 pub use reference::Resolve;
 pub use schema::schema;
 
@@ -40,11 +44,20 @@ use crate::api::{Error, Rights};
 use crate::change::Change;
 use document::Document;
 
-/// Where documents go that name no workspace, and whether they may name another.
+/// What is meant beside the text.
 pub(crate) struct Scope {
+    /// Where documents go that name no workspace.
     pub(crate) workspace: Name,
+    /// Whether they may name no other.
     pub(crate) is_only: bool,
+    /// The set of files that owns what the text makes.
+    pub(crate) owner: Name,
+    /// Whether what the set owns and the text does not name is deleted.
+    pub(crate) prune: bool,
 }
+
+/// Whose objects are that a text makes.
+pub(crate) const DEFAULT_OWNER: &str = "default";
 
 /// Makes things as the text says.
 pub(crate) async fn apply(
@@ -56,7 +69,7 @@ pub(crate) async fn apply(
 ) -> Result<Vec<Applied>, Error> {
     let documents = document::parse(text, scope)?;
     let mut change = Change::begin(app, rights).await?;
-    let applied = apply::all(&mut change, documents, secrets).await?;
+    let applied = apply::all(&mut change, documents, scope, secrets).await?;
     if applied.iter().all(|it| it.outcome == Outcome::Unchanged) {
         change.rollback().await?;
     } else {
@@ -75,7 +88,7 @@ pub(crate) async fn diff(
 ) -> Result<Vec<Applied>, Error> {
     let documents = document::parse(text, scope)?;
     let mut change = Change::begin(app, rights).await?;
-    let mut applied = apply::all(&mut change, documents, secrets).await?;
+    let mut applied = apply::all(&mut change, documents, scope, secrets).await?;
     change.rollback().await?;
     applied.retain(|it| it.outcome != Outcome::Unchanged);
     Ok(applied)
@@ -102,8 +115,9 @@ pub(crate) async fn export(
 /// Where the text is not what it should be; the message says where.
 #[cfg(feature = "fuzzing")]
 pub fn rewritten(text: &str) -> Result<String, String> {
-    let workspace = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
-    let scope = Scope { workspace, is_only: true };
+    let workspace: Name = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
+    let owner = workspace.clone();
+    let scope = Scope { workspace, is_only: true, owner, prune: false };
     let documents = document::parse(text, &scope).map_err(|error| error.to_string())?;
     let texts: Vec<String> = documents.iter().map(|(_, it)| it.to_text()).collect();
     Ok(texts.join("---\n"))
@@ -114,8 +128,22 @@ pub fn rewritten(text: &str) -> Result<String, String> {
 /// # Errors
 /// Where the text is not what it should be; the message says where.
 pub fn references(text: &str) -> Result<Vec<String>, String> {
-    let workspace = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
-    let scope = Scope { workspace, is_only: false };
-    let documents = document::parse(text, &scope).map_err(|error| error.to_string())?;
+    let documents = outline(text)?;
     Ok(reference::all(&documents))
+}
+
+/// How many objects a text is about.
+///
+/// # Errors
+/// As [`references`].
+pub fn count(text: &str) -> Result<usize, String> {
+    outline(text).map(|it| it.len())
+}
+
+/// Parses a text for what it holds.
+fn outline(text: &str) -> Result<Vec<(Name, Document)>, String> {
+    let workspace: Name = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
+    let owner = workspace.clone();
+    let scope = Scope { workspace, is_only: false, owner, prune: false };
+    document::parse(text, &scope).map_err(|error| error.to_string())
 }

@@ -20,6 +20,8 @@ const DEEPEST: usize = 32;
 
 /// The documents of a text; a list counts as so many documents.
 pub(super) fn parse(text: &str) -> Result<Vec<Value>, Refused> {
+    // Editors on some systems begin files with it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = match json(text) {
         Some(value) => vec![value],
         None => yaml(text)?,
@@ -221,6 +223,8 @@ mod tests {
                 json!([{"a": 1.5, "b": "0x1f", "c": "010", "d": "1"}]),
             ),
             ("a: |\n  one\n  two\n", json!([{"a": "one\ntwo\n"}])),
+            ("\u{feff}a: 1", json!([{"a": 1}])),
+            ("\u{feff}{\"a\": 1}", json!([{"a": 1}])),
             ("a: b#c # d", json!([{"a": "b#c"}])),
             ("{kind: User, name: ann}", json!([{"kind": "User", "name": "ann"}])),
             (r#"{"a": "\ud83d\ude00\/"}"#, json!([{"a": "😀/"}])),

@@ -124,7 +124,7 @@ async fn remove_grant(
 }
 
 /// Its grants, assignments and rules go with it; connections stand in the way.
-async fn delete(
+pub(crate) async fn delete(
     change: &mut Change,
     workspace: WorkspaceId,
     gateway: &Gateway,

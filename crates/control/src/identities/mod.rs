@@ -116,7 +116,7 @@ pub(crate) async fn update(
     find(change, workspace, &identity.id.0.into()).await
 }
 
-async fn delete(
+pub(crate) async fn delete(
     change: &mut Change,
     workspace: WorkspaceId,
     identity: &Identity,

@@ -161,7 +161,11 @@ pub(crate) async fn update(
 }
 
 /// Only one that nobody has been granted goes.
-async fn delete(change: &mut Change, workspace: WorkspaceId, role: &Role) -> Result<(), Error> {
+pub(crate) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    role: &Role,
+) -> Result<(), Error> {
     change.require_on_workspace(Capability::RolesWrite)?;
     let id = own(role)?;
     let by = role_grants::of_role(change, workspace, id).await?;

@@ -107,7 +107,11 @@ pub(crate) async fn update(
     find(change, workspace, &server.id.0.into()).await
 }
 
-async fn delete(change: &mut Change, workspace: WorkspaceId, server: &Server) -> Result<(), Error> {
+pub(crate) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    server: &Server,
+) -> Result<(), Error> {
     change.require(
         Capability::ServersWrite,
         &Object::Server(server.id),

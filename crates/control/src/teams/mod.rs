@@ -123,7 +123,11 @@ async fn remove_member(
 }
 
 /// Memberships and what is granted to it go with the team; gateways that grant it stand in the way.
-async fn delete(change: &mut Change, workspace: WorkspaceId, team: &Team) -> Result<(), Error> {
+pub(crate) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    team: &Team,
+) -> Result<(), Error> {
     change.require(Capability::PeopleWrite, &Object::Team(team.id), ("team", &team.name))?;
     let mut by = store::uses(change, workspace, team.id).await?;
     by.extend(limits::naming(change, workspace, team.id.0).await?);

@@ -85,7 +85,11 @@ pub(crate) async fn set_enabled(
 }
 
 /// Memberships go with the user; what the user owns stands in the way.
-async fn delete(change: &mut Change, workspace: WorkspaceId, user: &User) -> Result<(), Error> {
+pub(crate) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    user: &User,
+) -> Result<(), Error> {
     change.require(Capability::PeopleWrite, &Object::User(user.id), ("user", &user.name))?;
     let mut by = store::uses(change, workspace, user.id).await?;
     by.extend(limits::naming(change, workspace, user.id.0).await?);

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use vault::Secret;
 
 use self::texts::{EXPORT, TEXT};
+use crate::Ownership;
 use crate::testing::{Api, Reply};
 
 #[tokio::test]
@@ -219,7 +220,7 @@ async fn a_start_applies_files_of_several_workspaces() {
         let text = "kind: User\nname: ann\n---\nkind: Workspace\nname: lab\n---\n\
                     kind: User\nname: bob\n---\nkind: User\nname: eve\nworkspace: default\n";
         let none = |_: &str| -> Option<Secret> { None };
-        let applied = api.control.apply_files(text, &none).await.unwrap();
+        let applied = api.control.apply_files(text, &Ownership::default(), &none).await.unwrap();
         let placed: Vec<(&str, &str)> =
             applied.iter().map(|it| (it.workspace.as_str(), it.name.as_str())).collect();
         assert_eq!(
@@ -227,8 +228,12 @@ async fn a_start_applies_files_of_several_workspaces() {
             [("lab", "lab"), ("default", "ann"), ("lab", "bob"), ("default", "eve")]
         );
         let exported = api.control.export_files("lab").await.unwrap();
-        assert_eq!(api.control.diff_files(&exported, &none).await.unwrap(), []);
-        let refused = api.control.apply_files("kind: User", &none).await.unwrap_err();
+        assert_eq!(
+            api.control.diff_files(&exported, &Ownership::default(), &none).await.unwrap(),
+            []
+        );
+        let refused =
+            api.control.apply_files("kind: User", &Ownership::default(), &none).await.unwrap_err();
         assert_eq!(refused.to_string(), "document 1: User ``: missing field `name`");
     }
 }

@@ -14,3 +14,13 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_by_age ON answers (created_at);
 CREATE INDEX answers_by_caller ON answers (caller_id, workspace_id, created_at);
+
+-- Objects that files have made, and the set of files that owns them: what it names no longer may
+-- be pruned. `kind` is that of the documents.
+CREATE TABLE owners (
+    workspace_id UUID NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    kind TEXT COLLATE "C" NOT NULL,
+    object_id UUID NOT NULL,
+    owner TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (workspace_id, kind, object_id)
+);

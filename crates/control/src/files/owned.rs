@@ -1,0 +1,200 @@
+//! Whose objects are: of a set of files, or made by hand.
+//!
+//! An object that a file makes belongs to that file's set, which goes by a name. Pruning deletes
+//! what belongs to the set and is no longer named, and never anything else: what was made by
+//! hand stays, and what another set owns cannot even be named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{Name, WorkspaceId};
+use uuid::Uuid;
+
+use super::apply::{Applied, Outcome};
+use super::store;
+use crate::api::{Error, Ref, Which};
+use crate::change::Change;
+use crate::{apps, gateways, identities, limits, role_grants, roles, servers, teams, users};
+
+/// The kinds that a set can own. What refers to others comes first, as things are deleted.
+const KINDS: [&str; 9] =
+    ["RoleGrant", "Limit", "App", "Gateway", "Identity", "Server", "Role", "Team", "User"];
+
+/// What sets own in one workspace.
+pub(super) struct Owned {
+    workspace: WorkspaceId,
+    /// By kind and object.
+    by: BTreeMap<(String, Uuid), String>,
+}
+
+impl Owned {
+    pub(super) fn none(workspace: WorkspaceId) -> Self {
+        Self { workspace, by: BTreeMap::new() }
+    }
+
+    pub(super) async fn load(change: &mut Change, workspace: WorkspaceId) -> Result<Self, Error> {
+        let rows = store::select(change, workspace).await?;
+        let by = rows.into_iter().map(|it| ((it.kind, it.object_id), it.owner)).collect();
+        Ok(Self { workspace, by })
+    }
+
+    /// A set has made an object.
+    pub(super) async fn claim(
+        &mut self,
+        change: &mut Change,
+        (kind, name): (&'static str, &Name),
+        owner: &Name,
+    ) -> Result<(), Error> {
+        if !KINDS.contains(&kind) {
+            return Ok(());
+        }
+        let id = find(change, self.workspace, kind, name).await?;
+        store::insert(change, self.workspace, (kind, id), owner).await?;
+        self.by.insert((kind.to_owned(), id), owner.to_string());
+        Ok(())
+    }
+
+    /// Refuses what another set owns.
+    pub(super) async fn check(
+        &self,
+        change: &mut Change,
+        (kind, name): (&'static str, &Name),
+        owner: &Name,
+    ) -> Result<(), Error> {
+        // Usually there is one set, and nothing to look up.
+        if !KINDS.contains(&kind) || self.by.values().all(|it| it == owner.as_str()) {
+            return Ok(());
+        }
+        let id = find(change, self.workspace, kind, name).await?;
+        match self.by.get(&(kind.to_owned(), id)) {
+            Some(other) if other != owner.as_str() => {
+                Err(Error::Conflict(format!("it belongs to the files of `{other}`")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An object that is replaced where it differs stays with its set.
+    pub(super) async fn follow(
+        &mut self,
+        change: &mut Change,
+        (kind, name): (&'static str, &Name),
+        before: Uuid,
+        owner: &Name,
+    ) -> Result<(), Error> {
+        if self.by.remove(&(kind.to_owned(), before)).is_none() {
+            return Ok(());
+        }
+        store::delete(change, self.workspace, (kind, before)).await?;
+        self.claim(change, (kind, name), owner).await
+    }
+
+    /// Deletes what a set owns and does not name.
+    pub(super) async fn prune(
+        self,
+        change: &mut Change,
+        workspace: &Name,
+        named: &BTreeSet<(&'static str, Name)>,
+        owner: &Name,
+    ) -> Result<Vec<Applied>, Error> {
+        let mut pruned = Vec::new();
+        let mut left = self.by;
+        left.retain(|_, it| it == owner.as_str());
+        for kind in KINDS {
+            for (id, name) in all(change, self.workspace, kind).await? {
+                let is_owned = left.remove(&(kind.to_owned(), id)).is_some();
+                if !is_owned || named.contains(&(kind, name.clone())) {
+                    continue;
+                }
+                let deleted = delete(change, self.workspace, kind, id).await;
+                deleted.map_err(|error| error.of_document(kind, &name))?;
+                store::delete(change, self.workspace, (kind, id)).await?;
+                pruned.push(Applied {
+                    kind,
+                    name: name.to_string(),
+                    workspace: workspace.to_string(),
+                    outcome: Outcome::Deleted,
+                    members: Vec::new(),
+                    changes: Vec::new(),
+                });
+            }
+        }
+        // What is left was deleted by hand.
+        for (kind, id) in left.into_keys() {
+            store::delete(change, self.workspace, (&kind, id)).await?;
+        }
+        Ok(pruned)
+    }
+}
+
+async fn find(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    kind: &str,
+    name: &Name,
+) -> Result<Uuid, Error> {
+    let name = &Ref::from(name);
+    Ok(match kind {
+        "App" => apps::find(change, workspace, name).await?.id.0,
+        "Gateway" => gateways::find(change, workspace, name).await?.id.0,
+        "Identity" => identities::find(change, workspace, name).await?.id.0,
+        "Limit" => limits::find(change, workspace, name).await?.id.0,
+        // One that is built in belongs to nobody.
+        "Role" => roles::find(change, workspace, name).await?.id.map_or(Uuid::nil(), |it| it.0),
+        "RoleGrant" => role_grants::find(change, workspace, name).await?.id.0,
+        "Server" => servers::find(change, workspace, name).await?.id.0,
+        "Team" => teams::find(change, workspace, name).await?.id.0,
+        _ => users::find(change, workspace, name).await?.id.0,
+    })
+}
+
+async fn all(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    kind: &str,
+) -> Result<Vec<(Uuid, Name)>, Error> {
+    macro_rules! listed {
+        ($slice:ident) => {{
+            let found = $slice::list(change, workspace, Which::All).await?;
+            found.into_iter().map(|it| (it.id.0, it.name)).collect()
+        }};
+    }
+    Ok(match kind {
+        "App" => listed!(apps),
+        "Gateway" => listed!(gateways),
+        "Identity" => listed!(identities),
+        "Limit" => listed!(limits),
+        "Role" => {
+            let found = roles::list(change, workspace).await?;
+            found.into_iter().filter_map(|it| Some((it.id?.0, it.name))).collect()
+        }
+        "RoleGrant" => listed!(role_grants),
+        "Server" => listed!(servers),
+        "Team" => listed!(teams),
+        _ => listed!(users),
+    })
+}
+
+async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    kind: &str,
+    id: Uuid,
+) -> Result<(), Error> {
+    macro_rules! deleted {
+        ($slice:ident) => {{
+            let found = $slice::find(change, workspace, &id.into()).await?;
+            $slice::delete(change, workspace, &found).await
+        }};
+    }
+    match kind {
+        "App" => deleted!(apps),
+        "Gateway" => deleted!(gateways),
+        "Identity" => deleted!(identities),
+        "Limit" => deleted!(limits),
+        "Role" => deleted!(roles),
+        "RoleGrant" => deleted!(role_grants),
+        "Server" => deleted!(servers),
+        "Team" => deleted!(teams),
+        _ => deleted!(users),
+    }
+}

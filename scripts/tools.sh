@@ -82,19 +82,27 @@ node_peers() {
 python_peers() {
     shim python '"$here/../python/bin/python"'
     shim python-client '"$here/../python/bin/python" "$here/../../tests/peers/python/client.py"'
-    local pins=$peers/python/requirements.txt
-    stamped python "$pins" && return
+    shim schemathesis '"$here/../schemathesis/bin/schemathesis"'
+    python_folder python "the Python client"
+    python_folder schemathesis "Schemathesis"
+}
+
+# $1: the folder under tests/peers that pins the packages, and under .tools that holds them.
+# $2: what they are, for the reader.
+python_folder() {
+    local pins=$peers/$1/requirements.txt
+    stamped "$1" "$pins" && return
     python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
         apt_install "Python 3.10 or newer with venv" python3 python3-venv
     local started=$SECONDS
-    say "installing the Python client (about 20 s)"
-    rm -rf "$tools/python"
-    python3 -m venv "$tools/python"
-    "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check \
+    say "installing $2 (about 20 s)"
+    rm -rf "${tools:?}/$1"
+    python3 -m venv "$tools/$1"
+    "$tools/$1/bin/python" -m pip install --quiet --disable-pip-version-check \
         --only-binary :all: --require-hashes --requirement "$pins" ||
         fail "the Python packages could not be installed: run scripts/tools.sh again"
-    stamp python "$pins"
-    say "installed the Python client in $((SECONDS - started)) s"
+    stamp "$1" "$pins"
+    say "installed $2 in $((SECONDS - started)) s"
 }
 
 system_peers() {

@@ -100,6 +100,11 @@ impl Site {
         self.home.path()
     }
 
+    /// The admin token.
+    pub fn admin(&self) -> String {
+        self.admin.lock().unwrap().clone()
+    }
+
     /// The name of its database.
     pub fn database(&self) -> &'static str {
         if self.database.is_some() { "PostgreSQL" } else { "SQLite" }

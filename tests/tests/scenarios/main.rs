@@ -12,6 +12,7 @@ mod clients;
 mod codes;
 mod commands;
 mod crosstalk;
+mod described;
 mod egress;
 mod eras;
 mod extensions;

@@ -1,7 +1,11 @@
 //! How a request says which thing it means.
 
+use std::borrow::Cow;
+
 use domain::Name;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::Error;
@@ -14,6 +18,15 @@ pub(crate) enum Ref {
     Id(Uuid),
     Name(Name),
 }
+
+/// A name, as documents describe it.
+pub(crate) enum NameText {}
+
+/// A [`Ref`], as documents describe it.
+pub(crate) enum RefText {}
+
+const NAME: &str = "[a-z](?:-?[a-z0-9])*";
+const ID: &str = "[0-9][0-9a-f]{7}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
 
 impl Ref {
     pub(crate) fn id(&self) -> Option<Uuid> {
@@ -84,6 +97,40 @@ impl From<&Name> for Ref {
     fn from(name: &Name) -> Self {
         Self::Name(name.clone())
     }
+}
+
+impl ToSchema for NameText {
+    fn name() -> Cow<'static, str> {
+        "Name".into()
+    }
+}
+
+impl PartialSchema for NameText {
+    fn schema() -> RefOr<Schema> {
+        text("1 to 63 of a-z, 0-9 and single dashes inside, a letter first.", NAME)
+    }
+}
+
+impl ToSchema for RefText {
+    fn name() -> Cow<'static, str> {
+        "Ref".into()
+    }
+}
+
+impl PartialSchema for RefText {
+    fn schema() -> RefOr<Schema> {
+        text("A name, or an id.", &format!("(?:{NAME}|{ID})"))
+    }
+}
+
+fn text(what: &str, pattern: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(what))
+        .pattern(Some(format!("^{pattern}$")))
+        .min_length(Some(1))
+        .max_length(Some(63))
+        .into()
 }
 
 #[cfg(test)]

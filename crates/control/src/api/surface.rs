@@ -7,19 +7,21 @@ use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse as _;
 use axum::{Router, middleware};
 use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, ObjectBuilder, OpenApi, RefOr, Required, Type,
+    ComponentsBuilder, InfoBuilder, ObjectBuilder, OpenApi, RefOr, Required, Schema, Type,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::guard::{self, Guard};
 use super::needs::Table;
-use super::{Error, Problem, problem};
+use super::{Error, Problem, RefText, problem};
 use crate::{
     App, apps, assignments, connections, files, gateways, idempotency, identities, limits, records,
     role_grants, roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users,
@@ -66,6 +68,7 @@ pub(crate) fn openapi() -> OpenApi {
     for (path, mut item) in paths {
         for operation in operations(&mut item) {
             add_path_parameters(&path, operation);
+            name_problems(operation);
         }
         if path.starts_with("/workspaces") {
             add_conditions(&mut item);
@@ -78,6 +81,7 @@ pub(crate) fn openapi() -> OpenApi {
         .description(Some("Only grows; errors are problem documents (RFC 9457)."))
         .build();
     let components = document.components.get_or_insert_with(|| ComponentsBuilder::new().build());
+    components.schemas.values_mut().for_each(close);
     components.add_security_scheme(
         "token",
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()),
@@ -151,25 +155,55 @@ fn add_conditions(item: &mut PathItem) {
     let changes = [&mut item.put, &mut item.patch, &mut item.delete].into_iter().flatten();
     for operation in changes {
         let text = "Entity tags, or `*`: the change is made only while one of them is current.";
-        operation.parameters.get_or_insert_default().push(header_parameter("If-Match", text));
+        let parameter = header_parameter("If-Match", text, CONDITION);
+        operation.parameters.get_or_insert_default().push(parameter);
     }
     if let Some(operation) = &mut item.post {
         let text = "A text of the caller's choice, in quotes. Sent again within a day, with the \
                     same body, it gets the same answer, and nothing is done again.";
-        let parameter = header_parameter("Idempotency-Key", text);
+        let parameter = header_parameter("Idempotency-Key", text, KEY);
         operation.parameters.get_or_insert_default().push(parameter);
     }
 }
 
-fn header_parameter(name: &str, text: &str) -> RefOr<Parameter> {
+const CONDITION: &str = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#;
+const KEY: &str = r#"^("[ !#-\[\]-~]{1,255}"|[!#-\[\]-~]([ !#-\[\]-~]{0,253}[!#-\[\]-~])?)$"#;
+
+fn header_parameter(name: &str, text: &str, pattern: &str) -> RefOr<Parameter> {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(text))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build()))
         .build()
         .into()
+}
+
+/// Unknown members are refused in what is told apart by its `type`, too.
+fn close(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::OneOf(one_of)) = schema else { return };
+    for item in &mut one_of.items {
+        if let RefOr::T(Schema::Object(object)) = item
+            && object.additional_properties.is_none()
+        {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+/// Refusals are problem documents by their media type, too, and may be our fault.
+fn name_problems(operation: &mut Operation) {
+    let answers = &mut operation.responses.responses;
+    if let Some(RefOr::T(refusal)) = answers.get_mut("4XX") {
+        "What the caller can do something about.".clone_into(&mut refusal.description);
+        if let Some(content) = refusal.content.shift_remove("application/json") {
+            refusal.content.insert("application/problem+json".into(), content);
+        }
+        let mut ours = refusal.clone();
+        "What the caller cannot.".clone_into(&mut ours.description);
+        answers.insert("5XX".into(), ours.into());
+    }
 }
 
 /// Every `{name}` of an address is a name or an id, so no handler has to say it again.
@@ -190,8 +224,7 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
                 .name(name)
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
-                .description(Some("A name or an id."))
-                .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+                .schema(Some(RefText::schema()))
                 .build()
                 .into()
         })

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::App as Registered;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -29,10 +30,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApp {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// The user for whom it acts and who answers for it, by name or id.
-    #[schema(value_type = String)]
+    #[schema(value_type = RefText)]
     pub(crate) owner: Ref,
     /// What it is for, in one line.
     pub(crate) purpose: String,
@@ -42,9 +43,9 @@ pub(crate) struct NewApp {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) owner: Option<Ref>,
     pub(crate) purpose: Option<String>,
     pub(crate) enabled: Option<bool>,
@@ -54,9 +55,9 @@ pub(crate) struct AppPatch {
 #[derive(Serialize, ToSchema)]
 struct AppBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     owner: Name,
     purpose: String,
     /// Whether it may be used now.

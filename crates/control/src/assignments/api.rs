@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{Assignment, ProvisionText, SchemeText};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which, nullable,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched, Which, nullable,
 };
 use crate::change::Change;
 use crate::gateways;
@@ -35,15 +35,15 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAssignment {
     /// The server, by name or id.
-    #[schema(value_type = String)]
+    #[schema(value_type = RefText)]
     pub(crate) server: Ref,
     /// The prefix of its tools on the gateway; the server's name where absent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) alias: Option<Name>,
     #[serde(default)]
     pub(crate) scheme: SchemeText,
     /// With the scheme `shared`: the identity to use, by name or id.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) identity: Option<Ref>,
     #[serde(default)]
     pub(crate) tools: ProvisionText,
@@ -59,11 +59,11 @@ pub(crate) struct NewAssignment {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AssignmentPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) alias: Option<Name>,
     pub(crate) scheme: Option<SchemeText>,
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) identity: Option<Option<Ref>>,
     pub(crate) tools: Option<ProvisionText>,
     pub(crate) prompts: Option<ProvisionText>,
@@ -76,15 +76,15 @@ pub(crate) struct AssignmentPatch {
 #[derive(Serialize, ToSchema)]
 struct AssignmentBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     gateway: Name,
     /// The prefix of its tools on the gateway.
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     alias: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     server: Name,
     scheme: SchemeText,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     identity: Option<Name>,
     tools: ProvisionText,
     prompts: ProvisionText,

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::Connection;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched, Which,
 };
 use crate::apps;
 use crate::change::Change;
@@ -34,11 +34,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewConnection {
     /// The gateway, by name or id.
-    #[schema(value_type = String)]
+    #[schema(value_type = RefText)]
     pub(crate) gateway: Ref,
     /// Credentials for servers that ask for the caller's own, by name or id.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<RefText>)]
     pub(crate) identities: Vec<Ref>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct NewConnection {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectionPatch {
     /// All of them: those that stood before are used no more.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<RefText>>)]
     pub(crate) identities: Option<Vec<Ref>>,
     pub(crate) enabled: Option<bool>,
 }
@@ -56,12 +56,12 @@ pub(crate) struct ConnectionPatch {
 #[derive(Serialize, ToSchema)]
 struct ConnectionBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     app: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     gateway: Name,
     /// The person for whom the app acts here.
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     user: Name,
     /// The credentials to use, by server.
     #[schema(value_type = BTreeMap<String, String>)]

@@ -15,7 +15,7 @@ use vault::Secret;
 
 use super::{Applied, DEFAULT_OWNER, Outcome, Scope};
 use crate::App;
-use crate::api::{Done, Error, InWorkspace, Json, Problem, Touched};
+use crate::api::{Done, Error, InWorkspace, Json, NameText, Problem, Touched};
 use crate::identities::SecretText;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -36,7 +36,7 @@ struct Files {
     #[schema(value_type = BTreeMap<String, String>)]
     secrets: BTreeMap<String, SecretText>,
     /// The set of files that owns what the documents make; `default` where absent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     owner: Option<Name>,
     /// Whether what the set owns and the documents do not name is deleted.
     #[serde(default)]

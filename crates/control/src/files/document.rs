@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::reference::Reference;
 use super::{Scope, emit, yaml};
-use crate::api::Error;
+use crate::api::{Error, NameText};
 use crate::assignments::{ProvisionText, SchemeText};
 use crate::limits::{AllowanceText, DirectionText, ScopeText, UnitText};
 use crate::role_grants::OnText;
@@ -37,7 +37,7 @@ pub(super) enum Document {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WorkspaceFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) durability: Option<DurabilityText>,
@@ -47,7 +47,7 @@ pub(super) struct WorkspaceFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) enabled: Option<bool>,
@@ -57,11 +57,11 @@ pub(super) struct UserFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TeamFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
     /// All of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<NameText>>)]
     pub(super) members: Option<BTreeSet<Name>>,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct RoleGrantFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
     pub(super) transport: TransportText,
     #[serde(default)]
@@ -120,13 +120,13 @@ pub(super) struct ServerFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct IdentityFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) server: Name,
     /// Whose it is; absent for one that is shared.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(super) owner: Option<Name>,
     /// Header names, and where their values are: `env:NAME` or `file:PATH`, perhaps after a word
     /// as in `Bearer env:NAME`, or `vault:` for what is stored already.
@@ -140,11 +140,11 @@ pub(super) struct IdentityFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GatewayFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
     /// All teams that may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<NameText>>)]
     pub(super) teams: Option<BTreeSet<Name>>,
     /// All servers on it, in the order in which their tools are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,16 +160,16 @@ pub(super) struct GatewayFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AssignmentFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) server: Name,
     /// The server's name where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(super) alias: Option<Name>,
     #[serde(default)]
     pub(super) scheme: SchemeText,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(super) identity: Option<Name>,
     #[serde(default)]
     pub(super) tools: ProvisionText,
@@ -185,7 +185,7 @@ pub(super) struct AssignmentFile {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
     pub(super) pattern: String,
     #[serde(default = "yes")]
@@ -206,9 +206,9 @@ pub(super) struct RuleFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AppFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) name: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) owner: Name,
     pub(super) purpose: String,
     /// All gateways that it is connected to.
@@ -222,11 +222,11 @@ pub(super) struct AppFile {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectionFile {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(super) gateway: Name,
     /// All credentials that it uses there.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<NameText>)]
     pub(super) identities: BTreeSet<Name>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) enabled: Option<bool>,

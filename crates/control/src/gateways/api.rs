@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::Gateway;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -31,11 +32,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGateway {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// The teams that may use it, by name or id.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<RefText>)]
     pub(crate) teams: Vec<Ref>,
 }
 
@@ -43,10 +44,10 @@ pub(crate) struct NewGateway {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     /// All of them: a team that is not listed may use it no more.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<RefText>>)]
     pub(crate) teams: Option<Vec<Ref>>,
     pub(crate) enabled: Option<bool>,
 }
@@ -55,10 +56,10 @@ pub(crate) struct GatewayPatch {
 #[derive(Serialize, ToSchema)]
 struct GatewayBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     /// The teams that may use it.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<NameText>)]
     teams: Vec<Name>,
     /// Whether it may be used now.
     enabled: bool,

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::{Identity, SecretText};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -32,13 +33,13 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewIdentity {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// The server that it is for, by name or id.
-    #[schema(value_type = String)]
+    #[schema(value_type = RefText)]
     pub(crate) server: Ref,
     /// Whose it is; absent for one that is shared.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) owner: Option<Ref>,
     /// Header names and values, such as `Authorization` and `Bearer …`. Never shown again.
     #[schema(value_type = BTreeMap<String, String>)]
@@ -49,7 +50,7 @@ pub(crate) struct NewIdentity {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IdentityPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     /// All of them: those that stood before are forgotten.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
@@ -61,12 +62,12 @@ pub(crate) struct IdentityPatch {
 #[derive(Serialize, ToSchema)]
 struct IdentityBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     server: Name,
     /// Whose it is; absent for one that is shared.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     owner: Option<Name>,
     /// The names of the headers that it sets.
     headers: Vec<String>,

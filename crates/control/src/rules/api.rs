@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::{ActionText, Rule};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which, nullable,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
+    Touched, Which, nullable,
 };
 use crate::change::Change;
 use crate::gateways;
@@ -33,7 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRule {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// A regular expression, without look-around and back-references.
     pub(crate) pattern: String,
@@ -57,7 +57,7 @@ pub(crate) struct NewRule {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RulePatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     pub(crate) pattern: Option<String>,
     pub(crate) on_request: Option<bool>,
@@ -75,7 +75,7 @@ pub(crate) struct RulePatch {
 #[derive(Serialize, ToSchema)]
 struct RuleBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     pattern: String,
     on_request: bool,

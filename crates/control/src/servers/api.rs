@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::{EraText, Server, TasksText, TransportText};
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
+    Touched,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -31,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewServer {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     pub(crate) transport: TransportText,
     #[serde(default)]
@@ -47,7 +48,7 @@ pub(crate) struct NewServer {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     pub(crate) transport: Option<TransportText>,
     pub(crate) era: Option<EraText>,
@@ -60,7 +61,7 @@ pub(crate) struct ServerPatch {
 #[derive(Serialize, ToSchema)]
 struct ServerBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     transport: TransportText,
     era: EraText,

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::Team;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched,
 };
 use crate::change::Change;
 use crate::users;
@@ -30,11 +31,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTeam {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// Users, by name or id.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<RefText>)]
     pub(crate) members: Vec<Ref>,
 }
 
@@ -42,10 +43,10 @@ pub(crate) struct NewTeam {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TeamPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     /// All of them: who is not listed is a member no more.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<RefText>>)]
     pub(crate) members: Option<Vec<Ref>>,
 }
 
@@ -53,9 +54,9 @@ pub(crate) struct TeamPatch {
 #[derive(Serialize, ToSchema)]
 struct TeamBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<NameText>)]
     members: Vec<Name>,
     created_at: DateTime<Utc>,
 }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::Token;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
+    Touched, Which,
 };
 use crate::apps;
 use crate::change::Change;
@@ -30,7 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// 90 days where absent.
     #[schema(minimum = 60, maximum = 31_622_400)]
@@ -41,7 +41,7 @@ pub(crate) struct NewToken {
 #[derive(Serialize, ToSchema)]
 struct TokenBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,

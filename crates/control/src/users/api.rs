@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::User;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
+    Touched,
 };
 use crate::change::Change;
 use crate::switches::Off;
@@ -31,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct NewUser {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(super) name: Option<Name>,
     pub(super) enabled: Option<bool>,
 }
@@ -48,10 +49,10 @@ pub(crate) struct UserPatch {
 #[derive(Serialize, ToSchema)]
 struct UserBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     /// The teams that the user is in.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<NameText>)]
     teams: Vec<Name>,
     /// Whether it may be used now.
     enabled: bool,

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{DurabilityText, Workspace};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Problem, Ref, Rights, Shown, Touched,
-    Which,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Problem, Ref, Rights, Shown,
+    Touched, Which,
 };
 use crate::change::Change;
 
@@ -31,7 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewWorkspace {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     #[serde(default)]
     pub(crate) durability: DurabilityText,
@@ -41,7 +41,7 @@ pub(crate) struct NewWorkspace {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkspacePatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     pub(crate) durability: Option<DurabilityText>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct WorkspacePatch {
 #[derive(Serialize, ToSchema)]
 struct WorkspaceBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     durability: DurabilityText,
     created_at: DateTime<Utc>,

@@ -115,7 +115,10 @@ pub(super) fn knows_method(method: &Method) -> bool {
 /// A problem document (RFC 9457) whose title is the status's own.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Full<Bytes>> {
     let title = status.canonical_reason().unwrap_or_default();
-    let body = serde_json::json!({ "status": status.as_u16(), "title": title, "detail": detail });
+    let body = serde_json::json!({
+        "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail,
+        "code": "refused",
+    });
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     response

@@ -1,0 +1,102 @@
+//! The admin API does what its own document says: Schemathesis asks every route, with what the
+//! document allows and with what it does not.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tests::peers::bin;
+use tests::{Served, Site};
+
+/// Long enough for some thousand requests on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+#[tokio::test]
+async fn the_admin_api_keeps_to_its_document() {
+    let site = Site::new(None);
+    let served = site.start().await;
+    let settings = site.home().join("schemathesis.toml");
+    std::fs::write(&settings, configuration(&served).await).unwrap();
+    let mut command = tokio::process::Command::new(bin("schemathesis"));
+    command.arg("--config-file").arg(&settings).arg("run");
+    command.arg(format!("http://{}/api/v1/openapi.json", served.address));
+    command.args(["--header", &format!("Authorization: Bearer {}", site.admin())]);
+    // Streams do not end, a session that is ended is no use to the requests after it, and an export
+    // is several documents of YAML, which are not read.
+    command.args(["--exclude-path-regex", "/records/stream$|/session$|/export$"]);
+    command.args(["--phases", "coverage,fuzzing", "--max-examples", "20", "--seed", "1"]);
+    command.args(["--generation-deterministic", "--request-timeout", "10", "--no-color"]);
+    let hooks = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/schemathesis");
+    command.env("PYTHONPATH", hooks).env("SCHEMATHESIS_HOOKS", "hooks");
+    command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(site.home());
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("an end").unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("Skipped:"), "{text}");
+    assert!(!site.words().contains("ERROR"), "{}", site.words());
+    let (code, words) = {
+        assert!(served.stop().await.success());
+        site.verify().await
+    };
+    assert_eq!(code, Some(0), "{words}");
+}
+
+/// Makes an object of every kind, so that requests find something: by ids, which no request can
+/// change. What is deleted is left to chance.
+async fn configuration(served: &Served) -> String {
+    let transport = json!({"type": "http", "url": "https://jira.example/mcp"});
+    let made = [
+        ("user", "users", json!({"name": "ann"})),
+        ("team", "teams", json!({"name": "dev", "members": ["ann"]})),
+        ("server", "servers", json!({"name": "jira", "transport": transport})),
+        (
+            "identity",
+            "identities",
+            json!({"name": "key", "server": "jira", "headers": {"x-a": "b"}}),
+        ),
+        ("gateway", "gateways", json!({"name": "main", "teams": ["dev"]})),
+        ("assignment", "gateways/main/assignments", json!({"server": "jira"})),
+        (
+            "rule",
+            "gateways/main/rules",
+            json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}}),
+        ),
+        ("app", "apps", json!({"name": "bot", "owner": "ann", "purpose": "tests"})),
+        ("connection", "apps/bot/connections", json!({"gateway": "main"})),
+        ("token", "apps/bot/tokens", json!({"name": "ci"})),
+    ];
+    let workspace = served.must(Method::GET, "/workspaces/default", None).await;
+    let mut text = format!("[parameters]\n\"path.workspace\" = {}\n", workspace["id"]);
+    text.push_str(REST);
+    for (parameter, path, body) in made {
+        let object = served.must(Method::POST, path, Some(body)).await;
+        let inner: &Value = object.get(parameter).unwrap_or(&object);
+        text.push_str(&format!("\"path.{parameter}\" = {}\n", inner["id"]));
+    }
+    text
+}
+
+/// What a document cannot say is a 422, such as that a name is taken by nobody; where a text is
+/// parsed by rules of its own, a 400.
+const REST: &str = r#"
+[checks]
+positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "412", "422"]
+
+[[operations]]
+include-path-regex = "/(apply|diff|cutoffs|restores)$"
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409", "422"]
+
+[[operations]]
+include-path-regex = "/records$"
+[operations.parameters]
+"query.cursor" = "MQ"
+
+[[operations]]
+exclude-path-regex = "/records$"
+exclude-method = "DELETE"
+[operations.parameters]
+"query.cursor" = "YQ"
+"#;

@@ -24,3 +24,8 @@ CREATE TABLE owners (
     owner TEXT NOT NULL,
     PRIMARY KEY (workspace_id, kind, object_id)
 ) STRICT;
+
+-- Holds all of what is read by it. Without, SQLite takes the primary key for the better way to one
+-- user's teams, and reads all members of the workspace for each user.
+DROP INDEX members_by_user;
+CREATE INDEX members_by_user ON members (workspace_id, user_id, team_id);

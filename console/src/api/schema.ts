@@ -2060,12 +2060,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AdminTokenBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2075,7 +2085,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 admin_token: string;
             };
             cookie?: never;
@@ -2088,12 +2097,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

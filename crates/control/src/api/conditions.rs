@@ -36,7 +36,8 @@ async fn h166_every_change_of_what_is_there_takes_a_condition() {
         let changes = [Method::PATCH, Method::PUT, Method::DELETE];
         let mut tried = 0;
         for route in routes().into_iter().filter(|it| changes.contains(&it.method)) {
-            if route.path.ends_with("/session") {
+            // Neither has a state of its own that a change could lose.
+            if route.path.ends_with("/session") || route.path.contains("/admin-tokens") {
                 continue;
             }
             let path = route.address("default");

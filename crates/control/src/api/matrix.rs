@@ -113,8 +113,12 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("patch", "/workspaces/{workspace}/users/{user}", "people:write"),
     ("get", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:read"),
     ("post", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:write"),
-    ("delete", "/workspaces/{workspace}/users/{user}/admin-tokens/{token}", "admin-tokens:write"),
-    ("get", "/workspaces/{workspace}/users/{user}/admin-tokens/{token}", "admin-tokens:read"),
+    (
+        "delete",
+        "/workspaces/{workspace}/users/{user}/admin-tokens/{user_token}",
+        "admin-tokens:write",
+    ),
+    ("get", "/workspaces/{workspace}/users/{user}/admin-tokens/{user_token}", "admin-tokens:read"),
     ("get", "/workspaces/{workspace}/why", "any"),
 ];
 

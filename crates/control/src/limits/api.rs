@@ -16,8 +16,8 @@ use super::counters::Usage;
 use super::{AllowanceText, DirectionText, Limit, ScopeText, UnitText, store, unit_text};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which, nullable,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched, Which, nullable,
 };
 use crate::change::Change;
 
@@ -32,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewLimit {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     pub(crate) scope: ScopeText,
     pub(crate) unit: UnitText,
@@ -40,7 +40,7 @@ pub(crate) struct NewLimit {
     pub(crate) direction: Option<DirectionText>,
     pub(crate) allowance: AllowanceText,
     /// The only gateway on which it counts; all where absent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) gateway: Option<Ref>,
 }
 
@@ -48,12 +48,12 @@ pub(crate) struct NewLimit {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitPatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     pub(crate) allowance: Option<AllowanceText>,
     /// `null` for all gateways.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) gateway: Option<Option<Ref>>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct LimitPatch {
 #[derive(Serialize, ToSchema)]
 struct LimitBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     scope: ScopeText,
     unit: UnitText,
@@ -69,7 +69,7 @@ struct LimitBody {
     direction: Option<DirectionText>,
     allowance: AllowanceText,
     /// The only gateway on which it counts; all where absent.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     gateway: Option<Name>,
     created_at: DateTime<Utc>,
 }

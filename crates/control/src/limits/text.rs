@@ -5,7 +5,7 @@ use domain::limits::{Allowance, Direction, MOST_UNITS, Period, Quota, Rate, Unit
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::Error;
+use crate::api::{Error, NameText};
 
 /// Whose use is counted together: that of the one named, or else of each of its kind by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -15,34 +15,34 @@ pub(crate) enum ScopeText {
     Workspace {},
     User {
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<NameText>)]
         user: Option<Name>,
     },
     App {
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<NameText>)]
         app: Option<Name>,
     },
     /// What a person uses counts for each team by which they may use the gateway.
     Team {
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<NameText>)]
         team: Option<Name>,
     },
     Gateway {
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<NameText>)]
         gateway: Option<Name>,
     },
     Server {
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<NameText>)]
         server: Option<Name>,
     },
     /// By the server's own name for it: both, or neither.
     Tool {
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<String>)]
+        #[schema(value_type = Option<NameText>)]
         server: Option<Name>,
         #[serde(skip_serializing_if = "Option::is_none")]
         tool: Option<String>,

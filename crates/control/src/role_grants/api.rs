@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::{Holder, OnText, RoleGrant};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
+    Shown, Touched,
 };
 use crate::change::Change;
 
@@ -29,14 +30,14 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRoleGrant {
     /// What the grant itself is called.
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = RefText)]
     pub(crate) role: Ref,
     /// By name or id; either this or `team`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) user: Option<Ref>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<RefText>)]
     pub(crate) team: Option<Ref>,
     /// `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
     /// `team/dev`: that thing and all below it.
@@ -49,13 +50,13 @@ pub(crate) struct NewRoleGrant {
 #[derive(Serialize, ToSchema)]
 struct RoleGrantBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     role: Name,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     user: Option<Name>,
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     team: Option<Name>,
     #[schema(value_type = String)]
     on: OnText,

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::Role;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
+    Touched,
 };
 use crate::change::Change;
 
@@ -31,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRole {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// Such as `servers:read`; see the handbook for all of them.
     #[schema(value_type = Vec<String>)]
@@ -42,7 +43,7 @@ pub(crate) struct NewRole {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RolePatch {
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     /// All of them.
     #[schema(value_type = Option<Vec<String>>)]
@@ -54,7 +55,7 @@ pub(crate) struct RolePatch {
 struct RoleBody {
     /// Absent for a built-in one.
     id: Option<Uuid>,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     #[schema(value_type = Vec<String>)]
     capabilities: BTreeSet<Capability>,

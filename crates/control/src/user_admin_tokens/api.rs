@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
@@ -16,8 +15,8 @@ use uuid::Uuid;
 
 use super::UserAdminToken;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, Page, Paging, Path, Problem, Ref, Shown, Touched,
-    Which,
+    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
+    Touched, Which,
 };
 use crate::change::Change;
 use crate::session::Caller;
@@ -33,7 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUserAdminToken {
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// 90 days where absent.
     #[schema(minimum = 60, maximum = 31_622_400)]
@@ -47,7 +46,7 @@ pub(crate) struct NewUserAdminToken {
 #[derive(Serialize, ToSchema)]
 struct UserAdminTokenBody {
     id: Uuid,
-    #[schema(value_type = String)]
+    #[schema(value_type = NameText)]
     name: Name,
     /// What it is good for; `null` for everything that its user may do.
     #[schema(value_type = Option<Vec<String>>)]
@@ -73,7 +72,7 @@ impl UserAdminTokenBody {
 #[derive(Deserialize)]
 struct TokenPath {
     user: Ref,
-    token: Ref,
+    user_token: Ref,
 }
 
 #[derive(Deserialize)]
@@ -105,7 +104,7 @@ async fn list_user_admin_tokens(
 /// One admin token of a user.
 #[utoipa::path(
     get,
-    path = "/users/{user}/admin-tokens/{token}",
+    path = "/users/{user}/admin-tokens/{user_token}",
     responses((status = 200, body = UserAdminTokenBody), (status = "4XX", body = Problem)),
     extensions(("x-capability" = json!("admin-tokens:read"))),
     tag = "user-admin-tokens",
@@ -117,14 +116,14 @@ async fn show_user_admin_token(
 ) -> Result<Shown<UserAdminTokenBody>, Error> {
     let mut tx = app.db.read().await?;
     let user = users::find(&mut tx, workspace.id, &path.user).await?;
-    let token = super::find(&mut tx, workspace.id, user.id, &path.token).await?;
+    let token = super::find(&mut tx, workspace.id, user.id, &path.user_token).await?;
     Ok(Shown::of(UserAdminTokenBody::of(token)))
 }
 
 /// Revoke an admin token. Its sessions end at once.
 #[utoipa::path(
     delete,
-    path = "/users/{user}/admin-tokens/{token}",
+    path = "/users/{user}/admin-tokens/{user_token}",
     responses((status = 204), (status = "4XX", body = Problem)),
     extensions(("x-capability" = json!("admin-tokens:write"))),
     tag = "user-admin-tokens",
@@ -137,7 +136,7 @@ async fn delete_user_admin_token(
 ) -> Result<Done<UserAdminTokenBody>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let user = users::find(&mut change, workspace.id, &path.user).await?;
-    let token = super::find(&mut change, workspace.id, user.id, &path.token).await?;
+    let token = super::find(&mut change, workspace.id, user.id, &path.user_token).await?;
     let before = UserAdminTokenBody::of(token.clone());
     if_match.check(&before)?;
     super::delete(&mut change, workspace.id, (&user, &token)).await?;
@@ -171,5 +170,5 @@ async fn create_user_admin_token(
     let touched = Touched::new("user_admin_token", token.id.0, name);
     let secret = secret.expose_text().unwrap_or_default().to_owned();
     let body = CreatedUserAdminToken { secret, token: UserAdminTokenBody::of(token) };
-    Ok(Done::other(StatusCode::CREATED, touched, body))
+    Ok(Done::minted(touched, body))
 }

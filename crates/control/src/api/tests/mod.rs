@@ -344,6 +344,7 @@ impl Route {
             ("{server}", "jira"),
             ("{team}", "dev"),
             ("{token}", "ci"),
+            ("{user_token}", "ci"),
             ("{user}", "ann"),
         ];
         let path = self.path.strip_prefix("/api/v1").unwrap().to_owned();

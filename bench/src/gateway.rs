@@ -167,7 +167,7 @@ impl Setup<'_> {
         let mut server = |name: &str, kind: &str, tools: usize| {
             let url = format!("{upstream}/{kind}/{tools}");
             text.push_str(&format!(
-                "---\nkind: Server\nname: {name}\ntransport: {{ type: http, url: \"{url}\" }}\n"
+                "---\nkind: Server\nname: {name}\ntransport: {{ type: http, url: \"{url}\" }}\nreview: off\n"
             ));
         };
         server(NARROW, "mcp", FEW);

@@ -134,6 +134,7 @@ members: [ann]
 kind: Server
 name: everything
 transport: { type: stdio, command: "${server}", args: [stdio] }
+review: off
 ---
 kind: Gateway
 name: support

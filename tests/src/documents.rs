@@ -46,7 +46,13 @@ impl Documents {
     /// A server over a transport: the members of a flow mapping, such as `type: http, url: "…"`.
     #[must_use]
     pub fn server(self, name: &str, transport: &str) -> Self {
-        self.add("Server", name, &format!("transport: {{ {transport} }}\n"))
+        self.add("Server", name, &format!("transport: {{ {transport} }}\nreview: off\n"))
+    }
+
+    /// The same with its definitions under review.
+    #[must_use]
+    pub fn reviewed_server(self, name: &str, transport: &str) -> Self {
+        self.add("Server", name, &format!("transport: {{ {transport} }}\nreview: on\n"))
     }
 
     /// A credential for a server, of a person or of nobody.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::ports::{Counters, Gate, Secrets, Traffic};
+use domain::ports::{Counters, Definitions, Gate, Secrets, Traffic};
 use domain::{Authority, Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ use crate::limits::counters::{Accounts, Counting};
 use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
-use crate::{App, api, files, installation, session, trail, workspaces};
+use crate::{App, api, files, installation, pins, session, trail, workspaces};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -43,6 +43,7 @@ pub struct Control {
     gate: Arc<StoreGate>,
     secrets: Arc<VaultSecrets>,
     keys: Arc<ContentKeys>,
+    notes: Arc<pins::Notes>,
     first_admin_token: Mutex<Option<Secret>>,
 }
 
@@ -88,6 +89,7 @@ impl Control {
         let (keys, keeper) = content_keys::new(db.clone(), Arc::clone(&vault), Arc::clone(&clock));
         let authority = Authority::compile(WorkspaceId(Uuid::nil()), Vec::new())
             .map_err(|error| ControlError::Configuration(error.into()))?;
+        let (notes, noter) = pins::notes(db.clone(), Arc::clone(&clock));
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let accounts = Accounts::new(db.clone(), Arc::clone(&clock), tasks.clone());
@@ -112,11 +114,13 @@ impl Control {
         app.tasks.spawn(Arc::clone(&gate).run(app.stop.clone()));
         app.tasks.spawn(keeper.run(app.stop.clone()));
         app.tasks.spawn(Arc::clone(&app.accounts).keep(app.stop.clone()));
+        app.tasks.spawn(noter.run(app.stop.clone()));
         Ok(Self {
             app,
             gate,
             secrets: Arc::new(VaultSecrets(vault)),
             keys: Arc::new(keys),
+            notes,
             first_admin_token: Mutex::new(first),
         })
     }
@@ -139,6 +143,11 @@ impl Control {
     /// For the data plane: counts what is used against limits.
     pub fn counters(&self) -> Arc<dyn Counters> {
         Arc::new(Counting(Arc::clone(&self.app.accounts)))
+    }
+
+    /// For the data plane: takes note of definitions that wait for approval.
+    pub fn definitions(&self) -> Arc<dyn Definitions> {
+        Arc::<pins::Notes>::clone(&self.notes)
     }
 
     /// For the audit crate: the keys of recorded content.

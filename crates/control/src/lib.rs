@@ -24,6 +24,7 @@ mod idempotency;
 mod identities;
 mod installation;
 mod limits;
+mod pins;
 mod records;
 mod role_grants;
 mod roles;

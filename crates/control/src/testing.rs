@@ -205,6 +205,25 @@ impl Api {
     }
 }
 
+/// The id of the pin that a test is given.
+pub(crate) const PIN: &str = "00000000-0000-7000-8000-000000000001";
+
+impl Api {
+    /// The server `jira` of [`Api::given_a_chain`] has listed something that waits.
+    pub(crate) async fn given_a_pin(&self) {
+        let insert = db::sql(
+            "INSERT INTO pins (workspace_id, id, server_id, kind, name, hash, definition, bytes,
+                               marks, state, first_seen, last_seen)
+             SELECT workspace_id, $1, id, 'tool', 'search', $2, '{}', 2, '', 'pending', $3, $3
+             FROM servers WHERE name = 'jira'",
+        );
+        let mut tx = self.fresh.db.begin().await.unwrap();
+        let insert = insert.bind(PIN.parse::<Uuid>().unwrap()).bind(vec![7_u8; 32]);
+        tx.execute(insert.bind(self.clock.now())).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
 /// What a control plane on a database is made of.
 pub(crate) fn options(fresh: &Fresh, clock: &Arc<TestClock>, log: &Log) -> ControlOptions {
     ControlOptions {

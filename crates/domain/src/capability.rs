@@ -52,6 +52,9 @@ capabilities! {
     /// Users, teams and who is in them.
     PeopleRead => "people:read",
     PeopleWrite => "people:write",
+    /// What servers under review list, and what is approved of it.
+    PinsRead => "pins:read",
+    PinsWrite => "pins:write",
     RecordsRead => "records:read",
     /// Roles, and who has been granted them.
     RolesRead => "roles:read",

@@ -10,6 +10,7 @@ mod decision;
 mod id;
 pub mod limits;
 mod name;
+mod pin;
 mod policy;
 pub mod ports;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use id::{
 };
 pub use limits::Limit;
 pub use name::{InvalidName, Name};
+pub use pin::{DefinitionHash, InvalidHash, PinKey, PinKind, Review};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
 pub use snapshot::{
     App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::Charge;
-use crate::{Identity, Name, Snapshot, Target, WorkspaceId};
+use crate::{Identity, Name, PinKey, ServerId, Snapshot, Target, WorkspaceId};
 
 /// A boxed future, since these traits stand between crates.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -67,6 +67,26 @@ pub enum Uncharged {
     Exceeded { limit: Name, wait: Option<Duration> },
     #[error("what is used cannot be counted; try again shortly")]
     Unavailable,
+}
+
+/// Takes note of definitions that servers list and nobody has approved.
+pub trait Definitions: Send + Sync {
+    /// Whether a definition has not been told of for a while.
+    fn is_news(&self, server: ServerId, pin: PinKey) -> bool;
+
+    /// Takes note of what is news, all of one server. Never waits: what there is no room for is news
+    /// again when the server is listed again.
+    fn note(&self, workspace: WorkspaceId, server: ServerId, found: Vec<Sighting>);
+}
+
+/// A definition that a server lists.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    pub pin: PinKey,
+    /// The server's own name for it; of a template its URI template.
+    pub name: Box<str>,
+    /// In its canonical form, which the hash is of: JSON.
+    pub text: Box<str>,
 }
 
 /// What is under way in the data plane.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     AppId, AssignmentId, Authority, ConnectionId, GatewayId, IdentityId, Limit, Name, Policy,
-    RuleId, ServerId, Switches, TeamId, TokenId, UserId, WorkspaceId,
+    Review, RuleId, ServerId, Switches, TeamId, TokenId, UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -92,6 +92,8 @@ pub struct Server {
     pub tasks: TasksSetting,
     /// Whether a legacy one may ask modern clients for their folders.
     pub roots: bool,
+    /// Whether what it lists must be approved first.
+    pub review: Review,
 }
 
 /// How a server is reached.

@@ -169,6 +169,20 @@ pub fn is_usable(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
+/// Whether a URI template (RFC 6570) may make a URI, judged by the text between its expressions:
+/// what stands before the first and behind the last of them, and all else in its order.
+pub fn may_make(template: &str, uri: &str) -> bool {
+    let Some((first, rest)) = template.split_once('{') else { return template == uri };
+    let Some(mut left) = uri.strip_prefix(first) else { return false };
+    let mut literals = rest.split('{').map(|it| it.split_once('}').map_or("", |(_, text)| text));
+    let last = literals.next_back().unwrap_or_default();
+    for literal in literals {
+        let Some((_, after)) = left.split_once(literal) else { return false };
+        left = after;
+    }
+    left.ends_with(last)
+}
+
 fn ends_like_digest(name: &str) -> bool {
     let bytes = name.as_bytes();
     let suffix = bytes.len().checked_sub(DIGEST_BYTES).and_then(|at| bytes.get(at..));
@@ -204,6 +218,25 @@ mod tests {
         assert_eq!(exposed("a", "_b.c-D"), "a___b.c-D");
         let longest = "n".repeat(64 - 7);
         assert_eq!(exposed("files", &longest), format!("files__{longest}"));
+    }
+
+    #[test]
+    fn what_a_template_may_make() {
+        for (template, uri, expected) in [
+            ("a://x", "a://x", true),
+            ("a://x", "a://xy", false),
+            ("a://{x}", "a://1", true),
+            ("a://{x}", "b://1", false),
+            ("a://{x}", "a://{x}", true),
+            ("a://{x}/mid/{y}.txt", "a://1/mid/2.txt", true),
+            ("a://{x}/mid/{y}.txt", "a://1/2.txt", false),
+            ("a://{x}/mid/{y}.txt", "a://1/mid/2.md", false),
+            ("{+all}", "anything at all", true),
+            ("a://{x", "a://1", true),
+            ("", "", true),
+        ] {
+            assert_eq!(may_make(template, uri), expected, "{template} {uri}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::bridge::{self, BridgeArgs};
 use crate::commands::audit::{self, AuditCommand};
 use crate::commands::files::{self, ApplyArgs, ExportArgs, FileArgs};
+use crate::commands::pin::{self, PinCommand};
 use crate::commands::record::{self, RecordCommand};
 use crate::commands::shell::ShellArg;
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     Cutoff(CutoffArgs),
     /// Turn something on again.
     Restore(RestoreArgs),
+    /// What servers under review list, and what is approved of it.
+    #[command(subcommand)]
+    Pin(PinCommand),
     #[command(flatten)]
     Noun(nouns::Asked),
     /// What has happened.
@@ -156,6 +160,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Bridge(args) => bridge::run(args),
         Command::Cutoff(args) => switch::cutoff(&args),
         Command::Restore(args) => switch::restore(&args),
+        Command::Pin(command) => pin::run(&command),
         Command::Noun(asked) => nouns::run(&asked),
         Command::Record(command) => record::run(&command),
         Command::Why(args) => why::run(&args),

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use audit::{DataKey, DataKeys, KeyUnavailable};
 use domain::limits::Charge;
 use domain::ports::{
-    Answer, Counters, Gate, GateClosed, SecretHeaders, Secrets, Uncharged, Unopenable,
+    Answer, Counters, Definitions, Gate, GateClosed, SecretHeaders, Secrets, Sighting, Uncharged,
+    Unopenable,
 };
 use domain::{
     App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId, Durability,
-    Gateway, GatewayId, Identity, Name, Policy, Provision, Provisioned, Scheme, Server, ServerId,
-    Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId, Workspace, WorkspaceId,
+    Gateway, GatewayId, Identity, Name, PinKey, Policy, Provision, Provisioned, Review, Scheme,
+    Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId, Workspace,
+    WorkspaceId,
 };
 use ostiary::listener::Settings;
 use proxy::wire::Guard;
@@ -69,7 +71,8 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     let ports = Ports {
         gate: Arc::<Still>::clone(&still),
         secrets: Arc::<Still>::clone(&still),
-        counters: still,
+        counters: Arc::<Still>::clone(&still),
+        definitions: still,
         clock,
         log: log.clone(),
         content: Some(Arc::clone(&content)),
@@ -126,6 +129,7 @@ fn snapshot(
         era: args.era.into(),
         tasks: if args.wait_for_tasks { TasksSetting::Wait } else { TasksSetting::Relay },
         roots: args.roots,
+        review: Review::Off,
     });
     let assignment = Arc::new(Assignment {
         id: AssignmentId(clock.id()),
@@ -217,6 +221,15 @@ impl Counters for Still {
     }
 
     fn settle(&self, _: WorkspaceId, _: Vec<Charge>) {}
+}
+
+/// Nothing waits for approval here.
+impl Definitions for Still {
+    fn is_news(&self, _: ServerId, _: PinKey) -> bool {
+        false
+    }
+
+    fn note(&self, _: WorkspaceId, _: ServerId, _: Vec<Sighting>) {}
 }
 
 /// The key of a store that is gone when we are.

@@ -175,6 +175,7 @@ impl House {
             gate: control.gate(),
             secrets: control.secrets(),
             counters: control.counters(),
+            definitions: control.definitions(),
             clock,
             log: log.clone(),
             content: Some(Arc::clone(&content)),

@@ -109,6 +109,7 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
             Refusal::Blocked { .. }
                 | Refusal::NoIdentity { .. }
                 | Refusal::Unanswered { .. }
+                | Refusal::Unapproved { .. }
                 | Refusal::Off { noun: "tool" | "server" | "identity" | "assignment", .. }
         )
     {
@@ -191,7 +192,9 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::UnknownOffer { .. } | Refusal::Params(_) | Refusal::RequestState(_) => {
             answered(errors::INVALID_PARAMS)
         }
-        Refusal::Blocked { .. } | Refusal::NoIdentity { .. } => answered(code::FORBIDDEN),
+        Refusal::Blocked { .. } | Refusal::NoIdentity { .. } | Refusal::Unapproved { .. } => {
+            answered(code::FORBIDDEN)
+        }
         Refusal::Off { .. } => (StatusCode::FORBIDDEN, code::FORBIDDEN),
         // The official SDKs say the same where they ask a legacy client in a modern server's stead.
         Refusal::Unanswered { .. } => answered(errors::INTERNAL_ERROR),

@@ -212,7 +212,10 @@ pub(crate) fn is_whole(snapshot: &Snapshot, place: &Place, now: DateTime<Utc>) -
     let Some(only) = &place.only else { return false };
     let is_tool = |it: &Target| matches!(it, Target::Tool(server, _) if *server == only.server.id);
     let is_off = |it: &Target| is_tool(it) && snapshot.switches.find(it, now).is_some();
-    [&only.tools, &only.prompts, &only.resources].iter().all(|it| **it == Provision::All)
+    let provisions = [&only.tools, &only.prompts, &only.resources];
+    provisions.iter().all(|it| **it == Provision::All)
+        // What such a message reaches may be what waits for approval.
+        && !only.server.review.is_on()
         && !snapshot.switches.iter().any(|(target, _)| is_off(target))
 }
 
@@ -255,7 +258,13 @@ fn decide(
         assignment: assignment.map(AsRef::as_ref),
         offer: offered.map(|it| (it.kind, it.name.as_ref())),
     };
-    domain::decide(&snapshot.switches, &call, now).map_err(|denied| refusal(denied, &call))
+    let subject =
+        domain::decide(&snapshot.switches, &call, now).map_err(|denied| refusal(denied, &call))?;
+    if let Some(offered) = offered.filter(|it| !it.is_approved()) {
+        let (kind, name) = (offered.kind.as_str(), offered.name.to_string());
+        return Err(Refusal::Unapproved { kind, name });
+    }
+    Ok(subject)
 }
 
 fn check_switches(

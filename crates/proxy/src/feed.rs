@@ -243,7 +243,7 @@ impl Listening {
             let lists = LISTS.into_iter().filter(|it| has(part, *it)).collect();
             let mut resources =
                 if can_watch(part) { self.session.watched(id) } else { BTreeSet::new() };
-            resources.retain(|uri| self.listener.may_read(&part.assignment, uri));
+            resources.retain(|uri| self.listener.may_read(view, id, uri));
             let wanted = Wanted { lists, resources, ..Wanted::default() };
             self.servers.want(id, part.listing.spoken, wanted);
         }
@@ -260,7 +260,8 @@ impl Listening {
             convert::to_legacy_notification(&mut splice, message.method(), params, revision);
         }
         if let Change::Resource(uri) = change {
-            self.listener.may_read(assignment, uri).then_some(())?;
+            let view = self.sight.as_ref()?.view();
+            self.listener.may_read(view, assignment.id, uri).then_some(())?;
             let exposed = self.listener.exposed(assignment, uri);
             splice.set_member(message.params()?, "uri", quote(&exposed));
         }

@@ -102,29 +102,29 @@ fn grant(
         let offered = view.find_resource(uri);
         offered.is_some_and(|it| {
             let mut own = view.parts.iter().filter(|part| part.assignment.id == it.assignment.id);
-            own.any(can_watch) && listener.may_read(&it.assignment, &it.name)
+            own.any(can_watch) && listener.may_read(view, it.assignment.id, &it.name)
         })
     };
     tasks.retain(|id, task| {
-        let is_tended = |part: &Part| is_tended_for(listener, part, (id, task));
-        view.parts.iter().any(|part| is_heard_of(listener, part, task) || is_tended(part))
+        let is_tended = |part: &Part| is_tended_for(listener, view, part, (id, task));
+        view.parts.iter().any(|part| is_heard_of(listener, view, part, task) || is_tended(part))
     });
     Filter { lists, resources: uris.filter(is_granted).collect(), tasks }
 }
 
 /// Whether a task is one of this server's, of a tool that may be used.
-fn is_heard_of(listener: &Listener, part: &Part, task: &Task) -> bool {
+fn is_heard_of(listener: &Listener, view: &View, part: &Part, task: &Task) -> bool {
     tasks::is_home(part, task)
         && tasks::has_tasks(part)
-        && listener.pass_for(&part.assignment, Kind::Tool, &task.tool).is_ok()
+        && listener.pass_for(view, (part.assignment.id, Kind::Tool, &task.tool)).is_ok()
 }
 
 /// Whether a task of this server's is tended here, of a tool that may be used.
-fn is_tended_for(listener: &Listener, part: &Part, (id, task): (&str, &Task)) -> bool {
+fn is_tended_for(listener: &Listener, view: &View, part: &Part, (id, task): (&str, &Task)) -> bool {
     part.assignment.id == task.assignment
         && tended::has_tasks(part)
         && listener.worker.proxy.wards.find(id).is_some()
-        && listener.pass_for(&part.assignment, Kind::Tool, &task.tool).is_ok()
+        && listener.pass_for(view, (part.assignment.id, Kind::Tool, &task.tool)).is_ok()
 }
 
 /// Waits until tasks that are tended here have changed; for ever where there are none.
@@ -202,9 +202,10 @@ impl Listening {
             let watched = filter.resources.iter().filter_map(|it| view.find_resource(it));
             let own =
                 watched.filter(|it| it.assignment.id == part.assignment.id && can_watch(part));
-            let read = own.filter(|it| self.listener.may_read(&it.assignment, &it.name));
+            let read = own.filter(|it| self.listener.may_read(view, it.assignment.id, &it.name));
             let resources = read.map(|it| it.name.into()).collect();
-            let tasks = filter.tasks.values().filter(|it| is_heard_of(&self.listener, part, it));
+            let tasks = filter.tasks.values();
+            let tasks = tasks.filter(|it| is_heard_of(&self.listener, view, part, it));
             let tasks = tasks.map(|it| (it.id.clone(), it.tool.clone())).collect();
             let wanted = Wanted { lists, resources, tasks };
             self.servers.want(part.assignment.id, part.listing.spoken, wanted);
@@ -247,7 +248,8 @@ impl Listening {
         let known = self.filter.tasks.iter().filter(|(_, task)| is_it(task));
         let told = known.filter_map(|(sealed, task)| {
             // Its tool may have been taken away since it was granted.
-            let pass = self.listener.pass_for(assignment, Kind::Tool, &task.tool).ok()?;
+            let tool = (assignment.id, Kind::Tool, task.tool.as_ref());
+            let pass = self.listener.pass_for(self.sight.view(), tool).ok()?;
             let mut splice = Splice::new(message.body().clone());
             let params = message.params()?;
             splice.set_member(params, "taskId", quote(sealed));
@@ -266,7 +268,8 @@ impl Listening {
         let mut parts = self.sight.view().parts.iter();
         let part = parts.find(|it| it.assignment.id == task.assignment)?;
         // Its tool may have been taken away since it was granted.
-        let pass = self.listener.pass_for(&part.assignment, Kind::Tool, &task.tool).ok()?;
+        let tool = (part.assignment.id, Kind::Tool, task.tool.as_ref());
+        let pass = self.listener.pass_for(self.sight.view(), tool).ok()?;
         let message = self.tended.as_mut()?.told(id, &pass)?;
         let splice = Splice::new(message.body().clone());
         Some(Told { event: self.stamped(splice, &message), pass: Some(pass) })
@@ -277,7 +280,7 @@ impl Listening {
         let mut splice = Splice::new(message.body().clone());
         if let Change::Resource(uri) = change {
             // What may be read may have changed since it was granted.
-            self.listener.may_read(assignment, uri).then_some(())?;
+            self.listener.may_read(self.sight.view(), assignment.id, uri).then_some(())?;
             let exposed = self.listener.exposed(assignment, uri);
             splice.set_member(message.params()?, "uri", quote(&exposed));
         }

@@ -60,6 +60,9 @@ pub(crate) enum Refusal {
     UnknownMethod { method: String },
     #[error("unknown {kind} `{name}`")]
     UnknownOffer { kind: &'static str, name: String },
+    /// Nobody has approved it as its server describes it now.
+    #[error("{kind} `{name}` waits for approval by an administrator")]
+    Unapproved { kind: &'static str, name: String },
     #[error("{0}")]
     Params(&'static str),
     #[error("the client has not declared a capability that this needs")]
@@ -219,6 +222,7 @@ impl Refusal {
             Self::TooManyTasks => "too_many_tasks",
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
+            Self::Unapproved { .. } => "unapproved",
             Self::Params(_) => "bad_params",
             Self::Capability { .. } => "missing_capability",
             Self::RequestState(_) => "request_state",

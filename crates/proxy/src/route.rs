@@ -1,9 +1,10 @@
-//! Which gateway, and which server of it.
+//! Which gateway, which server of it, and what that offers.
 
 use std::sync::Arc;
 
 use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind};
 
+use crate::catalog::{Definition, Listing};
 use crate::identify::Caller;
 use crate::receive::Path;
 use crate::refusal::Refusal;
@@ -24,6 +25,35 @@ pub(crate) struct Offered {
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) kind: Kind,
     pub(crate) name: Box<str>,
+    pub(crate) listed: Listed,
+}
+
+/// What its server has listed of an offer.
+#[derive(Clone)]
+pub(crate) enum Listed {
+    /// The tool or prompt of that name.
+    One(Arc<Definition>),
+    /// What there is of it, if anything, is to be looked up here: a resource, since a URI need not
+    /// be listed, or a tool that is no longer there.
+    Somewhere(Arc<Listing>),
+}
+
+impl Offered {
+    /// Whether it is what has been approved, where that is asked for.
+    ///
+    /// A resource is data and needs no approval. But while its server lists a template that has not
+    /// been approved, no URI can be read but those that are listed, and those that an approved
+    /// template makes.
+    pub(crate) fn is_approved(&self) -> bool {
+        let review = &self.assignment.server.review;
+        match &self.listed {
+            Listed::One(definition) => review.admits(definition.pin),
+            Listed::Somewhere(_) if !review.is_on() => true,
+            Listed::Somewhere(listing) => {
+                self.kind == Kind::Resource && listing.may_be_read(review, &self.name)
+            }
+        }
+    }
 }
 
 impl Place {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Answer, Counters, Gate, Secrets, Traffic};
+use domain::ports::{Answer, Counters, Definitions, Gate, Secrets, Traffic};
 use domain::{Clock, ServerId, Target};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -94,6 +94,7 @@ pub struct Proxy {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) counters: Arc<dyn Counters>,
+    pub(crate) definitions: Arc<dyn Definitions>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: audit::Log,
     /// Absent where content is not kept.
@@ -123,6 +124,7 @@ pub struct Ports {
     pub gate: Arc<dyn Gate>,
     pub secrets: Arc<dyn Secrets>,
     pub counters: Arc<dyn Counters>,
+    pub definitions: Arc<dyn Definitions>,
     pub clock: Arc<dyn Clock>,
     pub log: audit::Log,
     pub content: Option<Arc<audit::ContentStore>>,
@@ -141,12 +143,13 @@ pub struct Worker {
 impl Proxy {
     /// A data plane that nobody has called yet.
     pub fn new(ports: Ports, options: Options) -> Arc<Self> {
-        let Ports { gate, secrets, counters, clock, log, content } = ports;
+        let Ports { gate, secrets, counters, definitions, clock, log, content } = ports;
         let parking = Parking::new(clock.id(), &options);
         Arc::new(Self {
             gate,
             secrets,
             counters,
+            definitions,
             clock,
             log,
             content,

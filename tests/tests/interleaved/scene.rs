@@ -86,7 +86,11 @@ pub(crate) fn documents(places: &[String]) -> String {
                 (format!(r#"type: stdio, command: "{wire}", args: ["{place}"]"#), "open")
             }
         };
-        write!(text, "---\nkind: Server\nname: {name}\ntransport: {{ {transport} }}\n").unwrap();
+        write!(
+            text,
+            "---\nkind: Server\nname: {name}\ntransport: {{ {transport} }}\nreview: off\n"
+        )
+        .unwrap();
         writeln!(assignments, "  - {{ server: {name}, scheme: {scheme} }}").unwrap();
     }
     write!(text, "---\nkind: Gateway\nname: main\nteams: [all]\nassignments:\n{assignments}")

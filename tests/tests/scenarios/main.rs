@@ -30,6 +30,7 @@ mod logs;
 mod pages;
 mod parked;
 mod permits;
+mod pins;
 mod piped;
 mod polling;
 mod probes;

@@ -81,6 +81,10 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/workspaces/{workspace}/limits/{limit}", "limits:read"),
     ("patch", "/workspaces/{workspace}/limits/{limit}", "limits:write"),
     ("get", "/workspaces/{workspace}/limits/{limit}/usage", "limits:read"),
+    ("get", "/workspaces/{workspace}/pins", "pins:read"),
+    ("get", "/workspaces/{workspace}/pins/{pin}", "pins:read"),
+    ("post", "/workspaces/{workspace}/pins/{pin}/approve", "pins:write"),
+    ("post", "/workspaces/{workspace}/pins/{pin}/reject", "pins:write"),
     ("get", "/workspaces/{workspace}/records", "records:read"),
     ("get", "/workspaces/{workspace}/records/stream", "records:read"),
     ("get", "/workspaces/{workspace}/records/{index}/proof", "records:read"),
@@ -99,6 +103,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("delete", "/workspaces/{workspace}/servers/{server}", "servers:write"),
     ("get", "/workspaces/{workspace}/servers/{server}", "servers:read"),
     ("patch", "/workspaces/{workspace}/servers/{server}", "servers:write"),
+    ("post", "/workspaces/{workspace}/servers/{server}/pins/approve", "pins:write"),
     ("get", "/workspaces/{workspace}/teams", "people:read somewhere"),
     ("post", "/workspaces/{workspace}/teams", "people:write"),
     ("delete", "/workspaces/{workspace}/teams/{team}", "people:write"),
@@ -240,8 +245,17 @@ fn fate(visitor: &Visitor, method: &str, path: &str, needs: &str) -> Fate {
         return Fate::Allowed;
     }
     if needs == "each" {
-        let shows =
-            ["apps", "gateways", "identities", "limits", "people", "roles", "rules", "servers"];
+        let shows = [
+            "apps",
+            "gateways",
+            "identities",
+            "limits",
+            "people",
+            "pins",
+            "roles",
+            "rules",
+            "servers",
+        ];
         let all = shows.iter().all(|it| visitor.held.contains(&format!("{it}:read").as_str()));
         return if all && visitor.on.is_empty() { Fate::Allowed } else { Fate::Forbidden };
     }

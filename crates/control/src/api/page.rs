@@ -164,8 +164,9 @@ impl Paging {
         Page { items: rows.into_iter().map(body).collect(), next_cursor }
     }
 
-    fn parse(query: PageQuery) -> Result<Self, Error> {
-        let limit = match query.limit.as_deref() {
+    /// From the query parameters of a list that has others beside them.
+    pub(crate) fn of(limit: Option<&str>, cursor: Option<String>) -> Result<Self, Error> {
+        let limit = match limit {
             None => USUAL,
             Some(text) => text
                 .parse()
@@ -173,7 +174,7 @@ impl Paging {
                 .filter(|it| (1..=MOST).contains(it))
                 .ok_or_else(|| Error::Malformed(format!("`limit` must be 1 to {MOST}")))?,
         };
-        let after = match query.cursor {
+        let after = match cursor {
             None => None,
             Some(cursor) => Some(
                 URL_SAFE_NO_PAD
@@ -193,7 +194,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let Query(query) = Query::<PageQuery>::from_request_parts(parts, state).await?;
-        Self::parse(query)
+        Self::of(query.limit.as_deref(), query.cursor)
     }
 }
 

@@ -23,9 +23,9 @@ use super::guard::{self, Guard};
 use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, idempotency, identities, limits, records,
-    role_grants, roles, rules, servers, session, switches, teams, tokens, user_admin_tokens, users,
-    why, workspaces,
+    App, apps, assignments, connections, files, gateways, idempotency, identities, limits, pins,
+    records, role_grants, roles, rules, servers, session, switches, teams, tokens,
+    user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -103,6 +103,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(gateways::routes())
         .merge(identities::routes())
         .merge(limits::routes())
+        .merge(pins::routes())
         .merge(records::routes())
         .merge(role_grants::routes())
         .merge(roles::routes())

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Capability, Name, Object, WorkspaceId};
+use domain::{Capability, DefinitionHash, Name, Object, PinKind, WorkspaceId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::difference::{self, Difference};
 use super::document::{
-    Document, IdentityFile, LimitFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
+    Document, IdentityFile, LimitFile, PinFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 use super::owned::Owned;
 use super::reference::Resolve;
@@ -26,7 +26,7 @@ use crate::switches::Off;
 use crate::teams::{NewTeam, TeamPatch};
 use crate::users::NewUser;
 use crate::workspaces::{DurabilityText, NewWorkspace, WorkspacePatch};
-use crate::{identities, limits, role_grants, servers, teams, users, workspaces};
+use crate::{identities, limits, pins, role_grants, servers, teams, users, workspaces};
 
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -293,10 +293,15 @@ async fn apply_server(
     workspace: WorkspaceId,
     file: ServerFile,
 ) -> Result<Differed, Error> {
-    let ServerFile { name, transport, era, tasks, roots, enabled } = file;
+    let ServerFile { name, transport, era, tasks, roots, review, pins, enabled } = file;
+    let pins = pins.map(wanted_pins).transpose()?;
     let Some(found) = if_found(servers::find(change, workspace, &(&name).into()).await)? else {
-        let new = NewServer { name, transport, era, tasks, roots };
+        let review = review.unwrap_or_default();
+        let new = NewServer { name, transport, era, tasks, roots, review };
         let server = servers::create(change, workspace, new).await?;
+        if let Some(pins) = &pins {
+            pins::set_approved(change, workspace, server.id, pins).await?;
+        }
         let patch = ServerPatch { enabled: enabled.filter(|it| !it), ..ServerPatch::default() };
         servers::update(change, workspace, server, patch).await?;
         return Ok(None);
@@ -320,6 +325,15 @@ async fn apply_server(
         members.push("roots");
         patch.roots = Some(roots);
     }
+    if let Some(review) = review.filter(|it| *it != found.review) {
+        members.push("review");
+        patch.review = Some(review);
+    }
+    if let Some(pins) = &pins
+        && pins::set_approved(change, workspace, found.id, pins).await?
+    {
+        members.push("pins");
+    }
     if switches(change, found.off.as_ref(), enabled) {
         members.push("enabled");
         patch.enabled = enabled;
@@ -328,6 +342,14 @@ async fn apply_server(
         servers::update(change, workspace, found, patch).await?;
     }
     Ok(Some(members))
+}
+
+fn wanted_pins(pins: Vec<PinFile>) -> Result<BTreeSet<(PinKind, String, DefinitionHash)>, Error> {
+    let read = |it: PinFile| {
+        let kind = it.kind.parse().map_err(|why: &str| Error::Invalid(why.to_owned()))?;
+        Ok((kind, it.name, it.hash))
+    };
+    pins.into_iter().map(read).collect()
 }
 
 async fn apply_identity(

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use domain::{Capability, Name};
+use domain::{Capability, DefinitionHash, Name};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ use crate::assignments::{ProvisionText, SchemeText};
 use crate::limits::{AllowanceText, DirectionText, ScopeText, UnitText};
 use crate::role_grants::OnText;
 use crate::rules::ActionText;
-use crate::servers::{EraText, TasksText, TransportText};
+use crate::servers::{EraText, ReviewText, TasksText, TransportText};
 use crate::workspaces::DurabilityText;
 
 /// How an object shall be. In the order in which they are applied: what is referred to first.
@@ -112,8 +112,27 @@ pub(super) struct ServerFile {
     /// Whether a legacy one may ask modern clients for their folders.
     #[serde(default)]
     pub(super) roots: bool,
+    /// Absent: as it is, and `on` for a new server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) review: Option<ReviewText>,
+    /// All that is approved of what it lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pins: Option<Vec<PinFile>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) enabled: Option<bool>,
+}
+
+/// An approved definition of a tool, prompt or resource template.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PinFile {
+    /// `prompt`, `resource_template` or `tool`.
+    pub(super) kind: String,
+    /// The server's own name for it; of a template its URI template.
+    pub(super) name: String,
+    /// SHA-256 over its canonical form: `sha256:` and hex digits.
+    #[schema(value_type = String)]
+    pub(super) hash: DefinitionHash,
 }
 
 /// A credential for one server.

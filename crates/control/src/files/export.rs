@@ -7,7 +7,7 @@ use domain::{Capability, Name, WorkspaceId};
 use super::apply::if_found;
 use super::document::{
     AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, LimitFile,
-    RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
+    PinFile, RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 use super::{member, reference};
 use crate::api::{Error, Ref, Which};
@@ -17,13 +17,13 @@ use crate::identities::Identity;
 use crate::limits::Limit;
 use crate::role_grants::{Holder, RoleGrant};
 use crate::roles::Role;
-use crate::servers::Server;
+use crate::servers::{ReviewText, Server};
 use crate::switches::Off;
 use crate::teams::Team;
 use crate::users::User;
 use crate::workspaces::Workspace;
 use crate::{
-    apps, assignments, connections, gateways, identities, limits, role_grants, roles, rules,
+    apps, assignments, connections, gateways, identities, limits, pins, role_grants, roles, rules,
     servers, teams, users, workspaces,
 };
 
@@ -34,6 +34,7 @@ pub(super) const NEEDS: &[Capability] = &[
     Capability::IdentitiesRead,
     Capability::LimitsRead,
     Capability::PeopleRead,
+    Capability::PinsRead,
     Capability::RolesRead,
     Capability::RulesRead,
     Capability::ServersRead,
@@ -51,7 +52,9 @@ pub(super) async fn all(
     all.extend(users::list(tx, id, Which::All).await?.into_iter().map(|it| user(it, now)));
     all.extend(teams::list(tx, id, Which::All).await?.into_iter().map(team));
     all.extend(roles::list(tx, id).await?.into_iter().map(role));
-    all.extend(servers::list(tx, id, Which::All).await?.into_iter().map(|it| server(it, now)));
+    for it in servers::list(tx, id, Which::All).await? {
+        all.push(server(tx, id, it, now).await?);
+    }
     let identities = identities::list(tx, id, Which::All).await?;
     all.extend(identities.into_iter().map(|it| identity(it, now)));
     for it in gateways::list(tx, id, Which::All).await? {
@@ -88,7 +91,10 @@ pub(super) async fn find(
         "User" => users::find(tx, workspace, name).await.map(|it| user(it, now)),
         "Team" => teams::find(tx, workspace, name).await.map(team),
         "Role" => roles::find(tx, workspace, name).await.map(role),
-        "Server" => servers::find(tx, workspace, name).await.map(|it| server(it, now)),
+        "Server" => match servers::find(tx, workspace, name).await {
+            Ok(it) => server(tx, workspace, it, now).await,
+            Err(error) => Err(error),
+        },
         "Identity" => identities::find(tx, workspace, name).await.map(|it| identity(it, now)),
         "Gateway" => match gateways::find(tx, workspace, name).await {
             Ok(it) => gateway(tx, workspace, it, now).await.map(Document::Gateway),
@@ -136,15 +142,23 @@ fn limit(it: Limit) -> Document {
     })
 }
 
-fn server(it: Server, now: DateTime<Utc>) -> Document {
-    Document::Server(ServerFile {
+async fn server(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    it: Server,
+    now: DateTime<Utc>,
+) -> Result<Document, Error> {
+    let pins = pins(tx, workspace, &it).await?;
+    Ok(Document::Server(ServerFile {
         name: it.name,
         transport: it.transport.into(),
         era: it.era.into(),
         tasks: it.tasks.into(),
         roots: it.roots,
+        review: Some(it.review),
+        pins,
         enabled: enabled(it.off, now),
-    })
+    }))
 }
 
 fn identity(it: Identity, now: DateTime<Utc>) -> Document {
@@ -156,6 +170,22 @@ fn identity(it: Identity, now: DateTime<Utc>) -> Document {
         headers: headers.collect(),
         enabled: enabled(it.off, now),
     })
+}
+
+/// What is approved of a server under review, or was when it was one.
+async fn pins(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    server: &Server,
+) -> Result<Option<Vec<PinFile>>, Error> {
+    let approved = pins::approved(tx, workspace, server.id).await?;
+    let files = approved.into_iter().map(|it| PinFile {
+        kind: it.key.kind.as_str().to_owned(),
+        name: it.name,
+        hash: it.key.hash,
+    });
+    let is_told = server.review == ReviewText::On || 0 < files.len();
+    Ok(is_told.then(|| files.collect()))
 }
 
 async fn gateway(

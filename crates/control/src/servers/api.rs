@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{EraText, Server, TasksText, TransportText};
+use super::{EraText, ReviewText, Server, TasksText, TransportText};
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
     Touched,
@@ -42,6 +42,8 @@ pub(crate) struct NewServer {
     /// Whether a legacy one may ask modern clients for their folders.
     #[serde(default)]
     pub(crate) roots: bool,
+    #[serde(default)]
+    pub(crate) review: ReviewText,
 }
 
 /// What to change of a server; what is absent stays.
@@ -54,6 +56,7 @@ pub(crate) struct ServerPatch {
     pub(crate) era: Option<EraText>,
     pub(crate) tasks: Option<TasksText>,
     pub(crate) roots: Option<bool>,
+    pub(crate) review: Option<ReviewText>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -68,6 +71,7 @@ struct ServerBody {
     tasks: TasksText,
     /// Whether a legacy one may ask modern clients for their folders.
     roots: bool,
+    review: ReviewText,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -80,8 +84,9 @@ struct ServerBody {
 
 impl ServerPatch {
     pub(super) fn touches_more_than_switches(&self) -> bool {
-        let Self { name, transport, era, tasks, roots, enabled: _ } = self;
-        let is_more = [era.is_some(), tasks.is_some(), roots.is_some()].contains(&true);
+        let Self { name, transport, era, tasks, roots, review, enabled: _ } = self;
+        let is_more = [era.is_some(), tasks.is_some(), roots.is_some(), review.is_some()];
+        let is_more = is_more.contains(&true);
         is_more || name.is_some() || transport.is_some()
     }
 }
@@ -96,6 +101,7 @@ impl ServerBody {
             era: server.era.into(),
             tasks: server.tasks.into(),
             roots: server.roots,
+            review: server.review,
             enabled: off.is_none(),
             off,
             created_at: server.created_at,

@@ -13,12 +13,12 @@ use domain::{
 };
 
 pub(crate) use api::{NewServer, ServerPatch, routes};
-pub(crate) use transport::{EraText, TasksText, TransportText};
+pub(crate) use transport::{EraText, ReviewText, TasksText, TransportText};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::limits;
 use crate::switches::{self, Off};
+use crate::{limits, pins};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
@@ -28,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) era: EraSetting,
     pub(crate) tasks: TasksSetting,
     pub(crate) roots: bool,
+    pub(crate) review: ReviewText,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -63,9 +64,13 @@ pub(crate) async fn create(
         era: new.era.into(),
         tasks: new.tasks.into(),
         roots: new.roots,
+        review: new.review,
         off: None,
         created_at: stamp.at,
     };
+    if server.review == ReviewText::Off {
+        check_unreviewed(change, &server)?;
+    }
     check(change, &server)?;
     check_command(change, &server)?;
     store::insert(change, workspace, &server)
@@ -89,6 +94,15 @@ pub(crate) async fn update(
         server.era = patch.era.map_or(server.era, Into::into);
         server.tasks = patch.tasks.map_or(server.tasks, Into::into);
         server.roots = patch.roots.unwrap_or(server.roots);
+        let was_reviewed = server.review == ReviewText::On;
+        server.review = patch.review.unwrap_or(server.review);
+        if server.review == ReviewText::On && !was_reviewed {
+            // Calls under way may be of what has to be approved first.
+            change.ends(Target::Server(server.id));
+        }
+        if server.review == ReviewText::Off && was_reviewed {
+            check_unreviewed(change, &server)?;
+        }
         check(change, &server)?;
         if server.transport != was {
             check_command(change, &server)?;
@@ -107,6 +121,11 @@ pub(crate) async fn update(
     find(change, workspace, &server.id.0.into()).await
 }
 
+/// A server without a review has all approved that it lists, and ever will.
+fn check_unreviewed(change: &Change, server: &Server) -> Result<(), Error> {
+    change.require(Capability::PinsWrite, &Object::Server(server.id), ("server", &server.name))
+}
+
 pub(crate) async fn delete(
     change: &mut Change,
     workspace: WorkspaceId,
@@ -123,6 +142,7 @@ pub(crate) async fn delete(
         return Err(Error::InUse { kind: "server", name: server.name.to_string(), by });
     }
     switches::forget(change, workspace, Target::Server(server.id)).await?;
+    pins::forget(change, workspace, server.id).await?;
     Ok(store::delete(change, workspace, server.id).await?)
 }
 

@@ -17,7 +17,8 @@ pub(super) async fn select(
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<Server>, Error> {
-    let statement = sql("SELECT s.id, s.name, s.transport, s.era, s.tasks, s.roots, s.created_at,
+    let statement = sql("SELECT s.id, s.name, s.transport, s.era, s.tasks, s.roots, s.review,
+            s.created_at,
             o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
          FROM servers s LEFT JOIN switches o
            ON o.workspace_id = s.workspace_id AND o.kind = 'server' AND o.target_id = s.id
@@ -38,8 +39,8 @@ pub(super) async fn insert(
     change
         .execute(
             sql("INSERT INTO servers
-                   (workspace_id, id, name, transport, era, tasks, roots, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+                   (workspace_id, id, name, transport, era, tasks, roots, created_at, review)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
             .bind(workspace.0)
             .bind(server.id.0)
             .bind(server.name.as_str())
@@ -47,7 +48,8 @@ pub(super) async fn insert(
             .bind(EraText::from(server.era).as_str())
             .bind(TasksText::from(server.tasks).as_str())
             .bind(server.roots)
-            .bind(server.created_at),
+            .bind(server.created_at)
+            .bind(server.review.as_str()),
         )
         .await?;
     Ok(())
@@ -60,7 +62,8 @@ pub(super) async fn update(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("UPDATE servers SET name = $3, transport = $4, era = $5, tasks = $6, roots = $7
+            sql("UPDATE servers SET name = $3, transport = $4, era = $5, tasks = $6, roots = $7,
+                     review = $8
                  WHERE workspace_id = $1 AND id = $2")
             .bind(workspace.0)
             .bind(server.id.0)
@@ -68,7 +71,8 @@ pub(super) async fn update(
             .bind(column(server))
             .bind(EraText::from(server.era).as_str())
             .bind(TasksText::from(server.tasks).as_str())
-            .bind(server.roots),
+            .bind(server.roots)
+            .bind(server.review.as_str()),
         )
         .await?;
     Ok(())
@@ -137,6 +141,7 @@ struct Row {
     era: String,
     tasks: String,
     roots: bool,
+    review: String,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -160,6 +165,7 @@ impl TryFrom<Row> for Server {
             era: era.into(),
             tasks: tasks.into(),
             roots: row.roots,
+            review: row::json(Value::String(row.review))?,
             off: row.off.into(),
             created_at: row.created_at,
         })

@@ -25,6 +25,7 @@ async fn a_new_server_is_shown_as_it_was_stored() {
               "era": "auto",
               "tasks": "relay",
               "roots": false,
+              "review": "on",
               "enabled": true,
               "off": null,
               "created_at": "2026-01-02T03:04:05Z"
@@ -43,7 +44,9 @@ async fn a_server_is_changed_in_part() {
         assert_eq!(reply["era"], "legacy");
         assert_eq!(reply["transport"]["args"], json!(["-y", "thing"]));
         assert_eq!(reply["transport"]["env"], json!({}));
-        for (key, value) in [("tasks", json!("wait")), ("roots", json!(true))] {
+        for (key, value) in
+            [("tasks", json!("wait")), ("roots", json!(true)), ("review", json!("off"))]
+        {
             let reply = api.patch("servers/thing", json!({key: value})).await.json();
             assert_eq!((&reply[key], &reply["era"]), (&value, &json!("legacy")), "{key}");
         }

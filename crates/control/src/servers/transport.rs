@@ -48,6 +48,17 @@ pub(crate) enum TasksText {
     Wait,
 }
 
+/// Whether what a server lists must be approved before anybody sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReviewText {
+    /// All of it is seen at once, and whatever it is changed to.
+    Off,
+    /// New and changed definitions stay hidden until they are approved.
+    #[default]
+    On,
+}
+
 /// Says why a transport cannot be saved, in the words of whoever typed it.
 pub(super) fn check(transport: &Transport, allow_loopback: bool) -> Result<(), String> {
     match transport {
@@ -233,6 +244,15 @@ impl TasksText {
         match self {
             Self::Relay => "relay",
             Self::Wait => "wait",
+        }
+    }
+}
+
+impl ReviewText {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
         }
     }
 }

@@ -4,14 +4,14 @@
 //! from the build before. What a policy has decided holds for the teams that a person was in, so
 //! the teams of everyone who acts on a gateway count among its rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId, Durability,
-    Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Name, Policy, Provisioned, RoleGrant,
-    RuleDef, RuleId, Scheme, Server, ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId,
-    User, UserId, Workspace, WorkspaceId,
+    App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
+    DefinitionHash, Durability, Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Name,
+    PinKey, Policy, Provisioned, Review, RoleGrant, RuleDef, RuleId, Scheme, Server, ServerId,
+    Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace, WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::authority;
 use super::store::{
-    AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, LimitRow, Rows, RuleRow, ServerRow,
-    SwitchRow, WorkspaceRow,
+    AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, LimitRow, PinRow, Rows, RuleRow,
+    ServerRow, SwitchRow, WorkspaceRow,
 };
 use crate::api::Error;
 use crate::assignments::ProvisionText;
@@ -107,6 +107,7 @@ struct Source {
     teams: BTreeSet<TeamId>,
     assignments: Vec<AssignmentRow>,
     servers: Vec<ServerRow>,
+    approved: Vec<Arc<HashSet<PinKey>>>,
     rules: Vec<RuleRow>,
     connections: Vec<ConnectionRow>,
     choices: Vec<ChoiceRow>,
@@ -143,6 +144,14 @@ impl<'a> Parts<'a> {
         let assignments: Vec<AssignmentRow> = self.of_gateway(&self.assignments, gateway);
         let connections: Vec<ConnectionRow> = self.of_gateway(&self.connections, gateway);
         let servers = assignments.iter().filter_map(|it| self.servers.get(&it.server_id));
+        let approved = assignments.iter().filter_map(|it| {
+            let server = workspace.servers.get(&ServerId(it.server_id))?;
+            if let Review::On(approved) = &server.review {
+                Some(Arc::clone(approved))
+            } else {
+                None
+            }
+        });
         let choices = connections.iter().filter_map(|it| self.choices.get(&it.id)).flatten();
         let owners = connections.iter().filter_map(|it| workspace.apps.get(&AppId(it.app_id)));
         let people = connections.iter().map(|it| UserId(it.user_id));
@@ -152,6 +161,7 @@ impl<'a> Parts<'a> {
             gateway: gateway.clone(),
             teams: self.grants.get(&gateway.id).cloned().unwrap_or_default(),
             servers: servers.map(|it| (*it).clone()).collect(),
+            approved: approved.collect(),
             rules: self.of_gateway(&self.rules, gateway),
             choices: choices.map(|it| (*it).clone()).collect(),
             people: people.map(|id| (id, teams(id).unwrap_or_default())).collect(),
@@ -201,9 +211,11 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
         let app = App { id, name: name("apps", row.id, &row.name)?, owner: UserId(row.owner_id) };
         workspace.apps.insert(id, app);
     }
+    let mut approved = approved(&rows.pins)?;
     for row in &rows.servers {
         let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        workspace.servers.insert(ServerId(row.id), Arc::new(server(row)?));
+        let server = server(row, approved.remove(&row.id).unwrap_or_default())?;
+        workspace.servers.insert(ServerId(row.id), Arc::new(server));
     }
     for row in &rows.identities {
         let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
@@ -244,7 +256,20 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
     })
 }
 
-fn server(row: &ServerRow) -> Result<Server, BuildError> {
+/// What is approved, by server.
+fn approved(rows: &[PinRow]) -> Result<HashMap<Uuid, HashSet<PinKey>>, BuildError> {
+    let mut approved: HashMap<Uuid, HashSet<PinKey>> = HashMap::new();
+    for row in rows {
+        let kind = row.kind.parse().map_err(|why| broken("pins", row.server_id, why))?;
+        let hash = <[u8; 32]>::try_from(row.hash.as_slice());
+        let hash = hash.map_err(|_| broken("pins", row.server_id, "the hash is not 32 bytes"))?;
+        let pin = PinKey { kind, hash: DefinitionHash(hash) };
+        approved.entry(row.server_id).or_default().insert(pin);
+    }
+    Ok(approved)
+}
+
+fn server(row: &ServerRow, approved: HashSet<PinKey>) -> Result<Server, BuildError> {
     let transport: TransportText = parsed("servers", row.id, &row.transport)?;
     let era: EraText = parsed("servers", row.id, &Value::from(row.era.as_str()))?;
     let tasks: TasksText = parsed("servers", row.id, &Value::from(row.tasks.as_str()))?;
@@ -255,6 +280,11 @@ fn server(row: &ServerRow) -> Result<Server, BuildError> {
         era: era.into(),
         tasks: tasks.into(),
         roots: row.roots,
+        review: match row.review.as_str() {
+            "off" => Review::Off,
+            "on" => Review::On(Arc::new(approved)),
+            _ => return Err(broken("servers", row.id, "no such review")),
+        },
     })
 }
 

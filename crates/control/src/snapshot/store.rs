@@ -16,6 +16,7 @@ pub(super) struct Rows {
     pub(super) roles: Vec<RoleRow>,
     pub(super) role_grants: Vec<RoleGrantRow>,
     pub(super) servers: Vec<ServerRow>,
+    pub(super) pins: Vec<PinRow>,
     pub(super) identities: Vec<IdentityRow>,
     pub(super) gateways: Vec<GatewayRow>,
     pub(super) grants: Vec<GrantRow>,
@@ -43,9 +44,14 @@ impl Rows {
                 .await?,
             members: tx.all(sql("SELECT workspace_id, team_id, user_id FROM members")).await?,
             servers: tx
-                .all(sql(
-                    "SELECT workspace_id, id, name, transport, era, tasks, roots FROM servers",
-                ))
+                .all(sql("SELECT workspace_id, id, name, transport, era, tasks, roots, review
+                          FROM servers"))
+                .await?,
+            pins: tx
+                .all(sql("SELECT p.server_id, p.kind, p.hash
+                          FROM pins p
+                          JOIN servers s ON s.workspace_id = p.workspace_id AND s.id = p.server_id
+                          WHERE p.state = 'approved' AND s.review = 'on'"))
                 .await?,
             identities: tx
                 .all(sql("SELECT workspace_id, id, name, server_id, owner_id, sealed
@@ -171,6 +177,15 @@ pub(super) struct ServerRow {
     pub(super) era: String,
     pub(super) tasks: String,
     pub(super) roots: bool,
+    pub(super) review: String,
+}
+
+/// What is approved of servers under review.
+#[derive(sqlx::FromRow)]
+pub(super) struct PinRow {
+    pub(super) server_id: Uuid,
+    pub(super) kind: String,
+    pub(super) hash: Vec<u8>,
 }
 
 #[derive(sqlx::FromRow)]

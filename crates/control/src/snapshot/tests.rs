@@ -81,6 +81,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
                 ("POST", "role-grants", json!({"name": "g", "role": "keeper", "user": "ann"})),
             ),
             ("roles", ("PATCH", "roles/keeper", json!({"capabilities": ["servers:read"]}))),
+            ("pins", ("POST", "apply", json!({ "text": PINS }))),
             ("rules", ("PATCH", "gateways/main/rules/mail", json!({"pattern": "#"}))),
             ("servers", ("POST", "servers", json!({"name": "wiki", "transport": transport}))),
             ("switches", ("POST", "cutoffs", json!({"kind": "app", "name": "bot"}))),
@@ -306,6 +307,16 @@ impl domain::Clock for SlowClock {
         self.inner.id()
     }
 }
+
+const PINS: &str = "
+kind: Server
+name: jira
+transport: { type: http, url: 'https://jira.example/mcp' }
+pins:
+  - kind: tool
+    name: search
+    hash: 'sha256:0000000000000000000000000000000000000000000000000000000000000000'
+";
 
 async fn tables(api: &Api) -> BTreeSet<String> {
     let statement = if api.fresh.db.is_exclusive() {

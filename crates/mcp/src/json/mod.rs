@@ -12,7 +12,7 @@ mod raw;
 mod scan;
 
 pub(crate) use notes::Notes;
-pub use quote::{canonical, quote, quote_into};
+pub use quote::{canonical, quote, quote_into, sorted};
 pub use raw::{Items, Kind, Members, Raw};
 pub(crate) use raw::{Member, Spans};
 pub use scan::check;

@@ -28,21 +28,35 @@ pub fn quote_into(out: &mut Vec<u8>, text: &str) {
 /// spellings of one value give the same bytes. Members keep their order, numbers their text.
 pub fn canonical(value: Raw<'_>) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.bytes().len());
-    canonical_into(&mut out, value);
+    canonical_into(&mut out, value, false);
     out
 }
 
-fn canonical_into(out: &mut Vec<u8>, value: Raw<'_>) {
+/// [`canonical`] with members in the order of their names, by code points: one text for all
+/// spellings of a value in which the order of members means nothing. As RFC 8785, but for numbers,
+/// which keep their text (so that none is rounded), and for names beyond the basic plane, which
+/// that sorts by UTF-16 code units.
+pub fn sorted(value: Raw<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.bytes().len());
+    canonical_into(&mut out, value, true);
+    out
+}
+
+fn canonical_into(out: &mut Vec<u8>, value: Raw<'_>, is_sorted: bool) {
     match value.kind() {
         Kind::Object => {
             out.push(b'{');
-            for (index, (name, value)) in value.members().enumerate() {
+            let mut members: Vec<_> = value.members().collect();
+            if is_sorted {
+                members.sort_by(|(one, _), (other, _)| one.cmp(other));
+            }
+            for (index, (name, value)) in members.into_iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
                 quote_into(out, &name);
                 out.push(b':');
-                canonical_into(out, value);
+                canonical_into(out, value, is_sorted);
             }
             out.push(b'}');
         }
@@ -52,7 +66,7 @@ fn canonical_into(out: &mut Vec<u8>, value: Raw<'_>) {
                 if index > 0 {
                     out.push(b',');
                 }
-                canonical_into(out, item);
+                canonical_into(out, item, is_sorted);
             }
             out.push(b']');
         }

@@ -405,6 +405,15 @@ fn notes_end_where_an_object_is_too_large_or_too_deep_or_in_an_array() {
     }
 }
 
+#[test]
+fn members_are_sorted_and_numbers_keep_their_text() {
+    let text = r#" { "b" : [ {"z":1.0,"y":1e2} ], "a\u0062" : 12345678901234567890123, "A":"\u00e9\u001b" } "#;
+    let raw = Raw::parse(text.as_bytes(), Limits::default()).unwrap();
+    let expected =
+        "{\"A\":\"é\\u001b\",\"ab\":12345678901234567890123,\"b\":[{\"y\":1e2,\"z\":1.0}]}";
+    assert_eq!(String::from_utf8(sorted(raw)).unwrap(), expected);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -453,6 +462,20 @@ proptest! {
         if let Ok(text) = std::str::from_utf8(&bytes) {
             agrees_with_serde_json(text)?;
         }
+    }
+
+    #[test]
+    fn sorted_texts_tell_values_apart_and_nothing_else(
+        one in any_value(),
+        other in any_value(),
+    ) {
+        let texts = [serde_json::to_string_pretty(&one).unwrap(), one.to_string(), other.to_string()];
+        let raws = texts.each_ref().map(|it| Raw::parse(it.as_bytes(), Limits::default()).unwrap());
+        prop_assert_eq!(sorted(raws[0]), sorted(raws[1]));
+        prop_assert_eq!(sorted(raws[0]) == sorted(raws[2]), one == other);
+        let sorted = sorted(raws[0]);
+        let again: serde_json::Value = serde_json::from_slice(&sorted).unwrap();
+        prop_assert_eq!(again, one);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{EraSetting, Server, Transport};
+use domain::{EraSetting, Review, Server, Transport};
 use http::{HeaderMap, HeaderValue};
 use mcp::bridge::askable::Askable;
 use mcp::convert::CacheHints;
@@ -19,7 +19,7 @@ use mcp::meta;
 use mcp::names;
 use mcp::revision::{self, Era};
 
-use super::{FAILED, FRESH, Look};
+use super::{Definition, FAILED, FRESH, List, Look};
 use crate::authorize::Pass;
 use crate::link::{Channel, Letter, Link, final_answer, our_info};
 use crate::refusal::{Refusal, UpstreamError};
@@ -39,7 +39,8 @@ pub(crate) struct Listing {
     pub(crate) error: Option<String>,
     /// The era in which the server was spoken to, which may differ from the client's.
     pub(crate) spoken: Era,
-    of: Option<(Transport, EraSetting)>,
+    /// Of which server as it was configured, and whether its definitions were told of.
+    of: Option<(Transport, EraSetting, bool)>,
     fetched: Duration,
     fresh_for: Duration,
     /// For how long its server lets it be kept, which is not for us alone to follow.
@@ -52,6 +53,7 @@ pub(crate) struct Offer {
     pub(crate) name: Box<str>,
     /// The whole object.
     pub(crate) raw: Bytes,
+    pub(crate) definition: Arc<Definition>,
     /// Arguments that must also be given as headers.
     pub(crate) headers: Vec<ParamHeader>,
     /// Whether it is there for apps of its server and not for models.
@@ -108,14 +110,26 @@ impl Listing {
     }
 
     fn of(mut self, server: &Server) -> Self {
-        self.of = Some((server.transport.clone(), server.era));
+        self.of = Some((server.transport.clone(), server.era, server.review.is_on()));
         self
     }
 
     pub(super) fn is_of(&self, server: &Server) -> bool {
-        self.of
-            .as_ref()
-            .is_some_and(|(transport, era)| *transport == server.transport && *era == server.era)
+        self.of.as_ref().is_some_and(|(transport, era, is_told)| {
+            *transport == server.transport
+                && *era == server.era
+                && (*is_told || !server.review.is_on())
+        })
+    }
+
+    /// Whether a URI leads to nothing that waits for approval.
+    pub(crate) fn may_be_read(&self, review: &Review, uri: &str) -> bool {
+        let is_admitted = |it: &&Offer| review.admits(it.definition.pin);
+        let is_made = |it: &Offer| names::may_make(&it.name, uri);
+        self.error.is_none()
+            && (self.templates.iter().all(|it| is_admitted(&it))
+                || self.resources.iter().any(|it| *it.name == *uri)
+                || self.templates.iter().filter(is_admitted).any(is_made))
     }
 
     pub(super) fn is_fresh(&self, now: Duration) -> bool {
@@ -208,10 +222,10 @@ async fn fetch_in(
     let fetched = worker.proxy.clock.elapsed();
     link.succeeded(fetched);
     let listing = Listing {
-        tools: offers(tools, "name", true),
-        prompts: offers(prompts, "name", false),
-        resources: offers(resources, "uri", false),
-        templates: offers(templates, "uriTemplate", false),
+        tools: offers(tools, List::Tools),
+        prompts: offers(prompts, List::Prompts),
+        resources: offers(resources, List::Resources),
+        templates: offers(templates, List::Templates),
         capabilities: hello.capabilities.clone(),
         instructions: hello.instructions.clone(),
         info: hello.info.clone(),
@@ -321,7 +335,8 @@ fn is_modern(answer: &Message) -> bool {
 
 /// Reads what names each; what has no name cannot be called, and of two with one name the first
 /// stands. A tool whose header annotations are invalid is dropped (H057).
-fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
+fn offers(raws: Vec<Bytes>, list: List) -> Vec<Offer> {
+    let (key, with_headers) = (list.key(), list == List::Tools);
     let mut seen = HashSet::new();
     let mut found = Vec::with_capacity(raws.len());
     for raw in raws {
@@ -340,8 +355,11 @@ fn offers(raws: Vec<Bytes>, key: &str, with_headers: bool) -> Vec<Offer> {
                 let support = object.at(&["execution", "taskSupport"]).and_then(Raw::str);
                 let needs_task = support.as_deref() == Some("required");
                 let takes_task = needs_task || support.as_deref() == Some("optional");
+                let definition = Definition::of(object, list);
                 let raw = raw.clone();
-                found.push(Offer { name, raw, headers, for_apps, needs_task, takes_task });
+                let offer =
+                    Offer { name, raw, definition, headers, for_apps, needs_task, takes_task };
+                found.push(offer);
             }
             Ok(_) => {}
             Err(error) => {
@@ -372,6 +390,7 @@ mod tests {
             era: EraSetting::Auto,
             tasks: domain::TasksSetting::Relay,
             roots: false,
+            review: Review::Off,
         };
         let seconds = Duration::from_secs;
         let cases = [("at once", 100, 100, 102), ("after its patience", 100, 110, 120)];

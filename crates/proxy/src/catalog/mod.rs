@@ -4,6 +4,7 @@
 //! who share it and kept while it is fresh. A [`View`] joins the listings of a gateway under
 //! unambiguous names; it is what calls are looked up in and what lists are served from.
 
+mod definition;
 mod listing;
 mod pages;
 mod view;
@@ -21,6 +22,7 @@ use mcp::names;
 use mcp::revision::Era;
 use parking_lot::Mutex;
 
+pub(crate) use definition::Definition;
 pub(crate) use listing::{Listing, Offer};
 pub(crate) use view::{List, Looker, Part, View};
 
@@ -221,6 +223,7 @@ impl Catalog {
             }
             Err(refusal) => return refused(refusal.to_string()),
         };
+        definition::tell(look, server, &fetched);
         let fetched = Arc::new(fetched);
         *shelf.kept.lock() = Some(Arc::clone(&fetched));
         drop(fetching);

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 
 use super::pages::{Pages, Written};
 use super::{Listing, Offer};
-use crate::route::{Offered, Place};
+use crate::route::{Listed, Offered, Place};
 use crate::tasks;
 
 /// What a place offers to whoever may see it.
@@ -128,7 +128,7 @@ impl List {
         }
     }
 
-    fn key(self) -> &'static str {
+    pub(super) fn key(self) -> &'static str {
         match self {
             Self::Prompts | Self::Tools => "name",
             Self::Resources => "uri",
@@ -167,8 +167,23 @@ impl View {
         let spot = spots.get(exposed)?;
         let part = self.parts.get(spot.part)?;
         let offer = list.offers(&part.listing).get(spot.offer)?;
-        let assignment = Arc::clone(&part.assignment);
-        Some((Offered { assignment, kind, name: offer.name.clone() }, offer))
+        let (assignment, name) = (Arc::clone(&part.assignment), offer.name.clone());
+        let listed = Listed::One(Arc::clone(&offer.definition));
+        Some((Offered { assignment, kind, name, listed }, offer))
+    }
+
+    /// What a server may offer, by its own name for it, whether or not that is listed.
+    pub(crate) fn offered(&self, part: &Part, kind: Kind, name: &str) -> Offered {
+        let known = match kind {
+            Kind::Resource => None,
+            _ => self.find(kind, &self.exposed(part, name)),
+        };
+        let own = |it: &Offered| it.assignment.id == part.assignment.id && *it.name == *name;
+        known.map(|(offered, _)| offered).filter(own).unwrap_or_else(|| {
+            let assignment = Arc::clone(&part.assignment);
+            let listed = Listed::Somewhere(Arc::clone(&part.listing));
+            Offered { assignment, kind, name: name.into(), listed }
+        })
     }
 
     /// The server that a resource URI leads to. Whether it has such a resource is its own affair:
@@ -182,8 +197,7 @@ impl View {
         } else {
             (self.parts.first()?, exposed)
         };
-        let assignment = Arc::clone(&part.assignment);
-        Some(Offered { assignment, kind: Kind::Resource, name: uri.into() })
+        Some(self.offered(part, Kind::Resource, uri))
     }
 
     /// Why a name may be missing: the first server that could not be listed, and what it said.
@@ -257,8 +271,15 @@ impl View {
                 let is_followed = looker.follows_tasks || is_tended || part.is_waited_for();
                 !needs_task || part.is_modern() || is_followed
             };
+            let review = &part.assignment.server.review;
+            let is_approved = |offer: usize| {
+                let offer = offers.get(offer).filter(|_| list != List::Resources);
+                offer.is_none_or(|it| review.admits(it.definition.pin))
+            };
             sight.extend(allowed.map(|(offer, yes)| {
-                yes && self.is_found(list, Spot { part: index, offer }) && can_be_called(offer)
+                yes && self.is_found(list, Spot { part: index, offer })
+                    && can_be_called(offer)
+                    && is_approved(offer)
             }));
         }
         let sight: Sight = sight.into();

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Assignment, Kind};
+use domain::{Assignment, AssignmentId, Kind};
 use mcp::bridge::askable::Askable;
 use mcp::envelope::Message;
 use mcp::errors;
@@ -32,11 +32,11 @@ pub(crate) use upstream::rules;
 pub(crate) use wish::Wish;
 
 use crate::authorize::{self, Pass};
-use crate::catalog::Part;
+use crate::catalog::{Part, View};
 use crate::identify::Caller;
 use crate::record::Said;
 use crate::refusal::Refusal;
-use crate::route::{Offered, Place};
+use crate::route::Place;
 use crate::serve::Worker;
 use crate::tasks;
 
@@ -138,19 +138,19 @@ impl Listener {
             && authorize::is_whole(&proxy.gate.latest(), &self.place, proxy.clock.now())
     }
 
-    /// Whether the listener may read a resource now, hence hear of it.
-    pub(crate) fn may_read(&self, assignment: &Arc<Assignment>, uri: &str) -> bool {
-        self.pass_for(assignment, Kind::Resource, uri).is_ok()
+    /// Whether the listener may read a resource of a server now, hence hear of it.
+    pub(crate) fn may_read(&self, view: &View, of: AssignmentId, uri: &str) -> bool {
+        self.pass_for(view, (of, Kind::Resource, uri)).is_ok()
     }
 
     /// The permission to use something now, hence to hear of it.
     pub(crate) fn pass_for(
         &self,
-        assignment: &Arc<Assignment>,
-        kind: Kind,
-        name: &str,
+        view: &View,
+        (of, kind, name): (AssignmentId, Kind, &str),
     ) -> Result<Pass, Refusal> {
-        let offered = Offered { assignment: Arc::clone(assignment), kind, name: name.into() };
+        let part = view.parts.iter().find(|it| it.assignment.id == of);
+        let offered = view.offered(part.ok_or(Refusal::NoGateway)?, kind, name);
         let (caller, place) = (self.caller.clone(), self.place.clone());
         authorize::authorize(&self.worker.proxy, caller, place, Some(offered))
     }

@@ -14,7 +14,6 @@ pub(crate) mod tended;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{Assignment, AssignmentId, Kind, Scheme};
@@ -141,8 +140,8 @@ impl Wanted {
             |it: &&Part| is_home(it, &task) || it.assignment.id == task.assignment && is_tended(it);
         match view.parts.iter().find(is_its) {
             Some(part) => {
-                let (assignment, name) = (Arc::clone(&part.assignment), task.tool.clone());
-                Ok(Some((task, Offered { assignment, kind: Kind::Tool, name })))
+                let offered = view.offered(part, Kind::Tool, &task.tool);
+                Ok(Some((task, offered)))
             }
             None => Err(unknown(recast::id_of(asked).unwrap_or_default())),
         }

@@ -27,7 +27,6 @@ use crate::catalog::{Part, View};
 use crate::identify::Proof;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError};
-use crate::route::Offered;
 use crate::serve::Proxy;
 use crate::terms::Prepared;
 
@@ -249,8 +248,7 @@ fn is_shown(asked: &Asked, view: &View, entry: &Entry) -> bool {
     let (assignment, tool) = (entry.assignment, entry.tool.clone());
     let task = Task { assignment, tool: tool.clone(), id: "".into() };
     let Some(part) = view.parts.iter().find(|it| is_home(it, &task)) else { return false };
-    let offered =
-        Offered { assignment: Arc::clone(&part.assignment), kind: Kind::Tool, name: tool };
+    let offered = view.offered(part, Kind::Tool, &tool);
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     authorize::authorize(&asked.worker.proxy, caller, place, Some(offered)).is_ok()
 }

@@ -41,6 +41,7 @@ async fn h159_without_a_right_credential_there_is_nothing_to_see() {
 async fn h159_nothing_of_another_workspace_can_be_reached() {
     for api in Api::on_each_database().await {
         api.given_a_chain().await;
+        api.given_a_pin().await;
         api.given("apps/bot/tokens", json!({"name": "ci"})).await;
         let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
         api.given("gateways/main/rules", rule).await;
@@ -63,7 +64,7 @@ async fn h159_nothing_of_another_workspace_can_be_reached() {
                 reached += 1;
             }
         }
-        assert_eq!(reached, 20);
+        assert_eq!(reached, 21);
         for path in ["users", "teams", "servers", "identities", "gateways", "apps", "connections"] {
             let reply = api.get(&format!("/workspaces/other/{path}")).await;
             assert_eq!(reply.json(), json!({"items": []}), "{path}");
@@ -129,7 +130,7 @@ async fn h167_limits_that_make_no_sense_are_refused() {
     api.given_a_chain().await;
     api.given_a_limit().await;
     let paged: Vec<Route> = routes().into_iter().filter(Route::is_paged).collect();
-    assert_eq!(paged.len(), 19);
+    assert_eq!(paged.len(), 20);
     for route in paged {
         let path = route.address("default");
         for query in [
@@ -340,6 +341,7 @@ impl Route {
             ("{index}", "0"),
             ("{limit}", "few"),
             ("{role}", "keeper"),
+            ("{pin}", crate::testing::PIN),
             ("{rule}", "mail"),
             ("{server}", "jira"),
             ("{team}", "dev"),

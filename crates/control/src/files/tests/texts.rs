@@ -114,6 +114,8 @@ transport:
 era: legacy
 tasks: relay
 roots: false
+review: "on"
+pins: []
 ---
 kind: Server
 name: jira
@@ -123,6 +125,8 @@ transport:
 era: auto
 tasks: relay
 roots: false
+review: "on"
+pins: []
 ---
 kind: Identity
 name: ann-jira

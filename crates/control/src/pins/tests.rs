@@ -1,0 +1,183 @@
+use domain::ports::Sighting;
+use domain::{DefinitionHash, PinKey, PinKind, ServerId};
+use serde_json::{Value, json};
+
+use super::{MOST_APPROVED, MOST_BYTES, MOST_OF_NAME};
+use crate::secret::sha256;
+use crate::testing::Api;
+
+fn sighting(name: &str, description: &str) -> Sighting {
+    let text = json!({"description": description, "name": name}).to_string();
+    let pin = PinKey { kind: PinKind::Tool, hash: DefinitionHash(sha256(text.as_bytes())) };
+    Sighting { pin, name: name.into(), text: text.into() }
+}
+
+/// A server under review, and its id.
+async fn server(api: &Api) -> ServerId {
+    let transport = json!({"type": "http", "url": "https://jira.example/mcp"});
+    let made = api.given("servers", json!({"name": "jira", "transport": transport})).await;
+    assert_eq!(made["review"], "on");
+    ServerId(made["id"].as_str().unwrap().parse().unwrap())
+}
+
+async fn pins(api: &Api, query: &str) -> Vec<Value> {
+    let reply = api.get(&format!("pins?limit=200&{query}")).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    reply.json()["items"].as_array().unwrap().clone()
+}
+
+/// Tells of definitions, and waits until the last of them is there.
+async fn noted(api: &Api, server: ServerId, found: Vec<Sighting>) {
+    let workspace = api.snapshot().await.config.workspaces.values().next().unwrap().id;
+    let last = found.last().unwrap().clone();
+    let (name, last) = (last.name, last.pin.hash.to_string());
+    api.control.definitions().note(workspace, server, found);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    // The name of one test needs more escapes than others need a filter.
+    let query = if name.is_ascii() { format!("name={name}") } else { String::new() };
+    while !pins(api, &query).await.iter().any(|it| it["hash"] == last.as_str()) {
+        assert!(std::time::Instant::now() < deadline, "it is not noted");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_changes_all_the_time_takes_no_more_room() {
+    for api in Api::on_each_database().await {
+        let server = server(&api).await;
+        for round in 0..3 * MOST_OF_NAME {
+            let found = vec![sighting("search", &round.to_string()), sighting("other", "same")];
+            noted(&api, server, found.into_iter().rev().collect()).await;
+        }
+        let found = pins(&api, "state=pending&name=search").await;
+        assert_eq!(found.len(), MOST_OF_NAME);
+        assert_eq!(pins(&api, "state=pending&server=jira&kind=tool").await.len(), MOST_OF_NAME + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_two_thousand_tools_is_approved_at_once_and_as_it_was_looked_at() {
+    for api in Api::on_each_database().await {
+        let server = server(&api).await;
+        let all: Vec<_> = (0..2_000).map(|it| sighting(&format!("t{it}"), "x")).collect();
+        let mut hashes: Vec<String> = all.iter().map(|it| it.pin.hash.to_string()).collect();
+        let workspace = api.snapshot().await.config.workspaces.values().next().unwrap().id;
+        let definitions = api.control.definitions();
+        assert!(definitions.is_news(server, all[0].pin));
+        definitions.note(workspace, server, all.clone());
+        assert!(!definitions.is_news(server, all[0].pin), "it has just been told of");
+        let last = sighting("last", "x");
+        noted(&api, server, vec![last.clone()]).await;
+        hashes.push("sha256:".to_owned() + &"0".repeat(64));
+        let reply = api.post("servers/jira/pins/approve", json!({"hashes": hashes})).await;
+        assert_eq!(reply.problem().0, 409, "nothing is approved where one is unknown");
+        assert_eq!(pins(&api, "state=approved").await.len(), 0);
+        hashes.pop();
+        let reply = api.post("servers/jira/pins/approve", json!({"hashes": hashes})).await;
+        assert_eq!(reply.json(), json!({"approved": 2_000}), "{}", reply.text);
+        let waiting = pins(&api, "state=pending").await;
+        assert_eq!(waiting.len(), 1);
+        assert_eq!(waiting[0]["name"], "last");
+        let snapshot = api.snapshot().await;
+        let servers = &snapshot.config.workspaces.values().next().unwrap().servers;
+        let review = &servers[&server].review;
+        assert!(all.iter().all(|it| review.admits(it.pin)) && !review.admits(last.pin));
+    }
+}
+
+#[tokio::test]
+async fn of_many_approved_definitions_the_first_makes_room() {
+    for api in Api::on_each_database().await {
+        let server = server(&api).await;
+        for round in 0..=MOST_APPROVED {
+            let it = sighting("search", &round.to_string());
+            noted(&api, server, vec![it.clone()]).await;
+            let found = pins(&api, "state=pending&name=search").await;
+            let hash = it.pin.hash.to_string();
+            let pin = found.iter().find(|it| it["hash"] == hash.as_str()).unwrap();
+            let path = format!("pins/{}/approve", pin["id"].as_str().unwrap());
+            let reply = api.post(&path, json!({"hash": hash})).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+            assert_eq!(reply.json()["state"], "approved");
+        }
+        assert_eq!(pins(&api, "state=approved").await.len(), MOST_APPROVED);
+        let first = sighting("search", "0").pin.hash.to_string();
+        assert_eq!(pins(&api, "state=pending").await[0]["hash"], first.as_str());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_cannot_be_approved() {
+    for api in Api::on_each_database().await {
+        let server = server(&api).await;
+        let large = sighting("search", &"x".repeat(MOST_BYTES));
+        noted(&api, server, vec![large.clone()]).await;
+        let found = pins(&api, "").await;
+        let path = format!("pins/{}", found[0]["id"].as_str().unwrap());
+        assert_eq!(api.get(&path).await.json()["definition"], Value::Null);
+        let body = json!({"hash": large.pin.hash.to_string()});
+        let reply = api.post(&format!("{path}/approve"), body).await;
+        assert_eq!(reply.problem(), (422, "invalid".to_owned()), "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn h164_a_decision_is_bound_to_what_was_read() {
+    for api in Api::on_each_database().await {
+        let server = server(&api).await;
+        let [one, other] = ["a", "b"].map(|it| sighting("search", it));
+        noted(&api, server, vec![one.clone(), other.clone()]).await;
+        let found = pins(&api, "").await;
+        let path = |it: &Sighting| {
+            let hash = it.pin.hash.to_string();
+            let pin = found.iter().find(|it| it["hash"] == hash.as_str()).unwrap();
+            format!("pins/{}", pin["id"].as_str().unwrap())
+        };
+        let read = api.get(&path(&one)).await;
+        let tag = read.header("etag").to_owned();
+        let approve = async |it: &Sighting, tag: &str| {
+            let request = axum::http::Request::post(format!(
+                "/api/v1/workspaces/default/{}/approve",
+                path(it)
+            ));
+            let request = request
+                .header("authorization", format!("Bearer {}", api.token))
+                .header("content-type", "application/json")
+                .header("if-match", tag);
+            let body = json!({"hash": it.pin.hash.to_string()}).to_string();
+            api.send(request.body(body.into()).unwrap()).await.status.as_u16()
+        };
+        assert_eq!(approve(&other, "*").await, 200);
+        assert_eq!(approve(&one, &tag).await, 412, "what it is compared with is another");
+        let tag = api.get(&path(&one)).await.header("etag").to_owned();
+        assert_eq!(approve(&one, &tag).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn approvals_go_from_one_installation_to_another_by_file() {
+    let [from, to] = [Api::on_sqlite().await, Api::on_sqlite().await];
+    let server = server(&from).await;
+    let it = sighting("se\u{200b}arch: \"x\"", "a");
+    noted(&from, server, vec![it.clone()]).await;
+    let hash = it.pin.hash.to_string();
+    let reply = from.post("servers/jira/pins/approve", json!({"hashes": [hash]})).await;
+    assert_eq!(reply.status, 200);
+    let text = from.get("export").await.text;
+    for (api, outcome) in [(&from, "unchanged"), (&to, "created"), (&to, "unchanged")] {
+        let reply = api.post("apply", json!({"text": text})).await;
+        let objects = reply.json()["objects"].clone();
+        let server = objects.as_array().unwrap().iter().find(|it| it["kind"] == "Server");
+        assert_eq!(server.unwrap()["outcome"], outcome, "{}", reply.text);
+        assert_eq!(api.get("export").await.text, text);
+    }
+    // What nobody has seen there yet cannot be looked at, and holds all the same.
+    let found = pins(&to, "state=approved").await;
+    assert_eq!((&found[0]["hash"], &found[0]["bytes"]), (&json!(hash), &json!(0)));
+    let start = text.find("pins:\n").unwrap();
+    let end = text[start..].find("---").map_or(text.len(), |it| start + it);
+    let without = format!("{}pins: []\n{}", &text[..start], &text[end..]);
+    let reply = to.post("apply", json!({"text": without})).await;
+    assert!(reply.text.contains("pins"), "{}", reply.text);
+    assert_eq!(pins(&to, "state=approved").await.len(), 0);
+}

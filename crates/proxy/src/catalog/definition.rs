@@ -1,0 +1,55 @@
+//! What a server says of one thing on offer, as it is approved and decided upon.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use domain::ports::Sighting;
+use domain::{DefinitionHash, PinKey, PinKind, Review, Server};
+use mcp::json::{Limits, Raw, sorted};
+
+use super::listing::Offer;
+use super::{List, Listing, Look};
+
+/// What decisions look at of a tool, prompt, resource or resource template. Made once for each
+/// listing.
+pub(crate) struct Definition {
+    /// What an approval of it is bound to. Of a resource, which needs none, it means nothing.
+    pub(crate) pin: PinKey,
+}
+
+impl Definition {
+    pub(super) fn of(object: Raw<'_>, list: List) -> Arc<Self> {
+        let kind = match list {
+            List::Prompts => PinKind::Prompt,
+            List::Resources | List::Templates => PinKind::Template,
+            List::Tools => PinKind::Tool,
+        };
+        let mut hash = DefinitionHash([0; 32]);
+        if list != List::Resources {
+            hash.0.copy_from_slice(digest(&SHA256, &sorted(object)).as_ref());
+        }
+        Arc::new(Self { pin: PinKey { kind, hash } })
+    }
+}
+
+/// Tells of what the server has listed and nobody has approved, where that is asked for.
+pub(super) fn tell(look: &Look<'_>, server: &Server, listing: &Listing) {
+    let Review::On(approved) = &server.review else { return };
+    let definitions = &look.worker.proxy.definitions;
+    let is_news = |it: &&Offer| {
+        let pin = it.definition.pin;
+        !approved.contains(&pin) && definitions.is_news(server.id, pin)
+    };
+    let kinds = [&listing.tools, &listing.prompts, &listing.templates];
+    let offers = kinds.into_iter().flatten().filter(is_news);
+    let found: Vec<Sighting> = offers.filter_map(sighting).collect();
+    if !found.is_empty() {
+        definitions.note(look.caller.workspace.id, server.id, found);
+    }
+}
+
+fn sighting(offer: &Offer) -> Option<Sighting> {
+    let object = Raw::parse(&offer.raw, Limits::default()).ok()?;
+    let text = String::from_utf8(sorted(object)).ok()?.into();
+    Some(Sighting { pin: offer.definition.pin, name: offer.name.clone(), text })
+}

@@ -6,6 +6,7 @@
 mod authority;
 mod capability;
 mod clock;
+mod condition;
 mod decision;
 mod id;
 pub mod limits;
@@ -19,6 +20,7 @@ mod switch;
 pub use authority::{Actor, Authority, Holder, Object, Reach, Reason, RoleGrant, Scope, Verdict};
 pub use capability::{Capability, NoCapability};
 pub use clock::{Clock, Stamp};
+pub use condition::{Condition, Described, Hint, InvalidPattern, Pattern, TextTest};
 pub use decision::{Call, Denied, check_switches, decide};
 pub use id::{
     AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RoleGrantId, RoleId, RuleId,

@@ -293,7 +293,8 @@ fn text(gateway: GatewayId, teams: &BTreeSet<TeamId>, provisioned: &[Provisioned
 /// What must hold, beside the kind, for a forbid to strike; `None` where nothing is forbidden.
 fn condition(provision: &Provision) -> Option<String> {
     match provision {
-        Provision::All => None,
+        // What a server says is no part of a policy: it is looked at where it is known.
+        Provision::All | Provision::Where(_) => None,
         Provision::Nothing => Some(String::new()),
         Provision::Named(names) if names.is_empty() => Some(String::new()),
         Provision::Named(names) => {

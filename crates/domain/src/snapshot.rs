@@ -6,8 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    AppId, AssignmentId, Authority, ConnectionId, GatewayId, IdentityId, Limit, Name, Policy,
-    Review, RuleId, ServerId, Switches, TeamId, TokenId, UserId, WorkspaceId,
+    AppId, AssignmentId, Authority, Condition, ConnectionId, Described, GatewayId, IdentityId,
+    Kind, Limit, Name, Policy, Review, RuleId, ServerId, Switches, TeamId, TokenId, UserId,
+    WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -183,6 +184,8 @@ pub enum Provision {
     /// By the server's own names (for resources: URIs).
     Named(BTreeSet<String>),
     Nothing,
+    /// What the condition holds for, as its server describes it now.
+    Where(Arc<Condition>),
 }
 
 /// An app on a gateway.
@@ -241,7 +244,26 @@ impl Token {
     }
 }
 
+impl Provision {
+    /// Whether an offer that policy allows is one that its server describes as it shall be.
+    pub fn admits(&self, it: &Described) -> bool {
+        match self {
+            Self::Where(condition) => condition.holds(it),
+            Self::All | Self::Named(_) | Self::Nothing => true,
+        }
+    }
+}
+
 impl Assignment {
+    /// What it exposes of a kind.
+    pub fn provision(&self, kind: Kind) -> &Provision {
+        match kind {
+            Kind::Prompt => &self.prompts,
+            Kind::Resource => &self.resources,
+            Kind::Tool => &self.tools,
+        }
+    }
+
     /// The credential to use for a connection, `None` for an open server.
     ///
     /// # Errors

@@ -258,10 +258,17 @@ fn decide(
         assignment: assignment.map(AsRef::as_ref),
         offer: offered.map(|it| (it.kind, it.name.as_ref())),
     };
-    let subject =
-        domain::decide(&snapshot.switches, &call, now).map_err(|denied| refusal(denied, &call))?;
-    if let Some(offered) = offered.filter(|it| !it.is_approved()) {
-        let (kind, name) = (offered.kind.as_str(), offered.name.to_string());
+    let decided = domain::decide(&snapshot.switches, &call, now);
+    let Some(offered) = offered else { return decided.map_err(|denied| refusal(denied, &call)) };
+    let said = || (offered.kind.as_str(), offered.name.to_string());
+    // What is hidden is unknown, whether or not something of it is off.
+    if matches!(decided, Ok(_) | Err(Denied::Off { .. })) && !offered.is_exposed() {
+        let (kind, name) = said();
+        return Err(Refusal::UnknownOffer { kind, name });
+    }
+    let subject = decided.map_err(|denied| refusal(denied, &call))?;
+    if !offered.is_approved() {
+        let (kind, name) = said();
         return Err(Refusal::Unapproved { kind, name });
     }
     Ok(subject)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind};
+use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind, Provision};
 
 use crate::catalog::{Definition, Listing};
 use crate::identify::Caller;
@@ -39,6 +39,20 @@ pub(crate) enum Listed {
 }
 
 impl Offered {
+    /// Whether its assignment exposes what is described so. What is decided by name alone is policy.
+    pub(crate) fn is_exposed(&self) -> bool {
+        let provision = self.assignment.provision(self.kind);
+        match (&self.listed, provision) {
+            (_, Provision::All | Provision::Named(_) | Provision::Nothing) => true,
+            (Listed::One(definition), _) => provision.admits(&definition.described),
+            (Listed::Somewhere(listing), _) => {
+                let review = &self.assignment.server.review;
+                self.kind == Kind::Resource
+                    && listing.describes(review, &self.name, |it| provision.admits(it))
+            }
+        }
+    }
+
     /// Whether it is what has been approved, where that is asked for.
     ///
     /// A resource is data and needs no approval. But while its server lists a template that has not

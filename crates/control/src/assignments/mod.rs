@@ -1,6 +1,7 @@
 //! Servers on gateways: under which alias, with whose credential, exposing what.
 
 mod api;
+mod condition;
 mod provision;
 mod store;
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Which of a server's offers an assignment exposes, and whose credential it uses: as text.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domain::Provision;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::condition::Checked;
 
 /// Which offers of one kind are exposed.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -17,6 +20,11 @@ pub(crate) enum ProvisionText {
         names: BTreeSet<String>,
     },
     Nothing {},
+    /// What the condition holds for, as its server describes it now.
+    Conditions {
+        #[serde(rename = "where")]
+        condition: Checked,
+    },
 }
 
 /// Whose credential goes upstream.
@@ -38,6 +46,10 @@ pub(super) fn covers(one: &Provision, other: &Provision) -> bool {
         (Provision::All, _) | (_, Provision::Nothing) => true,
         (Provision::Named(one), Provision::Named(other)) => one.is_superset(other),
         (Provision::Named(_), Provision::All) => false,
+        (Provision::Where(one), Provision::Where(other)) => one == other,
+        // What a condition holds for is not known here.
+        (Provision::Named(_) | Provision::Nothing, Provision::Where(_))
+        | (Provision::Where(_), Provision::All | Provision::Named(_)) => false,
         (Provision::Nothing, Provision::All | Provision::Named(_)) => false,
     }
 }
@@ -64,6 +76,7 @@ impl From<ProvisionText> for Provision {
             ProvisionText::Everything {} => Self::All,
             ProvisionText::Named { names } => Self::Named(names),
             ProvisionText::Nothing {} => Self::Nothing,
+            ProvisionText::Conditions { condition } => Self::Where(Arc::new(condition.into())),
         }
     }
 }
@@ -74,6 +87,7 @@ impl From<Provision> for ProvisionText {
             Provision::All => Self::Everything {},
             Provision::Named(names) => Self::Named { names },
             Provision::Nothing => Self::Nothing {},
+            Provision::Where(it) => Self::Conditions { condition: (*it).clone().into() },
         }
     }
 }

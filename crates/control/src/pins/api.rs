@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{DefinitionHash, Name, PinKind, WorkspaceId};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -103,7 +104,7 @@ struct Approved {
     approved: usize,
 }
 
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct PinFilter {
@@ -120,6 +121,30 @@ struct PinFilter {
     limit: Option<String>,
     /// From the page before.
     cursor: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PinFilter {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        Query::from_request_parts(parts, state).await.map(|Query(it)| it)
+    }
+}
+
+/// Who decides, and on which reading.
+struct Decider {
+    name: String,
+    if_match: IfMatch,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Decider {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let if_match = IfMatch::from_request_parts(parts, state).await?;
+        let caller = parts.extensions.get::<Caller>().ok_or(Error::Unauthenticated)?;
+        Ok(Self { name: caller.name.clone(), if_match })
+    }
 }
 
 #[derive(Deserialize)]
@@ -186,7 +211,7 @@ impl PinDetail {
 async fn list_pins(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
-    Query(query): Query<PinFilter>,
+    query: PinFilter,
 ) -> Result<Json<Page<PinBody>>, Error> {
     let paging = Paging::of(query.limit.as_deref(), query.cursor)?;
     let kind = query.kind.as_deref().map(str::parse::<PinKind>).transpose();
@@ -234,12 +259,11 @@ async fn show_pin(
 async fn approve_pin(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
-    Extension(caller): Extension<Caller>,
+    decider: Decider,
     Path(path): Path<PinPath>,
-    if_match: IfMatch,
     Json(decision): Json<Decision>,
 ) -> Result<Done<PinBody>, Error> {
-    let (mut change, pin) = looked_at(&app, &workspace, &path.pin, &if_match, &decision).await?;
+    let (mut change, pin) = looked_at(&app, &workspace, &path.pin, &decider, &decision).await?;
     let replaced = super::replaced_by(&mut change, workspace.id, &pin).await?;
     if let Some(other) = replaced.filter(|_| !decision.even_if_replaced) {
         return Err(Error::Conflict(format!(
@@ -248,7 +272,7 @@ async fn approve_pin(
             other.key.hash
         )));
     }
-    super::approve(&mut change, workspace.id, &pin, &caller.name).await?;
+    super::approve(&mut change, workspace.id, &pin, &decider.name).await?;
     decided(change, workspace.id, pin).await
 }
 
@@ -264,13 +288,12 @@ async fn approve_pin(
 async fn reject_pin(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
-    Extension(caller): Extension<Caller>,
+    decider: Decider,
     Path(path): Path<PinPath>,
-    if_match: IfMatch,
     Json(decision): Json<Decision>,
 ) -> Result<Done<PinBody>, Error> {
-    let (mut change, pin) = looked_at(&app, &workspace, &path.pin, &if_match, &decision).await?;
-    super::reject(&mut change, workspace.id, &pin, &caller.name).await?;
+    let (mut change, pin) = looked_at(&app, &workspace, &path.pin, &decider, &decision).await?;
+    super::reject(&mut change, workspace.id, &pin, &decider.name).await?;
     decided(change, workspace.id, pin).await
 }
 
@@ -319,12 +342,12 @@ async fn looked_at(
     app: &Arc<App>,
     workspace: &InWorkspace,
     pin: &Ref,
-    if_match: &IfMatch,
+    decider: &Decider,
     decision: &Decision,
 ) -> Result<(Change, Pin), Error> {
     let mut change = Change::begin(app, &workspace.rights).await?;
     let pin = super::find(&mut change, workspace.id, pin).await?;
-    if_match.check(&PinDetail::read(&mut change, workspace.id, pin.clone()).await?)?;
+    decider.if_match.check(&PinDetail::read(&mut change, workspace.id, pin.clone()).await?)?;
     if decision.hash != pin.key.hash {
         return Err(Error::Conflict(format!("its hash is {}, not that", pin.key.hash)));
     }

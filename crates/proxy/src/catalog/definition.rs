@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::ports::Sighting;
-use domain::{DefinitionHash, PinKey, PinKind, Review, Server};
+use domain::{DefinitionHash, Described, Hint, PinKey, PinKind, Review, Server};
 use mcp::json::{Limits, Raw, sorted};
 
 use super::listing::Offer;
@@ -15,6 +15,8 @@ use super::{List, Listing, Look};
 pub(crate) struct Definition {
     /// What an approval of it is bound to. Of a resource, which needs none, it means nothing.
     pub(crate) pin: PinKey,
+    /// What conditions look at.
+    pub(crate) described: Described,
 }
 
 impl Definition {
@@ -28,7 +30,18 @@ impl Definition {
         if list != List::Resources {
             hash.0.copy_from_slice(digest(&SHA256, &sorted(object)).as_ref());
         }
-        Arc::new(Self { pin: PinKey { kind, hash } })
+        Arc::new(Self { pin: PinKey { kind, hash }, described: described(object, list) })
+    }
+}
+
+fn described(object: Raw<'_>, list: List) -> Described {
+    let text = |path: &[&str]| object.at(path).and_then(Raw::str).map(Box::from);
+    let hint = |it: Hint| object.at(&["annotations", it.as_str()]).and_then(Raw::bool);
+    Described {
+        name: text(&[list.key()]).unwrap_or_default(),
+        title: text(&["title"]).or_else(|| text(&["annotations", "title"])),
+        description: text(&["description"]),
+        hints: Hint::ALL.map(hint),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{EraSetting, Review, Server, Transport};
+use domain::{Described, EraSetting, Review, Server, Transport};
 use http::{HeaderMap, HeaderValue};
 use mcp::bridge::askable::Askable;
 use mcp::convert::CacheHints;
@@ -120,6 +120,26 @@ impl Listing {
                 && *era == server.era
                 && (*is_told || !server.review.is_on())
         })
+    }
+
+    /// Whether a URI is described so: by itself where it is listed, else by a template that makes
+    /// it, else by its name alone.
+    pub(crate) fn describes(
+        &self,
+        review: &Review,
+        uri: &str,
+        is_so: impl Fn(&Described) -> bool,
+    ) -> bool {
+        if let Some(listed) = self.resources.iter().find(|it| *it.name == *uri) {
+            return is_so(&listed.definition.described);
+        }
+        let makes =
+            |it: &&Offer| names::may_make(&it.name, uri) && review.admits(it.definition.pin);
+        let mut templates = self.templates.iter().filter(makes).peekable();
+        if templates.peek().is_none() {
+            return is_so(&Described { name: uri.into(), ..Described::default() });
+        }
+        templates.any(|it| is_so(&it.definition.described))
     }
 
     /// Whether a URI leads to nothing that waits for approval.

@@ -22,7 +22,7 @@ use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 
 use super::pages::{Pages, Written};
-use super::{Listing, Offer};
+use super::{Definition, Listing, Offer};
 use crate::route::{Listed, Offered, Place};
 use crate::tasks;
 
@@ -271,15 +271,13 @@ impl View {
                 let is_followed = looker.follows_tasks || is_tended || part.is_waited_for();
                 !needs_task || part.is_modern() || is_followed
             };
-            let review = &part.assignment.server.review;
-            let is_approved = |offer: usize| {
-                let offer = offers.get(offer).filter(|_| list != List::Resources);
-                offer.is_none_or(|it| review.admits(it.definition.pin))
+            let is_admitted = |offer: usize| {
+                offers.get(offer).is_some_and(|it| part.admits(list, &it.definition))
             };
             sight.extend(allowed.map(|(offer, yes)| {
                 yes && self.is_found(list, Spot { part: index, offer })
                     && can_be_called(offer)
-                    && is_approved(offer)
+                    && is_admitted(offer)
             }));
         }
         let sight: Sight = sight.into();
@@ -425,6 +423,14 @@ impl Part {
         self.assignment.server.tasks == TasksSetting::Wait
     }
 
+    /// Whether what is described so is exposed, and approved where that is asked for. A resource is
+    /// data and needs no approval.
+    fn admits(&self, list: List, definition: &Definition) -> bool {
+        let it = &self.assignment;
+        it.provision(list.kind()).admits(&definition.described)
+            && (list == List::Resources || it.server.review.admits(definition.pin))
+    }
+
     /// Whether anything of it may be seen now. What a server says of itself goes with it.
     pub(crate) fn is_shown(&self, switches: &Switches, now: chrono::DateTime<chrono::Utc>) -> bool {
         let it = &self.assignment;
@@ -432,6 +438,7 @@ impl Part {
             Provision::All => true,
             Provision::Nothing => false,
             Provision::Named(names) => !names.is_empty(),
+            Provision::Where(_) => true,
         });
         let targets = [Target::Assignment(it.id), Target::Server(it.server.id)];
         is_exposed && targets.iter().all(|it| switches.find(it, now).is_none())

@@ -271,6 +271,11 @@ impl Drop for Site {
 }
 
 impl Served {
+    /// The secret of its first administrator.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// The value of `Host` that names it.
     pub fn host(&self) -> String {
         self.address.to_string()

@@ -1,5 +1,9 @@
 //! What a server under review lists is hidden until it is approved, exactly as it is listed.
 
+mod commands;
+mod conditions;
+mod reach;
+
 use std::sync::{Arc, Mutex};
 
 use http::Method;

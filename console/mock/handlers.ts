@@ -74,6 +74,21 @@ export function handlers(world: World) {
     http.post(at(`${W}/restores`), async ({ request }) =>
       turn(world, (await request.json()) as Schemas['NewRestore'], true),
     ),
+    http.get(at(`${W}/pins`), ({ params, request }) => {
+      const state = new URL(request.url).searchParams.get('state');
+      const pins = inside(params, world.pins).map((it) => it.pin);
+      return ok({ items: pins.filter((it) => state === null || it.state === state) });
+    }),
+    http.get(at(`${W}/pins/{pin}`), ({ params }) => {
+      const found = world.pins.find((it) => it.pin.id === params['pin']);
+      return found ? ok(found) : problem(404, 'not_found', 'there is no such pin');
+    }),
+    http.post(at(`${W}/pins/{pin}/approve`), ({ params, request }) =>
+      decide(world, params['pin'], request, 'approved'),
+    ),
+    http.post(at(`${W}/pins/{pin}/reject`), ({ params, request }) =>
+      decide(world, params['pin'], request, 'rejected'),
+    ),
     http.get(at(`${W}/records`), ({ request }) => {
       const limit = Number(new URL(request.url).searchParams.get('limit') ?? 50);
       return ok({ items: world.records.slice(-limit).toReversed() });
@@ -99,6 +114,18 @@ function inside<T>(params: Record<string, unknown>, items: T[]): T[] {
 function named(kind: string, items: { name: string }[], name: unknown) {
   const found = items.find((it) => it.name === name);
   return found ? ok(found) : problem(404, 'not_found', `there is no ${kind} \`${String(name)}\``);
+}
+
+async function decide(world: World, id: unknown, request: Request, state: Schemas['State']) {
+  const body = (await request.json()) as Schemas['Decision'];
+  const found = world.pins.find((it) => it.pin.id === id);
+  if (!found) return problem(404, 'not_found', 'there is no such pin');
+  if (body.hash !== found.pin.hash) return problem(409, 'conflict', 'its hash is another');
+  if (state === 'approved' && found.replaced_by && !body.even_if_replaced) {
+    return problem(409, 'conflict', 'the server lists something else under this name now');
+  }
+  found.pin.state = state;
+  return ok(found.pin);
 }
 
 function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {

@@ -13,6 +13,7 @@ export const PLACES = [
   { key: 's', name: 'Servers', to: '/workspaces/$workspace/servers' },
   { key: 'g', name: 'Gateways', to: '/workspaces/$workspace/gateways' },
   { key: 'l', name: 'Limits', to: '/workspaces/$workspace/limits' },
+  { key: 'a', name: 'Approvals', to: '/workspaces/$workspace/pins' },
   { key: 'r', name: 'Records', to: '/workspaces/$workspace/records' },
 ] as const;
 

@@ -11,6 +11,7 @@ import { Link, useNavigate, useRouter } from '@tanstack/react-router';
 import { sessionQuery, useSignOut } from '@/features/session/queries';
 import { workspacesQuery } from '@/features/workspaces/queries';
 import {
+  ApprovalsIcon,
   CheckIcon,
   ChevronIcon,
   GatewayIcon,
@@ -33,7 +34,9 @@ import { usePreference, writePreference } from './preferences';
 const ICONS = {
   Servers: ServerIcon,
   Gateways: GatewayIcon,
-  Limits: LimitIcon,
+  Limits:
+  Approvals: LimitIcon,
+  ApprovalsIcon,
   Records: RecordsIcon,
 };
 

@@ -21,11 +21,12 @@ import {
   rulesQuery,
 } from '@/features/gateways/queries';
 import { limitQuery, limitsQuery, usageQuery } from '@/features/limits/queries';
+import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
 import { sessionQuery } from '@/features/session/queries';
 import { workspacesQuery } from '@/features/workspaces/queries';
 import { NotFound, Pending, Wrong } from './fallbacks';
-import { localPath, readListSearch, type RecordSearch, text } from './search';
+import { localPath, readListSearch, readPinSearch, type RecordSearch, text } from './search';
 import { Shell } from './shell';
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({
@@ -145,6 +146,24 @@ const limit = createRoute({
   component: lazyRouteComponent(() => import('@/features/limits/limit-panel'), 'LimitPanel'),
 });
 
+const pins = createRoute({
+  getParentRoute: () => workspace,
+  path: '/pins',
+  validateSearch: readPinSearch,
+  loaderDeps: ({ search }) => ({ state: search.state }),
+  loader: ({ context, params, deps }) =>
+    context.queries.ensureQueryData(pinsQuery(params.workspace, deps.state ?? 'pending')),
+  component: lazyRouteComponent(() => import('@/features/pins/pins-page'), 'PinsPage'),
+});
+
+const pin = createRoute({
+  getParentRoute: () => pins,
+  path: '/$pin',
+  loader: ({ context, params }) =>
+    context.queries.ensureQueryData(pinQuery(params.workspace, params.pin)),
+  component: lazyRouteComponent(() => import('@/features/pins/pin-panel'), 'PinPanel'),
+});
+
 const records = createRoute({
   getParentRoute: () => workspace,
   path: '/records',
@@ -168,6 +187,7 @@ const routeTree = root.addChildren([
       servers.addChildren([server]),
       gateways.addChildren([gatewayList, gateway]),
       limits.addChildren([limit]),
+      pins.addChildren([pin]),
       records,
     ]),
   ]),

@@ -23,6 +23,16 @@ export function readListSearch(search: Record<string, unknown>): ListSearch {
   return { q: text(search['q']), sort: text(search['sort']) };
 }
 
+/** Of the approvals: a list in one state. */
+export interface PinSearch extends ListSearch {
+  state?: 'approved' | 'pending' | 'rejected' | undefined;
+}
+
+export function readPinSearch(search: Record<string, unknown>): PinSearch {
+  const states = ['approved', 'pending', 'rejected'] as const;
+  return { ...readListSearch(search), state: states.find((it) => it === search['state']) };
+}
+
 export function text(value: unknown): string | undefined {
   const read = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
   if (typeof read !== 'string' || read === '' || read.length > MOST_CHARS) return undefined;

@@ -20,6 +20,9 @@ function icon(path: string) {
   };
 }
 
+export const ApprovalsIcon = icon(
+  'M8 1.8 13.2 3.6v4c0 3-2.2 5.4-5.2 6.6-3-1.2-5.2-3.6-5.2-6.6v-4zM5.6 7.9l1.7 1.7 3.1-3.4',
+);
 export const ArrowDownIcon = icon('M8 3v10M4 9l4 4 4-4');
 export const BackIcon = icon('M10 3 5 8l5 5');
 export const CheckIcon = icon('m3 8.5 3.2 3.2L13 5');

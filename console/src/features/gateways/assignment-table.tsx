@@ -86,6 +86,12 @@ function Provisioned({ provision }: { provision: Provision }) {
       return 'all';
     case 'nothing':
       return <span className={classes.dim}>none</span>;
+    case 'conditions':
+      return (
+        <code>
+          <Visible text={JSON.stringify(provision.where)} />
+        </code>
+      );
     case 'named':
       return (
         <span className={classes.names}>

@@ -1,0 +1,131 @@
+import { SegmentedControl } from '@mantine/core';
+import { useSuspenseQuery } from '@tanstack/react-query';
+import { Link, Outlet, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { useMemo } from 'react';
+
+import { type Column, DataTable } from '@/ui/data-table';
+import { Page } from '@/ui/page';
+import { Pill } from '@/ui/pill';
+import rowLink from '@/ui/row-link.module.css';
+import { SearchField } from '@/ui/search-field';
+import { Split } from '@/ui/split';
+import { Ago } from '@/ui/time';
+import { Stale } from '@/ui/trouble';
+import { Visible } from '@/ui/visible';
+import { KIND_WORDS, type Pin, type PinState, pinsQuery, STATES } from './queries';
+
+const HERE = '/app/workspaces/$workspace/pins';
+
+/** What servers under review list: what waits for a decision first. */
+export function PinsPage() {
+  const { workspace } = useParams({ from: HERE });
+  const { pin: open } = useParams({ strict: false });
+  const { q, sort, state } = useSearch({ from: HERE });
+  const navigate = useNavigate({ from: '/workspaces/$workspace/pins' });
+  const shown = state ?? 'pending';
+  const { data, error, dataUpdatedAt } = useSuspenseQuery(pinsQuery(workspace, shown));
+  const rows = useMemo(() => data.items.filter((it) => matches(it, q ?? '')), [data, q]);
+  const list = (
+    <Page
+      title="Approvals"
+      aside={<span>{`${data.items.length}${data.isCut ? '+, not all are shown' : ''}`}</span>}
+      tools={
+        <>
+          <SegmentedControl
+            size="xs"
+            aria-label="State"
+            data={STATES.map((it) => ({ value: it, label: WORDS[it] }))}
+            value={shown}
+            onChange={(state) =>
+              void navigate({
+                to: '/workspaces/$workspace/pins',
+                params: { workspace },
+                search: (old) => ({ ...old, state }),
+              })
+            }
+          />
+          <SearchField
+            label="Search approvals"
+            value={q ?? ''}
+            onChange={(q) =>
+              void navigate({
+                to: '.',
+                search: (old) => ({ ...old, q: q || undefined }),
+                replace: true,
+              })
+            }
+          />
+        </>
+      }
+    >
+      <Stale error={error} since={dataUpdatedAt} />
+      <DataTable
+        label="Approvals"
+        columns={COLUMNS}
+        rows={rows}
+        rowId={(it) => it.id}
+        openId={open}
+        sort={sort}
+        onSort={(sort) =>
+          void navigate({ to: '.', search: (old) => ({ ...old, sort }), replace: true })
+        }
+        empty={q ? `Nothing matches “${q}”.` : EMPTY[shown]}
+      />
+    </Page>
+  );
+  return <Split list={list} panel={open ? <Outlet /> : null} />;
+}
+
+const WORDS: Record<PinState, string> = {
+  pending: 'Waiting',
+  approved: 'Approved',
+  rejected: 'Rejected',
+};
+
+const EMPTY: Record<PinState, string> = {
+  pending: 'Nothing waits. What servers under review list comes up here when somebody lists it.',
+  approved: 'Nothing is approved.',
+  rejected: 'Nothing is rejected.',
+};
+
+const COLUMNS: Column<Pin>[] = [
+  {
+    id: 'name',
+    header: 'Name',
+    accessorFn: (it) => it.name,
+    cell: ({ row: { original: it } }) => (
+      <Link
+        from="/workspaces/$workspace/pins"
+        to="/workspaces/$workspace/pins/$pin"
+        params={(old) => ({ workspace: old.workspace ?? '', pin: it.id })}
+        search={(old) => old}
+        className={rowLink.link}
+        data-row
+      >
+        <Visible text={it.name} />
+      </Link>
+    ),
+  },
+  { id: 'server', header: 'Server', accessorFn: (it) => it.server },
+  { id: 'kind', header: 'Kind', accessorFn: (it) => KIND_WORDS[it.kind] ?? it.kind },
+  {
+    id: 'marks',
+    header: 'Hides',
+    accessorFn: (it) => it.marks.length,
+    cell: ({ row: { original: it } }) =>
+      it.marks.length > 0 && <Pill tone="bad">{it.marks.join(', ').replaceAll('_', ' ')}</Pill>,
+    meta: { hide: 'narrow' },
+  },
+  {
+    id: 'seen',
+    header: 'First seen',
+    accessorFn: (it) => it.first_seen,
+    cell: ({ row: { original: it } }) => <Ago at={it.first_seen} />,
+    meta: { hide: 'medium' },
+  },
+];
+
+function matches(pin: Pin, wanted: string): boolean {
+  const text = `${pin.name} ${pin.server} ${pin.kind} ${pin.hash}`.toLowerCase();
+  return text.includes(wanted.trim().toLowerCase());
+}

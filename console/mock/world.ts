@@ -134,12 +134,10 @@ export function makeEmptyWorld(): World {
     gateways: [],
     assignments: [],
     rules: [],
-    limits:
-    [],
+    limits: [],
     usage: [],
     connections: [],
-    pins:,
-  [],
+    pins: [],
   };
   return { ...world, ...nothing };
 }

@@ -281,11 +281,6 @@ impl Served {
         self.address.to_string()
     }
 
-    /// The admin token of its first start.
-    pub fn admin(&self) -> &str {
-        &self.admin
-    }
-
     /// Asks the admin API. Paths that do not begin with `/` are in the workspace `default`.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         self.ask_as(&self.admin, method, path, body).await

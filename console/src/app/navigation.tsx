@@ -34,9 +34,8 @@ import { usePreference, writePreference } from './preferences';
 const ICONS = {
   Servers: ServerIcon,
   Gateways: GatewayIcon,
-  Limits:
-  Approvals: LimitIcon,
-  ApprovalsIcon,
+  Limits: LimitIcon,
+  Approvals: ApprovalsIcon,
   Records: RecordsIcon,
 };
 

@@ -137,14 +137,14 @@ async fn why_and_tokens_of_users_on_the_command_line() {
             site.run(&words).await
         };
         let admin = served.admin().to_owned();
-        let words = ["token", "create", "--user", "ann", "--capability", "people:read"];
+        let words = ["user-token", "create", "--user", "ann", "--capability", "people:read"];
         let (code, secret) = run(&admin, &words).await;
         assert_eq!(code, Some(0), "{secret}");
         let secret = secret.trim();
         assert!(secret.starts_with("ostu_"), "{secret}");
         assert_eq!(served.ask_as(secret, Method::GET, "users/ann", None).await.status, 200);
         assert_eq!(served.ask_as(secret, Method::GET, "servers/jira", None).await.status, 404);
-        let (_, listed) = run(&admin, &["token", "list", "--user", "ann"]).await;
+        let (_, listed) = run(&admin, &["user-token", "list", "--user", "ann"]).await;
         assert!(listed.contains("cli") && !listed.contains(secret), "{listed}");
 
         let asked = ["why", "--app", "bot", "--gateway", "main"];
@@ -161,7 +161,7 @@ async fn why_and_tokens_of_users_on_the_command_line() {
         let told: Value = serde_json::from_str(&told).unwrap();
         assert_eq!(told["answers"][0]["chain"][1]["name"], "ann-keeps-jira");
 
-        let (code, _) = run(&admin, &["token", "revoke", "--user", "ann", "cli"]).await;
+        let (code, _) = run(&admin, &["user-token", "revoke", "--user", "ann", "cli"]).await;
         assert_eq!(code, Some(0));
         assert_eq!(served.ask_as(secret, Method::GET, "users/ann", None).await.status, 401);
         served.stop().await;

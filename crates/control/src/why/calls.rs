@@ -96,6 +96,9 @@ impl Question<'_> {
                 domain::Provision::All => "all tools of the assignment are exposed",
                 domain::Provision::Named(_) => "the assignment exposes the tools that it names",
                 domain::Provision::Nothing => "the assignment exposes no tools",
+                domain::Provision::Where(_) => {
+                    "the assignment exposes the tools that its condition holds for"
+                }
             };
             let name = format!("{}/{tool}", assignment.alias);
             steps.push((Step::Tool, Link::new("tool", name, detail)));

@@ -474,7 +474,7 @@ proptest! {
         prop_assert_eq!(sorted(raws[0]), sorted(raws[1]));
         prop_assert_eq!(sorted(raws[0]) == sorted(raws[2]), one == other);
         let sorted = sorted(raws[0]);
-        let again: serde_json::Value = serde_json::from_slice(&sorted).unwrap();
+        let again: Value = serde_json::from_slice(&sorted).unwrap();
         prop_assert_eq!(again, one);
     }
 

@@ -31,6 +31,7 @@ fn set(body: &mut Map<String, Value>, field: &Field, given: &ArgMatches) -> Resu
     let text = || given.get_one::<String>(field.option).map(String::as_str).unwrap_or_default();
     let texts = || given.get_many::<String>(field.option).into_iter().flatten();
     let value = match field.form {
+        Form::Allowance => form::allowance(text())?,
         Form::Action => form::action(text())?,
         Form::Command => {
             let mut words = texts();
@@ -40,6 +41,7 @@ fn set(body: &mut Map<String, Value>, field: &Field, given: &ArgMatches) -> Resu
         }
         Form::Duration(_) => duration(text()).map_err(Failure::Usage)?.as_secs().into(),
         Form::Expose => form::expose(text()),
+        Form::Scope => form::scope(text())?,
         Form::Secrets => form::pairs(texts(), form::secret)?.into(),
         Form::Names => {
             // `--member ''` stands for none at all.

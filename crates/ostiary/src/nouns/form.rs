@@ -26,6 +26,56 @@ pub(super) fn action(text: &str) -> Result<Value, Failure> {
     }
 }
 
+/// `rate:AMOUNT/PERIOD[:BURST]` or `quota:AMOUNT/WINDOW`; what there is of those is for the
+/// gateway to say.
+pub(super) fn allowance(text: &str) -> Result<Value, Failure> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let amount = |it: &str| {
+        let (amount, per) = it.split_once('/')?;
+        Some((amount.parse::<i64>().ok()?, per.to_owned()))
+    };
+    let found = match parts.as_slice() {
+        [kind @ ("rate" | "quota"), it] => {
+            amount(it).map(|(amount, per)| json!({"type": kind, "amount": amount, "per": per}))
+        }
+        ["rate", it, burst] => amount(it).zip(burst.parse::<i64>().ok()).map(
+            |((amount, per), burst)| {
+                json!({"type": "rate", "amount": amount, "per": per, "burst": burst})
+            },
+        ),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        Failure::Usage(format!(
+            "`{text}` allows nothing; use rate:600/minute, rate:600/minute:20 or quota:10000/month"
+        ))
+    })
+}
+
+/// `workspace`, a kind such as `app`, or one of that kind: `app/bot`, `tool/jira/search`.
+pub(super) fn scope(text: &str) -> Result<Value, Failure> {
+    let (kind, name) = match text.split_once('/') {
+        Some((kind, name)) => (kind, Some(name)),
+        None => (text, None),
+    };
+    match (kind, name) {
+        ("workspace" | "user" | "app" | "team" | "gateway" | "server" | "tool", None) => {
+            Ok(json!({ "type": kind }))
+        }
+        ("user" | "app" | "team" | "gateway" | "server", Some(name)) => {
+            Ok(json!({"type": kind, kind: name}))
+        }
+        ("tool", Some(name)) if name.contains('/') => {
+            let (server, tool) = name.split_once('/').unwrap_or_default();
+            Ok(json!({"type": "tool", "server": server, "tool": tool}))
+        }
+        _ => Err(Failure::Usage(format!(
+            "`{text}` is no scope; use workspace, user, app, team, gateway, server, tool, or one \
+             of them as user/ann or tool/jira/search"
+        ))),
+    }
+}
+
 /// `all`, `none`, or names with commas between them.
 pub(super) fn expose(text: &str) -> Value {
     match text {
@@ -104,6 +154,44 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(action(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn allowances() {
+        let rate = json!({"type": "rate", "amount": 6, "per": "minute"});
+        let burst = json!({"type": "rate", "amount": 6, "per": "minute", "burst": 2});
+        let cases = [
+            ("rate:6/minute", Some(rate)),
+            ("rate:6/minute:2", Some(burst)),
+            ("quota:6/day", Some(json!({"type": "quota", "amount": 6, "per": "day"}))),
+            ("quota:6/day:2", None),
+            ("rate:x/minute", None),
+            ("rate:6", None),
+            ("6/minute", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(allowance(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn scopes() {
+        let tool = json!({"type": "tool", "server": "jira", "tool": "a/b"});
+        let cases = [
+            ("workspace", Some(json!({"type": "workspace"}))),
+            ("app", Some(json!({"type": "app"}))),
+            ("app/bot", Some(json!({"type": "app", "app": "bot"}))),
+            ("tool", Some(json!({"type": "tool"}))),
+            ("tool/jira/a/b", Some(tool)),
+            ("tool/jira", None),
+            ("workspace/default", None),
+            ("rule/mail", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(scope(text).ok(), expected, "{text:?}");
         }
     }
 

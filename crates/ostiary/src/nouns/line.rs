@@ -74,9 +74,11 @@ fn option(field: &'static Field, act: Act) -> Arg {
     let named = arg.clone().long(field.option);
     match field.form {
         Form::Action => named.value_name("ACTION"),
+        Form::Allowance => named.value_name("rate:…|quota:…"),
         Form::Command => arg.value_name("COMMAND").num_args(1..).last(true),
         Form::Duration(usual) => named.value_name("DURATION").default_value(usual),
         Form::Expose => named.value_name("all|none|NAME,…"),
+        Form::Scope => named.value_name("KIND[/NAME]"),
         Form::Secrets => named.value_name("NAME=REFERENCE").action(ArgAction::Append),
         Form::Names => named.value_name("NAME").action(ArgAction::Append),
         Form::Number => named.value_name("NUMBER").value_parser(value_parser!(i64)),

@@ -54,6 +54,8 @@ struct Field {
 /// How an option's value is written, and what becomes of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
+    /// `rate:AMOUNT/PERIOD[:BURST]` or `quota:AMOUNT/WINDOW`.
+    Allowance,
     /// What a rule does: `redact`, `hash`, `mask[:KEEP]`, `block:MESSAGE`, `replace:WITH`.
     Action,
     /// The words after `--`: a program and its arguments.
@@ -62,6 +64,8 @@ enum Form {
     Duration(&'static str),
     /// `all`, `none`, or names with commas between them.
     Expose,
+    /// Whom a limit counts together: `workspace`, a kind, or `KIND/NAME`.
+    Scope,
     /// `NAME=REFERENCE`, as often as needed; the secret itself stands in no command line.
     Secrets,
     /// Names, as often as needed.

@@ -17,10 +17,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("post", "/workspaces/{workspace}/cutoffs"),
     ("post", "/workspaces/{workspace}/diff"),
     ("get", "/workspaces/{workspace}/export"),
+    ("get", "/workspaces/{workspace}/pins"),
+    ("get", "/workspaces/{workspace}/pins/{pin}"),
+    ("post", "/workspaces/{workspace}/pins/{pin}/approve"),
+    ("post", "/workspaces/{workspace}/pins/{pin}/reject"),
     ("get", "/workspaces/{workspace}/records"),
     ("get", "/workspaces/{workspace}/records/stream"),
     ("get", "/workspaces/{workspace}/records/{index}/proof"),
     ("post", "/workspaces/{workspace}/restores"),
+    ("post", "/workspaces/{workspace}/servers/{server}/pins/approve"),
+    ("get", "/workspaces/{workspace}/why"),
 ];
 
 #[test]
@@ -88,7 +94,7 @@ fn the_grammar_holds_together() {
 
 fn asked_for(noun: &Noun) -> Vec<(String, String)> {
     let all = whole(noun.path);
-    let one = format!("{all}/{{{}}}", noun.word);
+    let one = format!("{all}/{{{}}}", noun.word.replace('-', "_"));
     let mut routes = Vec::new();
     if let Some(everywhere) = noun.everywhere {
         routes.push(("get".to_owned(), whole(everywhere)));

@@ -3,6 +3,7 @@
 mod apps;
 mod gateways;
 mod people;
+mod roles;
 mod servers;
 
 use super::{Act, Field, Form, Noun, On, Verb};
@@ -19,6 +20,11 @@ pub(super) const NOUNS: &[&Noun] = &[
     &apps::APP,
     &apps::CONNECTION,
     &apps::TOKEN,
+    &roles::USER_TOKEN,
+    &roles::ROLE,
+    &roles::GRANT,
+    &roles::LIMIT,
+    &roles::USAGE,
 ];
 
 const RENAME: Field = Field {

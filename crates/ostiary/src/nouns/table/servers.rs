@@ -60,6 +60,13 @@ pub(super) const SERVER: Noun = Noun {
             on: On::Both,
             help: "Whether a legacy one may ask modern clients for their folders",
         },
+        Field {
+            option: "review",
+            member: "review",
+            form: Form::OneOf(&["on", "off"]),
+            on: On::Both,
+            help: "Whether what it lists is hidden until it is approved; on where absent",
+        },
         ENABLED,
     ],
     columns: &["name", "transport/type", "transport/url", "era", "status/state", "enabled", "id"],

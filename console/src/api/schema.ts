@@ -527,6 +527,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/pins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What servers under review have listed, in the order in which it was first seen. */
+        get: operations["list_pins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/pins/{pin}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One definition, and what is new in it. */
+        get: operations["show_pin"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/pins/{pin}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a definition be used: what has the hash, and nothing else. */
+        post: operations["approve_pin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/pins/{pin}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a definition from being used. What was approved before is no longer. */
+        post: operations["reject_pin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/records": {
         parameters: {
             query?: never;
@@ -708,6 +776,23 @@ export interface paths {
         patch: operations["update_server"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/servers/{server}/pins/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let these definitions of a server be used, all of which wait for it: all of them, or none. */
+        post: operations["approve_pins"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/teams": {
         parameters: {
             query?: never;
@@ -818,7 +903,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/workspaces/{workspace}/users/{user}/admin-tokens/{token}": {
+    "/api/v1/workspaces/{workspace}/users/{user}/admin-tokens/{user_token}": {
         parameters: {
             query?: never;
             header?: never;
@@ -928,16 +1013,16 @@ export interface components {
             enabled: boolean;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
-            owner: string;
+            owner: components["schemas"]["Name"];
             purpose: string;
         };
         /** @description What to change of an app; what is absent stays. */
         AppPatch: {
             enabled?: boolean | null;
-            name?: string | null;
-            owner?: string | null;
+            name?: components["schemas"]["Name"] | null;
+            owner?: components["schemas"]["Ref"] | null;
             purpose?: string | null;
         };
         /** @description What became of an object. */
@@ -951,32 +1036,36 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             workspace: string;
         };
+        /** @description What has been approved. */
+        Approved: {
+            approved: number;
+        };
         /** @description A server on a gateway. */
         AssignmentBody: {
             /** @description The prefix of its tools on the gateway. */
-            alias: string;
+            alias: components["schemas"]["Name"];
             /** Format: date-time */
             created_at: string;
             /** @description Whether it may be used now. */
             enabled: boolean;
-            gateway: string;
+            gateway: components["schemas"]["Name"];
             /** Format: uuid */
             id: string;
-            identity?: string | null;
+            identity?: components["schemas"]["Name"] | null;
             off?: components["schemas"]["Off"] | null;
             /** Format: int64 */
             position: number;
             prompts: components["schemas"]["ProvisionText"];
             resources: components["schemas"]["ProvisionText"];
             scheme: components["schemas"]["SchemeText"];
-            server: string;
+            server: components["schemas"]["Name"];
             tools: components["schemas"]["ProvisionText"];
         };
         /** @description What to change of an assignment; what is absent stays. */
         AssignmentPatch: {
-            alias?: string | null;
+            alias?: components["schemas"]["Name"] | null;
             enabled?: boolean | null;
-            identity?: string | null;
+            identity?: components["schemas"]["Ref"] | null;
             /** Format: int64 */
             position?: number | null;
             prompts?: components["schemas"]["ProvisionText"] | null;
@@ -984,14 +1073,43 @@ export interface components {
             scheme?: components["schemas"]["SchemeText"] | null;
             tools?: components["schemas"]["ProvisionText"] | null;
         };
+        /** @description A whole condition, which is bounded and compiles. */
+        Checked: components["schemas"]["ConditionText"];
+        /** @description What an offer must be like. */
+        ConditionText: {
+            /** @description All of them hold. */
+            all: components["schemas"]["ConditionText"][];
+        } | {
+            /** @description One of them holds. */
+            any: components["schemas"]["ConditionText"][];
+        } | {
+            /** @description The server's own name; of a resource its URI, of a template its URI template. */
+            name: components["schemas"]["TestText"];
+        } | {
+            title: components["schemas"]["TestText"];
+        } | {
+            description: components["schemas"]["TestText"];
+        } | {
+            /** @description What the annotation says; missing, it is taken for `false`. */
+            readOnlyHint: boolean;
+        } | {
+            /** @description Missing, it is taken for `true`. */
+            destructiveHint: boolean;
+        } | {
+            /** @description Missing, it is taken for `false`. */
+            idempotentHint: boolean;
+        } | {
+            /** @description Missing, it is taken for `true`. */
+            openWorldHint: boolean;
+        };
         /** @description An app on a gateway. */
         ConnectionBody: {
-            app: string;
+            app: components["schemas"]["Name"];
             /** Format: date-time */
             created_at: string;
             /** @description Whether it may be used now. */
             enabled: boolean;
-            gateway: string;
+            gateway: components["schemas"]["Name"];
             /** Format: uuid */
             id: string;
             /** @description The credentials to use, by server. */
@@ -1000,13 +1118,13 @@ export interface components {
             };
             off?: components["schemas"]["Off"] | null;
             /** @description The person for whom the app acts here. */
-            user: string;
+            user: components["schemas"]["Name"];
         };
         /** @description What to change of a connection; what is absent stays. */
         ConnectionPatch: {
             enabled?: boolean | null;
             /** @description All of them: those that stood before are used no more. */
-            identities?: string[] | null;
+            identities?: components["schemas"]["Ref"][] | null;
         };
         /** @description A new token, with its secret for the only time. */
         CreatedToken: {
@@ -1035,6 +1153,18 @@ export interface components {
         Cutoffs: {
             items: components["schemas"]["CutoffBody"][];
         };
+        /** @description A decision about what has been looked at. */
+        Decision: {
+            /** @description Whether it holds although the server has listed something else under the name since. */
+            even_if_replaced?: boolean;
+            /** @description The hash of what has been looked at. */
+            hash: string;
+        };
+        /** @description A decision about much that has been looked at. */
+        Decisions: {
+            /** @description Their hashes. */
+            hashes: string[];
+        };
         /** @description A member that differed. */
         Difference: {
             /** @description `null` where there is none. */
@@ -1061,8 +1191,7 @@ export interface components {
         EraText: "auto" | "modern" | "legacy";
         /** @description Documents, and the secrets that they refer to. */
         Files: {
-            /** @description The set of files that owns what the documents make; `default` where absent. */
-            owner?: string | null;
+            owner?: components["schemas"]["Name"] | null;
             /** @description Whether what the set owns and the documents do not name is deleted. */
             prune?: boolean;
             /** @description By reference, such as `env:JIRA_TOKEN`. The gateway itself resolves none. */
@@ -1080,17 +1209,17 @@ export interface components {
             enabled: boolean;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
             /** @description The teams that may use it. */
-            teams: string[];
+            teams: components["schemas"]["Name"][];
         };
         /** @description What to change of a gateway; what is absent stays. */
         GatewayPatch: {
             enabled?: boolean | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
             /** @description All of them: a team that is not listed may use it no more. */
-            teams?: string[] | null;
+            teams?: components["schemas"]["Ref"][] | null;
         };
         /** @description A change that holds everywhere. */
         Held: {
@@ -1117,11 +1246,10 @@ export interface components {
             headers: string[];
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
-            /** @description Whose it is; absent for one that is shared. */
-            owner?: string | null;
-            server: string;
+            owner?: components["schemas"]["Name"] | null;
+            server: components["schemas"]["Name"];
         };
         /** @description What to change of an identity; what is absent stays. */
         IdentityPatch: {
@@ -1130,7 +1258,7 @@ export interface components {
             headers?: {
                 [key: string]: string;
             } | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
         };
         /**
          * @description What kind of thing is turned off.
@@ -1143,20 +1271,18 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             direction?: components["schemas"]["DirectionText"] | null;
-            /** @description The only gateway on which it counts; all where absent. */
-            gateway?: string | null;
+            gateway?: components["schemas"]["Name"] | null;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             scope: components["schemas"]["ScopeText"];
             unit: components["schemas"]["UnitText"];
         };
         /** @description What to change of a limit; what is absent stays. What it counts, and for whom, stays as it is. */
         LimitPatch: {
             allowance?: components["schemas"]["AllowanceText"] | null;
-            /** @description `null` for all gateways. */
-            gateway?: string | null;
-            name?: string | null;
+            gateway?: components["schemas"]["Ref"] | null;
+            name?: components["schemas"]["Name"] | null;
         };
         /** @description One thing on the way. */
         Link: {
@@ -1166,20 +1292,20 @@ export interface components {
             kind: string;
             name: string;
         };
+        /** @description 1 to 63 of a-z, 0-9 and single dashes inside, a letter first. */
+        Name: string;
         /** @description An app to register. */
         NewApp: {
-            name: string;
+            name: components["schemas"]["Name"];
             /** @description The user for whom it acts and who answers for it, by name or id. */
-            owner: string;
+            owner: components["schemas"]["Ref"];
             /** @description What it is for, in one line. */
             purpose: string;
         };
         /** @description A server to put on a gateway. */
         NewAssignment: {
-            /** @description The prefix of its tools on the gateway; the server's name where absent. */
-            alias?: string | null;
-            /** @description With the scheme `shared`: the identity to use, by name or id. */
-            identity?: string | null;
+            alias?: components["schemas"]["Name"] | null;
+            identity?: components["schemas"]["Ref"] | null;
             /**
              * Format: int64
              * @description Where its tools stand in lists: lower ones first; at the end where absent.
@@ -1189,15 +1315,15 @@ export interface components {
             resources?: components["schemas"]["ProvisionText"];
             scheme?: components["schemas"]["SchemeText"];
             /** @description The server, by name or id. */
-            server: string;
+            server: components["schemas"]["Ref"];
             tools?: components["schemas"]["ProvisionText"];
         };
         /** @description An app to connect to a gateway. */
         NewConnection: {
             /** @description The gateway, by name or id. */
-            gateway: string;
+            gateway: components["schemas"]["Ref"];
             /** @description Credentials for servers that ask for the caller's own, by name or id. */
-            identities?: string[];
+            identities?: components["schemas"]["Ref"][];
         };
         /** @description Something to turn off at once. */
         NewCutoff: {
@@ -1217,9 +1343,9 @@ export interface components {
         };
         /** @description A gateway to make. */
         NewGateway: {
-            name: string;
+            name: components["schemas"]["Name"];
             /** @description The teams that may use it, by name or id. */
-            teams?: string[];
+            teams?: components["schemas"]["Ref"][];
         };
         /** @description A credential to keep. */
         NewIdentity: {
@@ -1227,19 +1353,17 @@ export interface components {
             headers: {
                 [key: string]: string;
             };
-            name: string;
-            /** @description Whose it is; absent for one that is shared. */
-            owner?: string | null;
+            name: components["schemas"]["Name"];
+            owner?: components["schemas"]["Ref"] | null;
             /** @description The server that it is for, by name or id. */
-            server: string;
+            server: components["schemas"]["Ref"];
         };
         /** @description A limit to make. */
         NewLimit: {
             allowance: components["schemas"]["AllowanceText"];
             direction?: components["schemas"]["DirectionText"] | null;
-            /** @description The only gateway on which it counts; all where absent. */
-            gateway?: string | null;
-            name: string;
+            gateway?: components["schemas"]["Ref"] | null;
+            name: components["schemas"]["Name"];
             scope: components["schemas"]["ScopeText"];
             unit: components["schemas"]["UnitText"];
         };
@@ -1252,26 +1376,25 @@ export interface components {
         NewRole: {
             /** @description Such as `servers:read`; see the handbook for all of them. */
             capabilities: string[];
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A role to give to a user or to a team. */
         NewRoleGrant: {
             /** @description What the grant itself is called. */
-            name: string;
+            name: components["schemas"]["Name"];
             /**
              * @description `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
              *     `team/dev`: that thing and all below it.
              */
             on?: string;
-            role: string;
-            team?: string | null;
-            /** @description By name or id; either this or `team`. */
-            user?: string | null;
+            role: components["schemas"]["Ref"];
+            team?: components["schemas"]["Ref"] | null;
+            user?: components["schemas"]["Ref"] | null;
         };
         /** @description A rule to add. */
         NewRule: {
             action: components["schemas"]["ActionText"];
-            name: string;
+            name: components["schemas"]["Name"];
             /** @description Records what it would have done, and does nothing. */
             observe_only?: boolean;
             /** @default true */
@@ -1291,7 +1414,8 @@ export interface components {
         /** @description A server to register. */
         NewServer: {
             era?: components["schemas"]["EraText"];
-            name: string;
+            name: components["schemas"]["Name"];
+            review?: components["schemas"]["ReviewText"];
             /** @description Whether a legacy one may ask modern clients for their folders. */
             roots?: boolean;
             tasks?: components["schemas"]["TasksText"];
@@ -1300,8 +1424,8 @@ export interface components {
         /** @description A team to make. */
         NewTeam: {
             /** @description Users, by name or id. */
-            members?: string[];
-            name: string;
+            members?: components["schemas"]["Ref"][];
+            name: components["schemas"]["Name"];
         };
         /** @description A token to make. */
         NewToken: {
@@ -1310,11 +1434,11 @@ export interface components {
              * @description 90 days where absent.
              */
             lifetime_seconds?: number | null;
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A person to add. */
         NewUser: {
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A token to make. */
         NewUserAdminToken: {
@@ -1325,12 +1449,12 @@ export interface components {
              * @description 90 days where absent.
              */
             lifetime_seconds?: number | null;
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A workspace to make. */
         NewWorkspace: {
             durability?: components["schemas"]["DurabilityText"];
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description Since when, until when and why something is off. */
         Off: {
@@ -1369,9 +1493,9 @@ export interface components {
                 enabled: boolean;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
-                owner: string;
+                owner: components["schemas"]["Name"];
                 purpose: string;
             }[];
             /** @description Ask with it for the next page; absent on the last. */
@@ -1381,22 +1505,22 @@ export interface components {
         Page_AssignmentBody: {
             items: {
                 /** @description The prefix of its tools on the gateway. */
-                alias: string;
+                alias: components["schemas"]["Name"];
                 /** Format: date-time */
                 created_at: string;
                 /** @description Whether it may be used now. */
                 enabled: boolean;
-                gateway: string;
+                gateway: components["schemas"]["Name"];
                 /** Format: uuid */
                 id: string;
-                identity?: string | null;
+                identity?: components["schemas"]["Name"] | null;
                 off?: components["schemas"]["Off"] | null;
                 /** Format: int64 */
                 position: number;
                 prompts: components["schemas"]["ProvisionText"];
                 resources: components["schemas"]["ProvisionText"];
                 scheme: components["schemas"]["SchemeText"];
-                server: string;
+                server: components["schemas"]["Name"];
                 tools: components["schemas"]["ProvisionText"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
@@ -1405,12 +1529,12 @@ export interface components {
         /** @description A page of a list. */
         Page_ConnectionBody: {
             items: {
-                app: string;
+                app: components["schemas"]["Name"];
                 /** Format: date-time */
                 created_at: string;
                 /** @description Whether it may be used now. */
                 enabled: boolean;
-                gateway: string;
+                gateway: components["schemas"]["Name"];
                 /** Format: uuid */
                 id: string;
                 /** @description The credentials to use, by server. */
@@ -1419,7 +1543,7 @@ export interface components {
                 };
                 off?: components["schemas"]["Off"] | null;
                 /** @description The person for whom the app acts here. */
-                user: string;
+                user: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1433,10 +1557,10 @@ export interface components {
                 enabled: boolean;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
                 /** @description The teams that may use it. */
-                teams: string[];
+                teams: components["schemas"]["Name"][];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1452,11 +1576,10 @@ export interface components {
                 headers: string[];
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
-                /** @description Whose it is; absent for one that is shared. */
-                owner?: string | null;
-                server: string;
+                owner?: components["schemas"]["Name"] | null;
+                server: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1468,13 +1591,46 @@ export interface components {
                 /** Format: date-time */
                 created_at: string;
                 direction?: components["schemas"]["DirectionText"] | null;
-                /** @description The only gateway on which it counts; all where absent. */
-                gateway?: string | null;
+                gateway?: components["schemas"]["Name"] | null;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 scope: components["schemas"]["ScopeText"];
                 unit: components["schemas"]["UnitText"];
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_PinBody: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description The size of the definition; 0 where only a file has named it so far.
+                 */
+                bytes: number;
+                /** Format: date-time */
+                decided_at?: string | null;
+                decided_by?: string | null;
+                /** Format: date-time */
+                first_seen: string;
+                /** @description SHA-256 over its canonical form: `sha256:` and hex digits. */
+                hash: string;
+                /** Format: uuid */
+                id: string;
+                /** @description `prompt`, `resource_template` or `tool`. */
+                kind: string;
+                /** Format: date-time */
+                last_seen?: string | null;
+                /**
+                 * @description What in it a reader would miss: `ansi`, `bidi`, `control`, `foreign_name`, `tag`,
+                 *     `variation_selector`, `zero_width`.
+                 */
+                marks: string[];
+                /** @description The server's own name for it; of a template its URI template. */
+                name: string;
+                server: components["schemas"]["Name"];
+                state: components["schemas"]["State"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1517,7 +1673,7 @@ export interface components {
                  * @description Absent for a built-in one.
                  */
                 id?: string | null;
-                name: string;
+                name: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1529,11 +1685,11 @@ export interface components {
                 created_at: string;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 on: string;
-                role: string;
-                team?: string | null;
-                user?: string | null;
+                role: components["schemas"]["Name"];
+                team?: components["schemas"]["Name"] | null;
+                user?: components["schemas"]["Name"] | null;
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1546,7 +1702,7 @@ export interface components {
                 created_at: string;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 observe_only: boolean;
                 on_request: boolean;
                 on_response: boolean;
@@ -1569,8 +1725,9 @@ export interface components {
                 era: components["schemas"]["EraText"];
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
+                review: components["schemas"]["ReviewText"];
                 /** @description Whether a legacy one may ask modern clients for their folders. */
                 roots: boolean;
                 status?: components["schemas"]["Status"] | null;
@@ -1587,8 +1744,8 @@ export interface components {
                 created_at: string;
                 /** Format: uuid */
                 id: string;
-                members: string[];
-                name: string;
+                members: components["schemas"]["Name"][];
+                name: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1602,7 +1759,7 @@ export interface components {
                 expires_at: string;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1648,7 +1805,7 @@ export interface components {
                 expires_at: string;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1662,10 +1819,10 @@ export interface components {
                 enabled: boolean;
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
                 /** @description The teams that the user is in. */
-                teams: string[];
+                teams: components["schemas"]["Name"][];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1678,13 +1835,58 @@ export interface components {
                 durability: components["schemas"]["DurabilityText"];
                 /** Format: uuid */
                 id: string;
-                name: string;
+                name: components["schemas"]["Name"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
         };
         /** @enum {string} */
         PeriodText: "second" | "minute" | "hour" | "day";
+        /** @description A definition of a tool, prompt or resource template, and what has been decided about it. */
+        PinBody: {
+            /**
+             * Format: int64
+             * @description The size of the definition; 0 where only a file has named it so far.
+             */
+            bytes: number;
+            /** Format: date-time */
+            decided_at?: string | null;
+            decided_by?: string | null;
+            /** Format: date-time */
+            first_seen: string;
+            /** @description SHA-256 over its canonical form: `sha256:` and hex digits. */
+            hash: string;
+            /** Format: uuid */
+            id: string;
+            /** @description `prompt`, `resource_template` or `tool`. */
+            kind: string;
+            /** Format: date-time */
+            last_seen?: string | null;
+            /**
+             * @description What in it a reader would miss: `ansi`, `bidi`, `control`, `foreign_name`, `tag`,
+             *     `variation_selector`, `zero_width`.
+             */
+            marks: string[];
+            /** @description The server's own name for it; of a template its URI template. */
+            name: string;
+            server: components["schemas"]["Name"];
+            state: components["schemas"]["State"];
+        };
+        /** @description A definition, and what is new in it. */
+        PinDetail: {
+            /** @description What was approved last under its name, which it is compared with. */
+            base?: string | null;
+            /**
+             * @description The whole definition as JSON, with characters that are not seen as `\u{…}`; absent where
+             *     it is not kept.
+             */
+            definition?: string | null;
+            /** @description In what it differs from that; all of it, where nothing was. */
+            differences: components["schemas"]["Difference"][];
+            pin: components["schemas"]["PinBody"];
+            /** @description What its server has listed under its name since. */
+            replaced_by?: string | null;
+        };
         /** @description The body of every refusal (RFC 9457). */
         Problem: {
             /** @description Stable and meant for programs. */
@@ -1714,6 +1916,10 @@ export interface components {
         } | {
             /** @enum {string} */
             expose: "nothing";
+        } | {
+            /** @enum {string} */
+            expose: "conditions";
+            where: components["schemas"]["Checked"];
         };
         /** @description What happened once. */
         RecordBody: {
@@ -1736,10 +1942,17 @@ export interface components {
             /** Format: date-time */
             time: string;
         };
+        /** @description A name, or an id. */
+        Ref: string;
         /** @description What became of each object, or would. */
         Report: {
             objects: components["schemas"]["Applied"][];
         };
+        /**
+         * @description Whether what a server lists must be approved before anybody sees it.
+         * @enum {string}
+         */
+        ReviewText: "off" | "on";
         /** @description A set of capabilities. */
         RoleBody: {
             /** @description Whether it is there from the first start and cannot be changed. */
@@ -1752,7 +1965,7 @@ export interface components {
              * @description Absent for a built-in one.
              */
             id?: string | null;
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A role that a user or a team holds. */
         RoleGrantBody: {
@@ -1760,17 +1973,17 @@ export interface components {
             created_at: string;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             on: string;
-            role: string;
-            team?: string | null;
-            user?: string | null;
+            role: components["schemas"]["Name"];
+            team?: components["schemas"]["Name"] | null;
+            user?: components["schemas"]["Name"] | null;
         };
         /** @description What to change of a role; what is absent stays. */
         RolePatch: {
             /** @description All of them. */
             capabilities?: string[] | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
         };
         /** @description A content rule of a gateway. */
         RuleBody: {
@@ -1779,7 +1992,7 @@ export interface components {
             created_at: string;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             observe_only: boolean;
             on_request: boolean;
             on_response: boolean;
@@ -1792,7 +2005,7 @@ export interface components {
         /** @description What to change of a rule; what is absent stays. */
         RulePatch: {
             action?: components["schemas"]["ActionText"] | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
             observe_only?: boolean | null;
             on_request?: boolean | null;
             on_response?: boolean | null;
@@ -1814,25 +2027,25 @@ export interface components {
         } | {
             /** @enum {string} */
             type: "user";
-            user?: string | null;
+            user?: components["schemas"]["Name"] | null;
         } | {
-            app?: string | null;
+            app?: components["schemas"]["Name"] | null;
             /** @enum {string} */
             type: "app";
         } | {
-            team?: string | null;
+            team?: components["schemas"]["Name"] | null;
             /** @enum {string} */
             type: "team";
         } | {
-            gateway?: string | null;
+            gateway?: components["schemas"]["Name"] | null;
             /** @enum {string} */
             type: "gateway";
         } | {
-            server?: string | null;
+            server?: components["schemas"]["Name"] | null;
             /** @enum {string} */
             type: "server";
         } | {
-            server?: string | null;
+            server?: components["schemas"]["Name"] | null;
             tool?: string | null;
             /** @enum {string} */
             type: "tool";
@@ -1846,8 +2059,9 @@ export interface components {
             era: components["schemas"]["EraText"];
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
+            review: components["schemas"]["ReviewText"];
             /** @description Whether a legacy one may ask modern clients for their folders. */
             roots: boolean;
             status?: components["schemas"]["Status"] | null;
@@ -1858,7 +2072,8 @@ export interface components {
         ServerPatch: {
             enabled?: boolean | null;
             era?: components["schemas"]["EraText"] | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
+            review?: components["schemas"]["ReviewText"] | null;
             roots?: boolean | null;
             tasks?: components["schemas"]["TasksText"] | null;
             transport?: components["schemas"]["TransportText"] | null;
@@ -1888,6 +2103,11 @@ export interface components {
         SignIn: {
             token: string;
         };
+        /**
+         * @description What has been decided about a definition.
+         * @enum {string}
+         */
+        State: "approved" | "pending" | "rejected";
         /** @description How a server is doing. */
         Status: {
             /** @description What went wrong last, in plain words. */
@@ -1907,14 +2127,26 @@ export interface components {
             created_at: string;
             /** Format: uuid */
             id: string;
-            members: string[];
-            name: string;
+            members: components["schemas"]["Name"][];
+            name: components["schemas"]["Name"];
         };
         /** @description What to change of a team; what is absent stays. */
         TeamPatch: {
             /** @description All of them: who is not listed is a member no more. */
-            members?: string[] | null;
-            name?: string | null;
+            members?: components["schemas"]["Ref"][] | null;
+            name?: components["schemas"]["Name"] | null;
+        };
+        /** @description A test of a text; none holds for one that is missing. */
+        TestText: {
+            is: string;
+        } | {
+            /** @description `*` stands for any characters and `?` for one. */
+            glob: string;
+        } | {
+            contains: string;
+        } | {
+            /** @description A regular expression. */
+            matches: string;
         };
         /** @description A secret that an app presents, without the secret. */
         TokenBody: {
@@ -1924,7 +2156,7 @@ export interface components {
             expires_at: string;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description How a server is reached. */
         TransportText: {
@@ -1986,7 +2218,7 @@ export interface components {
             expires_at: string;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description A person. */
         UserBody: {
@@ -1996,15 +2228,15 @@ export interface components {
             enabled: boolean;
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
             /** @description The teams that the user is in. */
-            teams: string[];
+            teams: components["schemas"]["Name"][];
         };
         /** @description What to change of a user; what is absent stays. */
         UserPatch: {
             enabled?: boolean | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
         };
         /** @description Why, or why not. */
         Why: {
@@ -2022,12 +2254,12 @@ export interface components {
             durability: components["schemas"]["DurabilityText"];
             /** Format: uuid */
             id: string;
-            name: string;
+            name: components["schemas"]["Name"];
         };
         /** @description What to change of a workspace; what is absent stays. */
         WorkspacePatch: {
             durability?: components["schemas"]["DurabilityText"] | null;
-            name?: string | null;
+            name?: components["schemas"]["Name"] | null;
         };
     };
     responses: never;
@@ -2135,12 +2367,22 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2162,12 +2404,22 @@ export interface operations {
                     "application/json": components["schemas"]["SessionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2193,12 +2445,22 @@ export interface operations {
                     "application/json": components["schemas"]["SessionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2218,12 +2480,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2250,12 +2522,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_WorkspaceBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2284,12 +2566,22 @@ export interface operations {
                     "application/json": components["schemas"]["WorkspaceBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2299,7 +2591,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2314,12 +2605,22 @@ export interface operations {
                     "application/json": components["schemas"]["WorkspaceBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2332,7 +2633,6 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2345,12 +2645,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2363,7 +2673,6 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2382,12 +2691,22 @@ export interface operations {
                     "application/json": components["schemas"]["WorkspaceBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2400,7 +2719,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2419,12 +2737,22 @@ export interface operations {
                     "application/json": components["schemas"]["Report"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2439,7 +2767,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2454,12 +2781,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AppBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2472,7 +2809,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2491,12 +2827,22 @@ export interface operations {
                     "application/json": components["schemas"]["AppBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2506,9 +2852,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2523,12 +2867,22 @@ export interface operations {
                     "application/json": components["schemas"]["AppBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2541,9 +2895,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2556,12 +2908,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2574,9 +2936,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2595,12 +2955,22 @@ export interface operations {
                     "application/json": components["schemas"]["AppBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2615,9 +2985,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2632,12 +3000,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ConnectionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2650,9 +3028,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2671,12 +3047,22 @@ export interface operations {
                     "application/json": components["schemas"]["ConnectionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2686,11 +3072,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
-                /** @description A name or an id. */
                 connection: string;
             };
             cookie?: never;
@@ -2705,12 +3088,22 @@ export interface operations {
                     "application/json": components["schemas"]["ConnectionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2723,11 +3116,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
-                /** @description A name or an id. */
                 connection: string;
             };
             cookie?: never;
@@ -2740,12 +3130,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2758,11 +3158,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
-                /** @description A name or an id. */
                 connection: string;
             };
             cookie?: never;
@@ -2781,12 +3178,22 @@ export interface operations {
                     "application/json": components["schemas"]["ConnectionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2801,9 +3208,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2818,12 +3223,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_TokenBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2836,9 +3251,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
             };
             cookie?: never;
@@ -2857,12 +3270,22 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedToken"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2872,11 +3295,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
-                /** @description A name or an id. */
                 token: string;
             };
             cookie?: never;
@@ -2891,12 +3311,22 @@ export interface operations {
                     "application/json": components["schemas"]["TokenBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2909,11 +3339,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 app: string;
-                /** @description A name or an id. */
                 token: string;
             };
             cookie?: never;
@@ -2926,12 +3353,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2946,7 +3383,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2961,12 +3397,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ConnectionBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -2976,7 +3422,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -2991,12 +3436,22 @@ export interface operations {
                     "application/json": components["schemas"]["Cutoffs"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3009,7 +3464,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3028,12 +3482,22 @@ export interface operations {
                     "application/json": components["schemas"]["Held"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3046,7 +3510,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3065,12 +3528,22 @@ export interface operations {
                     "application/json": components["schemas"]["Report"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3080,7 +3553,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3096,12 +3568,22 @@ export interface operations {
                     "application/yaml": unknown;
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3116,7 +3598,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3131,12 +3612,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_GatewayBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3149,7 +3640,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3168,12 +3658,22 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3183,9 +3683,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3200,12 +3698,22 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3218,9 +3726,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3233,12 +3739,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3251,9 +3767,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3272,12 +3786,22 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3292,9 +3816,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3309,12 +3831,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_AssignmentBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3327,9 +3859,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3348,12 +3878,22 @@ export interface operations {
                     "application/json": components["schemas"]["AssignmentBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3363,11 +3903,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 assignment: string;
             };
             cookie?: never;
@@ -3382,12 +3919,22 @@ export interface operations {
                     "application/json": components["schemas"]["AssignmentBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3400,11 +3947,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 assignment: string;
             };
             cookie?: never;
@@ -3417,12 +3961,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3435,11 +3989,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 assignment: string;
             };
             cookie?: never;
@@ -3458,12 +4009,22 @@ export interface operations {
                     "application/json": components["schemas"]["AssignmentBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3478,9 +4039,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3495,12 +4054,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_RuleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3513,9 +4082,7 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
             };
             cookie?: never;
@@ -3534,12 +4101,22 @@ export interface operations {
                     "application/json": components["schemas"]["RuleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3549,11 +4126,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 rule: string;
             };
             cookie?: never;
@@ -3568,12 +4142,22 @@ export interface operations {
                     "application/json": components["schemas"]["RuleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3586,11 +4170,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 rule: string;
             };
             cookie?: never;
@@ -3603,12 +4184,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3621,11 +4212,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 rule: string;
             };
             cookie?: never;
@@ -3644,12 +4232,22 @@ export interface operations {
                     "application/json": components["schemas"]["RuleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3662,11 +4260,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 team: string;
             };
             cookie?: never;
@@ -3681,12 +4276,22 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3699,11 +4304,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 gateway: string;
-                /** @description A name or an id. */
                 team: string;
             };
             cookie?: never;
@@ -3718,12 +4320,22 @@ export interface operations {
                     "application/json": components["schemas"]["GatewayBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3738,7 +4350,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3753,12 +4364,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_IdentityBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3771,7 +4392,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3790,12 +4410,22 @@ export interface operations {
                     "application/json": components["schemas"]["IdentityBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3805,9 +4435,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 identity: string;
             };
             cookie?: never;
@@ -3822,12 +4450,22 @@ export interface operations {
                     "application/json": components["schemas"]["IdentityBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3840,9 +4478,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 identity: string;
             };
             cookie?: never;
@@ -3855,12 +4491,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3873,9 +4519,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 identity: string;
             };
             cookie?: never;
@@ -3894,12 +4538,22 @@ export interface operations {
                     "application/json": components["schemas"]["IdentityBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3914,7 +4568,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3929,12 +4582,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_LimitBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3942,9 +4605,11 @@ export interface operations {
     create_limit: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -3963,12 +4628,22 @@ export interface operations {
                     "application/json": components["schemas"]["LimitBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -3978,9 +4653,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 limit: string;
             };
             cookie?: never;
@@ -3995,12 +4668,22 @@ export interface operations {
                     "application/json": components["schemas"]["LimitBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4008,11 +4691,12 @@ export interface operations {
     delete_limit: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 limit: string;
             };
             cookie?: never;
@@ -4025,12 +4709,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4038,11 +4732,12 @@ export interface operations {
     update_limit: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 limit: string;
             };
             cookie?: never;
@@ -4061,12 +4756,22 @@ export interface operations {
                     "application/json": components["schemas"]["LimitBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4081,7 +4786,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4096,12 +4800,207 @@ export interface operations {
                     "application/json": components["schemas"]["Page_UsageBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_pins: {
+        parameters: {
+            query?: {
+                /** @description Of one server, by name or id. */
+                server?: components["schemas"]["Ref"];
+                state?: components["schemas"]["State"];
+                /** @description `prompt`, `resource_template` or `tool`. */
+                kind?: string;
+                /** @description The server's own name. */
+                name?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PinBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace: string;
+                pin: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinDetail"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_pin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+                pin: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reject_pin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+                pin: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4116,7 +5015,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4131,12 +5029,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_RecordBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4146,7 +5054,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4162,12 +5069,22 @@ export interface operations {
                     "text/event-stream": unknown;
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4177,7 +5094,6 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
                 /** @description The place of the record in the log. */
                 index: number;
@@ -4195,12 +5111,22 @@ export interface operations {
                     "text/plain": unknown;
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4213,7 +5139,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4232,12 +5157,22 @@ export interface operations {
                     "application/json": components["schemas"]["Held"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4252,7 +5187,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4267,12 +5201,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_RoleGrantBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4280,9 +5224,11 @@ export interface operations {
     create_role_grant: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4301,12 +5247,22 @@ export interface operations {
                     "application/json": components["schemas"]["RoleGrantBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4316,9 +5272,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 grant: string;
             };
             cookie?: never;
@@ -4333,12 +5287,22 @@ export interface operations {
                     "application/json": components["schemas"]["RoleGrantBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4346,11 +5310,12 @@ export interface operations {
     delete_role_grant: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 grant: string;
             };
             cookie?: never;
@@ -4363,12 +5328,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4383,7 +5358,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4398,12 +5372,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_RoleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4411,9 +5395,11 @@ export interface operations {
     create_role: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4432,12 +5418,22 @@ export interface operations {
                     "application/json": components["schemas"]["RoleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4447,9 +5443,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 role: string;
             };
             cookie?: never;
@@ -4464,12 +5458,22 @@ export interface operations {
                     "application/json": components["schemas"]["RoleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4477,11 +5481,12 @@ export interface operations {
     delete_role: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 role: string;
             };
             cookie?: never;
@@ -4494,12 +5499,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4507,11 +5522,12 @@ export interface operations {
     update_role: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 role: string;
             };
             cookie?: never;
@@ -4530,12 +5546,22 @@ export interface operations {
                     "application/json": components["schemas"]["RoleBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4550,7 +5576,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4565,12 +5590,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_ServerBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4583,7 +5618,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4602,12 +5636,22 @@ export interface operations {
                     "application/json": components["schemas"]["ServerBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4617,9 +5661,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 server: string;
             };
             cookie?: never;
@@ -4634,12 +5676,22 @@ export interface operations {
                     "application/json": components["schemas"]["ServerBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4652,9 +5704,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 server: string;
             };
             cookie?: never;
@@ -4667,12 +5717,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4685,9 +5745,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 server: string;
             };
             cookie?: never;
@@ -4706,12 +5764,69 @@ export interface operations {
                     "application/json": components["schemas"]["ServerBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_pins: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+                server: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decisions"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approved"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4726,7 +5841,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4741,12 +5855,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_TeamBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4759,7 +5883,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4778,12 +5901,22 @@ export interface operations {
                     "application/json": components["schemas"]["TeamBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4793,9 +5926,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 team: string;
             };
             cookie?: never;
@@ -4810,12 +5941,22 @@ export interface operations {
                     "application/json": components["schemas"]["TeamBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4828,9 +5969,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 team: string;
             };
             cookie?: never;
@@ -4843,12 +5982,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4861,9 +6010,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 team: string;
             };
             cookie?: never;
@@ -4882,12 +6029,22 @@ export interface operations {
                     "application/json": components["schemas"]["TeamBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4900,11 +6057,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 team: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -4919,12 +6073,22 @@ export interface operations {
                     "application/json": components["schemas"]["TeamBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4937,11 +6101,8 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 team: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -4956,12 +6117,22 @@ export interface operations {
                     "application/json": components["schemas"]["TeamBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -4976,7 +6147,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -4991,12 +6161,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_UserBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5009,7 +6189,6 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -5028,12 +6207,22 @@ export interface operations {
                     "application/json": components["schemas"]["UserBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5043,9 +6232,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -5060,12 +6247,22 @@ export interface operations {
                     "application/json": components["schemas"]["UserBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5078,9 +6275,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -5093,12 +6288,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5111,9 +6316,7 @@ export interface operations {
                 "If-Match"?: string;
             };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -5132,12 +6335,22 @@ export interface operations {
                     "application/json": components["schemas"]["UserBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5152,9 +6365,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -5169,12 +6380,22 @@ export interface operations {
                     "application/json": components["schemas"]["Page_UserAdminTokenBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5182,11 +6403,12 @@ export interface operations {
     create_user_admin_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
             };
             cookie?: never;
@@ -5205,12 +6427,22 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedUserAdminToken"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5220,12 +6452,9 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
-                /** @description A name or an id. */
-                token: string;
+                user_token: string;
             };
             cookie?: never;
         };
@@ -5239,12 +6468,22 @@ export interface operations {
                     "application/json": components["schemas"]["UserAdminTokenBody"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5252,14 +6491,14 @@ export interface operations {
     delete_user_admin_token: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
             path: {
-                /** @description A name or an id. */
                 workspace: string;
-                /** @description A name or an id. */
                 user: string;
-                /** @description A name or an id. */
-                token: string;
+                user_token: string;
             };
             cookie?: never;
         };
@@ -5271,12 +6510,22 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -5302,7 +6551,6 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description A name or an id. */
                 workspace: string;
             };
             cookie?: never;
@@ -5317,12 +6565,22 @@ export interface operations {
                     "application/json": components["schemas"]["Why"];
                 };
             };
+            /** @description What the caller can do something about. */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -320,6 +320,7 @@ async fn visitors(api: &Api) -> Vec<Visitor> {
     let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
     api.given("gateways/main/rules", rule).await;
     api.given_a_limit().await;
+    api.given_a_pin().await;
     api.given("roles", json!({"name": "keeper", "capabilities": ["servers:read"]})).await;
     api.given("roles", json!({"name": "empty", "capabilities": []})).await;
     let given = json!({"name": "given", "role": "keeper", "user": "ann"});

@@ -111,16 +111,17 @@ async fn an_interrupted_request_is_not_done_again() {
 async fn a_secret_is_not_kept_for_a_repetition() {
     for api in Api::on_each_database().await {
         api.given_a_chain().await;
-        let path = "apps/bot/tokens";
-        let made = send(&api, path, "k", r#"{"name":"ci"}"#).await;
-        let secret = made.json()["secret"].as_str().unwrap().to_owned();
-        let again = send(&api, path, "k", r#"{"name":"ci"}"#).await;
-        assert_eq!(again.problem(), (409, "conflict".into()));
-        assert!(again.text.contains("was done") && !again.text.contains(&secret));
+        for (path, key) in [("apps/bot/tokens", "k"), ("users/ann/admin-tokens", "l")] {
+            let made = send(&api, path, key, r#"{"name":"ci"}"#).await;
+            let secret = made.json()["secret"].as_str().unwrap().to_owned();
+            let again = send(&api, path, key, r#"{"name":"ci"}"#).await;
+            assert_eq!(again.problem(), (409, "conflict".into()));
+            assert!(again.text.contains("was done") && !again.text.contains(&secret));
+        }
         let mut tx = api.fresh.db.read().await.unwrap();
         let kept: Vec<(Option<Vec<u8>>,)> =
             tx.all(db::sql("SELECT body FROM answers")).await.unwrap();
-        assert_eq!(kept, [(None,)]);
+        assert_eq!(kept, [(None,), (None,)]);
     }
     let document = serde_json::to_value(crate::api::openapi()).unwrap();
     let mut shown = Vec::new();
@@ -135,7 +136,8 @@ async fn a_secret_is_not_kept_for_a_repetition() {
             }
         }
     }
-    assert_eq!(shown, ["/api/v1/workspaces/{workspace}/apps/{app}/tokens"]);
+    let below = |it: &str| format!("/api/v1/workspaces/{{workspace}}/{it}");
+    assert_eq!(shown, [below("apps/{app}/tokens"), below("users/{user}/admin-tokens")]);
 }
 
 #[tokio::test]

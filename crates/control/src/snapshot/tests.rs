@@ -95,10 +95,12 @@ async fn a_change_of_any_table_moves_the_epoch() {
         let apart = [
             ("_sqlx_migrations", "of the schema"),
             ("admin_tokens", "administrators call nothing"),
+            ("answers", "of requests to the admin API"),
             ("content_keys", "read by the log, when it needs them"),
             ("epoch", "it is the epoch"),
             ("installation", "read at the start"),
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
+            ("owners", "of objects, for files alone"),
             ("sessions", "administrators call nothing"),
             ("user_sessions", "administrators call nothing"),
         ];

@@ -82,7 +82,7 @@ async fn a_workspace_is_built_used_and_taken_down_by_commands() {
             "user create bob",
             "team create dev --member ann",
             "team add-member dev bob",
-            &format!("server create files --http {url} --era modern"),
+            &format!("server create files --http {url} --era modern --review off"),
             "server create local --env A=b -- mcp-server --root /srv",
             "identity create key --server files --header Authorization=Bearer~env:TEST_CREDENTIAL",
             "gateway create main",

@@ -133,7 +133,9 @@ async fn why_and_tokens_of_users_on_the_command_line() {
         let url = format!("http://{}", served.address);
         let run = async |token: &str, words: &[&str]| {
             let mut words = words.to_vec();
-            words.extend(["--url", &url, "--token", token]);
+            let file = site.home().join("token");
+            std::fs::write(&file, token).unwrap();
+            words.extend(["--url", &url, "--token-file", file.to_str().unwrap()]);
             site.run(&words).await
         };
         let admin = served.admin().to_owned();

@@ -10,7 +10,10 @@ impl Scene {
     /// Runs a command against the gateway: its exit code, and what it printed.
     async fn command(&self, words: &[&str]) -> (Option<i32>, String) {
         let url = format!("http://{}", self.served.address);
-        let whole = [words, &["--url", &url, "--token", self.served.admin()]].concat();
+        let file = self.site.home().join("token");
+        std::fs::write(&file, self.served.admin()).unwrap();
+        let file = file.to_str().unwrap();
+        let whole = [words, &["--url", &url, "--token-file", file]].concat();
         self.site.run(&whole).await
     }
 }

@@ -1882,10 +1882,19 @@ export interface components {
              */
             definition?: string | null;
             /** @description In what it differs from that; all of it, where nothing was. */
-            differences: components["schemas"]["Difference"][];
+            differences: components["schemas"]["PinDifference"][];
             pin: components["schemas"]["PinBody"];
             /** @description What its server has listed under its name since. */
             replaced_by?: string | null;
+        };
+        /** @description A member that differs. Values are JSON, with characters that are not seen as `\u{…}`. */
+        PinDifference: {
+            /** @description Absent where there is none any more. */
+            after?: string | null;
+            /** @description Absent where there was none. */
+            before?: string | null;
+            /** @description Where it is, as a JSON pointer (RFC 6901). */
+            path: string;
         };
         /** @description The body of every refusal (RFC 9457). */
         Problem: {

@@ -12,6 +12,7 @@ use super::marks;
 
 /// A member that differs. Values are JSON, with characters that are not seen as `\u{…}`.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = PinDifference)]
 pub(super) struct Difference {
     /// Where it is, as a JSON pointer (RFC 6901).
     pub(super) path: String,

@@ -182,7 +182,7 @@ export function hash(digits: string): string {
 function pin(
   number: number,
   [server, name, digits]: [string, string, string],
-  differences: Schemas['Difference'][],
+  differences: Schemas['PinDifference'][],
   rest: {
     base?: string;
     marks?: string[];

@@ -6,7 +6,7 @@ import { api, everyPage, type Schemas, take } from '@/api/client';
 export type Pin = Schemas['PinBody'];
 export type PinDetail = Schemas['PinDetail'];
 export type PinState = Schemas['State'];
-export type Difference = Schemas['Difference'];
+export type Difference = Schemas['PinDifference'];
 
 /** What waits comes up by itself; not while the page is hidden. */
 const REFRESH_MS = 5_000;

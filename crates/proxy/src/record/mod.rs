@@ -12,10 +12,7 @@ use std::time::Duration;
 use audit::{Entry, Kind, Leaf};
 use bytes::Bytes;
 use domain::{Durability, Workspace};
-use http::StatusCode;
 use inspect::Hit;
-use mcp::envelope::Message;
-use mcp::json::Raw;
 use mcp::revision::Revision;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -32,6 +29,10 @@ use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Proxy, Worker};
 use crate::strangers::Crowd;
+
+mod outcome;
+
+pub(crate) use outcome::Outcome;
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
 pub(crate) struct Recorded {
@@ -78,18 +79,6 @@ pub(crate) struct Said<'a> {
     pub(crate) peer: IpAddr,
     pub(crate) revision: Revision,
     pub(crate) method: &'a str,
-}
-
-/// How a call ended.
-#[derive(Clone)]
-pub(crate) struct Outcome {
-    end: &'static str,
-    detail: Option<String>,
-    /// The JSON-RPC error code of an upstream's error.
-    code: Option<i64>,
-    is_error: bool,
-    parts: Vec<Bytes>,
-    hits: Vec<Hit>,
 }
 
 impl<'a> Said<'a> {
@@ -205,52 +194,6 @@ impl News {
         self.bytes += told.len() as u64;
         if self.bytes <= MOST_NEWS {
             self.kept.extend([told.clone(), Bytes::from_static(b"\n")]);
-        }
-    }
-}
-
-impl Outcome {
-    /// The upstream has answered, and this is what is released.
-    pub(crate) fn answered(message: &Message, parts: &[Bytes], hits: Vec<Hit>) -> Self {
-        let code = message.error().and_then(|it| it.get("code")).and_then(Raw::i64);
-        let failed = message.result().and_then(|it| it.get("isError")).and_then(Raw::bool);
-        Self {
-            end: "answered",
-            detail: None,
-            code,
-            is_error: code.is_some() || failed == Some(true),
-            parts: parts.to_vec(),
-            hits,
-        }
-    }
-
-    pub(crate) fn refused(refusal: &Refusal) -> Self {
-        Self {
-            end: refusal.reason(),
-            detail: Some(refusal.to_string()),
-            code: None,
-            is_error: true,
-            parts: Vec::new(),
-            hits: Vec::new(),
-        }
-    }
-
-    /// It has left, and asks for no answer.
-    pub(crate) fn told(status: StatusCode) -> Self {
-        let is_error = !status.is_success();
-        let detail = is_error.then(|| format!("it answered with HTTP status {}", status.as_u16()));
-        Self { end: "told", detail, is_error, ..Self::given_up() }
-    }
-
-    /// The client has cancelled, or gone.
-    pub(crate) fn given_up() -> Self {
-        Self {
-            end: "client_cancelled",
-            detail: None,
-            code: None,
-            is_error: true,
-            parts: Vec::new(),
-            hits: Vec::new(),
         }
     }
 }

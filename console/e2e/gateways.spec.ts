@@ -51,3 +51,50 @@ test('another workspace shows its own things only', async ({ page }) => {
   await expect(page.getByRole('heading', { name: 'No gateways yet' })).toBeVisible();
   await expect(page.getByText('engineering')).toHaveCount(0);
 });
+
+test.describe('what the gateway refuses', () => {
+  test.use({ expected: /Failed to load resource.*400/ });
+
+  test('what an assignment exposes is changed by conditions', async ({ page }) => {
+    await open(page, '/workspaces/default/gateways/engineering');
+    const assignments = page.getByRole('table', { name: 'Servers on this gateway' });
+    const row = assignments.getByRole('row', { name: 'jira' });
+    await row.getByRole('button', { name: 'Change which tools of jira are exposed' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Which tools of jira are exposed?' });
+    const save = dialog.getByRole('button', { name: 'Expose these tools' });
+    await expect(save).toBeDisabled();
+    await dialog.getByLabel('Expose', { exact: true }).selectOption('conditions');
+    await dialog.getByLabel('What test 1 looks for').fill('read_*');
+    await dialog.getByRole('button', { name: 'Add a test' }).click();
+    await dialog.getByLabel('Test 2', { exact: true }).selectOption('description');
+    await dialog.getByLabel('How test 2 looks').selectOption('matches');
+    await dialog.getByLabel('What test 2 looks for').fill('(');
+    await save.click();
+    await expect(dialog.getByRole('alert')).toContainText('does not compile');
+    await dialog.getByLabel('Test 2', { exact: true }).selectOption('readOnlyHint');
+    await dialog.getByLabel('What test 2 wants').selectOption('true');
+    await save.click();
+    await expect(dialog).toHaveCount(0);
+    await expect(row).toContainText('{"all":[{"name":{"glob":"read_*"}},{"readOnlyHint":true}]}');
+
+    await row.getByRole('button', { name: 'Change which tools of jira are exposed' }).click();
+    await dialog.getByRole('button', { name: 'Remove test 1' }).click();
+    await dialog.getByLabel('Exposed is what meets').selectOption('any');
+    await save.click();
+    await expect(row).toContainText('{"any":[{"readOnlyHint":true}]}');
+  });
+});
+
+test('what is exposed by name is changed line by line', async ({ page }) => {
+  await open(page, '/workspaces/default/gateways/engineering');
+  const assignments = page.getByRole('table', { name: 'Servers on this gateway' });
+  const row = assignments.getByRole('row', { name: 'jira' });
+  await row.getByRole('button', { name: 'Change which prompts of jira are exposed' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Which prompts of jira are exposed?' });
+  await dialog.getByLabel('Expose', { exact: true }).selectOption('named');
+  await dialog.getByLabel('Names').fill('triage\n\nsummary');
+  await dialog.getByRole('button', { name: 'Expose these prompts' }).click();
+  await expect(dialog).toHaveCount(0);
+  await expect(row.getByText('triage', { exact: true })).toBeVisible();
+  await expect(row.getByText('summary', { exact: true })).toBeVisible();
+});

@@ -51,6 +51,23 @@ export function handlers(world: World) {
     http.get(at(`${W}/gateways/{gateway}/assignments`), ({ params }) =>
       ok({ items: world.assignments.filter((it) => it.gateway === params['gateway']) }),
     ),
+    http.patch(
+      at(`${W}/gateways/{gateway}/assignments/{assignment}`),
+      async ({ params, request }) => {
+        const body = (await request.json()) as Schemas['AssignmentPatch'];
+        const found = world.assignments.find(
+          (it) => it.gateway === params['gateway'] && it.alias === params['assignment'],
+        );
+        if (!found) return problem(404, 'not_found', 'there is no such assignment');
+        if (JSON.stringify(body).includes('"matches":"("')) {
+          return problem(400, 'malformed', 'the pattern `(` does not compile, or is too large');
+        }
+        for (const offers of ['tools', 'prompts', 'resources'] as const) {
+          found[offers] = body[offers] ?? found[offers];
+        }
+        return ok(found);
+      },
+    ),
     http.get(at(`${W}/gateways/{gateway}/rules`), () => ok({ items: world.rules })),
     http.get(at(`${W}/limits`), ({ params }) => ok({ items: inside(params, world.limits) })),
     http.get(at(`${W}/limits/{limit}`), ({ params }) =>
@@ -61,6 +78,24 @@ export function handlers(world: World) {
       const { allowance } = (await request.json()) as Schemas['LimitPatch'];
       if (found && allowance) found.allowance = allowance;
       return named('limit', world.limits, params['limit']);
+    }),
+    http.post(at(`${W}/limits`), async ({ request }) => {
+      const body = (await request.json()) as Schemas['NewLimit'];
+      if (world.limits.some((it) => it.name === body.name)) {
+        return problem(409, 'duplicate', `limit \`${body.name}\` already exists`);
+      }
+      const made = {
+        ...body,
+        id: '019356a0-0000-7000-8000-0000000000ff',
+        gateway: body.gateway ?? null,
+        created_at: '2026-11-21T12:00:00Z',
+      };
+      world.limits.push(made);
+      return ok(made, 201);
+    }),
+    http.delete(at(`${W}/limits/{limit}`), ({ params }) => {
+      world.limits = world.limits.filter((it) => it.name !== params['limit']);
+      return new HttpResponse(null, { status: 204 });
     }),
     http.get(at(`${W}/limits/{limit}/usage`), ({ params }) =>
       ok({ items: params['limit'] === 'each-app' ? world.usage : [] }),

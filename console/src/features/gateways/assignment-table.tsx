@@ -1,12 +1,15 @@
+import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import { useState } from 'react';
 
 import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { Pill } from '@/ui/pill';
 import { Visible } from '@/ui/visible';
+import { ExposeDialog } from './expose-dialog';
 import classes from './gateway-page.module.css';
-import { type Assignment, assignmentsQuery, type Provision } from './queries';
+import { type Assignment, assignmentsQuery, type Offers, type Provision } from './queries';
 
 interface Props {
   workspace: string;
@@ -17,17 +20,53 @@ interface Props {
 export function AssignmentTable({ workspace, gateway }: Props) {
   const { data } = useSuspenseQuery(assignmentsQuery(workspace, gateway));
   const rows = data.items.toSorted((a, b) => a.position - b.position);
+  const [changing, setChanging] = useState<[Assignment, Offers] | null>(null);
+  const offered = OFFERED.map((it) => offersColumn(it, setChanging));
   return (
     <Section title="Servers" note="in the order in which their tools are listed">
       <DataTable
         label="Servers on this gateway"
-        columns={COLUMNS}
+        columns={[...COLUMNS, ...offered, STATE]}
         rows={rows}
         rowId={(it) => it.id}
         empty="No server is assigned, so this gateway offers nothing."
       />
+      {changing && (
+        <ExposeDialog
+          workspace={workspace}
+          assignment={changing[0]}
+          offers={changing[1]}
+          onClose={() => setChanging(null)}
+        />
+      )}
     </Section>
   );
+}
+
+const OFFERED: Offers[] = ['tools', 'prompts', 'resources'];
+
+function offersColumn(
+  offers: Offers,
+  onChange: (what: [Assignment, Offers]) => void,
+): Column<Assignment> {
+  return {
+    id: offers,
+    header: offers.charAt(0).toUpperCase() + offers.slice(1),
+    cell: ({ row: { original: it } }) => (
+      <span className={classes.exposed}>
+        <Provisioned provision={it[offers]} />
+        <Button
+          variant="subtle"
+          size="compact-xs"
+          aria-label={`Change which ${offers} of ${it.alias} are exposed`}
+          onClick={() => onChange([it, offers])}
+        >
+          Change
+        </Button>
+      </span>
+    ),
+    meta: { hide: offers === 'tools' ? 'narrow' : 'medium' },
+  };
 }
 
 const COLUMNS: Column<Assignment>[] = [
@@ -51,32 +90,15 @@ const COLUMNS: Column<Assignment>[] = [
     cell: ({ row: { original: it } }) =>
       it.scheme === 'shared' ? `shared: ${it.identity ?? ''}` : SCHEMES[it.scheme],
   },
-  {
-    id: 'tools',
-    header: 'Tools',
-    cell: ({ row: { original: it } }) => <Provisioned provision={it.tools} />,
-    meta: { hide: 'narrow' },
-  },
-  {
-    id: 'prompts',
-    header: 'Prompts',
-    cell: ({ row: { original: it } }) => <Provisioned provision={it.prompts} />,
-    meta: { hide: 'medium' },
-  },
-  {
-    id: 'resources',
-    header: 'Resources',
-    cell: ({ row: { original: it } }) => <Provisioned provision={it.resources} />,
-    meta: { hide: 'medium' },
-  },
-  {
-    id: 'state',
-    header: 'State',
-    cell: ({ row: { original: it } }) => (
-      <Pill tone={it.enabled ? 'good' : 'bad'}>{it.enabled ? 'On' : 'Off'}</Pill>
-    ),
-  },
 ];
+
+const STATE: Column<Assignment> = {
+  id: 'state',
+  header: 'State',
+  cell: ({ row: { original: it } }) => (
+    <Pill tone={it.enabled ? 'good' : 'bad'}>{it.enabled ? 'On' : 'Off'}</Pill>
+  ),
+};
 
 const SCHEMES = { open: 'none', own: 'each user’s own' };
 

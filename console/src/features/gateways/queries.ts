@@ -1,4 +1,4 @@
-import { queryOptions } from '@tanstack/react-query';
+import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
 
 import { api, everyPage, type Schemas, take } from '@/api/client';
 
@@ -79,5 +79,24 @@ export function connectionsQuery(workspace: string) {
           }),
         ),
       ),
+  });
+}
+
+/** What a server offers, by the member of an assignment. */
+export type Offers = 'tools' | 'prompts' | 'resources';
+
+/** Changes what an assignment exposes. */
+export function useExpose(workspace: string, { gateway, alias }: Assignment) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Partial<Record<Offers, Provision>>) =>
+      take(
+        api.PATCH('/api/v1/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}', {
+          params: { path: { workspace, gateway, assignment: alias } },
+          body,
+        }),
+      ),
+    onSettled: () =>
+      queries.invalidateQueries({ queryKey: ['workspace', workspace, 'gateways', gateway] }),
   });
 }

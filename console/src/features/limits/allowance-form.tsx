@@ -2,6 +2,7 @@ import { Button, Group, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 
 import { Trouble } from '@/ui/trouble';
+import { checkAmount } from './new-limit';
 import { type Allowance, type Limit, useAllow } from './queries';
 import { allowanceWords } from './words';
 
@@ -17,7 +18,7 @@ export function AllowanceForm({ workspace, limit: { name, allowance } }: Props) 
   const burst = isRate ? (allowance.burst ?? allowance.amount) : 1;
   const form = useForm({
     initialValues: { amount: String(allowance.amount), burst: String(burst) },
-    validate: { amount: check, burst: check },
+    validate: { amount: checkAmount, burst: checkAmount },
   });
   return (
     <form onSubmit={form.onSubmit((values) => allow.mutate(changed(allowance, values)))}>
@@ -32,14 +33,6 @@ export function AllowanceForm({ workspace, limit: { name, allowance } }: Props) 
       </Group>
     </form>
   );
-}
-
-/** As the API limits it. */
-const MOST = 1_000_000_000_000;
-
-function check(text: string): string | null {
-  const fits = /^\d{1,13}$/.test(text) && Number(text) >= 1 && Number(text) <= MOST;
-  return fits ? null : 'A whole number from 1 to 1,000,000,000,000';
 }
 
 function changed(allowance: Allowance, values: { amount: string; burst: string }): Allowance {

@@ -1,5 +1,7 @@
+import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
+import { useState } from 'react';
 
 import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
@@ -8,6 +10,7 @@ import { Exact } from '@/ui/time';
 import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { AllowanceForm } from './allowance-form';
+import { DeleteLimitDialog } from './limit-dialogs';
 import { limitQuery, type Usage, usageQuery } from './queries';
 import { amountWords, holderWords, scopeWords, unitWords } from './words';
 
@@ -18,6 +21,7 @@ export function LimitPanel() {
   const navigate = useNavigate({ from: '/workspaces/$workspace/limits/$limit' });
   const { data: limit } = useSuspenseQuery(limitQuery(workspace, name));
   const { data: usage, error, dataUpdatedAt } = useSuspenseQuery(usageQuery(workspace, name));
+  const [isDeleting, setDeleting] = useState(false);
   const close = () =>
     void navigate({ to: '/workspaces/$workspace/limits', params, search: (old) => old });
   return (
@@ -43,6 +47,19 @@ export function LimitPanel() {
           empty="Nobody has used anything of it."
         />
       </Section>
+      <div>
+        <Button color="red" variant="light" size="xs" onClick={() => setDeleting(true)}>
+          Delete…
+        </Button>
+      </div>
+      {isDeleting && (
+        <DeleteLimitDialog
+          workspace={workspace}
+          limit={limit.name}
+          onDeleted={close}
+          onClose={() => setDeleting(false)}
+        />
+      )}
     </Panel>
   );
 }

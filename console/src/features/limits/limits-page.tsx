@@ -1,6 +1,7 @@
+import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 
 import { type Column, DataTable } from '@/ui/data-table';
 import { Empty } from '@/ui/empty';
@@ -9,6 +10,7 @@ import rowLink from '@/ui/row-link.module.css';
 import { SearchField } from '@/ui/search-field';
 import { Split } from '@/ui/split';
 import { Visible } from '@/ui/visible';
+import { NewLimitDialog } from './limit-dialogs';
 import { type Limit, limitsQuery } from './queries';
 import { allowanceWords, scopeWords, unitWords } from './words';
 
@@ -23,9 +25,27 @@ export function LimitsPage() {
   const { data } = useSuspenseQuery(limitsQuery(workspace));
   const rows = useMemo(() => data.items.filter((it) => matches(it, q ?? '')), [data, q]);
 
+  const [isMaking, setMaking] = useState(false);
+  const dialog = isMaking && (
+    <NewLimitDialog
+      workspace={workspace}
+      onClose={() => setMaking(false)}
+      onMade={(limit) => {
+        setMaking(false);
+        void navigate({
+          to: '/workspaces/$workspace/limits/$limit',
+          params: { workspace, limit },
+          search: (old) => old,
+        });
+      }}
+    />
+  );
+  const make = <Button onClick={() => setMaking(true)}>New limit</Button>;
+
   if (data.items.length === 0) {
     return (
-      <Page title="Limits">
+      <Page title="Limits" tools={make}>
+        {dialog}
         <Empty title="No limits yet" file={SAMPLE} command="ostiary apply -f limit.yaml">
           A limit says how many calls, tokens or bytes may be used, and by whom together. Nobody is
           exempt.
@@ -43,19 +63,23 @@ export function LimitsPage() {
         </span>
       }
       tools={
-        <SearchField
-          label="Search limits"
-          value={q ?? ''}
-          onChange={(q) =>
-            void navigate({
-              to: '.',
-              search: (old) => ({ ...old, q: q || undefined }),
-              replace: true,
-            })
-          }
-        />
+        <>
+          <SearchField
+            label="Search limits"
+            value={q ?? ''}
+            onChange={(q) =>
+              void navigate({
+                to: '.',
+                search: (old) => ({ ...old, q: q || undefined }),
+                replace: true,
+              })
+            }
+          />
+          {make}
+        </>
       }
     >
+      {dialog}
       <DataTable
         label="Limits"
         columns={COLUMNS}

@@ -4,6 +4,7 @@ import { api, everyPage, type Schemas, take } from '@/api/client';
 
 export type Allowance = Schemas['AllowanceText'];
 export type Limit = Schemas['LimitBody'];
+export type NewLimit = Schemas['NewLimit'];
 export type Usage = Schemas['UsageBody'];
 
 /** What is used changes by itself, so it is asked for again; not while the page is hidden. */
@@ -65,5 +66,35 @@ export function useAllow(workspace: string, limit: string) {
         }),
       ),
     onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'] }),
+  });
+}
+
+/** Makes a limit. */
+export function useNewLimit(workspace: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: NewLimit) =>
+      take(
+        api.POST('/api/v1/workspaces/{workspace}/limits', {
+          params: { path: { workspace } },
+          body,
+        }),
+      ),
+    onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'] }),
+  });
+}
+
+/** Deletes a limit: nothing counts for it any more. */
+export function useDeleteLimit(workspace: string, limit: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () =>
+      take(
+        api.DELETE('/api/v1/workspaces/{workspace}/limits/{limit}', {
+          params: { path: { workspace, limit } },
+        }),
+      ),
+    onSuccess: () =>
+      queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'], exact: true }),
   });
 }

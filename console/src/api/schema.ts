@@ -1073,6 +1073,11 @@ export interface components {
             scheme?: components["schemas"]["SchemeText"] | null;
             tools?: components["schemas"]["ProvisionText"] | null;
         };
+        /**
+         * @description What a role lets somebody do.
+         * @enum {string}
+         */
+        Capability: "admin-tokens:read" | "admin-tokens:write" | "apps:read" | "apps:write" | "commands:write" | "cutoffs:read" | "cutoffs:write" | "gateways:read" | "gateways:write" | "identities:read" | "identities:write" | "limits:read" | "limits:write" | "people:read" | "people:write" | "pins:read" | "pins:write" | "records:read" | "roles:read" | "roles:write" | "rules:read" | "rules:write" | "servers:read" | "servers:write" | "workspaces:write";
         /** @description A whole condition, which is bounded and compiles. */
         Checked: components["schemas"]["ConditionText"];
         /** @description What an offer must be like. */
@@ -1158,12 +1163,12 @@ export interface components {
             /** @description Whether it holds although the server has listed something else under the name since. */
             even_if_replaced?: boolean;
             /** @description The hash of what has been looked at. */
-            hash: string;
+            hash: components["schemas"]["Hash"];
         };
         /** @description A decision about much that has been looked at. */
         Decisions: {
             /** @description Their hashes. */
-            hashes: string[];
+            hashes: components["schemas"]["Hash"][];
         };
         /** @description A member that differed. */
         Difference: {
@@ -1221,6 +1226,8 @@ export interface components {
             /** @description All of them: a team that is not listed may use it no more. */
             teams?: components["schemas"]["Ref"][] | null;
         };
+        /** @description SHA-256 over a canonical form. */
+        Hash: string;
         /** @description A change that holds everywhere. */
         Held: {
             /** @description How many of them have confirmed that nothing more passes. */
@@ -1375,7 +1382,7 @@ export interface components {
         /** @description A role to make. */
         NewRole: {
             /** @description Such as `servers:read`; see the handbook for all of them. */
-            capabilities: string[];
+            capabilities: components["schemas"]["Capability"][];
             name: components["schemas"]["Name"];
         };
         /** @description A role to give to a user or to a team. */
@@ -1386,7 +1393,7 @@ export interface components {
              * @description `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
              *     `team/dev`: that thing and all below it.
              */
-            on?: string;
+            on?: components["schemas"]["Scope"];
             role: components["schemas"]["Ref"];
             team?: components["schemas"]["Ref"] | null;
             user?: components["schemas"]["Ref"] | null;
@@ -1443,7 +1450,7 @@ export interface components {
         /** @description A token to make. */
         NewUserAdminToken: {
             /** @description What it is good for, if for less than its user. */
-            capabilities?: string[] | null;
+            capabilities?: components["schemas"]["Capability"][] | null;
             /**
              * Format: int64
              * @description 90 days where absent.
@@ -1615,7 +1622,7 @@ export interface components {
                 /** Format: date-time */
                 first_seen: string;
                 /** @description SHA-256 over its canonical form: `sha256:` and hex digits. */
-                hash: string;
+                hash: components["schemas"]["Hash"];
                 /** Format: uuid */
                 id: string;
                 /** @description `prompt`, `resource_template` or `tool`. */
@@ -1665,7 +1672,7 @@ export interface components {
             items: {
                 /** @description Whether it is there from the first start and cannot be changed. */
                 built_in: boolean;
-                capabilities: string[];
+                capabilities: components["schemas"]["Capability"][];
                 /** Format: date-time */
                 created_at?: string | null;
                 /**
@@ -1686,7 +1693,7 @@ export interface components {
                 /** Format: uuid */
                 id: string;
                 name: components["schemas"]["Name"];
-                on: string;
+                on: components["schemas"]["Scope"];
                 role: components["schemas"]["Name"];
                 team?: components["schemas"]["Name"] | null;
                 user?: components["schemas"]["Name"] | null;
@@ -1798,7 +1805,7 @@ export interface components {
         Page_UserAdminTokenBody: {
             items: {
                 /** @description What it is good for; `null` for everything that its user may do. */
-                capabilities?: string[] | null;
+                capabilities?: components["schemas"]["Capability"][] | null;
                 /** Format: date-time */
                 created_at: string;
                 /** Format: date-time */
@@ -1855,7 +1862,7 @@ export interface components {
             /** Format: date-time */
             first_seen: string;
             /** @description SHA-256 over its canonical form: `sha256:` and hex digits. */
-            hash: string;
+            hash: components["schemas"]["Hash"];
             /** Format: uuid */
             id: string;
             /** @description `prompt`, `resource_template` or `tool`. */
@@ -1874,8 +1881,7 @@ export interface components {
         };
         /** @description A definition, and what is new in it. */
         PinDetail: {
-            /** @description What was approved last under its name, which it is compared with. */
-            base?: string | null;
+            base?: components["schemas"]["Hash"] | null;
             /**
              * @description The whole definition as JSON, with characters that are not seen as `\u{…}`; absent where
              *     it is not kept.
@@ -1884,8 +1890,7 @@ export interface components {
             /** @description In what it differs from that; all of it, where nothing was. */
             differences: components["schemas"]["PinDifference"][];
             pin: components["schemas"]["PinBody"];
-            /** @description What its server has listed under its name since. */
-            replaced_by?: string | null;
+            replaced_by?: components["schemas"]["Hash"] | null;
         };
         /** @description A member that differs. Values are JSON, with characters that are not seen as `\u{…}`. */
         PinDifference: {
@@ -1966,7 +1971,7 @@ export interface components {
         RoleBody: {
             /** @description Whether it is there from the first start and cannot be changed. */
             built_in: boolean;
-            capabilities: string[];
+            capabilities: components["schemas"]["Capability"][];
             /** Format: date-time */
             created_at?: string | null;
             /**
@@ -1983,7 +1988,7 @@ export interface components {
             /** Format: uuid */
             id: string;
             name: components["schemas"]["Name"];
-            on: string;
+            on: components["schemas"]["Scope"];
             role: components["schemas"]["Name"];
             team?: components["schemas"]["Name"] | null;
             user?: components["schemas"]["Name"] | null;
@@ -1991,7 +1996,7 @@ export interface components {
         /** @description What to change of a role; what is absent stays. */
         RolePatch: {
             /** @description All of them. */
-            capabilities?: string[] | null;
+            capabilities?: components["schemas"]["Capability"][] | null;
             name?: components["schemas"]["Name"] | null;
         };
         /** @description A content rule of a gateway. */
@@ -2029,6 +2034,8 @@ export interface components {
          * @enum {string}
          */
         SchemeText: "open" | "shared" | "own";
+        /** @description The workspace, or one thing and all below it. */
+        Scope: "workspace" | string;
         /** @description Whose use is counted together: that of the one named, or else of each of its kind by itself. */
         ScopeText: {
             /** @enum {string} */
@@ -2220,7 +2227,7 @@ export interface components {
         /** @description A token with which a user administers, without its secret. */
         UserAdminTokenBody: {
             /** @description What it is good for; `null` for everything that its user may do. */
-            capabilities?: string[] | null;
+            capabilities?: components["schemas"]["Capability"][] | null;
             /** Format: date-time */
             created_at: string;
             /** Format: date-time */
@@ -4796,6 +4803,7 @@ export interface operations {
             header?: never;
             path: {
                 workspace: string;
+                limit: string;
             };
             cookie?: never;
         };
@@ -6543,20 +6551,20 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Whose apps call, or who administers. */
-                user?: string;
+                user?: components["schemas"]["Ref"];
                 /** @description Which app calls. */
-                app?: string;
+                app?: components["schemas"]["Ref"];
                 /** @description Where it calls. */
-                gateway?: string;
+                gateway?: components["schemas"]["Ref"];
                 /** @description What it calls, as `alias/tool`, by the server's own name. */
                 tool?: string;
                 /** @description Such as `servers:write`. */
-                capability?: string;
+                capability?: components["schemas"]["Capability"];
                 /**
                  * @description `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
                  *     `team/dev`.
                  */
-                on?: string;
+                on?: components["schemas"]["Scope"];
             };
             header?: never;
             path: {

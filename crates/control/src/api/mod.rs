@@ -24,7 +24,7 @@ pub(crate) use answer::{Done, HoldsSecret, IfMatch, Shown, Touched};
 pub(crate) use guard::InWorkspace;
 pub(crate) use page::{Page, Paging, Which};
 pub(crate) use problem::{Error, Problem, RequestId, chain};
-pub(crate) use reference::{NameText, Ref, RefText};
+pub(crate) use reference::{CapabilityText, HashText, NameText, Ref, RefText, ScopeText};
 pub(crate) use rights::{Rights, describe};
 pub(crate) use surface::router;
 

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use domain::Name;
+use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
@@ -24,6 +25,15 @@ pub(crate) enum NameText {}
 
 /// A [`Ref`], as documents describe it.
 pub(crate) enum RefText {}
+
+/// A capability, as documents describe it.
+pub(crate) enum CapabilityText {}
+
+/// The hash of a definition, as documents describe it.
+pub(crate) enum HashText {}
+
+/// What a grant covers, as documents describe it.
+pub(crate) enum ScopeText {}
 
 const NAME: &str = "[a-z](?:-?[a-z0-9])*";
 const ID: &str = "[0-9][0-9a-f]{7}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
@@ -120,6 +130,62 @@ impl ToSchema for RefText {
 impl PartialSchema for RefText {
     fn schema() -> RefOr<Schema> {
         text("A name, or an id.", &format!("(?:{NAME}|{ID})"))
+    }
+}
+
+impl ToSchema for CapabilityText {
+    fn name() -> Cow<'static, str> {
+        "Capability".into()
+    }
+}
+
+impl PartialSchema for CapabilityText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("What a role lets somebody do."))
+            .enum_values(Some(Capability::ALL.iter().map(|it| it.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for HashText {
+    fn name() -> Cow<'static, str> {
+        "Hash".into()
+    }
+}
+
+impl PartialSchema for HashText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("SHA-256 over a canonical form."))
+            .pattern(Some("^sha256:[0-9a-f]{64}$"))
+            .into()
+    }
+}
+
+impl ToSchema for ScopeText {
+    fn name() -> Cow<'static, str> {
+        "Scope".into()
+    }
+}
+
+impl PartialSchema for ScopeText {
+    fn schema() -> RefOr<Schema> {
+        let thing = |kind: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(format!("^{kind}/(?:{NAME}|{ID})$")))
+                .max_length(Some(kind.len() + 64))
+        };
+        AnyOfBuilder::new()
+            .description(Some("The workspace, or one thing and all below it."))
+            .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["workspace"])))
+            .item(thing("gateway"))
+            .item(thing("server"))
+            .item(thing("team"))
+            .into()
     }
 }
 

@@ -214,9 +214,11 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
     let known: Vec<String> = parameters
         .iter()
         .filter_map(|it| match it {
-            RefOr::T(parameter) => Some(parameter.name.clone()),
+            RefOr::T(parameter) => Some(parameter),
             RefOr::Ref(_) => None,
         })
+        .filter(|it| matches!(it.parameter_in, ParameterIn::Path))
+        .map(|it| it.name.clone())
         .collect();
     let missing = names.filter(|it| !known.iter().any(|known| known == it));
     let added: Vec<RefOr<Parameter>> = missing

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::differences::{self, Difference};
 use super::{Filter, Pin, State as PinState, marks, store};
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Query, Ref,
-    RefText, Shown, Touched,
+    Done, Error, HashText, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem,
+    Query, Ref, RefText, Shown, Touched,
 };
 use crate::change::Change;
 use crate::session::Caller;
@@ -45,7 +45,7 @@ struct PinBody {
     /// The server's own name for it; of a template its URI template.
     name: String,
     /// SHA-256 over its canonical form: `sha256:` and hex digits.
-    #[schema(value_type = String)]
+    #[schema(value_type = HashText)]
     hash: DefinitionHash,
     state: PinState,
     /// The size of the definition; 0 where only a file has named it so far.
@@ -68,12 +68,12 @@ struct PinDetail {
     /// it is not kept.
     definition: Option<String>,
     /// What was approved last under its name, which it is compared with.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<HashText>)]
     base: Option<DefinitionHash>,
     /// In what it differs from that; all of it, where nothing was.
     differences: Vec<Difference>,
     /// What its server has listed under its name since.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<HashText>)]
     replaced_by: Option<DefinitionHash>,
 }
 
@@ -82,7 +82,7 @@ struct PinDetail {
 #[serde(deny_unknown_fields)]
 struct Decision {
     /// The hash of what has been looked at.
-    #[schema(value_type = String)]
+    #[schema(value_type = HashText)]
     hash: DefinitionHash,
     /// Whether it holds although the server has listed something else under the name since.
     #[serde(default)]
@@ -94,7 +94,7 @@ struct Decision {
 #[serde(deny_unknown_fields)]
 struct Decisions {
     /// Their hashes.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<HashText>, max_items = 10_000)]
     hashes: BTreeSet<DefinitionHash>,
 }
 
@@ -113,8 +113,10 @@ struct PinFilter {
     server: Option<Ref>,
     state: Option<PinState>,
     /// `prompt`, `resource_template` or `tool`.
+    #[param(pattern = "^(prompt|resource_template|tool)$")]
     kind: Option<String>,
     /// The server's own name.
+    #[param(max_length = 1_024)]
     name: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]

@@ -15,7 +15,7 @@ use super::{Holder, OnText, RoleGrant};
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
-    Shown, Touched,
+    ScopeText, Shown, Touched,
 };
 use crate::change::Change;
 
@@ -42,7 +42,7 @@ pub(crate) struct NewRoleGrant {
     /// `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
     /// `team/dev`: that thing and all below it.
     #[serde(default)]
-    #[schema(value_type = String)]
+    #[schema(value_type = ScopeText)]
     pub(crate) on: OnText,
 }
 
@@ -58,7 +58,7 @@ struct RoleGrantBody {
     user: Option<Name>,
     #[schema(value_type = Option<NameText>)]
     team: Option<Name>,
-    #[schema(value_type = String)]
+    #[schema(value_type = ScopeText)]
     on: OnText,
     created_at: DateTime<Utc>,
 }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::Role;
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
-    Touched,
+    CapabilityText, Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem,
+    Ref, Shown, Touched,
 };
 use crate::change::Change;
 
@@ -35,7 +35,7 @@ pub(crate) struct NewRole {
     #[schema(value_type = NameText)]
     pub(crate) name: Name,
     /// Such as `servers:read`; see the handbook for all of them.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<CapabilityText>)]
     pub(crate) capabilities: BTreeSet<Capability>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct RolePatch {
     #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     /// All of them.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<CapabilityText>>)]
     pub(crate) capabilities: Option<BTreeSet<Capability>>,
 }
 
@@ -57,7 +57,7 @@ struct RoleBody {
     id: Option<Uuid>,
     #[schema(value_type = NameText)]
     name: Name,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<CapabilityText>)]
     capabilities: BTreeSet<Capability>,
     /// Whether it is there from the first start and cannot be changed.
     built_in: bool,

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::UserAdminToken;
 use crate::api::{
-    Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
-    Touched, Which,
+    CapabilityText, Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem,
+    Ref, Shown, Touched, Which,
 };
 use crate::change::Change;
 use crate::session::Caller;
@@ -38,7 +38,7 @@ pub(crate) struct NewUserAdminToken {
     #[schema(minimum = 60, maximum = 31_622_400)]
     pub(crate) lifetime_seconds: Option<u64>,
     /// What it is good for, if for less than its user.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<CapabilityText>>)]
     pub(crate) capabilities: Option<BTreeSet<Capability>>,
 }
 
@@ -49,7 +49,7 @@ struct UserAdminTokenBody {
     #[schema(value_type = NameText)]
     name: Name,
     /// What it is good for; `null` for everything that its user may do.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<CapabilityText>>)]
     capabilities: Option<BTreeSet<Capability>>,
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,

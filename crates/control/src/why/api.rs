@@ -13,7 +13,9 @@ use utoipa_axum::routes;
 
 use super::{Answer, Link, acts, calls};
 use crate::App;
-use crate::api::{Error, InWorkspace, Json, Problem, Query, Ref, Rights};
+use crate::api::{
+    CapabilityText, Error, InWorkspace, Json, Problem, Query, Ref, RefText, Rights, ScopeText,
+};
 use crate::role_grants::OnText;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -26,22 +28,23 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[into_params(parameter_in = Query)]
 struct WhyQuery {
     /// Whose apps call, or who administers.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<RefText>)]
     user: Option<Ref>,
     /// Which app calls.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<RefText>)]
     app: Option<Ref>,
     /// Where it calls.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<RefText>)]
     gateway: Option<Ref>,
     /// What it calls, as `alias/tool`, by the server's own name.
+    #[param(pattern = "^[a-z](-?[a-z0-9])*/.{1,1024}$")]
     tool: Option<String>,
     /// Such as `servers:write`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<CapabilityText>)]
     capability: Option<Capability>,
     /// `workspace`, which is meant where this is absent, or `gateway/main`, `server/jira`,
     /// `team/dev`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<ScopeText>)]
     on: Option<OnText>,
 }
 

@@ -25,8 +25,8 @@ use crate::snapshot;
 /// What somebody may do.
 #[derive(Clone, Debug)]
 pub(crate) enum Rights {
-    /// An administrator of the installation, or whoever starts the program.
-    Installation(Arc<Authority>),
+    /// An administrator of the installation; absent for whoever starts the program.
+    Installation(Arc<Authority>, Option<Arc<Caller>>),
     User(Arc<Holder>),
 }
 
@@ -45,7 +45,7 @@ impl Rights {
     /// The rights of a caller by what holds now. A user who is gone or off is nobody.
     pub(crate) async fn of(app: &App, caller: &Caller) -> Result<Self, Error> {
         match &caller.of {
-            Of::Installation => Ok(Self::of_installation(app)),
+            Of::Installation => Ok(Self::of_operator(app, caller)),
             Of::User { .. } => {
                 let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
                 Self::in_snapshot(app, caller, &snapshot)
@@ -59,19 +59,26 @@ impl Rights {
         caller: &Caller,
         snapshot: &Snapshot,
     ) -> Result<Self, Error> {
-        let Of::User { workspace, user, limits } = &caller.of else {
-            return Ok(Self::of_installation(app));
+        let Of::User { workspace, user, limits, maker } = &caller.of else {
+            return Ok(Self::of_operator(app, caller));
         };
         let mut workspaces = snapshot.config.workspaces.values();
         let workspace = workspaces.find(|it| it.id == *workspace).ok_or(Error::Unauthenticated)?;
-        let user = workspace.users.get(user).ok_or(Error::Unauthenticated)?;
-        if snapshot.switches.find(&Target::User(user.id), app.clock.now()).is_some() {
-            return Err(Error::Unauthenticated);
+        let find = |id: &UserId| {
+            let is_off = snapshot.switches.find(&Target::User(*id), app.clock.now()).is_some();
+            let found = workspace.users.get(id).filter(|_| !is_off);
+            found.ok_or(Error::Unauthenticated)
+        };
+        let user = find(user)?;
+        let mut limits = limits.clone();
+        if let (Some(limits), Some(maker)) = (&mut limits, maker) {
+            let maker = Actor::User { user: find(maker)?, limits: None };
+            limits.retain(|it| workspace.authority.allows(maker, *it, &Object::Workspace));
         }
         let holder = Holder {
             workspace: Arc::clone(workspace),
             user: user.clone(),
-            limits: limits.clone(),
+            limits,
             caller: caller.clone(),
             epoch: snapshot.epoch,
         };
@@ -81,23 +88,34 @@ impl Rights {
     /// The same by what holds now that `tx` has moved the epoch, so that nothing else changes:
     /// what was taken away while it waited for its turn is gone.
     pub(crate) async fn again(&self, app: &App, tx: &mut Tx) -> Result<Self, Error> {
+        // A token may have been revoked before the epoch was read that the rights are of.
+        let caller = match self {
+            Self::Installation(_, None) => return Ok(self.clone()),
+            Self::Installation(_, Some(caller)) => caller.as_ref(),
+            Self::User(it) => &it.caller,
+        };
+        session::again(app, tx, caller).await?;
         let Self::User(it) = self else { return Ok(self.clone()) };
         if snapshot::epoch(tx).await? == it.epoch.saturating_add(1) {
             return Ok(self.clone());
         }
-        session::again(app, &it.caller).await?;
         let now = app.publisher.prepare(tx).await?;
         Self::in_snapshot(app, &it.caller, &now.snapshot)
     }
 
+    /// Of whoever starts the program.
     pub(crate) fn of_installation(app: &App) -> Self {
-        Self::Installation(Arc::clone(&app.authority))
+        Self::Installation(Arc::clone(&app.authority), None)
+    }
+
+    fn of_operator(app: &App, caller: &Caller) -> Self {
+        Self::Installation(Arc::clone(&app.authority), Some(Arc::new(caller.clone())))
     }
 
     /// The workspace that a user belongs to, as it is now; absent above all workspaces.
     pub(crate) fn workspace(&self) -> Option<&Arc<Workspace>> {
         match self {
-            Self::Installation(_) => None,
+            Self::Installation(..) => None,
             Self::User(it) => Some(&it.workspace),
         }
     }
@@ -105,7 +123,7 @@ impl Rights {
     /// Who it is; absent above all workspaces.
     pub(crate) fn user(&self) -> Option<UserId> {
         match self {
-            Self::Installation(_) => None,
+            Self::Installation(..) => None,
             Self::User(it) => Some(it.user.id),
         }
     }
@@ -113,7 +131,7 @@ impl Rights {
     /// The names of the workspace and of the user; absent above all workspaces.
     pub(crate) fn person(&self) -> Option<(Name, Name)> {
         match self {
-            Self::Installation(_) => None,
+            Self::Installation(..) => None,
             Self::User(it) => Some((it.workspace.name.clone(), it.user.name.clone())),
         }
     }
@@ -121,7 +139,7 @@ impl Rights {
     /// What the token is good for; everything that its user may do where absent.
     pub(crate) fn limits(&self) -> Option<&BTreeSet<Capability>> {
         match self {
-            Self::Installation(_) => None,
+            Self::Installation(..) => None,
             Self::User(it) => it.limits.as_ref(),
         }
     }
@@ -185,7 +203,7 @@ impl Rights {
 
     fn ask(&self) -> (&Authority, Actor<'_>) {
         match self {
-            Self::Installation(authority) => (authority, Actor::Installation),
+            Self::Installation(authority, _) => (authority, Actor::Installation),
             Self::User(it) => {
                 let Holder { workspace, user, limits, .. } = it.as_ref();
                 (&workspace.authority, Actor::User { user, limits: limits.as_ref() })

@@ -203,6 +203,16 @@ async fn choose(
         let identity =
             identities::find(change, workspace, identity).await.map_err(Error::in_body)?;
         let (name, server) = (&identity.name, &identity.server);
+        if !connection.choices.values().any(|it| it == name) {
+            // Whoever has a credential used decides about it; a person's own is used for them.
+            let needed = match identity.owner {
+                None => Capability::IdentitiesWrite,
+                Some(_) => Capability::IdentitiesRead,
+            };
+            change
+                .require(needed, &identity.object(), ("identity", name))
+                .map_err(Error::in_body)?;
+        }
         if identity.owner.as_ref().is_some_and(|it| it.id != connection.user.id) {
             let user = &connection.user.name;
             return Err(Error::Invalid(format!("identity `{name}` does not belong to `{user}`")));

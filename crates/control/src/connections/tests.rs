@@ -1,3 +1,4 @@
+use axum::http::Method;
 use serde_json::json;
 
 use crate::testing::Api;
@@ -69,6 +70,30 @@ async fn credentials_that_cannot_be_chosen() {
         }
         let reply = api.patch(path, json!({"identities": ["all"]})).await.json();
         assert_eq!(reply["identities"], json!({"jira": "all"}));
+
+        // Whoever decides about connections alone has no credential used that they do not know, and
+        // no shared one that they do not decide about.
+        let capabilities = json!(["apps:read", "apps:write"]);
+        api.given("roles", json!({"name": "desk", "capabilities": capabilities})).await;
+        api.given("roles", json!({"name": "look", "capabilities": ["identities:read"]})).await;
+        api.given("roles", json!({"name": "use", "capabilities": ["identities:write"]})).await;
+        let eve = api.given_admin("eve", &[("desk", "workspace")]).await;
+        let choose = async |name: &str| {
+            let body = Some(json!({ "identities": [name] }));
+            api.ask_as(&eve, Method::PATCH, path, body).await.status.as_u16()
+        };
+        assert_eq!(choose("all").await, 200, "it is in use already");
+        assert_eq!(choose("ann-jira").await, 422, "there is none for Eve");
+        let none = json!({"identities": []});
+        assert_eq!(api.patch(path, none.clone()).await.status, 200);
+        assert_eq!(choose("all").await, 422);
+        let grant = json!({"name": "g1", "role": "look", "user": "eve", "on": "server/jira"});
+        api.given("role-grants", grant).await;
+        assert_eq!(choose("ann-jira").await, 200);
+        assert_eq!(choose("all").await, 403);
+        let grant = json!({"name": "g2", "role": "use", "user": "eve", "on": "server/jira"});
+        api.given("role-grants", grant).await;
+        assert_eq!(choose("all").await, 200);
         let twice = api.post("apps/bot/connections", json!({"gateway": "main"})).await;
         assert_eq!(twice.problem(), (409, "duplicate".into()));
     }

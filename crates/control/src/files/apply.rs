@@ -199,7 +199,18 @@ pub(super) fn if_found<T>(found: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Refuses to say whether a thing is as a document says to those who may not see it.
+/// What was found, where it may be seen; what may not be is as if it were not there.
+pub(super) fn seen<T>(
+    change: &Change,
+    found: Result<T, Error>,
+    needed: Capability,
+    object: impl Fn(&T) -> Object,
+) -> Result<Option<T>, Error> {
+    let is_seen = |it: &T| change.rights().may(needed, &object(it));
+    Ok(if_found(found)?.filter(is_seen))
+}
+
+/// Refuses to say whether a thing is as a document says to those who may not see that of it.
 pub(super) fn sees(change: &Change, needed: Capability, object: &Object) -> Result<(), Error> {
     if change.rights().may(needed, object) {
         return Ok(());
@@ -251,13 +262,14 @@ async fn apply_user(
     file: UserFile,
 ) -> Result<Differed, Error> {
     let UserFile { name, enabled } = file;
-    let Some(found) = if_found(users::find(change, workspace, &(&name).into()).await)? else {
+    let found = users::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::PeopleRead, |it| Object::User(it.id))?;
+    let Some(found) = found else {
         let user = users::create(change, workspace, NewUser { name }).await?;
         let wanted = enabled.filter(|it| !it);
         users::set_enabled(change, workspace, user.id, wanted).await?;
         return Ok(None);
     };
-    sees(change, Capability::PeopleRead, &Object::User(found.id))?;
     let mut members = Vec::new();
     if switches(change, found.off.as_ref(), enabled) {
         members.push("enabled");
@@ -272,12 +284,13 @@ async fn apply_team(
     file: TeamFile,
 ) -> Result<Differed, Error> {
     let TeamFile { name, members: wanted } = file;
-    let Some(found) = if_found(teams::find(change, workspace, &(&name).into()).await)? else {
+    let found = teams::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::PeopleRead, |it| Object::Team(it.id))?;
+    let Some(found) = found else {
         let new = NewTeam { name, members: refs(wanted.iter().flatten()) };
         teams::create(change, workspace, new).await?;
         return Ok(None);
     };
-    sees(change, Capability::PeopleRead, &Object::Team(found.id))?;
     let mut members = Vec::new();
     let known: BTreeSet<Name> = found.members.iter().cloned().collect();
     if let Some(wanted) = wanted.filter(|it| *it != known) {
@@ -295,7 +308,9 @@ async fn apply_server(
 ) -> Result<Differed, Error> {
     let ServerFile { name, transport, era, tasks, roots, review, pins, enabled } = file;
     let pins = pins.map(wanted_pins).transpose()?;
-    let Some(found) = if_found(servers::find(change, workspace, &(&name).into()).await)? else {
+    let found = servers::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::ServersRead, |it| Object::Server(it.id))?;
+    let Some(found) = found else {
         let review = review.unwrap_or_default();
         let new = NewServer { name, transport, era, tasks, roots, review };
         let server = servers::create(change, workspace, new).await?;
@@ -306,7 +321,6 @@ async fn apply_server(
         servers::update(change, workspace, server, patch).await?;
         return Ok(None);
     };
-    sees(change, Capability::ServersRead, &Object::Server(found.id))?;
     let mut members = Vec::new();
     let mut patch = ServerPatch::default();
     if differ(&transport, &TransportText::from(found.transport.clone())) {
@@ -359,7 +373,8 @@ async fn apply_identity(
     secrets: Resolve<'_>,
 ) -> Result<Differed, Error> {
     let IdentityFile { name, server, owner, headers, enabled } = file;
-    let found = if_found(identities::find(change, workspace, &(&name).into()).await)?;
+    let found = identities::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::IdentitiesRead, identities::Identity::object)?;
     // What another key has sealed cannot be kept, only replaced.
     let stored = found
         .as_ref()
@@ -392,7 +407,6 @@ async fn apply_identity(
             "an identity is for one server and one owner; delete it and make another".into(),
         ));
     }
-    sees(change, Capability::IdentitiesRead, &found.object())?;
     if headers_are_given {
         // Whether a value is the same is known to those who may replace it.
         sees(change, Capability::IdentitiesWrite, &found.object())?;
@@ -419,13 +433,14 @@ async fn apply_limit(
     file: LimitFile,
 ) -> Result<Differed, Error> {
     let LimitFile { name, scope, unit, direction, allowance, gateway } = file;
-    let Some(found) = if_found(limits::find(change, workspace, &(&name).into()).await)? else {
+    let found = limits::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::LimitsRead, |_| Object::Workspace)?;
+    let Some(found) = found else {
         let gateway = gateway.as_ref().map(Ref::from);
         let new = NewLimit { name, scope, unit, direction, allowance, gateway };
         limits::create(change, workspace, new).await?;
         return Ok(None);
     };
-    sees(change, Capability::LimitsRead, &Object::Workspace)?;
     if scope != found.scope_text || limits::unit(unit, direction)? != found.unit {
         return Err(Error::Invalid(
             "what a limit counts, and for whom, stays; delete it and make another".into(),

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Capability, GatewayId, Name, Object, Scope, WorkspaceId};
+use domain::{Capability, GatewayId, Name, Scope, WorkspaceId};
 
-use super::apply::{Differed, if_found, refs, sees, switches};
+use super::apply::{Differed, refs, seen, sees, switches};
 use super::document::{AppFile, AssignmentFile, ConnectionFile, GatewayFile, RuleFile};
 use crate::api::{Error, Which};
 use crate::apps::{App, AppPatch, NewApp};
@@ -23,14 +23,14 @@ pub(super) async fn apply_gateway(
     file: GatewayFile,
 ) -> Result<Differed, Error> {
     let GatewayFile { name, teams, assignments, rules, enabled } = file;
-    let found = if_found(gateways::find(change, workspace, &(&name).into()).await)?;
+    let found = gateways::find(change, workspace, &(&name).into()).await;
+    let object = |it: &Gateway| Scope::Gateway(it.id).into();
+    let found = seen(change, found, Capability::GatewaysRead, object)?;
     let is_new = found.is_none();
     let gateway = match found {
         Some(found) => {
-            let object = Object::from(Scope::Gateway(found.id));
-            sees(change, Capability::GatewaysRead, &object)?;
             if rules.is_some() {
-                sees(change, Capability::RulesRead, &object)?;
+                sees(change, Capability::RulesRead, &object(&found))?;
             }
             found
         }
@@ -247,13 +247,11 @@ pub(super) async fn apply_app(
     file: AppFile,
 ) -> Result<Differed, Error> {
     let AppFile { name, owner, purpose, gateways, enabled } = file;
-    let found = if_found(apps::find(change, workspace, &(&name).into()).await)?;
+    let found = apps::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::AppsRead, App::object)?;
     let is_new = found.is_none();
     let app = match found {
-        Some(found) => {
-            sees(change, Capability::AppsRead, &found.object())?;
-            found
-        }
+        Some(found) => found,
         None => {
             let new = NewApp { name, owner: (&owner).into(), purpose: purpose.clone() };
             apps::create(change, workspace, new).await?

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Name, WorkspaceId};
+use domain::{Capability, Name, Object, Scope, WorkspaceId};
 use uuid::Uuid;
 
 use super::apply::{Applied, Outcome};
@@ -47,13 +47,13 @@ impl Owned {
         if !KINDS.contains(&kind) {
             return Ok(());
         }
-        let id = find(change, self.workspace, kind, name).await?;
+        let id = find(change, self.workspace, kind, &Ref::from(name)).await?.id;
         store::insert(change, self.workspace, (kind, id), owner).await?;
         self.by.insert((kind.to_owned(), id), owner.to_string());
         Ok(())
     }
 
-    /// Refuses what another set owns.
+    /// Refuses what another set owns. Whoever may not see it does not hear of that.
     pub(super) async fn check(
         &self,
         change: &mut Change,
@@ -64,9 +64,9 @@ impl Owned {
         if !KINDS.contains(&kind) || self.by.values().all(|it| it == owner.as_str()) {
             return Ok(());
         }
-        let id = find(change, self.workspace, kind, name).await?;
-        match self.by.get(&(kind.to_owned(), id)) {
-            Some(other) if other != owner.as_str() => {
+        let found = find(change, self.workspace, kind, &Ref::from(name)).await?;
+        match self.by.get(&(kind.to_owned(), found.id)) {
+            Some(other) if other != owner.as_str() && found.is_seen(change) => {
                 Err(Error::Conflict(format!("it belongs to the files of `{other}`")))
             }
             _ => Ok(()),
@@ -105,6 +105,11 @@ impl Owned {
                 if !is_owned || named.contains(&(kind, name.clone())) {
                     continue;
                 }
+                let found = find(change, self.workspace, kind, &id.into()).await?;
+                if !found.is_seen(change) {
+                    let why = "pruning would delete what you may not see";
+                    return Err(Error::Forbidden(why.into()));
+                }
                 let deleted = delete(change, self.workspace, kind, id).await;
                 deleted.map_err(|error| error.of_document(kind, &name))?;
                 store::delete(change, self.workspace, (kind, id)).await?;
@@ -126,25 +131,67 @@ impl Owned {
     }
 }
 
+/// What a file names.
+struct Found {
+    id: Uuid,
+    /// What shows it, and where.
+    needed: Capability,
+    object: Object,
+}
+
+impl Found {
+    fn is_seen(&self, change: &Change) -> bool {
+        change.rights().may(self.needed, &self.object)
+    }
+}
+
 async fn find(
     change: &mut Change,
     workspace: WorkspaceId,
     kind: &str,
-    name: &Name,
-) -> Result<Uuid, Error> {
-    let name = &Ref::from(name);
-    Ok(match kind {
-        "App" => apps::find(change, workspace, name).await?.id.0,
-        "Gateway" => gateways::find(change, workspace, name).await?.id.0,
-        "Identity" => identities::find(change, workspace, name).await?.id.0,
-        "Limit" => limits::find(change, workspace, name).await?.id.0,
-        // One that is built in belongs to nobody.
-        "Role" => roles::find(change, workspace, name).await?.id.map_or(Uuid::nil(), |it| it.0),
-        "RoleGrant" => role_grants::find(change, workspace, name).await?.id.0,
-        "Server" => servers::find(change, workspace, name).await?.id.0,
-        "Team" => teams::find(change, workspace, name).await?.id.0,
-        _ => users::find(change, workspace, name).await?.id.0,
-    })
+    named: &Ref,
+) -> Result<Found, Error> {
+    let (id, needed, object) = match kind {
+        "App" => {
+            let found = apps::find(change, workspace, named).await?;
+            (found.id.0, Capability::AppsRead, found.object())
+        }
+        "Gateway" => {
+            let id = gateways::find(change, workspace, named).await?.id;
+            (id.0, Capability::GatewaysRead, Scope::Gateway(id).into())
+        }
+        "Identity" => {
+            let found = identities::find(change, workspace, named).await?;
+            (found.id.0, Capability::IdentitiesRead, found.object())
+        }
+        "Limit" => {
+            let id = limits::find(change, workspace, named).await?.id;
+            (id.0, Capability::LimitsRead, Object::Workspace)
+        }
+        "Role" => {
+            let id = roles::find(change, workspace, named).await?.id;
+            // One that is built in belongs to nobody.
+            let id = id.map_or(Uuid::nil(), |it| it.0);
+            (id, Capability::RolesRead, Object::Workspace)
+        }
+        "RoleGrant" => {
+            let found = role_grants::find(change, workspace, named).await?;
+            (found.id.0, Capability::RolesRead, found.on.scope().into())
+        }
+        "Server" => {
+            let id = servers::find(change, workspace, named).await?.id;
+            (id.0, Capability::ServersRead, Object::Server(id))
+        }
+        "Team" => {
+            let id = teams::find(change, workspace, named).await?.id;
+            (id.0, Capability::PeopleRead, Object::Team(id))
+        }
+        _ => {
+            let id = users::find(change, workspace, named).await?.id;
+            (id.0, Capability::PeopleRead, Object::User(id))
+        }
+    };
+    Ok(Found { id, needed, object })
 }
 
 async fn all(

@@ -2,7 +2,7 @@
 
 use domain::{Capability, Object, WorkspaceId};
 
-use super::apply::{Differed, if_found, sees};
+use super::apply::{Differed, seen};
 use super::document::{RoleFile, RoleGrantFile};
 use super::export;
 use crate::api::Error;
@@ -16,11 +16,12 @@ pub(super) async fn apply_role(
     file: RoleFile,
 ) -> Result<Differed, Error> {
     let RoleFile { name, capabilities } = file;
-    let Some(found) = if_found(roles::find(change, workspace, &(&name).into()).await)? else {
+    let found = roles::find(change, workspace, &(&name).into()).await;
+    let found = seen(change, found, Capability::RolesRead, |_| Object::Workspace)?;
+    let Some(found) = found else {
         roles::create(change, workspace, NewRole { name, capabilities }).await?;
         return Ok(None);
     };
-    sees(change, Capability::RolesRead, &Object::Workspace)?;
     let mut members = Vec::new();
     if found.capabilities != capabilities {
         members.push("capabilities");
@@ -36,10 +37,10 @@ pub(super) async fn apply_role_grant(
     workspace: WorkspaceId,
     file: RoleGrantFile,
 ) -> Result<Differed, Error> {
-    let found = if_found(role_grants::find(change, workspace, &(&file.name).into()).await)?;
+    let found = role_grants::find(change, workspace, &(&file.name).into()).await;
+    let found = seen(change, found, Capability::RolesRead, |it| it.on.scope().into())?;
     let mut members = None;
     if let Some(found) = found {
-        sees(change, Capability::RolesRead, &found.on.scope().into())?;
         let known = export::role_grant(found.clone());
         let differs = [
             ("role", known.role != file.role),

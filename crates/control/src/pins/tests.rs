@@ -1,3 +1,4 @@
+use axum::http::Method;
 use domain::ports::Sighting;
 use domain::{DefinitionHash, PinKey, PinKind, ServerId};
 use serde_json::{Value, json};
@@ -181,4 +182,51 @@ async fn approvals_go_from_one_installation_to_another_by_file() {
     let reply = to.post("apply", json!({"text": without})).await;
     assert!(reply.text.contains("pins"), "{}", reply.text);
     assert_eq!(pins(&to, "state=approved").await.len(), 0);
+}
+
+/// A server without a review has everything approved, so whoever decides about servers alone cannot
+/// do without.
+#[tokio::test]
+async fn doing_without_a_review_needs_the_right_to_approve() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let held = json!(["servers:read", "servers:write", "pins:read"]);
+        api.given("roles", json!({"name": "keeper", "capabilities": held})).await;
+        api.given("roles", json!({"name": "judge", "capabilities": ["pins:write"]})).await;
+        let eve = api.given_admin("eve", &[("keeper", "workspace")]).await;
+        let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});
+        let server =
+            |review: &str| json!({"name": "wiki", "transport": transport, "review": review});
+        let hash = format!("sha256:{}", "0".repeat(64));
+        let file = |more: &str| {
+            let text = format!(
+                "{{kind: Server, name: jira, transport: {{type: http, url: \"https://jira.example/mcp\"}}, \
+                 {more}}}"
+            );
+            json!({ "text": text })
+        };
+        let pinned = format!("pins: [{{kind: tool, name: search, hash: \"{hash}\"}}]");
+        let cases = [
+            (Method::PATCH, "servers/jira", json!({"review": "off"})),
+            (Method::POST, "servers", server("off")),
+            (Method::POST, "apply", file("review: off")),
+            (Method::POST, "apply", file(&pinned)),
+        ];
+        for (method, path, body) in &cases {
+            let reply = api.ask_as(&eve, method.clone(), path, Some(body.clone())).await;
+            assert_eq!(reply.status, 403, "{path} {body}: {}", reply.text);
+            assert!(reply.text.contains("pins:write"), "{}", reply.text);
+        }
+        let reply =
+            api.ask_as(&eve, Method::PATCH, "servers/jira", Some(json!({"era": "modern"}))).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let grant = json!({"name": "g", "role": "judge", "user": "eve"});
+        api.given("role-grants", grant).await;
+        let back = Some(json!({"era": "auto"}));
+        assert_eq!(api.ask_as(&eve, Method::PATCH, "servers/jira", back).await.status, 200);
+        for (method, path, body) in cases {
+            let reply = api.ask_as(&eve, method, path, Some(body.clone())).await;
+            assert!(reply.status.is_success(), "{path} {body}: {}", reply.text);
+        }
+    }
 }

@@ -201,7 +201,7 @@ impl Follower {
         if !is_over && Arc::ptr_eq(&now, &self.known) {
             return Ok(());
         }
-        session::again(app, caller).await?;
+        session::again(app, &mut app.db.read().await?, caller).await?;
         let rights = Rights::in_snapshot(app, caller, &now)?;
         rights.require_on_workspace(Capability::RecordsRead)?;
         self.known = now;

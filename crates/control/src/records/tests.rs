@@ -161,6 +161,29 @@ async fn a_reader_who_is_too_slow_is_told_how_much_was_missed() {
     assert_eq!(missed.parse(), Ok(5_000 - 4_096));
 }
 
+/// A token of the installation is no exception.
+#[tokio::test]
+async fn a_stream_ends_with_the_admin_token_that_opened_it() {
+    for api in Api::on_each_database().await {
+        let other = api.control.mint_admin_token("other").await.unwrap();
+        let request = Request::get("/api/v1/workspaces/default/records/stream")
+            .header(header::AUTHORIZATION, format!("Bearer {}", other.expose_text().unwrap()))
+            .body(Body::empty())
+            .unwrap();
+        let response = api.control.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let mut events = response.into_body();
+        events.frame().await.unwrap().unwrap();
+        assert_eq!(api.delete("/admin-tokens/other").await.status, 204);
+        api.given("users", json!({"name": "unseen"})).await;
+        while let Some(frame) = events.frame().await {
+            let frame = frame.unwrap();
+            let text = std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+            assert!(!text.contains("unseen"), "{text}");
+        }
+    }
+}
+
 /// Whoever loses the right to follow is told at once, and sees nothing that was recorded since.
 #[tokio::test]
 async fn a_stream_ends_with_the_right_to_it() {

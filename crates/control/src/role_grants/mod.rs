@@ -171,8 +171,9 @@ pub(crate) struct Keeper {
 }
 
 /// To be made before a change that may take administrators away, and asked after it.
-pub(crate) async fn keeper(tx: &mut Tx, workspace: WorkspaceId) -> Result<Keeper, Error> {
-    let had_one = store::has_administrator(tx, workspace).await?;
+pub(crate) async fn keeper(change: &mut Change, workspace: WorkspaceId) -> Result<Keeper, Error> {
+    let now = change.now();
+    let had_one = store::has_administrator(change, workspace, now).await?;
     Ok(Keeper { workspace, had_one })
 }
 
@@ -182,7 +183,8 @@ impl Keeper {
         if !self.had_one || change.rights().user().is_none() {
             return Ok(());
         }
-        if store::has_administrator(change, self.workspace).await? {
+        let now = change.now();
+        if store::has_administrator(change, self.workspace, now).await? {
             return Ok(());
         }
         let why = "this would leave the workspace without anybody who is `workspace-admin`";

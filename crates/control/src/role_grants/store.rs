@@ -122,10 +122,11 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Whether there is a user who is `workspace-admin` on all of the workspace.
+/// Whether there is a user who is `workspace-admin` on all of the workspace. Who is off is nobody.
 pub(super) async fn has_administrator(
     tx: &mut Tx,
     workspace: WorkspaceId,
+    now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
     let found: Option<(Uuid,)> = tx
         .optional(
@@ -136,9 +137,14 @@ pub(super) async fn has_administrator(
                      SELECT 1 FROM members m
                      WHERE m.workspace_id = u.workspace_id AND m.team_id = i.team_id
                        AND m.user_id = u.id))
+                   AND NOT EXISTS (
+                     SELECT 1 FROM switches s
+                     WHERE s.workspace_id = u.workspace_id AND s.kind = 'user'
+                       AND s.target_id = u.id AND (s.until IS NULL OR s.until > $3))
                  LIMIT 1")
             .bind(workspace.0)
-            .bind(BuiltIn::WorkspaceAdmin.name()),
+            .bind(BuiltIn::WorkspaceAdmin.name())
+            .bind(now),
         )
         .await?;
     Ok(found.is_some())

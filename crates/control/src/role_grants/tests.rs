@@ -185,6 +185,34 @@ async fn h163_a_workspace_keeps_an_administrator() {
     }
 }
 
+/// Who is off is nobody, so one who is off does not count, and nobody turns off the last one but
+/// somebody else.
+#[tokio::test]
+async fn h163_the_administrator_who_stays_is_not_one_who_is_off() {
+    for api in Api::on_each_database().await {
+        let root = api.given_admin("root", &[("workspace-admin", "workspace")]).await;
+        api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        let ask = async |method: Method, path: &str, body: Option<Value>| {
+            api.ask_as(&root, method, path, body).await.status.as_u16()
+        };
+        let off = Some(json!({"enabled": false}));
+        let cut = |name: &str| Some(json!({"kind": "user", "name": name, "seconds": 60}));
+        assert_eq!(ask(Method::POST, "cutoffs", cut("kim")).await, 200);
+        assert_eq!(ask(Method::DELETE, "role-grants/root-0", None).await, 409);
+        assert_eq!(ask(Method::DELETE, "users/root", None).await, 409);
+        assert_eq!(ask(Method::PATCH, "users/root", off.clone()).await, 409);
+        assert_eq!(ask(Method::POST, "cutoffs", cut("root")).await, 409);
+        let file = "{kind: User, name: root, enabled: false}";
+        assert_eq!(ask(Method::POST, "apply", Some(json!({ "text": file }))).await, 409);
+        let back = json!({"kind": "user", "name": "kim"});
+        assert_eq!(api.post("restores", back).await.status, 200);
+        assert_eq!(ask(Method::PATCH, "users/root", off).await, 200);
+        assert_eq!(ask(Method::GET, "users", None).await, 401);
+        // Others are cut off whoever they are.
+        assert_eq!(api.post("cutoffs", cut("kim").unwrap()).await.status, 200);
+    }
+}
+
 /// A file is no way around anything.
 #[tokio::test]
 async fn a_file_needs_what_its_changes_need() {
@@ -229,6 +257,88 @@ async fn a_file_needs_what_its_changes_need() {
     }
 }
 
+/// Whoever may see nothing learns nothing from files: neither what exists, nor whose it is.
+#[tokio::test]
+async fn a_file_tells_nothing_of_what_may_not_be_seen() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let owned = json!({"owner": "platform", "text": "{kind: Team, name: secret-team}"});
+        assert_eq!(api.post("apply", owned).await.status, 200);
+        let eve = api.given_admin("eve", &[]).await;
+        let ask = async |body: Value| {
+            let reply = api.ask_as(&eve, Method::POST, "diff", Some(body)).await;
+            (reply.status.as_u16(), reply.text)
+        };
+        let of = |kind: &str, name: &str| {
+            let more = match kind {
+                "Server" => ", transport: {type: http, url: \"https://a.example\"}",
+                "Identity" => ", server: nowhere, headers: {a: 'env:A'}",
+                "App" => ", owner: eve, purpose: none",
+                "Limit" => {
+                    ", scope: {type: workspace}, unit: calls, \
+                     allowance: {type: quota, amount: 1, per: day}"
+                }
+                "Role" => ", capabilities: []",
+                _ => "",
+            };
+            json!({"text": format!("{{kind: {kind}, name: {name}{more}}}"), "secrets": {"env:A": "b"}})
+        };
+        api.given_a_limit().await;
+        api.given("roles", json!({"name": "keeper", "capabilities": []})).await;
+        for (kind, name) in [
+            ("User", "ann"),
+            ("Team", "dev"),
+            ("Team", "secret-team"),
+            ("Server", "jira"),
+            ("Identity", "ann-jira"),
+            ("Gateway", "main"),
+            ("App", "bot"),
+            ("Limit", "few"),
+            ("Role", "keeper"),
+        ] {
+            let (status, there) = ask(of(kind, name)).await;
+            let (_, absent) = ask(of(kind, "no-such")).await;
+            assert_ne!(status, 200, "{kind}: {there}");
+            let told = |text: &str| text.replace(name, "X").replace("no-such", "X");
+            let detail =
+                |text: &str| serde_json::from_str::<Value>(&told(text)).unwrap()["detail"].clone();
+            assert_eq!(detail(&there), detail(&absent), "{kind}");
+        }
+        let prune = json!({"owner": "platform", "text": "", "prune": true});
+        let (status, text) = ask(prune).await;
+        assert_eq!(status, 403, "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+/// A grant that a file has made and changes stays with its set.
+#[tokio::test]
+async fn a_grant_that_is_given_anew_by_a_file_still_belongs_to_it() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let role = "{kind: Role, name: some, capabilities: ['people:read']}\n---\n";
+        let grant =
+            |on: &str| format!("{{kind: RoleGrant, name: up, user: ann, role: some, on: {on}}}");
+        let apply = async |text: String| {
+            let body = json!({"owner": "platform", "text": text, "prune": true});
+            let reply = api.post("apply", body).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+            let objects = reply.json()["objects"].as_array().unwrap().clone();
+            let told = objects.iter().map(|it| {
+                format!("{} {}", it["kind"].as_str().unwrap(), it["outcome"].as_str().unwrap())
+            });
+            told.collect::<Vec<_>>()
+        };
+        let made = apply(format!("{role}{}", grant("workspace"))).await;
+        assert_eq!(made, ["Role created", "RoleGrant created"]);
+        let changed = apply(format!("{role}{}", grant("gateway/main"))).await;
+        assert_eq!(changed, ["Role unchanged", "RoleGrant changed"]);
+        let others = json!({"owner": "others", "text": grant("gateway/main")});
+        assert_eq!(api.post("apply", others).await.status, 409, "it is still theirs");
+        assert_eq!(apply(role.to_owned()).await, ["Role unchanged", "RoleGrant deleted"]);
+    }
+}
+
 #[tokio::test]
 async fn a_command_is_run_by_those_above_the_workspace_alone() {
     for api in Api::on_each_database().await {
@@ -267,6 +377,45 @@ async fn turning_on_and_off_needs_its_own_capability() {
 }
 
 /// Whoever waits for their turn to change something does it by what they hold when it has come.
+#[tokio::test]
+async fn a_token_that_is_revoked_while_a_change_waits_changes_nothing() {
+    for api in Api::on_each_database().await {
+        let workspace = api.snapshot().await.config.workspaces["default"].id.0;
+        let other = api.control.mint_admin_token("other").await.unwrap();
+        let other = other.expose_text().unwrap().to_owned();
+        let mut tx = api.fresh.db.begin().await.unwrap();
+        tx.execute(sql("UPDATE epoch SET epoch = epoch + 1")).await.unwrap();
+        tx.execute(sql("DELETE FROM admin_tokens WHERE name = 'other'")).await.unwrap();
+        let new = Some(json!({"name": "late"}));
+        let mut asking = Box::pin(api.ask_as(&other, Method::POST, "users", new));
+        let has_begun =
+            || api.log.tail(workspace, 1).iter().any(|it| it.text.contains("\"actor\":\"other\""));
+        while !has_begun() {
+            assert!(futures::poll!(asking.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        tx.commit().await.unwrap();
+        let reply = asking.await;
+        assert_eq!(reply.status, 401, "{}", reply.text);
+        assert_eq!(api.get("users/late").await.status, 404);
+    }
+}
+
+/// More changes than the database has connections wait for each other, and none of them for one.
+#[tokio::test]
+async fn many_changes_at_once_wait_for_nothing_but_their_turn() {
+    for api in Api::on_each_database().await {
+        let kim = api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        let asking = (0..24).map(|i| {
+            let new = Some(json!({"name": format!("u{i}")}));
+            api.ask_as(&kim, Method::POST, "users", new)
+        });
+        for reply in futures::future::join_all(asking).await {
+            assert_eq!(reply.status, 201, "{}", reply.text);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_taken_away_while_a_change_waits_is_gone() {
     for api in Api::on_each_database().await {

@@ -144,8 +144,9 @@ async fn show_session(Extension(caller): Extension<Caller>, rights: Rights) -> J
 async fn sign_out(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    rights: Rights,
 ) -> Result<Response, Error> {
-    end(&app, &caller).await?;
+    end(&app, &caller, &rights).await?;
     let cookie = cookie(&app, "", 0)?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }

@@ -10,6 +10,7 @@ mod store;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, header};
@@ -23,7 +24,8 @@ use vault::Secret;
 pub(crate) use api::{private_routes, public_routes};
 
 use crate::App;
-use crate::api::{Error, Ref, Which};
+use crate::api::{Error, Ref, Rights, Which};
+use crate::change::Change;
 use crate::secret;
 use crate::user_admin_tokens::{self, Presented};
 
@@ -52,6 +54,9 @@ pub(crate) enum Of {
         user: UserId,
         /// What it is good for; everything that its user may do where absent.
         limits: Option<BTreeSet<Capability>>,
+        /// Another user who has made it and so could use it: it is good for no more than they
+        /// hold in the workspace, and dies with them.
+        maker: Option<UserId>,
     },
 }
 
@@ -120,18 +125,17 @@ pub(crate) async fn authenticate(
 }
 
 /// Whether what a caller has presented still holds.
-pub(crate) async fn again(app: &App, caller: &Caller) -> Result<(), Error> {
-    let mut tx = app.db.read().await?;
+pub(crate) async fn again(app: &App, tx: &mut Tx, caller: &Caller) -> Result<(), Error> {
     let now = app.clock.now();
     if caller.expires_at.is_some_and(|it| it <= now) {
         return Err(Error::Unauthenticated);
     }
     let workspace = caller.workspace().map(WorkspaceId);
     let is_known = match (&caller.session, workspace) {
-        (Some(session), None) => store::has_session(&mut tx, session.id).await?,
-        (Some(session), Some(id)) => store::has_user_session(&mut tx, id, session.id).await?,
-        (None, None) => store::has_admin(&mut tx, caller.id).await?,
-        (None, Some(id)) => user_admin_tokens::exists(&mut tx, id, caller.id).await?,
+        (Some(session), None) => store::has_session(tx, session.id).await?,
+        (Some(session), Some(id)) => store::has_user_session(tx, id, session.id).await?,
+        (None, None) => store::has_admin(tx, caller.id).await?,
+        (None, Some(id)) => user_admin_tokens::exists(tx, id, caller.id).await?,
     };
     if is_known { Ok(()) } else { Err(Error::Unauthenticated) }
 }
@@ -212,8 +216,8 @@ async fn find_user_session(
 
 impl Presented {
     fn into_caller(self, session: Option<Session>) -> Caller {
-        let Self { id, name, workspace, user, limits, expires_at, .. } = self;
-        let of = Of::User { workspace, user, limits };
+        let Self { id, name, workspace, user, limits, maker, expires_at, .. } = self;
+        let of = Of::User { workspace, user, limits, maker };
         let token_expires_at = Some(expires_at);
         let expires_at = session.as_ref().map_or(expires_at, |it| expires_at.min(it.expires_at));
         Caller { id: id.0, name, of, expires_at: Some(expires_at), token_expires_at, session }
@@ -240,17 +244,17 @@ async fn begin(app: &App, caller: &Caller) -> Result<(Secret, DateTime<Utc>), Er
 }
 
 /// Ends the session of the caller, if there is one.
-async fn end(app: &App, caller: &Caller) -> Result<(), Error> {
-    if let Some(session) = &caller.session {
-        let mut tx = app.db.begin().await?;
-        match caller.workspace() {
-            None => store::delete_session(&mut tx, session.id).await?,
-            Some(own) => {
-                store::delete_user_session(&mut tx, WorkspaceId(own), session.id).await?;
-            }
+async fn end(app: &Arc<App>, caller: &Caller, rights: &Rights) -> Result<(), Error> {
+    let Some(session) = &caller.session else { return Ok(()) };
+    // A change, so that whoever follows the records with it is told.
+    let mut change = Change::begin_switch(app, rights).await?;
+    match caller.workspace() {
+        None => store::delete_session(&mut change, session.id).await?,
+        Some(own) => {
+            store::delete_user_session(&mut change, WorkspaceId(own), session.id).await?;
         }
-        tx.commit().await?;
     }
+    change.commit().await?;
     Ok(())
 }
 

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use http_body_util::BodyExt as _;
 use serde_json::json;
+use tower::ServiceExt as _;
 
 use super::{ADMIN_PREFIX, SESSION_LIFE};
 use crate::testing::{Api, Reply};
@@ -241,4 +243,30 @@ async fn with_cookie(
         request = request.header(*name, *value);
     }
     api.send(request.body(Body::empty()).unwrap()).await
+}
+
+/// What goes on by a session ends with it.
+#[tokio::test]
+async fn signing_out_ends_the_streams_of_the_session() {
+    for api in Api::on_each_database().await {
+        let (_, cookie) = sign_in(&api).await;
+        let request = Request::get("/api/v1/workspaces/default/records/stream")
+            .header(header::COOKIE, &cookie)
+            .body(Body::empty())
+            .unwrap();
+        let response = api.control.router().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let mut events = response.into_body();
+        let opening = events.frame().await.unwrap().unwrap();
+        assert_eq!(opening.data_ref().unwrap(), ": open\n\n");
+        let own = [("sec-fetch-site", "same-origin")];
+        let reply = with_cookie(&api, Method::DELETE, "session", &cookie, &own).await;
+        assert_eq!(reply.status, 204);
+        api.given("users", json!({"name": "unseen"})).await;
+        let mut text = Vec::new();
+        while let Some(frame) = events.frame().await {
+            text.extend_from_slice(frame.unwrap().data_ref().unwrap());
+        }
+        assert!(!String::from_utf8(text).unwrap().contains("unseen"));
+    }
 }

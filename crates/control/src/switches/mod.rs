@@ -25,7 +25,7 @@ pub(crate) use api::routes;
 
 use crate::api::Error;
 use crate::change::Change;
-use crate::{apps, assignments, connections, identities};
+use crate::{apps, assignments, connections, identities, role_grants};
 
 /// Since when, until when and why something is off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -72,9 +72,19 @@ pub(crate) async fn turn_off(
     reason: Option<String>,
 ) -> Result<Off, Error> {
     let off = Off { since: change.now(), until, reason };
+    // Others are always turned off; nobody locks the workspace behind themselves.
+    let keeper = match &target {
+        Target::User(user) if change.rights().user() == Some(*user) => {
+            Some(role_grants::keeper(change, workspace).await?)
+        }
+        _ => None,
+    };
     // Here, since this is where they come from.
     store::delete_over(change, workspace, off.since).await?;
     store::insert(change, workspace, &target, &off).await?;
+    if let Some(keeper) = keeper {
+        keeper.check(change).await?;
+    }
     change.ends(target);
     Ok(off)
 }

@@ -163,7 +163,7 @@ async fn create_user_admin_token(
 ) -> Result<Done<CreatedUserAdminToken>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let user = users::find(&mut change, workspace.id, &path.user).await?;
-    let whose = (&user, caller.token_expires_at);
+    let whose = (&user, &caller);
     let (token, secret) = super::create(&mut change, workspace.id, whose, new).await?;
     change.commit().await?;
     let name = format!("{}/{}", user.name, token.name);

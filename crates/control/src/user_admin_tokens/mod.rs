@@ -2,8 +2,9 @@
 //! expires.
 //!
 //! A token is good for what its user may do, or for less. Users make their own, which do not
-//! outlive the one that has made them. Whoever makes one for somebody else could use it: so it is
-//! good for no more than its maker holds in the whole workspace, now and later.
+//! outlive the one that has made them: they expire with it, and are revoked with it. Whoever makes
+//! one for somebody else could use it: so it is good for no more than its maker holds in the whole
+//! workspace, when it is made and whenever it is used.
 
 mod api;
 mod store;
@@ -23,6 +24,7 @@ pub(crate) use api::routes;
 use crate::api::{Error, Ref, Rights, Which};
 use crate::change::Change;
 use crate::secret;
+use crate::session::Caller;
 use crate::users::User;
 use api::NewUserAdminToken;
 
@@ -37,6 +39,14 @@ pub(crate) struct UserAdminToken {
     pub(crate) created_at: DateTime<Utc>,
 }
 
+/// By whom a token was made, if not by somebody above the workspace.
+struct Origin {
+    /// Another user.
+    maker: Option<UserId>,
+    /// Or its own, with this token.
+    token: Option<TokenId>,
+}
+
 /// A token that somebody has shown, or whose session they have shown.
 pub(crate) struct Presented {
     pub(crate) id: TokenId,
@@ -46,6 +56,8 @@ pub(crate) struct Presented {
     pub(crate) workspace: WorkspaceId,
     pub(crate) user: UserId,
     pub(crate) limits: Option<BTreeSet<Capability>>,
+    /// The other user who has made it.
+    pub(crate) maker: Option<UserId>,
     pub(crate) expires_at: DateTime<Utc>,
 }
 
@@ -97,11 +109,11 @@ async fn find(
     found.ok_or_else(|| token.not_found("admin token"))
 }
 
-/// The secret is for the answer, once. `until` is when the maker's own token dies.
+/// The secret is for the answer, once.
 async fn create(
     change: &mut Change,
     workspace: WorkspaceId,
-    (user, until): (&User, Option<DateTime<Utc>>),
+    (user, caller): (&User, &Caller),
     new: NewUserAdminToken,
 ) -> Result<(UserAdminToken, Secret), Error> {
     check(change, user)?;
@@ -118,7 +130,7 @@ async fn create(
         }
     };
     let is_own = change.rights().user() == Some(user.id);
-    let latest = until.filter(|_| is_own);
+    let latest = caller.token_expires_at.filter(|_| is_own);
     let expires_at = stamp.at + life;
     let secret = secret::fresh(PREFIX);
     let token = UserAdminToken {
@@ -129,7 +141,11 @@ async fn create(
         expires_at: latest.map_or(expires_at, |it| it.min(expires_at)),
         created_at: stamp.at,
     };
-    store::insert(change, workspace, &token, &secret::sha256(secret.expose()))
+    let origin = Origin {
+        maker: change.rights().user().filter(|_| !is_own),
+        token: is_own.then_some(TokenId(caller.id)),
+    };
+    store::insert(change, workspace, (&token, &origin), &secret::sha256(secret.expose()))
         .await
         .map_err(|error| Error::saving(error, "admin token", &token.name))?;
     Ok((token, secret))
@@ -159,7 +175,7 @@ fn limited(
     }
 }
 
-/// Sessions that were begun with it end.
+/// Sessions that were begun with it end, and so do the tokens that were made with it.
 async fn delete(
     change: &mut Change,
     workspace: WorkspaceId,

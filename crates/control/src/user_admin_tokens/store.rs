@@ -8,7 +8,7 @@ use domain::{Capability, TokenHash, TokenId, UserId, WorkspaceId};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Presented, UserAdminToken};
+use super::{Origin, Presented, UserAdminToken};
 use crate::api::{Error, Which};
 use crate::change::Change;
 use crate::row;
@@ -32,10 +32,13 @@ pub(super) async fn select(
 /// The only statement that does not know the workspace: the hash is what tells it.
 pub(super) async fn find_by_hash(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<Presented>, Error> {
     let statement = sql("SELECT t.workspace_id, t.id, t.user_id, u.name AS user_name, t.name,
-            t.hash, t.capabilities, t.expires_at
+            t.hash, t.capabilities, t.made_by, t.expires_at
          FROM user_admin_tokens t
          JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.user_id
-         WHERE t.hash = $1");
+         WHERE t.hash = $1
+           AND (t.made_with IS NULL OR EXISTS (
+             SELECT 1 FROM user_admin_tokens m
+             WHERE m.workspace_id = t.workspace_id AND m.id = t.made_with))");
     let row: Option<PresentedRow> = tx.optional(statement.bind(&hash[..])).await?;
     row.map(TryInto::try_into).transpose()
 }
@@ -46,10 +49,13 @@ pub(super) async fn find_by_id(
     token: Uuid,
 ) -> Result<Option<Presented>, Error> {
     let statement = sql("SELECT t.workspace_id, t.id, t.user_id, u.name AS user_name, t.name,
-            t.hash, t.capabilities, t.expires_at
+            t.hash, t.capabilities, t.made_by, t.expires_at
          FROM user_admin_tokens t
          JOIN users u ON u.workspace_id = t.workspace_id AND u.id = t.user_id
-         WHERE t.workspace_id = $1 AND t.id = $2");
+         WHERE t.workspace_id = $1 AND t.id = $2
+           AND (t.made_with IS NULL OR EXISTS (
+             SELECT 1 FROM user_admin_tokens m
+             WHERE m.workspace_id = t.workspace_id AND m.id = t.made_with))");
     let row: Option<PresentedRow> = tx.optional(statement.bind(workspace.0).bind(token)).await?;
     row.map(TryInto::try_into).transpose()
 }
@@ -57,14 +63,15 @@ pub(super) async fn find_by_id(
 pub(super) async fn insert(
     change: &mut Change,
     workspace: WorkspaceId,
-    token: &UserAdminToken,
+    (token, origin): (&UserAdminToken, &Origin),
     hash: &TokenHash,
 ) -> Result<(), DbError> {
     change
         .execute(
             sql("INSERT INTO user_admin_tokens
-                   (workspace_id, id, user_id, name, hash, capabilities, expires_at, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+                   (workspace_id, id, user_id, name, hash, capabilities, expires_at, created_at,
+                    made_by, made_with)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
             .bind(workspace.0)
             .bind(token.id.0)
             .bind(token.user.0)
@@ -72,12 +79,15 @@ pub(super) async fn insert(
             .bind(&hash[..])
             .bind(token.capabilities.as_ref().map(row::to_json))
             .bind(token.expires_at)
-            .bind(token.created_at),
+            .bind(token.created_at)
+            .bind(origin.maker.map(|it| it.0))
+            .bind(origin.token.map(|it| it.0)),
         )
         .await?;
     Ok(())
 }
 
+/// And those that were made with it.
 pub(super) async fn delete(
     change: &mut Change,
     workspace: WorkspaceId,
@@ -85,9 +95,15 @@ pub(super) async fn delete(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("DELETE FROM user_admin_tokens WHERE workspace_id = $1 AND id = $2")
-                .bind(workspace.0)
-                .bind(token.0),
+            sql("WITH RECURSIVE made (id) AS (
+                   SELECT id FROM user_admin_tokens WHERE workspace_id = $1 AND id = $2
+                   UNION
+                   SELECT t.id FROM user_admin_tokens t JOIN made m ON t.made_with = m.id
+                   WHERE t.workspace_id = $1)
+                 DELETE FROM user_admin_tokens
+                 WHERE workspace_id = $1 AND id IN (SELECT id FROM made)")
+            .bind(workspace.0)
+            .bind(token.0),
         )
         .await?;
     Ok(())
@@ -112,6 +128,7 @@ struct PresentedRow {
     name: String,
     hash: Vec<u8>,
     capabilities: Option<Value>,
+    made_by: Option<Uuid>,
     expires_at: DateTime<Utc>,
 }
 
@@ -141,6 +158,7 @@ impl TryFrom<PresentedRow> for Presented {
             workspace: WorkspaceId(row.workspace_id),
             user: UserId(row.user_id),
             limits: row.capabilities.map(capabilities).transpose()?,
+            maker: row.made_by.map(UserId),
             expires_at: row.expires_at,
         })
     }

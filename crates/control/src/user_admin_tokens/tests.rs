@@ -155,3 +155,54 @@ async fn a_users_token_is_no_token_of_the_installation() {
         }
     }
 }
+
+/// Whoever has made a token for somebody else may have kept it: it is good for no more than they
+/// hold now, and dies with them.
+#[tokio::test]
+async fn a_token_for_somebody_else_loses_what_its_maker_loses() {
+    for api in Api::on_each_database().await {
+        api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let held = ["admin-tokens:write", "people:read", "people:write", "servers:read"];
+        api.given("roles", json!({"name": "desk", "capabilities": held})).await;
+        api.given("roles", json!({"name": "less", "capabilities": ["servers:read"]})).await;
+        let eve = api.given_admin("eve", &[("desk", "workspace"), ("less", "workspace")]).await;
+        let path = "users/ann/admin-tokens";
+        let made = api.ask_as(&eve, Method::POST, path, Some(json!({"name": "kept"}))).await;
+        let kept = made.json()["secret"].as_str().unwrap().to_owned();
+        let look = async |path: &str| api.ask_as(&kept, Method::GET, path, None).await.status;
+        assert_eq!(
+            (look("users").await, look("servers").await),
+            (200.try_into().unwrap(), 200.try_into().unwrap())
+        );
+        assert_eq!(api.delete("role-grants/eve-0").await.status, 204);
+        assert_eq!(look("users").await, 403);
+        assert_eq!(look("servers").await, 200);
+        assert_eq!(api.patch("users/eve", json!({"enabled": false})).await.status, 200);
+        assert_eq!(look("servers").await, 401);
+        assert_eq!(api.patch("users/eve", json!({"enabled": true})).await.status, 200);
+        assert_eq!(look("servers").await, 200);
+        assert_eq!(api.delete("users/eve").await.status, 204);
+        assert_eq!(look("servers").await, 401);
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_with_a_token_is_revoked_with_it() {
+    for api in Api::on_each_database().await {
+        let kim = api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        let make = async |token: &str, name: &str| {
+            let path = "users/kim/admin-tokens";
+            let made = api.ask_as(token, Method::POST, path, Some(json!({ "name": name }))).await;
+            made.json()["secret"].as_str().unwrap().to_owned()
+        };
+        let child = make(&kim, "child").await;
+        let grandchild = make(&child, "grandchild").await;
+        let look = async |token: &str| api.ask_as(token, Method::GET, "users", None).await.status;
+        assert_eq!(look(&grandchild).await, 200);
+        assert_eq!(api.delete("users/kim/admin-tokens/cli").await.status, 204);
+        assert_eq!(look(&child).await, 401);
+        assert_eq!(look(&grandchild).await, 401);
+        let left = api.get("users/kim/admin-tokens").await.json();
+        assert_eq!(left["items"], json!([]));
+    }
+}

@@ -1,0 +1,4 @@
+-- Who has made a token for somebody else, and with which of their own tokens users have made
+-- another: neither outlives what it came from.
+ALTER TABLE user_admin_tokens ADD COLUMN made_by BLOB;
+ALTER TABLE user_admin_tokens ADD COLUMN made_with BLOB;

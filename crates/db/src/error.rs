@@ -9,6 +9,9 @@ pub enum DbError {
     Referenced,
     #[error("the database is busy")]
     Busy(#[source] sqlx::Error),
+    /// PostgreSQL keeps no such text, so neither does SQLite.
+    #[error("a text holds the character U+0000")]
+    Nul,
     #[error("another process owns the database")]
     Owned,
     #[error("database request failed")]

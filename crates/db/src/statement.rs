@@ -5,6 +5,8 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
 use uuid::Uuid;
 
+use crate::DbError;
+
 /// A statement with its values bound.
 pub struct Sql {
     pub(crate) text: &'static str,
@@ -35,6 +37,32 @@ impl Sql {
     pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
+    }
+
+    /// Refuses what not both databases would keep.
+    pub(crate) fn checked(self) -> Result<Self, DbError> {
+        if self.values.iter().any(Value::has_nul) { Err(DbError::Nul) } else { Ok(self) }
+    }
+}
+
+impl Value {
+    fn has_nul(&self) -> bool {
+        match self {
+            Self::Text(Some(text)) => text.contains('\0'),
+            Self::Json(Some(json)) => holds_nul(json),
+            _ => false,
+        }
+    }
+}
+
+fn holds_nul(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::String(text) => text.contains('\0'),
+        serde_json::Value::Array(items) => items.iter().any(holds_nul),
+        serde_json::Value::Object(members) => {
+            members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value))
+        }
+        _ => false,
     }
 }
 

@@ -58,6 +58,7 @@ impl Tx {
     /// # Errors
     /// As [`DbError`] says.
     pub async fn execute(&mut self, sql: Sql) -> Result<u64, DbError> {
+        let sql = sql.checked()?;
         Ok(match &mut self.0 {
             Open::Sqlite(tx) => for_sqlite(sql).execute(&mut **tx).await?.rows_affected(),
             Open::Postgres(tx) => for_postgres(sql).execute(&mut **tx).await?.rows_affected(),
@@ -79,6 +80,7 @@ impl Tx {
     /// # Errors
     /// As [`DbError`] says.
     pub async fn all<T: Record>(&mut self, sql: Sql) -> Result<Vec<T>, DbError> {
+        let sql = sql.checked()?;
         Ok(match &mut self.0 {
             Open::Sqlite(tx) => {
                 let rows = for_sqlite(sql).fetch_all(&mut **tx).await?;

@@ -52,7 +52,7 @@ pub(crate) enum Error {
     NoRoute,
     #[error("this address does not take that method")]
     Method,
-    #[error("the body is larger than 1 MiB")]
+    #[error("the body is too large")]
     TooLarge,
     #[error("sign in first")]
     Unauthenticated,
@@ -233,6 +233,7 @@ impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Busy(_) => Self::Busy,
+            DbError::Nul => Self::Invalid(error.to_string()),
             error => Self::internal(error),
         }
     }

@@ -202,6 +202,40 @@ async fn malformed_requests_are_answered_with_problem_documents() {
     assert_eq!(reply.problem(), (413, "too_large".to_owned()));
 }
 
+/// PostgreSQL keeps no such text, so it is nobody's.
+#[tokio::test]
+async fn a_nul_in_a_text_is_the_mistake_of_whoever_sends_it() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let before = api.fresh.db.epoch().await.unwrap();
+        let named = json!({"expose": "named", "names": ["a\0"]});
+        let test = json!({"name": {"is": "a\0"}});
+        let conditions = json!({"expose": "conditions", "where": test});
+        let rule =
+            json!({"name": "r", "pattern": "a", "action": {"type": "replace", "with": "\0"}});
+        let stdio = json!({"type": "stdio", "command": "x", "env": {"A": "a\0"}});
+        let cut = json!({"kind": "tool", "name": "jira/a\0", "reason": "b\0"});
+        let file = "kind: Server\nname: jira\ntransport: {type: http, url: 'https://jira.example'}\n\
+                    pins: [{kind: tool, name: \"a\\0\", hash: 'sha256:";
+        let file = format!("{file}{}'}}]", "0".repeat(64));
+        let replies = [
+            api.get("pins?name=a%00").await,
+            api.get("users?cursor=AA").await,
+            api.patch("gateways/main/assignments/jira", json!({"tools": named})).await,
+            api.patch("gateways/main/assignments/jira", json!({"tools": conditions})).await,
+            api.post("gateways/main/rules", rule).await,
+            api.post("servers", json!({"name": "s", "transport": stdio})).await,
+            api.post("cutoffs", cut).await,
+            api.post("apply", json!({"text": file})).await,
+        ];
+        for (i, reply) in replies.iter().enumerate() {
+            let status = reply.status.as_u16();
+            assert!([400, 404, 422].contains(&status), "{i}: {status} {}", reply.text);
+        }
+        assert_eq!(api.fresh.db.epoch().await.unwrap(), before);
+    }
+}
+
 /// Whatever is asked, no answer shows what was entrusted to us.
 #[tokio::test]
 async fn h160_no_answer_holds_a_credential() {

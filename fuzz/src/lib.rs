@@ -23,10 +23,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 21] = [
     Target { name: "bridge", check: targets::bridge::check },
+    Target { name: "conditions", check: targets::approvals::conditions },
     Target { name: "config", check: targets::config::check },
     Target { name: "convert", check: targets::convert::check },
+    Target { name: "cursors", check: targets::approvals::cursors },
+    Target { name: "definitions", check: targets::approvals::definitions },
     Target { name: "envelope", check: targets::json::envelope },
     Target { name: "headers", check: targets::headers::check },
     Target { name: "http", check: targets::streams::http },

@@ -1625,7 +1625,7 @@ export interface components {
                 hash: components["schemas"]["Hash"];
                 /** Format: uuid */
                 id: string;
-                /** @description `prompt`, `resource_template` or `tool`. */
+                /** @description `instructions`, `prompt`, `resource_template` or `tool`. */
                 kind: string;
                 /** Format: date-time */
                 last_seen?: string | null;
@@ -1849,7 +1849,10 @@ export interface components {
         };
         /** @enum {string} */
         PeriodText: "second" | "minute" | "hour" | "day";
-        /** @description A definition of a tool, prompt or resource template, and what has been decided about it. */
+        /**
+         * @description A definition of a tool, prompt or resource template, or of a server's own instructions, and what
+         *     has been decided about it.
+         */
         PinBody: {
             /**
              * Format: int64
@@ -1865,7 +1868,7 @@ export interface components {
             hash: components["schemas"]["Hash"];
             /** Format: uuid */
             id: string;
-            /** @description `prompt`, `resource_template` or `tool`. */
+            /** @description `instructions`, `prompt`, `resource_template` or `tool`. */
             kind: string;
             /** Format: date-time */
             last_seen?: string | null;
@@ -4843,7 +4846,7 @@ export interface operations {
                 /** @description Of one server, by name or id. */
                 server?: components["schemas"]["Ref"];
                 state?: components["schemas"]["State"];
-                /** @description `prompt`, `resource_template` or `tool`. */
+                /** @description `instructions`, `prompt`, `resource_template` or `tool`. */
                 kind?: string;
                 /** @description The server's own name. */
                 name?: string;

@@ -9,13 +9,15 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Capability, Object, Stamp, Target};
+use domain::{Capability, Object, Stamp, Target, WorkspaceId};
 
 use crate::App;
 use crate::api::{Error, Rights, chain};
-use crate::snapshot;
+use crate::session::Caller;
+use crate::{snapshot, trail};
 
 /// A transaction that will move the epoch. Dropped, it undoes itself.
 pub(crate) struct Change {
@@ -23,6 +25,7 @@ pub(crate) struct Change {
     app: Arc<App>,
     rights: Rights,
     ends: Vec<Target>,
+    decisions: Vec<(WorkspaceId, String)>,
     began: Duration,
     only_switches: bool,
 }
@@ -71,7 +74,8 @@ impl Change {
         snapshot::move_epoch(&mut tx, only_switches).await?;
         let rights = rights.again(app, &mut tx).await?;
         let app = Arc::clone(app);
-        Ok(Self { tx, app, rights, ends: Vec::new(), began, only_switches })
+        let (ends, decisions) = (Vec::new(), Vec::new());
+        Ok(Self { tx, app, rights, ends, decisions, began, only_switches })
     }
 
     /// The time, for what is new in it.
@@ -110,6 +114,25 @@ impl Change {
     /// Once committed, whatever depends on the target ends.
     pub(crate) fn ends(&mut self, target: Target) {
         self.ends.push(target);
+    }
+
+    /// Has been decided with it, and is to be recorded by itself.
+    pub(crate) fn decides(&mut self, workspace: WorkspaceId, what: String) {
+        self.decisions.push((workspace, what));
+    }
+
+    /// [`Change::commit`], with a record of each of its decisions.
+    pub(crate) async fn commit_decided(mut self, actor: &Caller) -> Result<Committed, Error> {
+        let app = Arc::clone(&self.app);
+        let mut acts = Vec::with_capacity(self.decisions.len());
+        for (workspace, what) in std::mem::take(&mut self.decisions) {
+            let act = (app.clock.id(), what.as_str());
+            acts.push(trail::open(&app, actor, act, Some(workspace.0)).await?);
+        }
+        let committed = self.commit().await;
+        let status = committed.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
+        acts.into_iter().for_each(|it| it.close(&app, status, None));
+        committed
     }
 
     /// Makes it so, everywhere, before it returns.

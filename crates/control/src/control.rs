@@ -210,7 +210,7 @@ impl Control {
             .await
             .map_err(refused)?;
         let rights = Rights::of_installation(&self.app);
-        let applied = files::apply(&self.app, &rights, &scope, text, secrets).await;
+        let applied = files::apply(&self.app, (&actor, &rights), &scope, text, secrets).await;
         let status = applied.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
         act.close(&self.app, status, None);
         applied.map_err(refused)

@@ -19,6 +19,8 @@ mod connections;
 mod content_keys;
 mod control;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gateways;
 mod idempotency;
 mod identities;

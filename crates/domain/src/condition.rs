@@ -23,7 +23,8 @@ pub enum Condition {
     Hint(Hint, bool),
 }
 
-/// A test of a text. None holds for a text that is missing.
+/// A test of a text. None holds for a text that is missing, or that is longer than 64 KiB: servers
+/// write them, and each call looks at them again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextTest {
     /// It is this, byte by byte.
@@ -66,6 +67,9 @@ pub struct Pattern {
 #[error("the pattern `{0}` does not compile, or is too large")]
 pub struct InvalidPattern(String);
 
+/// The longest text that a test looks at, in bytes.
+const LONGEST_TEXT: usize = 64 << 10;
+
 /// Bounds of a pattern: its text, and the memory of what it compiles to.
 const LONGEST: usize = 1_000;
 const MOST_COMPILED_BYTES: usize = 256 << 10;
@@ -88,7 +92,7 @@ impl Condition {
 
 impl TextTest {
     fn holds(&self, text: Option<&str>) -> bool {
-        let Some(text) = text else { return false };
+        let Some(text) = text.filter(|it| it.len() <= LONGEST_TEXT) else { return false };
         match self {
             Self::Is(wanted) => text == wanted,
             Self::Contains(wanted) => text.contains(wanted.as_str()),
@@ -215,6 +219,20 @@ mod tests {
             let all = Condition::All(vec![Condition::All(vec![]), condition.clone()]);
             let any = Condition::Any(vec![Condition::Any(vec![]), condition]);
             assert_eq!([all.holds(&it), any.holds(&it)], [expected; 2]);
+        }
+    }
+
+    #[test]
+    fn nothing_holds_for_a_text_that_takes_long_to_look_at() {
+        for (length, expected) in [(LONGEST_TEXT, true), (LONGEST_TEXT + 1, false)] {
+            let it = Described {
+                name: "a".repeat(length).into(),
+                description: Some("a".repeat(length).into()),
+                ..Described::default()
+            };
+            let any = TextTest::Glob(Pattern::glob("*").unwrap());
+            assert_eq!(Condition::Name(any.clone()).holds(&it), expected);
+            assert_eq!(Condition::Description(any).holds(&it), expected);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Pins: which definitions of a server's offers a person has approved.
 //!
-//! A definition is the JSON object that a server lists for a tool, a prompt or a resource template.
+//! A definition is the JSON object that a server lists for a tool, a prompt or a resource template, or
+//! the object `{"instructions": …}` that holds what it tells models of itself as a whole.
 //! It is known by the SHA-256 of its canonical form, so that every member of it counts: whatever is
 //! changed in it makes another definition, which nobody has approved yet.
 
@@ -19,6 +20,8 @@ pub struct DefinitionHash(pub [u8; 32]);
 /// What a definition is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PinKind {
+    /// What the server tells models of itself as a whole.
+    Instructions,
     Prompt,
     Template,
     Tool,
@@ -62,6 +65,7 @@ impl PinKind {
     /// As it stands in the API, in files and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Instructions => "instructions",
             Self::Prompt => "prompt",
             Self::Template => "resource_template",
             Self::Tool => "tool",
@@ -73,9 +77,11 @@ impl FromStr for PinKind {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let all = [Self::Prompt, Self::Template, Self::Tool];
+        let all = [Self::Instructions, Self::Prompt, Self::Template, Self::Tool];
         let found = all.into_iter().find(|it| it.as_str() == text);
-        found.ok_or("a definition is of a `tool`, a `prompt` or a `resource_template`")
+        found.ok_or(
+            "a definition is of a `tool`, a `prompt`, a `resource_template` or `instructions`",
+        )
     }
 }
 

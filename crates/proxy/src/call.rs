@@ -356,7 +356,7 @@ fn find_reference(view: &View, message: &Message) -> Result<Offered, Refusal> {
     }
     let name = text(key).ok_or(Refusal::Params("`params.ref` names nothing"))?;
     let found = match kind {
-        Kind::Resource => view.find_resource(&name),
+        Kind::Resource => view.find_template(&name),
         _ => view.find(kind, &name).map(|(offered, _)| offered),
     };
     found.ok_or_else(|| missing(view, kind, name))

@@ -18,7 +18,7 @@ use crate::answer;
 use crate::authorize::{self, Pass};
 use crate::body::Body;
 use crate::call::{self, Asked};
-use crate::catalog::{List, View};
+use crate::catalog::{List, Part, View};
 use crate::content;
 use crate::forward;
 use crate::levels;
@@ -94,7 +94,7 @@ fn introduction(
 ) -> Bytes {
     let only = view.parts.first().filter(|_| !view.is_prefixed());
     let knows_tasks = tasks::recast::is_known_to(revision);
-    let info = only.and_then(|it| it.listing.info.clone()).unwrap_or_else(crate::link::our_info);
+    let info = only.and_then(Part::info).unwrap_or_else(crate::link::our_info);
     let instructions = modern::instructions(view, proxy)
         .map(|it| format!(r#","instructions":{}"#, quote(&it)))
         .unwrap_or_default();

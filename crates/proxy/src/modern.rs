@@ -228,7 +228,8 @@ fn extensions(view: &View, era: Era) -> Vec<String> {
     all
 }
 
-/// The instructions of all servers that may be seen, each under its name.
+/// The instructions of all servers that may be seen, each under its name. Those of a server under
+/// review are text for models as its tools are, hence approved or not there.
 pub(crate) fn instructions(view: &View, proxy: &Proxy) -> Option<String> {
     let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
     let all: Vec<String> = view
@@ -236,7 +237,8 @@ pub(crate) fn instructions(view: &View, proxy: &Proxy) -> Option<String> {
         .iter()
         .filter(|it| it.is_shown(&snapshot.switches, now))
         .filter_map(|it| {
-            let text = it.listing.instructions.as_ref()?;
+            let said = it.listing.instructions.as_ref()?;
+            let text = it.assignment.server.review.admits(said.pin).then_some(&said.text)?;
             let alias = it.assignment.alias.as_str();
             Some(if view.is_prefixed() { format!("{alias}: {text}") } else { text.clone() })
         })

@@ -1,5 +1,6 @@
 //! What is tried, by what is read.
 
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod bridge;
 pub(crate) mod config;

@@ -66,6 +66,70 @@ purpose: "sorts: tickets"
 gateways: [{gateway: main, identities: [ann-jira], enabled: false}]
 "#;
 
+/// The kinds that are about deciding and counting, and every form that they have.
+const THE_REST: &str = r#"
+---
+kind: Server
+name: reviewed
+transport: {type: http, url: "https://reviewed.example/mcp"}
+review: on
+pins:
+  - {kind: tool, name: "a: \u200b#", hash: "sha256:0000000000000000000000000000000000000000000000000000000000000001"}
+  - {kind: tool, name: b, hash: "sha256:0000000000000000000000000000000000000000000000000000000000000002"}
+  - {kind: tool, name: b, hash: "sha256:0000000000000000000000000000000000000000000000000000000000000003"}
+  - {kind: prompt, name: b, hash: "sha256:0000000000000000000000000000000000000000000000000000000000000002"}
+  - {kind: resource_template, name: "a://{x}", hash: "sha256:0000000000000000000000000000000000000000000000000000000000000004"}
+  - {kind: instructions, name: instructions, hash: "sha256:0000000000000000000000000000000000000000000000000000000000000005"}
+---
+kind: Server
+name: waiting
+transport: {type: http, url: "https://waiting.example/mcp"}
+pins: []
+---
+kind: Gateway
+name: side
+teams: []
+assignments:
+  - server: reviewed
+    tools:
+      expose: conditions
+      where:
+        all:
+          - {name: {glob: "read_*"}}
+          - {any: [{readOnlyHint: true}, {destructiveHint: false}, {idempotentHint: true}, {openWorldHint: false}]}
+          - {any: [{description: {contains: "no: '#'"}}, {title: {matches: '^\w+$'}}, {name: {is: ""}}]}
+    prompts: {expose: conditions, where: {any: []}}
+    resources: {expose: named, names: []}
+---
+{kind: Role, name: keeper, capabilities: ["servers:read", "pins:write"]}
+---
+{kind: Role, name: nothing, capabilities: []}
+---
+{kind: RoleGrant, name: ann-keeps, role: keeper, user: ann, on: server/jira}
+---
+{kind: RoleGrant, name: devs, role: workspace-admin, team: dev}
+---
+{kind: RoleGrant, name: devs-main, role: keeper, team: dev, on: gateway/main}
+---
+{kind: RoleGrant, name: devs-own, role: keeper, team: dev, on: team/dev}
+---
+{kind: Limit, name: all, scope: {type: workspace}, unit: calls, allowance: {type: quota, amount: 1000000, per: month}}
+---
+{kind: Limit, name: each-user, scope: {type: user}, unit: tokens, direction: response, allowance: {type: rate, amount: 10, per: minute, burst: 3}}
+---
+{kind: Limit, name: ann, scope: {type: user, user: ann}, unit: tokens, allowance: {type: rate, amount: 10, per: second}}
+---
+{kind: Limit, name: one-tool, scope: {type: tool, server: jira, tool: "a/b"}, unit: bytes, direction: both, allowance: {type: quota, amount: 1, per: day}, gateway: main}
+---
+{kind: Limit, name: bots, scope: {type: app, app: bot}, unit: bytes, direction: request, allowance: {type: quota, amount: 1, per: day}}
+---
+{kind: Limit, name: devs, scope: {type: team, team: dev}, unit: calls, allowance: {type: quota, amount: 1, per: day}}
+---
+{kind: Limit, name: mains, scope: {type: gateway, gateway: main}, unit: calls, allowance: {type: quota, amount: 1, per: day}}
+---
+{kind: Limit, name: jiras, scope: {type: server, server: jira}, unit: calls, allowance: {type: quota, amount: 1, per: day}}
+"#;
+
 struct Desk {
     site: Site,
     served: Served,
@@ -110,8 +174,9 @@ impl Desk {
 #[tokio::test]
 async fn an_export_applied_exports_to_the_same_bytes() {
     let mut exports = Vec::new();
+    let everything = format!("{}{THE_REST}", EVERYTHING.trim_end());
     for desk in Desk::on_each_database().await {
-        desk.ends("apply -f -", EVERYTHING, 0).await;
+        desk.ends("apply -f -", &everything, 0).await;
         // By hand, in numbers that no file would give.
         let order = [("files", 70), ("own-jira", 500), ("jira", 600)];
         for (alias, position) in order {
@@ -145,6 +210,18 @@ async fn an_export_applied_exports_to_the_same_bytes() {
         desk.ends("apply -f - --workspace copy", &text, 0).await;
         let copied = desk.ends("export --workspace copy", "", 0).await;
         assert_eq!(copied.replace("name: copy", "name: default"), first);
+        desk.ends("diff -f - --workspace copy", &copied, 0).await;
+        let kinds = ["App", "Gateway", "Identity", "Limit", "Role", "RoleGrant", "Server", "Team"];
+        for kind in kinds {
+            assert!(first.contains(&format!("kind: {kind}\n")), "{kind}: {first}");
+        }
+        // All of it was made by those files, and goes with them.
+        let ann = "{kind: User, name: ann}";
+        desk.ends("apply --prune -f - --workspace copy", ann, 0).await;
+        let left = desk.ends("export --workspace copy", "", 0).await;
+        let left: Vec<&str> = left.lines().filter(|it| it.contains("name:")).collect();
+        assert_eq!(left, ["name: copy", "name: ann"]);
+        assert_eq!(desk.export().await, first, "another workspace's");
         exports.push(first);
     }
     assert!(exports.windows(2).all(|it| it[0] == it[1]), "the database is no part of it");
@@ -216,6 +293,14 @@ async fn pruning_takes_what_the_same_files_made_and_nothing_else() {
         assert_eq!(refused.code, Some(5), "{}", refused.err);
         assert!(refused.err.contains("belongs to the files of `theirs`"), "{}", refused.err);
 
+        // A text that names nothing has failed to be made.
+        for nothing in ["", "# nothing\n---\n", "[]"] {
+            for line in ["apply --prune -f -", "diff --prune -f -"] {
+                let refused = desk.run(line, nothing).await;
+                assert_eq!(refused.code, Some(1), "{line}: {}", refused.err);
+                assert!(refused.err.contains("names nothing"), "{}", refused.err);
+            }
+        }
         // Without being asked to, nothing is deleted.
         let less = "{kind: User, name: ann}\n";
         desk.ends("apply -f -", less, 0).await;

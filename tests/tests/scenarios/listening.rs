@@ -72,6 +72,46 @@ async fn a_subscription_is_acknowledged_at_once_and_hears_what_its_server_says()
 }
 
 #[tokio::test]
+async fn a_change_that_is_told_while_a_list_is_on_its_way_is_not_missed() {
+    const OLD: &str = r#"{"name":"old","inputSchema":{"type":"object"}}"#;
+    const NEW: &str = r#"{"name":"new","inputSchema":{"type":"object"}}"#;
+    // By far less than what is listed is fresh otherwise.
+    const SOON: std::time::Duration = std::time::Duration::from_secs(15);
+
+    let result = |tools: &str| {
+        format!(
+            r#"{{"resultType":"complete","ttlMs":60000,"cacheScope":"private","tools":[{tools}]}}"#
+        )
+    };
+    let scene = Scene::of(Upstream::modern().by_hand("tools/list")).await;
+    let client = Client::modern(&scene.gateway);
+    let list = async || client.send(client.request("tools/list", "")).await.text();
+    let answering = async { scene.upstream.next().await.result(&result(OLD)) };
+    assert!(join(list(), answering).await.0.contains("old"));
+    let filter = r#""notifications":{"toolsListChanged":true}"#;
+    let mut stream = client.open(client.request("subscriptions/listen", filter)).await;
+    stream.message().await;
+    let theirs = scene.upstream.next().await;
+    assert_eq!(theirs.method, "subscriptions/listen");
+    let theirs = theirs.stream();
+    theirs.notification("notifications/subscriptions/acknowledged", "{}").await;
+    theirs.notification(CHANGED, "{}").await;
+    assert_eq!(stream.message().await["method"], CHANGED);
+    let changing = async {
+        let call = scene.upstream.next().await;
+        assert_eq!(call.method, "tools/list");
+        theirs.notification(CHANGED, "{}").await;
+        assert_eq!(stream.message().await["method"], CHANGED);
+        call.result(&result(OLD));
+    };
+    assert!(join(list(), changing).await.0.contains("old"));
+    let looking = async { while !list().await.contains("new") {} };
+    let answering = async { scene.upstream.next().await.result(&result(NEW)) };
+    let seen = tokio::time::timeout(SOON, join(looking, answering)).await;
+    assert!(seen.is_ok(), "what was overtaken is served from memory");
+}
+
+#[tokio::test]
 async fn a_subscription_ends_upstream_when_its_client_leaves() {
     let scene = Scene::of(Upstream::modern()).await;
     let client = Client::modern(&scene.gateway);

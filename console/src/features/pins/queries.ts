@@ -65,6 +65,7 @@ export function useDecision(workspace: string, { id, hash }: Pin) {
 }
 
 export const KIND_WORDS: Record<string, string> = {
+  instructions: 'instructions',
   prompt: 'prompt',
   resource_template: 'template',
   tool: 'tool',

@@ -117,6 +117,13 @@ impl Which<'_> {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+impl<T> Page<T> {
+    pub(crate) fn cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref()
+    }
+}
+
 impl Paging {
     /// Where to begin.
     pub(crate) fn after(&self) -> Option<&str> {

@@ -31,15 +31,23 @@ use crate::{
 /// No request of the admin API is larger.
 const BODY_BYTES: usize = 1024 * 1024;
 
+/// But for those that carry a whole workspace: thousands of objects. What is parsed takes a multiple
+/// of it, for anybody who is signed in.
+const FILES_BYTES: usize = 4 * 1024 * 1024;
+
 /// The routes, ready to be merged into the program's own.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let once = middleware::from_fn_with_state(Arc::clone(&app), idempotency::once);
-    let (private, document) = private_routes().split_for_parts();
+    let (files, _) = in_workspace(files::routes()).split_for_parts();
+    let (private, _) = private_routes().split_for_parts();
+    let document = private_document();
     let guard = Guard { app: Arc::clone(&app), needs: Arc::new(Table::of(&document)) };
     let guarded = middleware::from_fn_with_state(guard, guard::guard);
     let (public, _) = public_routes().split_for_parts();
+    let files = files.route_layer(once.clone()).route_layer(guarded.clone());
     let api = Router::new()
         .merge(private.route_layer(once).route_layer(guarded))
+        .merge(files.layer(DefaultBodyLimit::max(FILES_BYTES)))
         .merge(public)
         .fallback(|| async { Error::NoRoute })
         .method_not_allowed_fallback(|| async { Error::Method })
@@ -53,7 +61,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// The document at `/api/v1/openapi.json`.
 pub(crate) fn openapi() -> OpenApi {
-    let (_, mut document) = private_routes().split_for_parts();
+    let mut document = private_document();
     let (_, public) = public_routes().split_for_parts();
     for item in document.paths.paths.values_mut() {
         for operation in operations(item) {
@@ -93,13 +101,23 @@ pub(crate) fn openapi() -> OpenApi {
     document
 }
 
-/// What needs an administrator.
+/// What needs an administrator: all of it.
+fn private_document() -> OpenApi {
+    let (_, mut document) = private_routes().split_for_parts();
+    document.merge(in_workspace(files::routes()).split_for_parts().1);
+    document
+}
+
+fn in_workspace(routes: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().nest("/workspaces/{workspace}", routes)
+}
+
+/// What needs an administrator, but for files.
 fn private_routes() -> OpenApiRouter<Arc<App>> {
-    let in_workspace = OpenApiRouter::new()
+    let inside = OpenApiRouter::new()
         .merge(apps::routes())
         .merge(assignments::routes())
         .merge(connections::routes())
-        .merge(files::routes())
         .merge(gateways::routes())
         .merge(identities::routes())
         .merge(limits::routes())
@@ -118,7 +136,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(session::private_routes())
         .merge(workspaces::routes())
-        .nest("/workspaces/{workspace}", in_workspace)
+        .merge(in_workspace(inside))
 }
 
 /// What does not.

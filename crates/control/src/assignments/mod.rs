@@ -15,6 +15,8 @@ use domain::{
 };
 
 pub(crate) use api::{AssignmentPatch, NewAssignment, routes};
+#[cfg(feature = "fuzzing")]
+pub(crate) use condition::Checked;
 pub(crate) use provision::{ProvisionText, SchemeText};
 
 use crate::api::{Error, Ref, Which};

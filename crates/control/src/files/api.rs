@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::Name;
@@ -17,6 +17,7 @@ use super::{Applied, DEFAULT_OWNER, Outcome, Scope};
 use crate::App;
 use crate::api::{Done, Error, InWorkspace, Json, NameText, Problem, Touched};
 use crate::identities::SecretText;
+use crate::session::Caller;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -71,11 +72,13 @@ struct Report {
 async fn apply_files(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
+    Extension(caller): Extension<Caller>,
     Json(files): Json<Files>,
 ) -> Result<Done<Report>, Error> {
     let scope = files.scope(&workspace)?;
     let secrets = |name: &str| find(&files.secrets, name);
-    let objects = super::apply(&app, &workspace.rights, &scope, &files.text, &secrets).await?;
+    let by = (&caller, &workspace.rights);
+    let objects = super::apply(&app, by, &scope, &files.text, &secrets).await?;
     let touched = Touched::new("files", workspace.id.0, summary(&objects));
     Ok(Done::other(StatusCode::OK, touched, Report { objects }))
 }

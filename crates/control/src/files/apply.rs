@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Capability, DefinitionHash, Name, Object, PinKind, WorkspaceId};
+use domain::{Capability, DefinitionHash, Name, Object, PinKind, ServerId, WorkspaceId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,8 +20,8 @@ use crate::api::{Error, Ref};
 use crate::change::Change;
 use crate::identities::{Headers, IdentityPatch, NewIdentity};
 use crate::limits::{LimitPatch, NewLimit};
-use crate::row::to_json;
-use crate::servers::{EraText, NewServer, ServerPatch, TasksText, TransportText};
+use crate::row::{Named, to_json};
+use crate::servers::{EraText, NewServer, Server, ServerPatch, TasksText, TransportText};
 use crate::switches::Off;
 use crate::teams::{NewTeam, TeamPatch};
 use crate::users::NewUser;
@@ -315,7 +315,7 @@ async fn apply_server(
         let new = NewServer { name, transport, era, tasks, roots, review };
         let server = servers::create(change, workspace, new).await?;
         if let Some(pins) = &pins {
-            pins::set_approved(change, workspace, server.id, pins).await?;
+            pins::set_approved(change, workspace, &named(&server), pins).await?;
         }
         let patch = ServerPatch { enabled: enabled.filter(|it| !it), ..ServerPatch::default() };
         servers::update(change, workspace, server, patch).await?;
@@ -344,7 +344,7 @@ async fn apply_server(
         patch.review = Some(review);
     }
     if let Some(pins) = &pins
-        && pins::set_approved(change, workspace, found.id, pins).await?
+        && pins::set_approved(change, workspace, &named(&found), pins).await?
     {
         members.push("pins");
     }
@@ -358,9 +358,17 @@ async fn apply_server(
     Ok(Some(members))
 }
 
+fn named(server: &Server) -> Named<ServerId> {
+    Named { id: server.id, name: server.name.clone() }
+}
+
 fn wanted_pins(pins: Vec<PinFile>) -> Result<BTreeSet<(PinKind, String, DefinitionHash)>, Error> {
     let read = |it: PinFile| {
         let kind = it.kind.parse().map_err(|why: &str| Error::Invalid(why.to_owned()))?;
+        if !(1..=pins::MOST_NAME_BYTES).contains(&it.name.len()) {
+            let most = pins::MOST_NAME_BYTES;
+            return Err(Error::Invalid(format!("the name of a pin has 1 to {most} bytes")));
+        }
         Ok((kind, it.name, it.hash))
     };
     pins.into_iter().map(read).collect()

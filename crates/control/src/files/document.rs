@@ -122,13 +122,14 @@ pub(super) struct ServerFile {
     pub(super) enabled: Option<bool>,
 }
 
-/// An approved definition of a tool, prompt or resource template.
+/// An approved definition of a tool, prompt or resource template, or of a server's instructions.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PinFile {
-    /// `prompt`, `resource_template` or `tool`.
+    /// `instructions`, `prompt`, `resource_template` or `tool`.
     pub(super) kind: String,
-    /// The server's own name for it; of a template its URI template.
+    /// The server's own name for it; of a template its URI template, and of its instructions
+    /// `instructions`.
     pub(super) name: String,
     /// SHA-256 over its canonical form: `sha256:` and hex digits.
     #[schema(value_type = String)]

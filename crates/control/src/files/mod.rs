@@ -42,6 +42,7 @@ pub use schema::schema;
 use crate::App;
 use crate::api::{Error, Rights};
 use crate::change::Change;
+use crate::session::Caller;
 use document::Document;
 
 /// What is meant beside the text.
@@ -62,18 +63,18 @@ pub(crate) const DEFAULT_OWNER: &str = "default";
 /// Makes things as the text says.
 pub(crate) async fn apply(
     app: &Arc<App>,
-    rights: &Rights,
+    (actor, rights): (&Caller, &Rights),
     scope: &Scope,
     text: &str,
     secrets: Resolve<'_>,
 ) -> Result<Vec<Applied>, Error> {
-    let documents = document::parse(text, scope)?;
+    let documents = meant(text, scope)?;
     let mut change = Change::begin(app, rights).await?;
     let applied = apply::all(&mut change, documents, scope, secrets).await?;
     if applied.iter().all(|it| it.outcome == Outcome::Unchanged) {
         change.rollback().await?;
     } else {
-        change.commit().await?;
+        change.commit_decided(actor).await?;
     }
     Ok(applied)
 }
@@ -86,12 +87,26 @@ pub(crate) async fn diff(
     text: &str,
     secrets: Resolve<'_>,
 ) -> Result<Vec<Applied>, Error> {
-    let documents = document::parse(text, scope)?;
+    let documents = meant(text, scope)?;
     let mut change = Change::begin(app, rights).await?;
     let mut applied = apply::all(&mut change, documents, scope, secrets).await?;
     change.rollback().await?;
     applied.retain(|it| it.outcome != Outcome::Unchanged);
     Ok(applied)
+}
+
+/// The documents of a text. One that names nothing is what is left where making it has failed: nobody
+/// means to delete all that its files have made.
+fn meant(text: &str, scope: &Scope) -> Result<Vec<(Name, Document)>, Error> {
+    let documents = document::parse(text, scope)?;
+    if scope.prune && documents.is_empty() {
+        return Err(Error::Invalid(format!(
+            "the text names nothing, so pruning would delete all that the files of `{}` have made; \
+             name what is to stay, such as the workspace",
+            scope.owner
+        )));
+    }
+    Ok(documents)
 }
 
 /// A workspace as text, the same bytes for the same configuration.

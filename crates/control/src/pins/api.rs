@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{DefinitionHash, Name, PinKind, WorkspaceId};
+use domain::{Capability, DefinitionHash, Name, Object, PinKind, Scope, ServerId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,7 +23,7 @@ use crate::api::{
 };
 use crate::change::Change;
 use crate::session::Caller;
-use crate::{App, servers, trail};
+use crate::{App, servers};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -34,13 +34,14 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(approve_pins))
 }
 
-/// A definition of a tool, prompt or resource template, and what has been decided about it.
+/// A definition of a tool, prompt or resource template, or of a server's own instructions, and what
+/// has been decided about it.
 #[derive(Serialize, ToSchema)]
 struct PinBody {
     id: Uuid,
     #[schema(value_type = NameText)]
     server: Name,
-    /// `prompt`, `resource_template` or `tool`.
+    /// `instructions`, `prompt`, `resource_template` or `tool`.
     kind: &'static str,
     /// The server's own name for it; of a template its URI template.
     name: String,
@@ -112,11 +113,11 @@ struct PinFilter {
     #[param(value_type = Option<RefText>)]
     server: Option<Ref>,
     state: Option<PinState>,
-    /// `prompt`, `resource_template` or `tool`.
-    #[param(pattern = "^(prompt|resource_template|tool)$")]
+    /// `instructions`, `prompt`, `resource_template` or `tool`.
+    #[param(pattern = "^(instructions|prompt|resource_template|tool)$")]
     kind: Option<String>,
     /// The server's own name.
-    #[param(max_length = 1_024)]
+    #[param(max_length = 4_096)]
     name: Option<String>,
     /// How many at most.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
@@ -207,7 +208,7 @@ impl PinDetail {
     path = "/pins",
     params(PinFilter),
     responses((status = 200, body = Page<PinBody>), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("pins:read"))),
+    extensions(("x-capability" = json!("pins:read somewhere"))),
     tag = "pins",
 )]
 async fn list_pins(
@@ -220,12 +221,30 @@ async fn list_pins(
     let kind = kind.map_err(|why| Error::Malformed(why.into()))?;
     let mut tx = app.db.read().await?;
     let server = match &query.server {
-        Some(server) => Some(servers::find(&mut tx, workspace.id, server).await?.id),
+        Some(server) => {
+            let found = servers::find(&mut tx, workspace.id, server).await?;
+            let object = Object::Server(found.id);
+            workspace.rights.require(Capability::PinsRead, &object, ("server", &found.name))?;
+            Some(found.id)
+        }
         None => None,
     };
+    let reach = workspace.rights.reach(Capability::PinsRead);
+    let within: Vec<Option<ServerId>> = match server {
+        Some(_) => vec![server],
+        None if reach.is_whole => vec![None],
+        None => {
+            let of = |it: &Scope| if let Scope::Server(id) = it { Some(Some(*id)) } else { None };
+            reach.scopes.iter().filter_map(of).collect()
+        }
+    };
     let name = query.name.as_deref();
-    let filter = Filter { server, state: query.state, kind, name, ..Filter::default() };
-    let found = super::list(&mut tx, workspace.id, &filter, &paging).await?;
+    let mut found = Vec::new();
+    for server in within {
+        let filter = Filter { server, state: query.state, kind, name, ..Filter::default() };
+        found.extend(super::list(&mut tx, workspace.id, &filter, &paging).await?);
+    }
+    found.sort_by_key(|it| it.id);
     Ok(Json(paging.answer(found, |it| it.id.to_string(), PinBody::of)))
 }
 
@@ -234,7 +253,7 @@ async fn list_pins(
     get,
     path = "/pins/{pin}",
     responses((status = 200, body = PinDetail), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("pins:read"))),
+    extensions(("x-capability" = json!("pins:read somewhere"))),
     tag = "pins",
 )]
 async fn show_pin(
@@ -244,6 +263,7 @@ async fn show_pin(
 ) -> Result<Shown<PinDetail>, Error> {
     let mut tx = app.db.read().await?;
     let pin = super::find(&mut tx, workspace.id, &path.pin).await?;
+    super::require(&workspace.rights, Capability::PinsRead, &pin)?;
     let last_seen = pin.last_seen;
     let detail = PinDetail::read(&mut tx, workspace.id, pin).await?;
     Ok(Shown::live(detail, |it| it.pin.last_seen = Some(last_seen)))
@@ -255,7 +275,7 @@ async fn show_pin(
     path = "/pins/{pin}/approve",
     request_body = Decision,
     responses((status = 200, body = PinBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("pins:write"))),
+    extensions(("x-capability" = json!("pins:write somewhere"))),
     tag = "pins",
 )]
 async fn approve_pin(
@@ -284,7 +304,7 @@ async fn approve_pin(
     path = "/pins/{pin}/reject",
     request_body = Decision,
     responses((status = 200, body = PinBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("pins:write"))),
+    extensions(("x-capability" = json!("pins:write somewhere"))),
     tag = "pins",
 )]
 async fn reject_pin(
@@ -313,27 +333,23 @@ async fn approve_pins(
     workspace: InWorkspace,
     Extension(caller): Extension<Caller>,
     Path(path): Path<ServerPath>,
-    Json(mut decisions): Json<Decisions>,
+    Json(Decisions { hashes }): Json<Decisions>,
 ) -> Result<Done<Approved>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let server = servers::find(&mut change, workspace.id, &path.server).await?;
     let mut waiting = super::pending(&mut change, workspace.id, server.id).await?;
-    waiting.retain(|it| decisions.hashes.contains(&it.key.hash));
-    decisions.hashes.retain(|hash| waiting.iter().all(|it| it.key.hash != *hash));
-    if let Some(missing) = decisions.hashes.first() {
+    waiting.retain(|it| hashes.contains(&it.key.hash));
+    let found: BTreeSet<DefinitionHash> = waiting.iter().map(|it| it.key.hash).collect();
+    if let Some(missing) = hashes.difference(&found).next() {
         let why = format!("no definition of `{}` that waits has the hash {missing}", server.name);
         return Err(Error::Conflict(why));
     }
     // One record has no room for all of their hashes, so each has one of its own.
-    let mut acts = Vec::with_capacity(waiting.len());
     for pin in &waiting {
         super::approve(&mut change, workspace.id, pin, &caller.name).await?;
-        let action = format!("approve {}", pin.title());
-        let act = (app.clock.id(), action.as_str());
-        acts.push(trail::open(&app, &caller, act, Some(workspace.id.0)).await?);
+        change.decides(workspace.id, format!("approve {}", pin.title()));
     }
-    change.commit().await?;
-    acts.into_iter().for_each(|it| it.close(&app, StatusCode::OK, None));
+    change.commit_decided(&caller).await?;
     let approved = waiting.len();
     let touched = Touched::new("server", server.id.0, format!("{}: {approved} pins", server.name));
     Ok(Done::other(StatusCode::OK, touched, Approved { approved }))
@@ -349,6 +365,7 @@ async fn looked_at(
 ) -> Result<(Change, Pin), Error> {
     let mut change = Change::begin(app, &workspace.rights).await?;
     let pin = super::find(&mut change, workspace.id, pin).await?;
+    super::require(change.rights(), Capability::PinsWrite, &pin)?;
     decider.if_match.check(&PinDetail::read(&mut change, workspace.id, pin.clone()).await?)?;
     if decision.hash != pin.key.hash {
         return Err(Error::Conflict(format!("its hash is {}, not that", pin.key.hash)));

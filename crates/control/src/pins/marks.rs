@@ -66,10 +66,15 @@ fn mark(c: char) -> Option<&'static str> {
         | '\u{2028}'
         | '\u{2029}'
         | '\u{2060}'..='\u{2065}'
+        | '\u{2800}'
         | '\u{3164}'
         | '\u{feff}'
         | '\u{ffa0}'
-        | '\u{fff9}'..='\u{fffb}' => "zero_width",
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0080}'..='\u{e00ff}'
+        | '\u{e01f0}'..='\u{e0fff}' => "zero_width",
         '\u{180b}'..='\u{180d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
             "variation_selector"
         }
@@ -87,6 +92,7 @@ mod tests {
         for (text, expected, visible) in [
             ("plain \u{e9} \u{1f600} text", &[][..], "plain \u{e9} \u{1f600} text"),
             ("a\u{200b}b", &["zero_width"], "a\\u{200b}b"),
+            ("a\u{2800}\u{1d173}\u{e0fff}", &["zero_width"], "a\\u{2800}\\u{1d173}\\u{e0fff}"),
             ("a\u{202e}b\u{2066}", &["bidi"], "a\\u{202e}b\\u{2066}"),
             ("a\u{e0041}", &["tag"], "a\\u{e0041}"),
             ("a\u{fe0f}\u{e0100}", &["variation_selector"], "a\\u{fe0f}\\u{e0100}"),

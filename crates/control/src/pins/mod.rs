@@ -13,12 +13,14 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::ports::Sighting;
-use domain::{Capability, DefinitionHash, Object, PinKey, PinKind, ServerId, Target, WorkspaceId};
+use domain::{
+    Capability, DefinitionHash, Name, Object, PinKey, PinKind, ServerId, Target, WorkspaceId,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -26,7 +28,7 @@ use uuid::Uuid;
 pub(crate) use api::routes;
 pub(crate) use notes::{Notes, notes};
 
-use crate::api::{Error, Paging, Ref};
+use crate::api::{Error, Paging, Ref, Rights};
 use crate::change::Change;
 use crate::row::Named;
 
@@ -73,6 +75,9 @@ pub(crate) struct Filter<'a> {
 /// approved. Lists of large servers have some kilobytes for each tool.
 const MOST_BYTES: usize = 256 << 10;
 
+/// The longest name that is kept, in bytes: that of a template. The data plane shows no longer one.
+pub(crate) const MOST_NAME_BYTES: usize = 4 << 10;
+
 /// How many definitions of one name wait for a decision, or were rejected. Beyond it the one that
 /// was seen longest ago is forgotten, so that a server that changes all the time takes no more room.
 const MOST_OF_NAME: usize = 8;
@@ -102,9 +107,12 @@ impl State {
 impl Pin {
     /// As it stands in records.
     fn title(&self) -> String {
-        let Self { server, key, name, .. } = self;
-        format!("{}/{}/{name} {}", server.name, key.kind.as_str(), key.hash)
+        title(&self.server.name, self.key, &self.name)
     }
+}
+
+fn title(server: &Name, pin: PinKey, name: &str) -> String {
+    format!("{server}/{}/{name} {}", pin.kind.as_str(), pin.hash)
 }
 
 pub(crate) async fn list(
@@ -182,7 +190,7 @@ async fn approve(
     pin: &Pin,
     by: &str,
 ) -> Result<(), Error> {
-    require(change, pin)?;
+    require(change.rights(), Capability::PinsWrite, pin)?;
     if !pin.is_known {
         return Err(Error::Invalid(match pin.bytes {
             0 => "its server has not listed it yet, so nobody can have looked at it".into(),
@@ -208,14 +216,21 @@ async fn reject(
     pin: &Pin,
     by: &str,
 ) -> Result<(), Error> {
-    require(change, pin)?;
+    require(change.rights(), Capability::PinsWrite, pin)?;
     let decided = Some((by, change.now()));
     withdraw(change, workspace, pin, State::Rejected, decided).await
 }
 
-fn require(change: &Change, pin: &Pin) -> Result<(), Error> {
-    let server = &pin.server;
-    change.require(Capability::PinsWrite, &Object::Server(server.id), ("server", &server.name))
+/// Refuses whoever may not do this with a pin; for those who may not even see it there is none.
+fn require(rights: &Rights, capability: Capability, pin: &Pin) -> Result<(), Error> {
+    let server = Object::Server(pin.server.id);
+    match [capability, Capability::PinsRead].map(|it| rights.may(it, &server)) {
+        [true, _] => Ok(()),
+        [false, true] => {
+            Err(Error::forbidden(capability, format_args!("server `{}`", pin.server.name)))
+        }
+        [false, false] => Err(Ref::from(pin.id).not_found("pin")),
+    }
 }
 
 async fn withdraw(
@@ -236,32 +251,47 @@ async fn withdraw(
 pub(crate) async fn set_approved(
     change: &mut Change,
     workspace: WorkspaceId,
-    server: ServerId,
+    server: &Named<ServerId>,
     wanted: &BTreeSet<(PinKind, String, DefinitionHash)>,
 ) -> Result<bool, Error> {
-    let object = Object::Server(server);
-    change.require(Capability::PinsRead, &object, ("server", server.0))?;
-    let known = approved(change, workspace, server).await?;
-    let is_wanted = |it: &Pin| wanted.iter().any(|(kind, _, hash)| it.key == key(*kind, *hash));
+    let object = Object::Server(server.id);
+    change.require(Capability::PinsRead, &object, ("server", &server.name))?;
+    let known = approved(change, workspace, server.id).await?;
+    let keys: HashSet<PinKey> = known.iter().map(|it| it.key).collect();
+    let wanted_keys: HashSet<PinKey> = wanted.iter().map(|it| key(it.0, it.2)).collect();
     let mut differed = false;
-    for left in known.iter().filter(|it| !is_wanted(it)) {
+    for left in known.iter().filter(|it| !wanted_keys.contains(&it.key)) {
         differed = true;
         withdraw(change, workspace, left, State::Pending, None).await?;
+        change.decides(workspace, format!("withdraw the approval of {}", left.title()));
     }
     for (kind, name, hash) in wanted {
         let pin = key(*kind, *hash);
-        if known.iter().any(|it| it.key == pin) {
+        if keys.contains(&pin) {
             continue;
         }
         differed = true;
         let stamp = change.stamp();
-        let whose = (workspace, server);
+        let whose = (workspace, server.id);
         store::insert_approved(change, whose, stamp, (name, pin), "a file").await?;
+        change.decides(workspace, format!("approve {}", title(&server.name, pin, name)));
     }
     if differed {
-        change.require(Capability::PinsWrite, &object, ("server", server.0))?;
+        change.require(Capability::PinsWrite, &object, ("server", &server.name))?;
     }
     Ok(differed)
+}
+
+/// How many members differ, and all that is shown of them and of the whole.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn shown(before: &str, after: &str) -> (usize, String) {
+    let found = differences::of(Some(before), after);
+    let mut text = marks::shown(after);
+    for it in &found {
+        text.push_str(&it.path);
+        text.extend([&it.before, &it.after].into_iter().flatten().map(String::as_str));
+    }
+    (found.len(), text)
 }
 
 fn key(kind: PinKind, hash: DefinitionHash) -> PinKey {
@@ -287,6 +317,9 @@ async fn note(
     // In one order everywhere, so that no two replicas wait for each other's rows.
     found.sort_by_key(|it| it.pin);
     for it in &found {
+        if MOST_NAME_BYTES < it.name.len() {
+            continue;
+        }
         let bytes = i64::try_from(it.text.len()).unwrap_or(i64::MAX);
         let marks = marks::of(&it.name, &it.text).join(",");
         let text = Some(it.text.as_ref()).filter(|it| it.len() <= MOST_BYTES);
@@ -295,10 +328,12 @@ async fn note(
     let mut counts: HashMap<(String, String), usize> = HashMap::new();
     let (mut rows, mut bytes) = (0, 0_i64);
     for it in store::undecided(tx, workspace, server).await? {
+        let length = i64::try_from(it.name.len()).unwrap_or(i64::MAX);
         let of_name = counts.entry((it.kind, it.name)).or_default();
         *of_name += 1;
         rows += 1;
-        // What is too large to be kept takes no room.
+        // What is too large to be kept takes no room but for its name.
+        bytes += length;
         bytes +=
             if usize::try_from(it.bytes).is_ok_and(|it| it <= MOST_BYTES) { it.bytes } else { 0 };
         if MOST_OF_NAME < *of_name || MOST_OF_SERVER < rows || MOST_BYTES_OF_SERVER < bytes {

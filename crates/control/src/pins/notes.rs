@@ -1,7 +1,8 @@
 //! What the data plane sees for the first time, on its way to the database.
 //!
 //! Telling never waits: a task of its own writes, and what finds no room in its queue is told again
-//! with the next listing. Memory remembers for a while what has been told, so that a listing that
+//! with the next listing. So is what is more than one server may tell of in a minute: writing is
+//! something that all servers share. Memory remembers for a while what has been told, so that a listing that
 //! says the same again costs nothing; the database keeps one row for it, whoever tells of it.
 
 use std::collections::HashMap;
@@ -21,9 +22,17 @@ use crate::api::{Error, chain};
 /// Takes note of definitions.
 pub(crate) struct Notes {
     clock: Arc<dyn Clock>,
-    told: Mutex<HashMap<(ServerId, PinKey), Duration>>,
+    told: Mutex<Told>,
     queue: mpsc::Sender<Batch>,
     waiting: AtomicUsize,
+}
+
+/// What has been told lately.
+#[derive(Default)]
+struct Told {
+    pins: HashMap<(ServerId, PinKey), Duration>,
+    /// How much each server has told of, and since when that is counted.
+    of: HashMap<ServerId, (Duration, usize)>,
 }
 
 /// Writes them down.
@@ -43,6 +52,9 @@ struct Batch {
 /// After this long a definition that is still listed is noted again, as seen.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// How much one server may tell of in that time: its largest list, once.
+const MOST_OF_SERVER: usize = super::MOST_OF_SERVER;
+
 /// What waits to be written: lists, and bytes in all. The largest list of one server fits in.
 const QUEUE: usize = 64;
 const MOST_WAITING: usize = 48 << 20;
@@ -61,10 +73,15 @@ pub(crate) fn notes(db: Db, clock: Arc<dyn Clock>) -> (Arc<Notes>, Noter) {
 impl Definitions for Notes {
     fn is_news(&self, server: ServerId, pin: PinKey) -> bool {
         let now = self.clock.elapsed();
-        self.told.lock().get(&(server, pin)).is_none_or(|told| *told + AGAIN <= now)
+        self.told.lock().pins.get(&(server, pin)).is_none_or(|told| *told + AGAIN <= now)
     }
 
-    fn note(&self, workspace: WorkspaceId, server: ServerId, found: Vec<Sighting>) {
+    fn note(&self, workspace: WorkspaceId, server: ServerId, mut found: Vec<Sighting>) {
+        let now = self.clock.elapsed();
+        found.truncate(self.told.lock().room(server, now));
+        if found.is_empty() {
+            return;
+        }
         let bytes = found.iter().map(|it| it.text.len() + it.name.len()).sum();
         if MOST_WAITING < self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
@@ -75,12 +92,24 @@ impl Definitions for Notes {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             return;
         }
-        let now = self.clock.elapsed();
-        let mut told = self.told.lock();
-        if MOST_TOLD < told.len() + pins.len() {
-            told.clear();
+        self.told.lock().extend(server, pins, now);
+    }
+}
+
+impl Told {
+    /// How much more a server may tell of now.
+    fn room(&self, server: ServerId, now: Duration) -> usize {
+        let counted = self.of.get(&server).filter(|(since, _)| now < *since + AGAIN);
+        MOST_OF_SERVER.saturating_sub(counted.map_or(0, |it| it.1))
+    }
+
+    fn extend(&mut self, server: ServerId, pins: Vec<PinKey>, now: Duration) {
+        self.of.retain(|_, (since, _)| now < *since + AGAIN);
+        self.of.entry(server).or_insert((now, 0)).1 += pins.len();
+        if MOST_TOLD < self.pins.len() + pins.len() {
+            self.pins.clear();
         }
-        told.extend(pins.into_iter().map(|it| ((server, it), now)));
+        self.pins.extend(pins.into_iter().map(|it| ((server, it), now)));
     }
 }
 
@@ -97,7 +126,7 @@ impl Noter {
             if let Err(error) = self.write(workspace, server, found).await {
                 tracing::warn!(error = %chain(&error), "What a server lists could not be noted");
                 let mut told = self.notes.told.lock();
-                told.retain(|(of, pin), _| *of != server || !pins.contains(pin));
+                told.pins.retain(|(of, pin), _| *of != server || !pins.contains(pin));
             }
             self.notes.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }

@@ -3,9 +3,9 @@ use domain::ports::Sighting;
 use domain::{DefinitionHash, PinKey, PinKind, ServerId};
 use serde_json::{Value, json};
 
-use super::{MOST_APPROVED, MOST_BYTES, MOST_OF_NAME};
+use super::{MOST_APPROVED, MOST_BYTES, MOST_NAME_BYTES, MOST_OF_NAME, MOST_OF_SERVER};
 use crate::secret::sha256;
-use crate::testing::Api;
+use crate::testing::{Api, PIN};
 
 fn sighting(name: &str, description: &str) -> Sighting {
     let text = json!({"description": description, "name": name}).to_string();
@@ -158,16 +158,140 @@ async fn h164_a_decision_is_bound_to_what_was_read() {
 }
 
 #[tokio::test]
+async fn names_without_an_end_and_lists_without_an_end_take_no_room() {
+    let api = Api::on_sqlite().await;
+    let server = server(&api).await;
+    let endless = sighting(&"n".repeat(MOST_NAME_BYTES + 1), "x");
+    noted(&api, server, vec![endless, sighting("last", "x")]).await;
+    assert_eq!(pins(&api, "").await.len(), 1);
+    // What is more than the largest list is told of in the next minute.
+    let workspace = api.snapshot().await.config.workspaces.values().next().unwrap().id;
+    let definitions = api.control.definitions();
+    let all: Vec<_> = (0..MOST_OF_SERVER).map(|it| sighting(&format!("t{it}"), "y")).collect();
+    definitions.note(workspace, server, all.clone());
+    let is_news = |at: usize| definitions.is_news(server, all[at].pin);
+    // Two have been told of before.
+    let taken = MOST_OF_SERVER - 2;
+    assert_eq!([0, taken - 1, taken].map(is_news), [false, false, true]);
+    let late = sighting("late", "y");
+    definitions.note(workspace, server, vec![late.clone()]);
+    assert!(definitions.is_news(server, late.pin));
+    // Another server has room of its own.
+    let other = ServerId(uuid::Uuid::from_u128(7));
+    definitions.note(workspace, other, vec![late.clone()]);
+    assert!(!definitions.is_news(other, late.pin));
+    api.clock.advance(std::time::Duration::from_secs(60));
+    definitions.note(workspace, server, vec![late.clone()]);
+    assert!(!definitions.is_news(server, late.pin));
+}
+
+#[tokio::test]
+async fn who_holds_it_for_one_server_sees_and_decides_for_that_server() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given_a_pin().await;
+        let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});
+        let wiki = api.given("servers", json!({"name": "wiki", "transport": transport})).await;
+        let wiki = ServerId(wiki["id"].as_str().unwrap().parse().unwrap());
+        noted(&api, wiki, vec![sighting("other", "x")]).await;
+        let both = json!({"name": "keeper", "capabilities": ["pins:read", "pins:write"]});
+        api.given("roles", both).await;
+        api.given("roles", json!({"name": "reader", "capabilities": ["pins:read"]})).await;
+        let grants = [("keeper", "server/wiki"), ("reader", "server/jira")];
+        let kim = api.given_admin("kim", &grants).await;
+        let eve = api.given_admin("eve", &[("keeper", "server/wiki")]).await;
+        let ask = async |token: &str, method: Method, path: &str, body: Option<Value>| {
+            api.ask_as(token, method, path, body).await
+        };
+        let names = async |token: &str, query: &str| {
+            let reply = ask(token, Method::GET, &format!("pins?limit=1{query}"), None).await;
+            let page = reply.json();
+            let mut items = page["items"].as_array().unwrap().clone();
+            if let Some(cursor) = page["next_cursor"].as_str() {
+                let path = format!("pins?cursor={cursor}{query}");
+                let more = ask(token, Method::GET, &path, None).await.json();
+                items.extend(more["items"].as_array().unwrap().clone());
+            }
+            items
+        };
+        let of = |items: &[Value]| -> Vec<String> {
+            items.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(of(&names(&kim, "").await), ["search", "other"]);
+        let seen = names(&eve, "").await;
+        assert_eq!(of(&seen), ["other"]);
+        let hidden = ask(&eve, Method::GET, "pins?server=jira", None).await;
+        assert_eq!(hidden.status, 404, "{}", hidden.text);
+        let own = format!("pins/{}/approve", seen[0]["id"].as_str().unwrap());
+        let (own_hash, jiras) = (seen[0]["hash"].clone(), format!("sha256:{}", "07".repeat(32)));
+        for (token, path, hash, status) in [
+            (&eve, format!("pins/{PIN}/approve"), json!(jiras), 404),
+            (&kim, format!("pins/{PIN}/approve"), json!(jiras), 403),
+            (&kim, format!("pins/{PIN}/reject"), json!(jiras), 403),
+            (&eve, own, own_hash, 200),
+        ] {
+            let reply = ask(token, Method::POST, &path, Some(json!({"hash": hash}))).await;
+            assert_eq!(reply.status, status, "{path}: {}", reply.text);
+        }
+        let reply = ask(&eve, Method::GET, &format!("pins/{PIN}"), None).await;
+        assert_eq!(reply.status, 404, "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn each_decision_of_a_file_is_in_the_record_with_its_hash() {
+    let api = Api::on_sqlite().await;
+    server(&api).await;
+    let hash = format!("sha256:{}", "ab".repeat(32));
+    let text = |pins: &str| {
+        let transport = r#"{type: http, url: "https://jira.example/mcp"}"#;
+        format!("kind: Server\nname: jira\ntransport: {transport}\npins: [{pins}]\n")
+    };
+    let pin = format!(r#"{{kind: instructions, name: instructions, hash: "{hash}"}}"#);
+    for pins in [&*pin, &*pin, ""] {
+        let reply = api.post("apply", json!({"text": text(pins)})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+    }
+    let endless = format!(r#"{{kind: tool, name: {}, hash: "{hash}"}}"#, "n".repeat(5_000));
+    assert_eq!(api.post("apply", json!({"text": text(&endless)})).await.status, 422);
+    api.control.close().await;
+    let records = api.get("records?limit=200").await.json();
+    let mut actions: Vec<String> = records["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{} {}", it["record"]["phase"], it["record"]["action"]).replace('"', ""))
+        .filter(|it| it.contains(&hash))
+        .collect();
+    actions.reverse();
+    let title = format!("jira/instructions/instructions {hash}");
+    assert_eq!(
+        actions,
+        [
+            format!("begun approve {title}"),
+            format!("ended approve {title}"),
+            format!("begun withdraw the approval of {title}"),
+            format!("ended withdraw the approval of {title}"),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn approvals_go_from_one_installation_to_another_by_file() {
-    let [from, to] = [Api::on_sqlite().await, Api::on_sqlite().await];
-    let server = server(&from).await;
+    for (from, to) in Api::on_each_database().await.into_iter().zip(Api::on_each_database().await) {
+        approvals_go(&from, &to).await;
+    }
+}
+
+async fn approvals_go(from: &Api, to: &Api) {
+    let server = server(from).await;
     let it = sighting("se\u{200b}arch: \"x\"", "a");
-    noted(&from, server, vec![it.clone()]).await;
+    noted(from, server, vec![it.clone()]).await;
     let hash = it.pin.hash.to_string();
     let reply = from.post("servers/jira/pins/approve", json!({"hashes": [hash]})).await;
     assert_eq!(reply.status, 200);
     let text = from.get("export").await.text;
-    for (api, outcome) in [(&from, "unchanged"), (&to, "created"), (&to, "unchanged")] {
+    for (api, outcome) in [(from, "unchanged"), (to, "created"), (to, "unchanged")] {
         let reply = api.post("apply", json!({"text": text})).await;
         let objects = reply.json()["objects"].clone();
         let server = objects.as_array().unwrap().iter().find(|it| it["kind"] == "Server");
@@ -175,13 +299,13 @@ async fn approvals_go_from_one_installation_to_another_by_file() {
         assert_eq!(api.get("export").await.text, text);
     }
     // What nobody has seen there yet cannot be looked at, and holds all the same.
-    let found = pins(&to, "state=approved").await;
+    let found = pins(to, "state=approved").await;
     assert_eq!((&found[0]["hash"], &found[0]["bytes"]), (&json!(hash), &json!(0)));
     let (before, _) = text.split_once("pins:\n").unwrap();
     let without = format!("{before}pins: []\n");
     let reply = to.post("apply", json!({"text": without})).await;
     assert!(reply.text.contains("pins"), "{}", reply.text);
-    assert_eq!(pins(&to, "state=approved").await.len(), 0);
+    assert_eq!(pins(to, "state=approved").await.len(), 0);
 }
 
 /// A server without a review has everything approved, so whoever decides about servers alone cannot

@@ -245,7 +245,8 @@ async fn a_gate_whose_database_is_gone_or_that_is_stopped_is_closed() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_be_read_closes_the_gate_but_does_not_keep_a_cut_off_out() {
+async fn h177_a_configuration_that_cannot_be_read_closes_the_gate_but_does_not_keep_a_cut_off_out()
+{
     for api in Api::on_each_database().await {
         api.given_a_chain().await;
         // Not written by us: a name that is none, and an epoch that says so.

@@ -1,11 +1,11 @@
-//! What a server says of one thing on offer, as it is approved and decided upon.
+//! What a server says of one thing on offer, or of itself, as it is approved and decided upon.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::ports::Sighting;
 use domain::{DefinitionHash, Described, Hint, PinKey, PinKind, Review, Server};
-use mcp::json::{Limits, Raw, sorted};
+use mcp::json::{Limits, Raw, quote, sorted};
 
 use super::listing::Offer;
 use super::{List, Listing, Look};
@@ -17,6 +17,29 @@ pub(crate) struct Definition {
     pub(crate) pin: PinKey,
     /// What conditions look at.
     pub(crate) described: Described,
+}
+
+/// What a server tells models of itself as a whole.
+pub(crate) struct Instructions {
+    pub(crate) text: String,
+    /// What an approval of it is bound to.
+    pub(crate) pin: PinKey,
+}
+
+impl Instructions {
+    /// What stands for the name that they do not have.
+    const NAME: &str = "instructions";
+
+    pub(super) fn of(text: String) -> Self {
+        let mut hash = DefinitionHash([0; 32]);
+        hash.0.copy_from_slice(digest(&SHA256, object_of(&text).as_bytes()).as_ref());
+        Self { text, pin: PinKey { kind: PinKind::Instructions, hash } }
+    }
+}
+
+/// In its canonical form.
+fn object_of(instructions: &str) -> String {
+    format!(r#"{{"instructions":{}}}"#, quote(instructions))
 }
 
 impl Definition {
@@ -49,13 +72,15 @@ fn described(object: Raw<'_>, list: List) -> Described {
 pub(super) fn tell(look: &Look<'_>, server: &Server, listing: &Listing) {
     let Review::On(approved) = &server.review else { return };
     let definitions = &look.worker.proxy.definitions;
-    let is_news = |it: &&Offer| {
-        let pin = it.definition.pin;
-        !approved.contains(&pin) && definitions.is_news(server.id, pin)
-    };
+    let is_news = |pin: PinKey| !approved.contains(&pin) && definitions.is_news(server.id, pin);
     let kinds = [&listing.tools, &listing.prompts, &listing.templates];
-    let offers = kinds.into_iter().flatten().filter(is_news);
-    let found: Vec<Sighting> = offers.filter_map(sighting).collect();
+    let offers = kinds.into_iter().flatten().filter(|it| is_news(it.definition.pin));
+    let said = listing.instructions.iter().filter(|it| is_news(it.pin)).map(|it| Sighting {
+        pin: it.pin,
+        name: Instructions::NAME.into(),
+        text: object_of(&it.text).into(),
+    });
+    let found: Vec<Sighting> = said.chain(offers.filter_map(sighting)).collect();
     if !found.is_empty() {
         definitions.note(look.caller.workspace.id, server.id, found);
     }

@@ -19,7 +19,7 @@ use mcp::meta;
 use mcp::names;
 use mcp::revision::{self, Era};
 
-use super::{Definition, FAILED, FRESH, List, Look};
+use super::{Definition, FAILED, FRESH, Instructions, List, Look};
 use crate::authorize::Pass;
 use crate::link::{Channel, Letter, Link, final_answer, our_info};
 use crate::refusal::{Refusal, UpstreamError};
@@ -31,9 +31,11 @@ pub(crate) struct Listing {
     pub(crate) prompts: Vec<Offer>,
     pub(crate) resources: Vec<Offer>,
     pub(crate) templates: Vec<Offer>,
+    /// Whether these are all of its templates, as far as one can know.
+    has_all_templates: bool,
     /// The server's `capabilities` object.
     pub(crate) capabilities: Bytes,
-    pub(crate) instructions: Option<String>,
+    pub(crate) instructions: Option<Instructions>,
     pub(crate) info: Option<Bytes>,
     /// Why nothing could be listed.
     pub(crate) error: Option<String>,
@@ -71,6 +73,13 @@ const MOST_BYTES: usize = 16 << 20;
 /// it may see can change without its server.
 const MOST_HINTED: u64 = 30_000;
 
+/// How long a listing is served at least, so that no call asks for one of its own.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The longest text of a template, in bytes. It is what a template goes by, in decisions and in
+/// lists of them.
+const LONGEST_TEMPLATE: usize = 4 << 10;
+
 /// The largest number of offers of one kind, and of pages that they may come in.
 const MOST_OFFERS: usize = 20_000;
 const MOST_PAGES: usize = 200;
@@ -83,6 +92,7 @@ impl Listing {
             prompts: Vec::new(),
             resources: Vec::new(),
             templates: Vec::new(),
+            has_all_templates: false,
             capabilities: Bytes::from_static(b"{}"),
             instructions: None,
             info: None,
@@ -137,6 +147,9 @@ impl Listing {
             |it: &&Offer| names::may_make(&it.name, uri) && review.admits(it.definition.pin);
         let mut templates = self.templates.iter().filter(makes).peekable();
         if templates.peek().is_none() {
+            if !self.has_all_templates {
+                return false;
+            }
             return is_so(&Described { name: uri.into(), ..Described::default() });
         }
         templates.any(|it| is_so(&it.definition.described))
@@ -147,9 +160,21 @@ impl Listing {
         let is_admitted = |it: &&Offer| review.admits(it.definition.pin);
         let is_made = |it: &Offer| names::may_make(&it.name, uri);
         self.error.is_none()
-            && (self.templates.iter().all(|it| is_admitted(&it))
+            && (self.has_all_templates && self.templates.iter().all(|it| is_admitted(&it))
                 || self.resources.iter().any(|it| *it.name == *uri)
                 || self.templates.iter().filter(is_admitted).any(is_made))
+    }
+
+    /// The template of this very text.
+    pub(crate) fn template(&self, text: &str) -> Option<&Offer> {
+        self.templates.iter().find(|it| *it.name == *text)
+    }
+
+    /// Its server has said while it was fetched that its lists have changed. It is asked again
+    /// shortly, and not at once, since it may say so all the time.
+    pub(super) fn is_overtaken(&mut self) {
+        self.fresh_for = self.fresh_for.min(SHORTEST);
+        self.hinted = Duration::ZERO;
     }
 
     pub(super) fn is_fresh(&self, now: Duration) -> bool {
@@ -225,17 +250,28 @@ async fn fetch_in(
     let capabilities = Raw::parse(&hello.capabilities, mcp::json::Limits::default()).ok();
     let has = |kind: &str| capabilities.is_some_and(|it| it.get(kind).is_some());
     let hint = if era == Era::Modern { MOST_HINTED } else { 0 };
-    let (ttl, bytes) = (FRESH, 0);
-    let mut asking = Asking { worker, pass, link, channel: &channel, askable, ttl, hint, bytes };
-    let tools = if has("tools") { asking.all("tools/list", "tools").await? } else { Vec::new() };
+    let mut asking = Asking {
+        worker,
+        pass,
+        link,
+        channel: &channel,
+        askable,
+        ttl: FRESH,
+        hint,
+        bytes: 0,
+        is_unknown: false,
+    };
+    let tools = if has("tools") { asking.all("tools/list", "tools").await?.0 } else { Vec::new() };
     let prompts =
-        if has("prompts") { asking.all("prompts/list", "prompts").await? } else { Vec::new() };
-    let (mut resources, mut templates) = (Vec::new(), Vec::new());
+        if has("prompts") { asking.all("prompts/list", "prompts").await?.0 } else { Vec::new() };
+    let (mut resources, mut templates) = (Vec::new(), (Vec::new(), true));
     if has("resources") {
-        resources = asking.all("resources/list", "resources").await?;
-        templates =
-            asking.all("resources/templates/list", "resourceTemplates").await.unwrap_or_default();
+        (resources, _) = asking.all("resources/list", "resources").await?;
+        templates = asking.templates().await;
     }
+    let (templates, is_whole) = templates;
+    let listed = templates.len();
+    let templates = offers(templates, List::Templates);
     if let Some(lease) = &mut lease {
         lease.settle();
     }
@@ -245,9 +281,11 @@ async fn fetch_in(
         tools: offers(tools, List::Tools),
         prompts: offers(prompts, List::Prompts),
         resources: offers(resources, List::Resources),
-        templates: offers(templates, List::Templates),
+        // One that cannot be used may still make what is asked for.
+        has_all_templates: is_whole && templates.len() == listed,
+        templates,
         capabilities: hello.capabilities.clone(),
-        instructions: hello.instructions.clone(),
+        instructions: hello.instructions.clone().map(Instructions::of),
         info: hello.info.clone(),
         error: None,
         spoken: era,
@@ -270,11 +308,27 @@ struct Asking<'a> {
     hint: u64,
     /// How much has come so far.
     bytes: usize,
+    /// Whether the server has said that it does not know the method that was asked for last.
+    is_unknown: bool,
 }
 
 impl Asking<'_> {
-    /// All pages of one list. A cursor that comes again ends it: some servers loop (H128).
-    async fn all(&mut self, method: &'static str, member: &str) -> Result<Vec<Bytes>, Refusal> {
+    /// All templates, and whether these are all. Many servers have none, and some of those say so by
+    /// not knowing the method; else a list that cannot be had is not taken for an empty one.
+    async fn templates(&mut self) -> (Vec<Bytes>, bool) {
+        match self.all("resources/templates/list", "resourceTemplates").await {
+            Ok(found) => found,
+            Err(_) => (Vec::new(), self.is_unknown),
+        }
+    }
+
+    /// All pages of one list, and whether there are no more. A cursor that comes again ends it: some
+    /// servers loop (H128).
+    async fn all(
+        &mut self,
+        method: &'static str,
+        member: &str,
+    ) -> Result<(Vec<Bytes>, bool), Refusal> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         let mut cursor: Option<String> = None;
@@ -285,13 +339,15 @@ impl Asking<'_> {
                 let why = format!("it lists more than {MOST_BYTES} bytes");
                 return Err(self.link.refuse(UpstreamError::Malformed(why)));
             }
+            let code = page.error().and_then(|it| it.get("code")).and_then(Raw::i64);
+            self.is_unknown = code == Some(METHOD_NOT_FOUND.into());
             let result = page.result().ok_or_else(|| {
                 self.link.refuse(UpstreamError::Malformed(format!("`{method}` failed")))
             })?;
             let items = result.get(member).into_iter().flat_map(Raw::items);
             found.extend(items.map(|it| page.body().slice_ref(it.bytes())));
             if let Some(ttl) = result.get("ttlMs").and_then(Raw::u64) {
-                self.ttl = self.ttl.min(Duration::from_millis(ttl)).max(Duration::from_secs(1));
+                self.ttl = self.ttl.min(Duration::from_millis(ttl)).max(SHORTEST);
             }
             self.hint = self.hint.min(CacheHints::of(result, MOST_HINTED).ttl_ms);
             cursor = result.get("nextCursor").and_then(Raw::str).map(|it| it.into_owned());
@@ -300,8 +356,9 @@ impl Asking<'_> {
                 _ => break,
             }
         }
+        let is_whole = cursor.is_none() && found.len() <= MOST_OFFERS;
         found.truncate(MOST_OFFERS);
-        Ok(found)
+        Ok((found, is_whole))
     }
 
     async fn page(&self, method: &'static str, cursor: Option<&str>) -> Result<Message, Refusal> {
@@ -361,7 +418,7 @@ fn offers(raws: Vec<Bytes>, list: List) -> Vec<Offer> {
     let mut found = Vec::with_capacity(raws.len());
     for raw in raws {
         let Ok(object) = Raw::parse(&raw, mcp::json::Limits::default()) else { continue };
-        let Some(name) = object.get(key).and_then(Raw::str).filter(|it| is_usable(key, it)) else {
+        let Some(name) = object.get(key).and_then(Raw::str).filter(|it| is_usable(list, it)) else {
             continue;
         };
         let headers = match object.get("inputSchema").filter(|_| with_headers) {
@@ -391,8 +448,12 @@ fn offers(raws: Vec<Bytes>, list: List) -> Vec<Offer> {
 }
 
 /// Names stand in headers, policies and records; URIs go back to their server and nowhere else.
-fn is_usable(key: &str, name: &str) -> bool {
-    if key == "name" { names::is_usable(name) } else { !name.is_empty() }
+fn is_usable(list: List, name: &str) -> bool {
+    match list {
+        List::Prompts | List::Tools => names::is_usable(name),
+        List::Resources => !name.is_empty(),
+        List::Templates => (1..=LONGEST_TEMPLATE).contains(&name.len()),
+    }
 }
 
 #[cfg(test)]

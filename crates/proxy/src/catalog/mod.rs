@@ -7,6 +7,7 @@
 mod definition;
 mod listing;
 mod pages;
+mod part;
 mod view;
 
 use std::collections::HashMap;
@@ -22,9 +23,10 @@ use mcp::names;
 use mcp::revision::Era;
 use parking_lot::Mutex;
 
-pub(crate) use definition::Definition;
+pub(crate) use definition::{Definition, Instructions};
 pub(crate) use listing::{Listing, Offer};
-pub(crate) use view::{List, Looker, Part, View};
+pub(crate) use part::Part;
+pub(crate) use view::{List, Looker, View};
 
 use crate::authorize::{self, Pass};
 use crate::call::Asked;
@@ -57,6 +59,8 @@ struct Shelf {
     is_left: AtomicBool,
     /// In which second it was last looked at.
     used: AtomicU64,
+    /// How often the server has said that its lists have changed.
+    changes: AtomicU64,
 }
 
 struct Joined {
@@ -212,11 +216,12 @@ impl Catalog {
         if let Some(fresh) = shelf.kept(server).filter(|it| it.is_fresh(began)) {
             return fresh;
         }
+        let changes = shelf.changes.load(Ordering::SeqCst);
         // Boxed, since it is large, rare and deep in the stack of whoever waits for it.
         let asking = Box::pin(listing::fetch(look.worker, &upkeep, server, look));
         let asking = tokio::time::timeout(PATIENCE, upkeep.unless_ended(asking));
         let late = || Refusal::upstream(server.name.as_str(), UpstreamError::Timeout(PATIENCE));
-        let fetched = match asking.await.unwrap_or_else(|_| Err(late())) {
+        let mut fetched = match asking.await.unwrap_or_else(|_| Err(late())) {
             Ok(listing) => listing,
             Err(Refusal::Upstream { source, .. }) => {
                 Listing::failed(server, &source, (began, clock.elapsed()))
@@ -224,8 +229,14 @@ impl Catalog {
             Err(refusal) => return refused(refusal.to_string()),
         };
         definition::tell(look, server, &fetched);
+        let mut kept = shelf.kept.lock();
+        // What has come may be of before the change.
+        if shelf.changes.load(Ordering::SeqCst) != changes {
+            fetched.is_overtaken();
+        }
         let fetched = Arc::new(fetched);
-        *shelf.kept.lock() = Some(Arc::clone(&fetched));
+        *kept = Some(Arc::clone(&fetched));
+        drop(kept);
         drop(fetching);
         fetched
     }
@@ -253,7 +264,9 @@ impl Catalog {
     pub(crate) fn changed(&self, server: ServerId) {
         let shelves = self.shelves.lock();
         for (_, shelf) in shelves.iter().filter(|((id, ..), _)| *id == server) {
-            *shelf.kept.lock() = None;
+            let mut kept = shelf.kept.lock();
+            shelf.changes.fetch_add(1, Ordering::SeqCst);
+            *kept = None;
         }
     }
 

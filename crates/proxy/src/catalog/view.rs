@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::{
-    AppId, Ask, Assignment, Kind, Provision, ServerId, Switches, Target, TasksSetting, User,
-};
+use domain::{AppId, Ask, Kind, ServerId, Switches, Target, User};
 use mcp::convert;
 use mcp::extensions;
 use mcp::json::{Limits, Raw, quote_into};
@@ -22,7 +20,7 @@ use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 
 use super::pages::{Pages, Written};
-use super::{Definition, Listing, Offer};
+use super::{Listing, Offer, Part};
 use crate::route::{Listed, Offered, Place};
 use crate::tasks;
 
@@ -34,11 +32,6 @@ pub(crate) struct View {
     tools: HashMap<Box<str>, Spot>,
     prompts: HashMap<Box<str>, Spot>,
     prepared: Mutex<Prepared>,
-}
-
-pub(crate) struct Part {
-    pub(crate) assignment: Arc<Assignment>,
-    pub(crate) listing: Arc<Listing>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,7 +104,7 @@ impl List {
         }
     }
 
-    fn kind(self) -> Kind {
+    pub(super) fn kind(self) -> Kind {
         match self {
             Self::Prompts => Kind::Prompt,
             Self::Resources | Self::Templates => Kind::Resource,
@@ -198,6 +191,17 @@ impl View {
             (self.parts.first()?, exposed)
         };
         Some(self.offered(part, Kind::Resource, uri))
+    }
+
+    /// What the text of a template leads to: the template itself where it is listed, so that no
+    /// other one that could make its text stands for it.
+    pub(crate) fn find_template(&self, exposed: &str) -> Option<Offered> {
+        let mut offered = self.find_resource(exposed)?;
+        let part = self.part_of(&offered)?;
+        if let Some(template) = part.listing.template(&offered.name) {
+            offered.listed = Listed::One(Arc::clone(&template.definition));
+        }
+        Some(offered)
     }
 
     /// Why a name may be missing: the first server that could not be listed, and what it said.
@@ -409,39 +413,6 @@ impl View {
             out.extend_from_slice(&name);
             out.extend_from_slice(after);
         }
-    }
-}
-
-impl Part {
-    /// Whether its server was listed in the era that has no such tasks.
-    fn is_modern(&self) -> bool {
-        self.listing.spoken == Era::Modern
-    }
-
-    /// Whether its server's tasks are waited for here.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.assignment.server.tasks == TasksSetting::Wait
-    }
-
-    /// Whether what is described so is exposed, and approved where that is asked for. A resource is
-    /// data and needs no approval.
-    fn admits(&self, list: List, definition: &Definition) -> bool {
-        let it = &self.assignment;
-        it.provision(list.kind()).admits(&definition.described)
-            && (list == List::Resources || it.server.review.admits(definition.pin))
-    }
-
-    /// Whether anything of it may be seen now. What a server says of itself goes with it.
-    pub(crate) fn is_shown(&self, switches: &Switches, now: chrono::DateTime<chrono::Utc>) -> bool {
-        let it = &self.assignment;
-        let is_exposed = [&it.tools, &it.prompts, &it.resources].into_iter().any(|it| match it {
-            Provision::All => true,
-            Provision::Nothing => false,
-            Provision::Named(names) => !names.is_empty(),
-            Provision::Where(_) => true,
-        });
-        let targets = [Target::Assignment(it.id), Target::Server(it.server.id)];
-        is_exposed && targets.iter().all(|it| switches.find(it, now).is_none())
     }
 }
 

@@ -22,40 +22,42 @@ impl Scene {
 async fn what_is_listed_is_looked_at_and_decided_on_the_command_line() {
     let hostile = ECHO.replace("\"echo\"", "\"e\u{202e}cho\"").replace("again", "a\u{200b}gain");
     let both = format!("{ECHO},{hostile}");
-    let scene = Scene::of(Site::new(None), Upstream::of_both_eras(), &both).await;
-    let path = "/mcp/default/main/mail";
-    let [modern, _] = Client::with_token(&scene.served, path, &scene.token).await;
-    listed(&modern, "tools/list", "tools").await;
-    scene.pending("tool", 2).await;
-    let (code, said) = scene.command(&["pin", "list"]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("tool mail/echo sha256:"), "{said}");
-    assert!(said.contains(r"tool mail/e\u{202e}cho sha256:"), "{said}");
-    assert!(said.contains("hides bidi, foreign_name, zero_width"), "{said}");
-    assert!(said.is_ascii(), "{said}");
-    let (code, said) = scene.command(&["pin", "list", "--json", "--server", "mail"]).await;
-    let pins: Value = serde_json::from_str(said.trim()).unwrap();
-    let pin = |name: &str| {
-        let pin = pins.as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
-        [&pin["id"], &pin["hash"]].map(|it| it.as_str().unwrap().to_owned())
-    };
-    let [[id, hash], [other, other_hash]] = [pin("echo"), pin("e\u{202e}cho")];
-    assert_eq!(code, Some(0));
-    let (_, said) = scene.command(&["pin", "show", &other]).await;
-    assert!(said.contains(r#"  + "Says it a\u{200b}gain.""#) && said.is_ascii(), "{said}");
-    let (code, said) = scene.command(&["pin", "approve", &id, &other_hash]).await;
-    assert_eq!(code, Some(5), "{said}");
-    let (code, said) = scene.command(&["pin", "approve", &id, &hash]).await;
-    assert_eq!(code, Some(0), "{said}");
-    sees(&modern, &["echo"]).await;
-    let (code, said) = scene.command(&["pin", "reject", &other, &other_hash]).await;
-    assert_eq!((code, said.contains("is rejected")), (Some(0), true), "{said}");
-    scene.lists(&ECHO.replace("again", "twice"));
-    pending_after(&scene, &modern, 1).await;
-    let (code, said) = scene.command(&["pin", "approve-all", "mail"]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("2 definitions are approved"), "the prompt is one of them: {said}");
-    sees(&modern, &["echo"]).await;
-    let kept = scene.served.must(Method::GET, "pins?state=rejected", None).await;
-    assert_eq!(kept["items"].as_array().unwrap().len(), 1);
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let scene = Scene::of(site, Upstream::of_both_eras(), &both).await;
+        let path = "/mcp/default/main/mail";
+        let [modern, _] = Client::with_token(&scene.served, path, &scene.token).await;
+        listed(&modern, "tools/list", "tools").await;
+        scene.pending("tool", 2).await;
+        let (code, said) = scene.command(&["pin", "list"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("tool mail/echo sha256:"), "{said}");
+        assert!(said.contains(r"tool mail/e\u{202e}cho sha256:"), "{said}");
+        assert!(said.contains("hides bidi, foreign_name, zero_width"), "{said}");
+        assert!(said.is_ascii(), "{said}");
+        let (code, said) = scene.command(&["pin", "list", "--json", "--server", "mail"]).await;
+        let pins: Value = serde_json::from_str(said.trim()).unwrap();
+        let pin = |name: &str| {
+            let pin = pins.as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+            [&pin["id"], &pin["hash"]].map(|it| it.as_str().unwrap().to_owned())
+        };
+        let [[id, hash], [other, other_hash]] = [pin("echo"), pin("e\u{202e}cho")];
+        assert_eq!(code, Some(0));
+        let (_, said) = scene.command(&["pin", "show", &other]).await;
+        assert!(said.contains(r#"  + "Says it a\u{200b}gain.""#) && said.is_ascii(), "{said}");
+        let (code, said) = scene.command(&["pin", "approve", &id, &other_hash]).await;
+        assert_eq!(code, Some(5), "{said}");
+        let (code, said) = scene.command(&["pin", "approve", &id, &hash]).await;
+        assert_eq!(code, Some(0), "{said}");
+        sees(&modern, &["echo"]).await;
+        let (code, said) = scene.command(&["pin", "reject", &other, &other_hash]).await;
+        assert_eq!((code, said.contains("is rejected")), (Some(0), true), "{said}");
+        scene.lists(&ECHO.replace("again", "twice"));
+        pending_after(&scene, &modern, 1).await;
+        let (code, said) = scene.command(&["pin", "approve-all", "mail"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("2 definitions are approved"), "the prompt is one of them: {said}");
+        sees(&modern, &["echo"]).await;
+        let kept = scene.served.must(Method::GET, "pins?state=rejected", None).await;
+        assert_eq!(kept["items"].as_array().unwrap().len(), 1);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod conditions;
+mod hostile;
 mod reach;
 
 use std::sync::{Arc, Mutex};
@@ -176,7 +177,13 @@ async fn h116_a_new_tool_is_hidden_until_it_is_approved() {
         assert_eq!(later["name"], "drop_all");
         for (client, name) in &clients {
             assert_eq!(listed(client, "tools/list", "tools").await, [*name], "{client}");
-            scene.is_refused(client, &name.replace("echo", "drop_all")).await;
+            // What was listed a moment before is served for a second.
+            let later = name.replace("echo", "drop_all");
+            let is_unknown = async || {
+                client.send(client.tool(&later, "{}")).await.text().contains("unknown tool")
+            };
+            within("a list with the new tool", async { while is_unknown().await {} }).await;
+            scene.is_refused(client, &later).await;
         }
     }
 }
@@ -264,31 +271,33 @@ async fn h117_every_member_of_a_definition_counts() {
         ("/vendor", json!(11)),
     ];
     let plan = Upstream::of_both_eras();
-    let scene = Scene::of(Site::new(None), plan, &whole.to_string()).await;
-    let [modern, _] =
-        Client::with_token(&scene.served, "/mcp/default/main/mail", &scene.token).await;
-    listed(&modern, "tools/list", "tools").await;
-    scene.approve_all(1).await;
-    for (path, value) in changes {
-        scene.lists(&whole.to_string());
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let scene = Scene::of(site, plan.clone(), &whole.to_string()).await;
+        let [modern, _] =
+            Client::with_token(&scene.served, "/mcp/default/main/mail", &scene.token).await;
+        listed(&modern, "tools/list", "tools").await;
+        scene.approve_all(1).await;
+        for (path, value) in &changes {
+            scene.lists(&whole.to_string());
+            sees(&modern, &["echo"]).await;
+            let mut changed = whole.clone();
+            *changed.pointer_mut(path).unwrap() = value.clone();
+            scene.lists(&changed.to_string());
+            sees(&modern, &[]).await;
+            scene.is_refused(&modern, "echo").await;
+            let seen = scene.pending("tool", 1).await;
+            let detail = scene.detail(&seen[0]).await;
+            assert_eq!(detail["differences"].as_array().unwrap().len(), 1, "{detail}");
+            assert_eq!(detail["differences"][0]["path"], *path);
+            let reject = format!("pins/{}/reject", seen[0]["id"].as_str().unwrap());
+            let hash = json!({"hash": seen[0]["hash"]});
+            scene.served.must(Method::POST, &reject, Some(hash)).await;
+        }
+        // Another spelling of the same is the same.
+        let spelled = whole.to_string().replace("Says", "\\u0053ays").replace("\":", "\" : ");
+        scene.lists(&spelled);
         sees(&modern, &["echo"]).await;
-        let mut changed = whole.clone();
-        *changed.pointer_mut(path).unwrap() = value;
-        scene.lists(&changed.to_string());
-        sees(&modern, &[]).await;
-        scene.is_refused(&modern, "echo").await;
-        let seen = scene.pending("tool", 1).await;
-        let detail = scene.detail(&seen[0]).await;
-        assert_eq!(detail["differences"].as_array().unwrap().len(), 1, "{detail}");
-        assert_eq!(detail["differences"][0]["path"], path);
-        let reject = format!("pins/{}/reject", seen[0]["id"].as_str().unwrap());
-        let hash = json!({"hash": seen[0]["hash"]});
-        scene.served.must(Method::POST, &reject, Some(hash)).await;
     }
-    // Another spelling of the same is the same.
-    let spelled = whole.to_string().replace("Says", "\\u0053ays").replace("\":", "\" : ");
-    scene.lists(&spelled);
-    sees(&modern, &["echo"]).await;
 }
 
 #[tokio::test]
@@ -386,61 +395,65 @@ async fn people_to_whom_a_server_shows_other_definitions_need_approvals_of_their
         call.result(&result(&format!("[{}]", ECHO.replace("it again", &whose))));
     };
     let plan = Upstream::of_both_eras().on("tools/list", by_credential).echoing();
-    let upstream = plan.start().await;
-    let site = Site::new(None);
-    let documents = documents(&http(&upstream.url))
-        .gateway("own", "dev", &["server: mail, scheme: own"])
-        .app("one", "ann", &[])
-        .app("two", "bob", &[]);
-    let served = site.start_with(&documents).await;
-    let mut clients = Vec::new();
-    for (app, owner) in [("one", "ann"), ("two", "bob")] {
-        let headers = json!({"Authorization": format!("Bearer {owner}")});
-        let identity = json!({"name": owner, "server": "mail", "owner": owner, "headers": headers});
-        served.must(Method::POST, "identities", Some(identity)).await;
-        let connection = json!({"gateway": "own", "identities": [owner]});
-        let path = format!("apps/{app}/connections");
-        served.must(Method::POST, &path, Some(connection)).await;
-        let token = served.token(app, "t").await;
-        clients.push(Client::modern_with_token(&served, "/mcp/default/own/mail", &token));
-    }
-    for client in &clients {
-        assert!(listed(client, "tools/list", "tools").await.is_empty());
-    }
-    let (token, tools) = (String::new(), Arc::default());
-    let scene = Scene { tools, upstream, served, site, token };
-    let pins = scene.pending("tool", 2).await;
-    let anyway = |pin: &Value| json!({"hash": pin["hash"], "even_if_replaced": true});
-    let approve = |pin: &Value| format!("pins/{}/approve", pin["id"].as_str().unwrap());
-    let detail = scene.detail(&pins[0]).await;
-    let first = usize::from(!detail["definition"].as_str().unwrap().contains("Bearer ann"));
-    let anns = &pins[first];
-    scene.served.must(Method::POST, &approve(anns), Some(anyway(anns))).await;
-    sees(&clients[0], &["echo"]).await;
-    assert!(listed(&clients[1], "tools/list", "tools").await.is_empty());
-    scene.is_refused(&clients[1], "echo").await;
-    let bobs = &pins[1 - first];
-    scene.served.must(Method::POST, &approve(bobs), Some(anyway(bobs))).await;
-    for client in &clients {
-        sees(client, &["echo"]).await;
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let upstream = plan.clone().start().await;
+        let documents = documents(&http(&upstream.url))
+            .gateway("own", "dev", &["server: mail, scheme: own"])
+            .app("one", "ann", &[])
+            .app("two", "bob", &[]);
+        let served = site.start_with(&documents).await;
+        let mut clients = Vec::new();
+        for (app, owner) in [("one", "ann"), ("two", "bob")] {
+            let headers = json!({"Authorization": format!("Bearer {owner}")});
+            let identity =
+                json!({"name": owner, "server": "mail", "owner": owner, "headers": headers});
+            served.must(Method::POST, "identities", Some(identity)).await;
+            let connection = json!({"gateway": "own", "identities": [owner]});
+            let path = format!("apps/{app}/connections");
+            served.must(Method::POST, &path, Some(connection)).await;
+            let token = served.token(app, "t").await;
+            clients.push(Client::modern_with_token(&served, "/mcp/default/own/mail", &token));
+        }
+        for client in &clients {
+            assert!(listed(client, "tools/list", "tools").await.is_empty());
+        }
+        let (token, tools) = (String::new(), Arc::default());
+        let scene = Scene { tools, upstream, served, site, token };
+        let pins = scene.pending("tool", 2).await;
+        let anyway = |pin: &Value| json!({"hash": pin["hash"], "even_if_replaced": true});
+        let approve = |pin: &Value| format!("pins/{}/approve", pin["id"].as_str().unwrap());
+        let detail = scene.detail(&pins[0]).await;
+        let first = usize::from(!detail["definition"].as_str().unwrap().contains("Bearer ann"));
+        let anns = &pins[first];
+        scene.served.must(Method::POST, &approve(anns), Some(anyway(anns))).await;
+        sees(&clients[0], &["echo"]).await;
+        assert!(listed(&clients[1], "tools/list", "tools").await.is_empty());
+        scene.is_refused(&clients[1], "echo").await;
+        let bobs = &pins[1 - first];
+        scene.served.must(Method::POST, &approve(bobs), Some(anyway(bobs))).await;
+        for client in &clients {
+            sees(client, &["echo"]).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn what_is_taken_away_and_given_back_under_another_name_is_another_tool() {
-    let scene = Scene::of(Site::new(None), Upstream::of_both_eras(), ECHO).await;
-    let path = "/mcp/default/main/mail";
-    let [modern, legacy] = Client::with_token(&scene.served, path, &scene.token).await;
-    assert_eq!((modern.era, legacy.era), (Era::Modern, Era::Legacy));
-    listed(&modern, "tools/list", "tools").await;
-    scene.approve_all(1).await;
-    sees(&modern, &["echo"]).await;
-    scene.lists("");
-    sees(&modern, &[]).await;
-    scene.lists(ECHO);
-    sees(&modern, &["echo"]).await;
-    scene.lists(&ECHO.replace("\"echo\"", "\"Echo\""));
-    sees(&modern, &[]).await;
-    scene.is_refused(&modern, "Echo").await;
-    assert_eq!(scene.pending("tool", 1).await[0]["name"], "Echo");
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let scene = Scene::of(site, Upstream::of_both_eras(), ECHO).await;
+        let path = "/mcp/default/main/mail";
+        let [modern, legacy] = Client::with_token(&scene.served, path, &scene.token).await;
+        assert_eq!((modern.era, legacy.era), (Era::Modern, Era::Legacy));
+        listed(&modern, "tools/list", "tools").await;
+        scene.approve_all(1).await;
+        sees(&modern, &["echo"]).await;
+        scene.lists("");
+        sees(&modern, &[]).await;
+        scene.lists(ECHO);
+        sees(&modern, &["echo"]).await;
+        scene.lists(&ECHO.replace("\"echo\"", "\"Echo\""));
+        sees(&modern, &[]).await;
+        scene.is_refused(&modern, "Echo").await;
+        assert_eq!(scene.pending("tool", 1).await[0]["name"], "Echo");
+    }
 }

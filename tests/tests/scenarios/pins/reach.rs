@@ -33,28 +33,29 @@ async fn decide(served: &Served, deed: &str, pin: &Value) {
 #[tokio::test]
 async fn h116_a_process_is_under_review_as_any_server_is() {
     for era in ["legacy", "modern"] {
-        let site = Site::new(None);
-        let transport = format!("type: stdio, command: \"{DOUBLE}\", args: [{era}]");
-        let served = site.start_with(&documents(&transport)).await;
-        let token = served.token("bot", "t").await;
-        let clients = Client::with_token(&served, "/mcp/default/main/mail", &token).await;
-        for client in &clients {
-            assert!(listed(client, "tools/list", "tools").await.is_empty(), "{client}");
-            let answer = client.send(client.tool("watched", "{}")).await;
-            assert!(answer.text().contains("waits for approval"), "{}", answer.text());
-        }
-        let path = "pins?state=pending&name=watched";
-        let watched = loop {
-            let found = served.must(Method::GET, path, None).await;
-            if let Some(found) = found["items"].get(0) {
-                break found.clone();
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let transport = format!("type: stdio, command: \"{DOUBLE}\", args: [{era}]");
+            let served = site.start_with(&documents(&transport)).await;
+            let token = served.token("bot", "t").await;
+            let clients = Client::with_token(&served, "/mcp/default/main/mail", &token).await;
+            for client in &clients {
+                assert!(listed(client, "tools/list", "tools").await.is_empty(), "{client}");
+                let answer = client.send(client.tool("watched", "{}")).await;
+                assert!(answer.text().contains("waits for approval"), "{}", answer.text());
             }
-        };
-        decide(&served, "approve", &watched).await;
-        for client in &clients {
-            sees(client, &["watched"]).await;
-            let answer = client.send(client.tool("watched", "{}")).await;
-            assert!(!answer.text().contains("isError"), "{}", answer.text());
+            let path = "pins?state=pending&name=watched";
+            let watched = loop {
+                let found = served.must(Method::GET, path, None).await;
+                if let Some(found) = found["items"].get(0) {
+                    break found.clone();
+                }
+            };
+            decide(&served, "approve", &watched).await;
+            for client in &clients {
+                sees(client, &["watched"]).await;
+                let answer = client.send(client.tool("watched", "{}")).await;
+                assert!(!answer.text().contains("isError"), "{}", answer.text());
+            }
         }
     }
 }
@@ -71,49 +72,53 @@ async fn a_template_that_waits_keeps_back_what_it_may_make() {
             call.result(r#"{"resultType":"complete","contents":[]}"#);
         });
         let upstream = plan.start().await;
-        let site = Site::new(None);
-        let served = site.start_with(&documents(&http(&upstream.url))).await;
-        let token = served.token("bot", "t").await;
-        for client in Client::with_token(&served, "/mcp/default/main/mail", &token).await {
-            let templates =
-                async || listed(&client, "resources/templates/list", "resourceTemplates").await;
-            let may_read = async |uri: &str| {
-                let uri = format!(r#""uri":"{uri}""#);
-                let answer: Answer = client.send(client.request("resources/read", &uri)).await;
-                let reason = answer.reason();
-                assert!(reason.is_none() || reason.as_deref() == Some("unapproved"), "{reason:?}");
-                reason.is_none()
-            };
-            assert!(templates().await.is_empty());
-            let uris = ["test://one", "a://1", "b://1/end", "c://1"];
-            let reads = async || {
-                let mut read = Vec::new();
-                for uri in uris {
-                    read.push(may_read(uri).await);
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let served = site.start_with(&documents(&http(&upstream.url))).await;
+            let token = served.token("bot", "t").await;
+            for client in Client::with_token(&served, "/mcp/default/main/mail", &token).await {
+                let templates =
+                    async || listed(&client, "resources/templates/list", "resourceTemplates").await;
+                let may_read = async |uri: &str| {
+                    let uri = format!(r#""uri":"{uri}""#);
+                    let answer: Answer = client.send(client.request("resources/read", &uri)).await;
+                    let reason = answer.reason();
+                    assert!(
+                        reason.is_none() || reason.as_deref() == Some("unapproved"),
+                        "{reason:?}"
+                    );
+                    reason.is_none()
+                };
+                assert!(templates().await.is_empty());
+                let uris = ["test://one", "a://1", "b://1/end", "c://1"];
+                let reads = async || {
+                    let mut read = Vec::new();
+                    for uri in uris {
+                        read.push(may_read(uri).await);
+                    }
+                    read
+                };
+                assert_eq!(reads().await, [true, false, false, false], "{client}");
+                let pins = pending(&served, "kind=resource_template", 2).await;
+                let of = |name: &str| pins.iter().find(|it| it["name"] == name).unwrap();
+                decide(&served, "approve", of("a://{x}")).await;
+                assert_eq!(templates().await, ["a"]);
+                assert_eq!(reads().await, [true, true, false, false], "{client}");
+                decide(&served, "approve", of("b://{x}/end")).await;
+                assert_eq!(templates().await, ["a", "b"]);
+                assert_eq!(reads().await, [true, true, true, true], "{client}");
+                for pin in &pins {
+                    decide(&served, "reject", pin).await;
                 }
-                read
-            };
-            assert_eq!(reads().await, [true, false, false, false], "{client}");
-            let pins = pending(&served, "kind=resource_template", 2).await;
-            let of = |name: &str| pins.iter().find(|it| it["name"] == name).unwrap();
-            decide(&served, "approve", of("a://{x}")).await;
-            assert_eq!(templates().await, ["a"]);
-            assert_eq!(reads().await, [true, true, false, false], "{client}");
-            decide(&served, "approve", of("b://{x}/end")).await;
-            assert_eq!(templates().await, ["a", "b"]);
-            assert_eq!(reads().await, [true, true, true, true], "{client}");
-            for pin in &pins {
-                decide(&served, "reject", pin).await;
+                assert_eq!(reads().await, [true, false, false, false], "{client}");
+                // Back to the beginning, for the other client.
+                let file = "kind: Server\nname: mail\npins: []\n";
+                let transport = format!("transport: {{ {} }}\n", http(&upstream.url));
+                let text = format!("{file}{transport}");
+                for pin in &pins {
+                    decide(&served, "approve", pin).await;
+                }
+                served.must(Method::POST, "apply", Some(json!({ "text": text }))).await;
             }
-            assert_eq!(reads().await, [true, false, false, false], "{client}");
-            // Back to the beginning, for the other client.
-            let file = "kind: Server\nname: mail\npins: []\n";
-            let transport = format!("transport: {{ {} }}\n", http(&upstream.url));
-            let text = format!("{file}{transport}");
-            for pin in &pins {
-                decide(&served, "approve", pin).await;
-            }
-            served.must(Method::POST, "apply", Some(json!({ "text": text }))).await;
         }
     }
 }
@@ -121,14 +126,16 @@ async fn a_template_that_waits_keeps_back_what_it_may_make() {
 #[tokio::test]
 async fn what_nobody_here_knows_does_not_go_to_a_server_under_review() {
     let plan = Upstream::of_both_eras().on("vendor/do", |call| async move { call.result("{}") });
-    let scene = Scene::of(Site::new(None), plan, ECHO).await;
-    let path = "/mcp/default/main/mail";
-    for client in Client::with_token(&scene.served, path, &scene.token).await {
-        client.warm_up().await;
-        let answer = client.send(client.request("vendor/do", "")).await;
-        assert_eq!(answer.code(), Some(-32601), "{client}: {}", answer.text());
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let scene = Scene::of(site, plan.clone(), ECHO).await;
+        let path = "/mcp/default/main/mail";
+        for client in Client::with_token(&scene.served, path, &scene.token).await {
+            client.warm_up().await;
+            let answer = client.send(client.request("vendor/do", "")).await;
+            assert_eq!(answer.code(), Some(-32601), "{client}: {}", answer.text());
+        }
+        assert!(scene.upstream.seen_of("vendor/do").is_empty());
     }
-    assert!(scene.upstream.seen_of("vendor/do").is_empty());
 }
 
 #[tokio::test]

@@ -177,6 +177,19 @@ async fn h182_what_a_file_may_not_say() {
 }
 
 #[tokio::test]
+async fn a_workspace_of_some_megabytes_fits_in_a_request() {
+    let api = Api::on_sqlite().await;
+    let user = "kind: User\nname: ann\n";
+    for (size, status) in [(2 << 20, 200), (4 << 20, 413)] {
+        let text = format!("{user}# {}", "x".repeat(size));
+        for path in ["apply", "diff"] {
+            let reply = post(&api, path, &text).await;
+            assert_eq!(reply.status, status, "{path}: {}", reply.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_references_and_the_gateway_resolves_none() {
     let api = Api::on_sqlite().await;
     let server = "kind: Server\nname: jira\ntransport: {type: http, url: 'https://jira.example'}\n";

@@ -5,7 +5,8 @@
 #   scripts/conformance.sh               against our own: the fixture itself, which must pass all that
 #                                        the suite has; the gateway in front of it; and the gateway
 #                                        in front of it as a server of one era, for clients of the
-#                                        other; and the gateway as a client of the suite's servers
+#                                        other; the gateway as a client of the suite's servers; and
+#                                        its own administration
 #
 # The gateway is $OSTIARY_BIN; without it the debug build, made here. What is expected to fail stands
 # in tests/peers/node/expected.mjs, each with its reason. The legs run side by side, each with a
@@ -42,6 +43,7 @@ main() {
         through modern --leg legacy-to-modern 0.1.16 2025-06-18 2025-11-25
     leg "the gateway, tasks of another server" tasks
     leg "the gateway as a client" clients
+    leg "the gateway's own administration" administration
     results
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
@@ -94,6 +96,10 @@ tasks() {
 # The suite's own servers are started by itself, and a gateway for each.
 clients() {
     command=(env "OSTIARY_BIN=$OSTIARY_BIN" "$bin/node" "$root/tests/peers/node/clients.mjs")
+}
+
+administration() {
+    command=(env "OSTIARY_BIN=$OSTIARY_BIN" "$bin/node" "$root/tests/peers/node/admin.mjs")
 }
 
 # Waits for all legs and prints what they have found, in the order in which they were begun.

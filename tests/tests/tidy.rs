@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vault", &[]),
     ("db", &[]),
     ("proxy", &["domain", "mcp", "inspect", "audit"]),
-    ("control", &["domain", "db", "vault", "audit", "inspect"]),
+    ("control", &["domain", "mcp", "db", "vault", "audit", "inspect"]),
     ("hosting", &["domain", "mcp"]),
     ("routes", &["domain", "audit"]),
 ];

@@ -22,7 +22,7 @@ use crate::limits::counters::{Accounts, Counting};
 use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
-use crate::{App, api, files, installation, pins, session, trail, workspaces};
+use crate::{App, admin_mcp, api, files, installation, pins, session, trail, workspaces};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -125,9 +125,10 @@ impl Control {
         })
     }
 
-    /// The admin API, at `/api/v1`.
+    /// The admin API at `/api/v1`, and the same as MCP tools at `/mcp-admin`.
     pub fn router(&self) -> axum::Router {
-        api::router(Arc::clone(&self.app))
+        let api = api::router(Arc::clone(&self.app));
+        admin_mcp::router(Arc::clone(&self.app), api.clone()).merge(api)
     }
 
     /// For the data plane: proves its snapshot current.

@@ -11,6 +11,7 @@
 //!
 //! [`Control`] is the front door.
 
+mod admin_mcp;
 mod api;
 mod apps;
 mod assignments;

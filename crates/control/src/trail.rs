@@ -75,5 +75,6 @@ impl Act {
             .str("actor", &self.actor.name)
             .uuid("actor_id", self.actor.id)
             .opt_str("actor_user_id", self.actor.user().map(|it| it.to_string()).as_deref())
+            .opt_str("via", self.actor.via)
     }
 }

@@ -30,6 +30,14 @@ impl InWorkspace {
     }
 }
 
+/// In the extensions of a request that is a call of a tool: where that tool leads. Nothing that
+/// comes over a connection has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Via {
+    /// The address as it was declared.
+    pub(crate) template: Arc<str>,
+}
+
 /// What the guard needs to know.
 #[derive(Clone)]
 pub(super) struct Guard {
@@ -46,10 +54,11 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let app = &guard.app;
-    let caller = match session::authenticate(app, request.method(), request.headers()).await {
+    let mut caller = match session::authenticate(app, request.method(), request.headers()).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
+    caller.via = request.extensions().get::<Via>().map(|_| "mcp");
     let admitted = admit(&guard, &caller, &params, &mut request).await;
     if request.method().is_safe() {
         return match admitted {
@@ -68,6 +77,11 @@ async fn admit(
     request: &mut Request,
 ) -> Result<Option<Uuid>, Error> {
     let app = &guard.app;
+    // Whatever is in the arguments of a tool, it leads nowhere else.
+    let via = request.extensions().get::<Via>();
+    if via.is_some_and(|it| it.template.strip_prefix("/api/v1") != Some(template(request))) {
+        return Err(Error::NoRoute);
+    }
     let rights = Rights::of(app, caller).await?;
     let params: Vec<(String, String)> =
         params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

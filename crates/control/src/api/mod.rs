@@ -21,15 +21,13 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use answer::{Done, HoldsSecret, IfMatch, Shown, Touched};
-pub(crate) use guard::InWorkspace;
+pub(crate) use guard::{InWorkspace, Via};
+pub(crate) use needs::Needs;
 pub(crate) use page::{Page, Paging, Which};
-pub(crate) use problem::{Error, Problem, RequestId, chain};
+pub(crate) use problem::{Error, Problem, RequestId, chain, number};
 pub(crate) use reference::{CapabilityText, HashText, NameText, Ref, RefText, ScopeText};
 pub(crate) use rights::{Rights, describe};
-pub(crate) use surface::router;
-
-#[cfg(test)]
-pub(crate) use surface::openapi;
+pub(crate) use surface::{BODY_BYTES, openapi, router};
 
 /// A JSON body; one that does not parse is answered in our error form.
 #[derive(FromRequest)]

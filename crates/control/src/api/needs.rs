@@ -18,7 +18,7 @@ use super::{Error, Ref};
 
 /// What a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
+pub(crate) enum Needs {
     /// Somebody who is signed in.
     Anybody,
     /// What its body says.
@@ -64,7 +64,7 @@ impl Table {
 }
 
 impl Needs {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text {
             "any" => Some(Self::Anybody),
             "each" => Some(Self::Each),
@@ -72,6 +72,24 @@ impl Needs {
                 Some(text) => text.parse().ok().map(Self::Somewhere),
                 None => text.parse().ok().map(Self::Named),
             },
+        }
+    }
+
+    /// Whether there is anything for which [`Needs::check`] could let this caller pass, as far as can be
+    /// told without an address that is filled in.
+    pub(crate) fn can_be_met(self, rights: &Rights, template: &str) -> bool {
+        match self {
+            Self::Anybody | Self::Each => true,
+            Self::Somewhere(capability) => !rights.reach(capability).is_empty(),
+            Self::Named(capability) => {
+                let is_within = |kind: &&str| template.contains(&format!("/{{{kind}}}"));
+                if KINDS.iter().any(&is_within) {
+                    return !rights.reach(capability).is_empty();
+                }
+                let is_in_workspace = is_within(&"workspace");
+                let above = if is_in_workspace { Object::Workspace } else { Object::Installation };
+                rights.may(capability, &above)
+            }
         }
     }
 
@@ -95,6 +113,9 @@ impl Needs {
     }
 }
 
+/// What an address can be about, the nearest first.
+const KINDS: [&str; 7] = ["gateway", "server", "team", "user", "identity", "app", "grant"];
+
 /// What an address is about.
 struct Found<'a> {
     kind: &'static str,
@@ -114,8 +135,7 @@ fn above(params: &[(String, String)]) -> Object {
 /// that belongs to somebody.
 fn named<'a>(workspace: &'a Workspace, params: &'a [(String, String)]) -> Result<Found<'a>, Error> {
     let param = |name: &str| params.iter().find(|(it, _)| it == name).map(|it| it.1.as_str());
-    let kinds = ["gateway", "server", "team", "user", "identity", "app", "grant"];
-    let Some((kind, name)) = kinds.iter().find_map(|it| Some((*it, param(it)?))) else {
+    let Some((kind, name)) = KINDS.iter().find_map(|it| Some((*it, param(it)?))) else {
         let object = above(params);
         return Ok(match object {
             Object::Workspace => Found { kind: "workspace", name: workspace.name.as_str(), object },

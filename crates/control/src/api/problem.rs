@@ -48,6 +48,8 @@ pub(crate) enum Error {
     UnderWay,
     #[error("there is no {kind} `{name}`")]
     NotFound { kind: &'static str, name: String },
+    #[error("answers are application/json, which must be accepted")]
+    NotAcceptable,
     #[error("there is nothing at this address")]
     NoRoute,
     #[error("this address does not take that method")]
@@ -56,6 +58,10 @@ pub(crate) enum Error {
     TooLarge,
     #[error("sign in first")]
     Unauthenticated,
+    #[error(
+        "nothing was done: `{0}` is not undone easily; ask for agreement, then add `confirm: true`"
+    )]
+    Unconfirmed(String),
     #[error("the act cannot be recorded, so it was not done")]
     Unrecorded(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Details go to the log, never to the caller.
@@ -94,7 +100,7 @@ struct Refused {
 pub(crate) struct RequestId(pub(crate) Uuid);
 
 /// Gives each request a number, by which its refusal is found in the log and in the record.
-pub(super) async fn number(
+pub(crate) async fn number(
     State(app): State<Arc<App>>,
     mut request: Request,
     next: Next,
@@ -174,12 +180,18 @@ impl Error {
             Self::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed")
             }
+            Self::NotAcceptable => {
+                (StatusCode::NOT_ACCEPTABLE, "not_acceptable", "Not acceptable to you")
+            }
             Self::Mismatch => (StatusCode::PRECONDITION_FAILED, "mismatch", "Changed meanwhile"),
             Self::NotFound { .. } | Self::NoRoute => {
                 (StatusCode::NOT_FOUND, "not_found", "Not found")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
+            Self::Unconfirmed(_) => {
+                (StatusCode::PRECONDITION_REQUIRED, "unconfirmed", "Not confirmed")
+            }
             Self::Unrecorded(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unrecorded", "Cannot be recorded")
             }

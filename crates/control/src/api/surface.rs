@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// No request of the admin API is larger.
-const BODY_BYTES: usize = 1024 * 1024;
+pub(crate) const BODY_BYTES: usize = 1024 * 1024;
 
 /// But for those that carry a whole workspace: thousands of objects. What is parsed takes a multiple
 /// of it, for anybody who is signed in.

@@ -40,6 +40,8 @@ pub(crate) struct Caller {
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// When the token behind it does.
     pub(crate) token_expires_at: Option<DateTime<Utc>>,
+    /// By what the request came, where it is not the API itself; for the record.
+    pub(crate) via: Option<&'static str>,
     /// Present where a cookie was shown.
     session: Option<Session>,
 }
@@ -87,7 +89,7 @@ impl Caller {
 
     fn of_installation(id: Uuid, name: String) -> Self {
         let of = Of::Installation;
-        Self { id, name, of, expires_at: None, token_expires_at: None, session: None }
+        Self { id, name, of, expires_at: None, token_expires_at: None, via: None, session: None }
     }
 
     /// The workspace of a user.
@@ -220,7 +222,8 @@ impl Presented {
         let of = Of::User { workspace, user, limits, maker };
         let token_expires_at = Some(expires_at);
         let expires_at = session.as_ref().map_or(expires_at, |it| expires_at.min(it.expires_at));
-        Caller { id: id.0, name, of, expires_at: Some(expires_at), token_expires_at, session }
+        let expires_at = Some(expires_at);
+        Caller { id: id.0, name, of, expires_at, token_expires_at, via: None, session }
     }
 }
 

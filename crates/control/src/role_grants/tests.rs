@@ -304,7 +304,8 @@ async fn a_file_tells_nothing_of_what_may_not_be_seen() {
                 |text: &str| serde_json::from_str::<Value>(&told(text)).unwrap()["detail"].clone();
             assert_eq!(detail(&there), detail(&absent), "{kind}");
         }
-        let prune = json!({"owner": "platform", "text": "", "prune": true});
+        let text = "kind: Workspace\nname: default\n";
+        let prune = json!({"owner": "platform", "text": text, "prune": true});
         let (status, text) = ask(prune).await;
         assert_eq!(status, 403, "{text}");
         assert!(!text.contains("secret"), "{text}");

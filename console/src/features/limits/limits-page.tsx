@@ -9,6 +9,7 @@ import { Page } from '@/ui/page';
 import rowLink from '@/ui/row-link.module.css';
 import { SearchField } from '@/ui/search-field';
 import { Split } from '@/ui/split';
+import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { NewLimitDialog } from './limit-dialogs';
 import { type Limit, limitsQuery } from './queries';
@@ -22,7 +23,7 @@ export function LimitsPage() {
   const { limit: open } = useParams({ strict: false });
   const { q, sort } = useSearch({ from: HERE });
   const navigate = useNavigate({ from: '/workspaces/$workspace/limits' });
-  const { data } = useSuspenseQuery(limitsQuery(workspace));
+  const { data, error, dataUpdatedAt } = useSuspenseQuery(limitsQuery(workspace));
   const rows = useMemo(() => data.items.filter((it) => matches(it, q ?? '')), [data, q]);
 
   const [isMaking, setMaking] = useState(false);
@@ -80,6 +81,7 @@ export function LimitsPage() {
       }
     >
       {dialog}
+      <Stale error={error} since={dataUpdatedAt} />
       <DataTable
         label="Limits"
         columns={COLUMNS}

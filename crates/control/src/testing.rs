@@ -303,8 +303,9 @@ impl audit::Clock for TestClock {
         self.now().timestamp_millis()
     }
 
+    /// Stands still: a write under way must not look stuck because a test moves the day on.
     fn monotonic(&self) -> Duration {
-        self.passed()
+        Duration::ZERO
     }
 }
 

@@ -107,6 +107,8 @@ python_folder() {
 
 system_peers() {
     "$root/scripts/postgres.sh" binaries >/dev/null 2>&1 || apt_install "PostgreSQL 15" postgresql-15
+    command -v valkey-server >/dev/null || command -v redis-server >/dev/null ||
+        apt_install "Redis 7 or Valkey" redis-server
     command -v strace >/dev/null || apt_install strace strace
     command -v curl >/dev/null || apt_install curl curl
 }

@@ -31,6 +31,7 @@ pub mod relay;
 pub mod serve;
 pub mod text;
 pub mod upstream;
+pub mod valkey;
 pub mod wait;
 
 pub use client::{Answer, Client, Era, Paired, Post, Streamed};

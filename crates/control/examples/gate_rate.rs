@@ -56,6 +56,7 @@ async fn main() {
             vault: Arc::new(Vault::new(MasterKey::generate().unwrap(), 1)),
             log: log.clone(),
             clock: Arc::<RealClock>::clone(&clock),
+            counters: None,
             allow_loopback: false,
             is_secure: false,
         };

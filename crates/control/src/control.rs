@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::ports::{Counters, Definitions, Gate, Secrets, Traffic};
+use domain::ports::{Counters, Definitions, Gate, Offers, Secrets, Traffic};
 use domain::{Authority, Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,8 @@ use crate::api::{Error, Ref, Rights, chain};
 use crate::content_keys::{self, ContentKeys};
 use crate::files::{Applied, Resolve, Scope};
 use crate::identities::VaultSecrets;
-use crate::limits::counters::{Accounts, Counting};
+use crate::limits::CounterStore;
+use crate::limits::counters::{Accounts, Counting, Shared};
 use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
@@ -31,6 +32,8 @@ pub struct ControlOptions {
     pub vault: Arc<Vault>,
     pub log: audit::Log,
     pub clock: Arc<dyn Clock>,
+    /// Where all replicas count what is used; the database where absent.
+    pub counters: Option<CounterStore>,
     /// Lets servers be at plain-HTTP loopback URLs, for development and tests.
     pub allow_loopback: bool,
     /// Whether administrators reach us by HTTPS, so that their cookie is sent by nothing else.
@@ -83,7 +86,7 @@ impl Control {
     /// # Errors
     /// As [`ControlError`] says.
     pub async fn open(options: ControlOptions) -> Result<Self, ControlError> {
-        let ControlOptions { db, vault, log, clock, allow_loopback, is_secure } = options;
+        let ControlOptions { db, vault, log, clock, counters, allow_loopback, is_secure } = options;
         let publisher = Arc::new(Publisher::new());
         let gate = Arc::new(StoreGate::new(Arc::clone(&publisher), db.clone(), Arc::clone(&clock)));
         let (keys, keeper) = content_keys::new(db.clone(), Arc::clone(&vault), Arc::clone(&clock));
@@ -93,6 +96,10 @@ impl Control {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let accounts = Accounts::new(db.clone(), Arc::clone(&clock), tasks.clone());
+        let shared = counters.map(|it| Shared::new(it, Arc::clone(&accounts)));
+        if let Some(shared) = &shared {
+            shared.connect().await;
+        }
         let app = Arc::new(App {
             db,
             vault: Arc::clone(&vault),
@@ -103,7 +110,9 @@ impl Control {
             authority: Arc::new(authority),
             traffic: OnceLock::new(),
             status: OnceLock::new(),
+            offers: OnceLock::new(),
             accounts,
+            shared,
             allow_loopback,
             is_secure,
             tasks,
@@ -114,6 +123,9 @@ impl Control {
         app.tasks.spawn(Arc::clone(&gate).run(app.stop.clone()));
         app.tasks.spawn(keeper.run(app.stop.clone()));
         app.tasks.spawn(Arc::clone(&app.accounts).keep(app.stop.clone()));
+        if let Some(shared) = &app.shared {
+            app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
+        }
         app.tasks.spawn(noter.run(app.stop.clone()));
         Ok(Self {
             app,
@@ -143,7 +155,14 @@ impl Control {
 
     /// For the data plane: counts what is used against limits.
     pub fn counters(&self) -> Arc<dyn Counters> {
-        Arc::new(Counting(Arc::clone(&self.app.accounts)))
+        let App { accounts, shared, .. } = self.app.as_ref();
+        Arc::new(Counting { accounts: Arc::clone(accounts), shared: shared.clone() })
+    }
+
+    /// Whether the store of counters counts, and how many calls the database has counted in its place;
+    /// nothing where there is none.
+    pub fn counter_store(&self) -> Option<(bool, u64)> {
+        self.app.shared.as_ref().map(|it| it.gauges())
     }
 
     /// For the data plane: takes note of definitions that wait for approval.
@@ -165,6 +184,11 @@ impl Control {
     /// How servers are doing. Until it is set, nothing is said of it.
     pub fn set_server_status(&self, status: Arc<dyn ServerStatus>) {
         drop(self.app.status.set(status));
+    }
+
+    /// What servers have listed. Until it is set, nothing is known of it.
+    pub fn set_offers(&self, offers: Arc<dyn Offers>) {
+        drop(self.app.offers.set(offers));
     }
 
     /// The admin token that was made at the first start; taken once.

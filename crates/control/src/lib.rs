@@ -52,7 +52,7 @@ mod workspaces;
 use std::sync::{Arc, OnceLock};
 
 use db::Db;
-use domain::ports::Traffic;
+use domain::ports::{Offers, Traffic};
 use domain::{Authority, Clock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,6 +62,7 @@ pub use control::{Control, ControlError, ControlOptions, Ownership};
 #[cfg(feature = "fuzzing")]
 pub use files::rewritten;
 pub use files::{Applied, Difference, Outcome, Resolve, count, references, schema};
+pub use limits::CounterStore;
 pub use status::{ServerState, ServerStatus, Status};
 
 use snapshot::{Publisher, StoreGate};
@@ -78,7 +79,9 @@ struct App {
     authority: Arc<Authority>,
     traffic: OnceLock<Arc<dyn Traffic>>,
     status: OnceLock<Arc<dyn ServerStatus>>,
+    offers: OnceLock<Arc<dyn Offers>>,
     accounts: Arc<limits::counters::Accounts>,
+    shared: Option<Arc<limits::counters::Shared>>,
     allow_loopback: bool,
     is_secure: bool,
     tasks: TaskTracker,

@@ -231,6 +231,7 @@ pub(crate) fn options(fresh: &Fresh, clock: &Arc<TestClock>, log: &Log) -> Contr
         vault: Arc::new(vault()),
         log: log.clone(),
         clock: Arc::<TestClock>::clone(clock),
+        counters: None,
         allow_loopback: true,
         is_secure: false,
     }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    AppId, Ask, Assignment, Gateway, Kind, Subject, Switch, Switches, Target, TokenId, Workspace,
+    AppId, Ask, Assignment, Described, Gateway, Kind, PinKey, Subject, Switch, Switches, Target,
+    TokenId, Workspace,
 };
 
 /// A message, as far as it is decided by what is configured.
@@ -35,6 +36,33 @@ pub enum Denied {
     NotExposed,
     /// Something that the call depends on is off.
     Off { target: Target, switch: Switch },
+}
+
+/// Why what a server has listed may not be used, though the call for it is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// The condition of the assignment does not hold for it.
+    NotExposed,
+    /// Its server is under review, and this definition has not been approved.
+    NotApproved,
+}
+
+/// Whether a tool or prompt may be used as its server has listed it.
+///
+/// # Errors
+/// With the first reason against it.
+pub fn admit(
+    assignment: &Assignment,
+    kind: Kind,
+    (pin, described): (PinKey, &Described),
+) -> Result<(), Withheld> {
+    if !assignment.provision(kind).admits(described) {
+        return Err(Withheld::NotExposed);
+    }
+    if !assignment.server.review.admits(pin) {
+        return Err(Withheld::NotApproved);
+    }
+    Ok(())
 }
 
 /// Decides about a call; gives everything that it depends on.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::Charge;
-use crate::{Identity, Name, PinKey, ServerId, Snapshot, Target, WorkspaceId};
+use crate::{
+    Described, Identity, IdentityId, Name, PinKey, Server, ServerId, Snapshot, Target, WorkspaceId,
+};
 
 /// A boxed future, since these traits stand between crates.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -87,6 +89,25 @@ pub struct Sighting {
     pub name: Box<str>,
     /// In its canonical form, which the hash is of: JSON.
     pub text: Box<str>,
+}
+
+/// What servers have listed, which only the data plane knows.
+pub trait Offers: Send + Sync {
+    /// What a server has listed last, with that credential, under its own name for a tool.
+    fn tool(&self, server: &Server, identity: Option<IdentityId>, name: &str) -> Listed;
+}
+
+/// What a server has listed under a name.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    As {
+        pin: PinKey,
+        described: Described,
+    },
+    /// Nothing.
+    Missing,
+    /// Nobody has asked it yet, or it could not be asked.
+    Unknown,
 }
 
 /// What is under way in the data plane.

@@ -5,11 +5,13 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use control::CounterStore;
 use ipnet::IpNet;
 use ostiary::config_file::{ConfigFile, Invalid, Tls};
 use vault::MasterKey;
 
 use crate::cli::ServeArgs;
+use crate::counters;
 use crate::metrics::MetricsToken;
 
 /// Configuration that has been checked. Holding one means there is nothing left to validate.
@@ -42,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) most_held_calls: usize,
     /// What shows the metrics, beside admin tokens, and nothing else.
     pub(crate) metrics_token: Option<MetricsToken>,
+    /// Where all replicas count what is used; the database where absent.
+    pub(crate) counters: Option<CounterStore>,
 }
 
 /// Why the configuration is refused.
@@ -63,6 +67,12 @@ pub(crate) enum ConfigError {
     File(Invalid),
     #[error("`metrics_token_file` must name a file that other users cannot read, with {} to {} visible characters", .allowed.start(), .allowed.end())]
     MetricsToken { allowed: RangeInclusive<usize> },
+    #[error(
+        "`counters_password_file` must name a file that other users cannot read, with one line"
+    )]
+    CountersPassword,
+    #[error("what signs the certificate of `counters` cannot be used")]
+    CountersTls(#[source] rustls::Error),
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -96,6 +106,7 @@ impl Config {
             most_sessions: file.most_sessions,
             most_held_calls: file.most_held_calls,
             metrics_token,
+            counters: file.counters.map(counters::store).transpose()?,
         })
     }
 }
@@ -112,7 +123,7 @@ fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
         .map_err(|source| ConfigError::Read { path: path.into(), source })?;
     ConfigFile::parse(&text).map_err(|why| match why {
         Invalid::Text(reason) => ConfigError::Parse { path: path.into(), reason },
-        Invalid::Host { .. } | Invalid::Number { .. } => ConfigError::File(why),
+        Invalid::Counters | Invalid::Host { .. } | Invalid::Number { .. } => ConfigError::File(why),
     })
 }
 

@@ -39,6 +39,27 @@ pub struct ConfigFile {
     pub most_held_calls: usize,
     /// The file with what shows the metrics, beside admin tokens, and nothing else.
     pub metrics_token_file: Option<PathBuf>,
+    /// Where all replicas count what is used; the database where absent.
+    pub counters: Option<Counters>,
+}
+
+/// A Valkey or Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// A name or an address.
+    pub host: String,
+    /// 6379 where nothing is said.
+    pub port: u16,
+    /// Whether it is `rediss:`.
+    pub is_tls: bool,
+    /// `default` where absent.
+    pub user: Option<String>,
+    /// Which of its databases.
+    pub database: u32,
+    /// The file with the password.
+    pub password_file: Option<PathBuf>,
+    /// The file with what has signed its certificate; what the system trusts where absent.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the listener's certificate chain and key are, in PEM.
@@ -72,6 +93,9 @@ struct Text {
     most_sessions: Option<usize>,
     most_held_calls: Option<usize>,
     metrics_token_file: Option<PathBuf>,
+    counters: Option<String>,
+    counters_password_file: Option<PathBuf>,
+    counters_ca_file: Option<PathBuf>,
 }
 
 /// Why a file is refused.
@@ -86,6 +110,13 @@ pub enum Invalid {
         /// What stands there.
         host: String,
     },
+    /// `counters` is no address.
+    #[error(
+        "`counters` must be `redis://` or `rediss://`, a host and perhaps a user, a port and the \
+             number of a database, as in `rediss://gateway@valkey.internal:6379/0`; its password is in \
+             `counters_password_file`, and `counters_ca_file` is for `rediss://`"
+    )]
+    Counters,
     /// A number is out of its bounds.
     #[error("`{key}` must be from {least} to {most}")]
     Number {
@@ -109,6 +140,8 @@ impl ConfigFile {
         if let Some(host) = text.hosts.iter().find(|it| !is_host(it)) {
             return Err(Invalid::Host { host: host.clone() });
         }
+        let files = (text.counters_password_file, text.counters_ca_file);
+        let counters = counters(text.counters.as_deref(), files)?;
         let largest = ("largest_request_bytes", text.largest_request_bytes);
         let workers = text.workers.map(|it| within(("workers", Some(it)), it, 1..=256));
         Ok(Self {
@@ -130,8 +163,48 @@ impl ConfigFile {
             most_sessions: within(("most_sessions", text.most_sessions), 100_000, 1..=10_000_000)?,
             most_held_calls: within(("most_held_calls", text.most_held_calls), 2_048, 1..=65_536)?,
             metrics_token_file: text.metrics_token_file,
+            counters,
         })
     }
+}
+
+/// Secrets are not in addresses, which are printed and passed around.
+fn counters(
+    address: Option<&str>,
+    (password_file, ca_file): (Option<PathBuf>, Option<PathBuf>),
+) -> Result<Option<Counters>, Invalid> {
+    let Some(address) = address else {
+        let is_lost = password_file.is_some() || ca_file.is_some();
+        return if is_lost { Err(Invalid::Counters) } else { Ok(None) };
+    };
+    let (scheme, rest) = address.split_once("://").ok_or(Invalid::Counters)?;
+    let is_tls = match scheme {
+        "redis" => false,
+        "rediss" => true,
+        _ => return Err(Invalid::Counters),
+    };
+    let (rest, database) = match rest.split_once('/') {
+        None | Some((_, "")) => (rest.trim_end_matches('/'), 0),
+        Some((rest, number)) => (rest, number.parse().map_err(|_| Invalid::Counters)?),
+    };
+    let (user, rest) = match rest.rsplit_once('@') {
+        None => (None, rest),
+        Some((user, rest)) => (Some(user.to_owned()), rest),
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !rest.ends_with(']') => {
+            (host, port.parse().map_err(|_| Invalid::Counters)?)
+        }
+        _ => (rest, 6379),
+    };
+    let is_user = user.as_deref().is_none_or(|it| {
+        !it.is_empty() && it.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    });
+    if !is_host(host) || !is_user || ca_file.is_some() && !is_tls {
+        return Err(Invalid::Counters);
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok(Some(Counters { host, port, is_tls, user, database, password_file, ca_file }))
 }
 
 /// Whether it is a host name or an address, without a port.
@@ -175,6 +248,40 @@ mod tests {
     fn an_unknown_key_is_an_error_not_a_shrug() {
         let error = ConfigFile::parse("lissten = '127.0.0.1:1'").unwrap_err();
         assert!(error.to_string().contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn a_store_of_counters_is_an_address_without_a_secret() {
+        let parsed = |text: &str| {
+            let found = ConfigFile::parse(&format!("counters = '{text}'")).unwrap();
+            let it = found.counters.unwrap();
+            (it.is_tls, it.host, it.port, it.user, it.database)
+        };
+        let host = "valkey.internal".to_owned();
+        assert_eq!(parsed("redis://valkey.internal"), (false, host.clone(), 6379, None, 0));
+        let user = Some("gateway".to_owned());
+        assert_eq!(parsed("rediss://gateway@valkey.internal:7000/3"), (true, host, 7000, user, 3));
+        assert_eq!(parsed("redis://[::1]:7000/"), (false, "::1".into(), 7000, None, 0));
+        for text in [
+            "valkey.internal",
+            "http://valkey.internal",
+            "redis://",
+            "redis://user:secret@valkey.internal",
+            "redis://@valkey.internal",
+            "redis://valkey.internal:port",
+            "redis://valkey.internal/db",
+            "redis://valkey.internal/0?a=b",
+        ] {
+            let refused = ConfigFile::parse(&format!("counters = '{text}'"));
+            assert_eq!(refused, Err(Invalid::Counters), "{text}");
+        }
+        for text in [
+            "counters_password_file = 'a'",
+            "counters_ca_file = 'a'",
+            "counters = 'redis://a'\ncounters_ca_file = 'a'",
+        ] {
+            assert_eq!(ConfigFile::parse(text), Err(Invalid::Counters), "{text}");
+        }
     }
 
     #[test]

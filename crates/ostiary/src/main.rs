@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod config;
 mod console;
+mod counters;
 mod dev;
 mod door;
 mod failure;

@@ -88,6 +88,12 @@ fn render(pages: &Pages) -> String {
     for (name, value) in pages.proxy.gauges() {
         gauge(&mut text, &format!("ostiary_{name}"), "Open now.", value as u64);
     }
+    if let Some((is_used, fallbacks)) = pages.control.counter_store() {
+        let help = "1 while the store of counters counts.";
+        gauge(&mut text, "ostiary_counter_store_used", help, u64::from(is_used));
+        let help = "Calls that the database has counted for want of the store.";
+        counter(&mut text, "ostiary_counter_store_fallbacks", help, &[(None, fallbacks)]);
+    }
     let health = pages.log.health();
     let taking = u64::from(health.condition == audit::Condition::Ok);
     gauge(&mut text, "ostiary_log_taking_records", "1 while the log takes records.", taking);

@@ -144,6 +144,7 @@ impl House {
             vault: Arc::clone(&vault),
             log: log.clone(),
             clock: Arc::<SystemClock>::clone(&clock),
+            counters: config.counters,
             allow_loopback: config.allow_loopback_upstreams,
             is_secure: secure,
         });
@@ -183,6 +184,7 @@ impl House {
         let proxy = Proxy::new(ports, options);
         control.set_traffic(proxy.traffic());
         control.set_server_status(Arc::new(Watching(Arc::clone(&proxy))));
+        control.set_offers(Arc::<Proxy>::clone(&proxy));
         let wiring = Wiring::new(Guard {
             allow_loopback: config.allow_loopback_upstreams,
             allowed: config.allowed_networks.clone(),

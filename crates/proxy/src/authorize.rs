@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use domain::ports::GateClosed;
 use domain::{
     Assignment, AssignmentId, Call, Config, Denied, IdentityId, Provision, Snapshot, Subject,
-    Target, Workspace,
+    Target, Withheld, Workspace,
 };
 use mcp::revision::Era;
 
@@ -261,13 +261,15 @@ fn decide(
     let decided = domain::decide(&snapshot.switches, &call, now);
     let Some(offered) = offered else { return decided.map_err(|denied| refusal(denied, &call)) };
     let said = || (offered.kind.as_str(), offered.name.to_string());
+    let withheld = offered.withheld();
+    let is_hidden = withheld == Some(Withheld::NotExposed);
     // What is hidden is unknown, whether or not something of it is off.
-    if matches!(decided, Ok(_) | Err(Denied::Off { .. })) && !offered.is_exposed() {
+    if matches!(decided, Ok(_) | Err(Denied::Off { .. })) && is_hidden {
         let (kind, name) = said();
         return Err(Refusal::UnknownOffer { kind, name });
     }
     let subject = decided.map_err(|denied| refusal(denied, &call))?;
-    if !offered.is_approved() {
+    if withheld == Some(Withheld::NotApproved) {
         let (kind, name) = said();
         return Err(Refusal::Unapproved { kind, name });
     }

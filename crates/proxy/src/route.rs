@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind, Provision};
+use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind, Provision, Withheld};
 
 use crate::catalog::{Definition, Listing};
 use crate::identify::Caller;
@@ -39,34 +39,38 @@ pub(crate) enum Listed {
 }
 
 impl Offered {
-    /// Whether its assignment exposes what is described so. What is decided by name alone is policy.
-    pub(crate) fn is_exposed(&self) -> bool {
+    /// Why it may not be used as its server has listed it, if so. What is decided by name alone is
+    /// policy.
+    pub(crate) fn withheld(&self) -> Option<Withheld> {
+        match &self.listed {
+            Listed::One(definition) => {
+                let said = (definition.pin, &definition.described);
+                domain::admit(&self.assignment, self.kind, said).err()
+            }
+            Listed::Somewhere(listing) if !self.is_described(listing) => Some(Withheld::NotExposed),
+            Listed::Somewhere(listing) if !self.may_be_read(listing) => Some(Withheld::NotApproved),
+            Listed::Somewhere(_) => None,
+        }
+    }
+
+    fn is_described(&self, listing: &Listing) -> bool {
         let provision = self.assignment.provision(self.kind);
-        match (&self.listed, provision) {
-            (_, Provision::All | Provision::Named(_) | Provision::Nothing) => true,
-            (Listed::One(definition), _) => provision.admits(&definition.described),
-            (Listed::Somewhere(listing), _) => {
-                let review = &self.assignment.server.review;
+        let review = &self.assignment.server.review;
+        match provision {
+            Provision::All | Provision::Named(_) | Provision::Nothing => true,
+            Provision::Where(_) => {
                 self.kind == Kind::Resource
                     && listing.describes(review, &self.name, |it| provision.admits(it))
             }
         }
     }
 
-    /// Whether it is what has been approved, where that is asked for.
-    ///
     /// A resource is data and needs no approval. But while its server lists a template that has not
     /// been approved, no URI can be read but those that are listed, and those that an approved
     /// template makes.
-    pub(crate) fn is_approved(&self) -> bool {
+    fn may_be_read(&self, listing: &Listing) -> bool {
         let review = &self.assignment.server.review;
-        match &self.listed {
-            Listed::One(definition) => review.admits(definition.pin),
-            Listed::Somewhere(_) if !review.is_on() => true,
-            Listed::Somewhere(listing) => {
-                self.kind == Kind::Resource && listing.may_be_read(review, &self.name)
-            }
-        }
+        !review.is_on() || self.kind == Kind::Resource && listing.may_be_read(review, &self.name)
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Answer, Counters, Definitions, Gate, Secrets, Traffic};
-use domain::{Clock, ServerId, Target};
+use domain::ports::{Answer, Counters, Definitions, Gate, Listed, Offers, Secrets, Traffic};
+use domain::{Clock, IdentityId, Server, ServerId, Target};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -237,6 +237,12 @@ impl Traffic for Proxy {
         // Calls end first, and so of what has ended them and not of what they lose by it.
         let stopping = self.flights.stop(targets);
         Box::pin(async { futures::join!(stopping, async { close_lines() }).0 })
+    }
+}
+
+impl Offers for Proxy {
+    fn tool(&self, server: &Server, identity: Option<IdentityId>, name: &str) -> Listed {
+        self.catalog.tool_of(server, identity, name)
     }
 }
 

@@ -11,11 +11,14 @@ mod store;
 mod tests;
 mod text;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::limits::{Allowance, Scope, Unit};
 use domain::{AppId, Capability, GatewayId, LimitId, Name, ServerId, TeamId, UserId, WorkspaceId};
 use uuid::Uuid;
+use vault::Secret;
 
 pub(crate) use api::{LimitPatch, NewLimit, routes};
 pub(crate) use text::{AllowanceText, DirectionText, ScopeText, UnitText, unit, unit_text};
@@ -24,6 +27,19 @@ use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::row::Named;
 use crate::{apps, gateways, servers, teams, users};
+
+/// Where all replicas count together: Valkey or Redis.
+#[derive(Debug)]
+pub struct CounterStore {
+    pub host: String,
+    pub port: u16,
+    /// Absent where what is said is in clear.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// `default` where absent.
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub database: u32,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {

@@ -99,6 +99,9 @@ struct Decisions {
     hashes: BTreeSet<DefinitionHash>,
 }
 
+/// Each is recorded by itself.
+const MOST_AT_ONCE: usize = 10_000;
+
 /// What has been approved.
 #[derive(Serialize, ToSchema)]
 struct Approved {
@@ -335,6 +338,10 @@ async fn approve_pins(
     Path(path): Path<ServerPath>,
     Json(Decisions { hashes }): Json<Decisions>,
 ) -> Result<Done<Approved>, Error> {
+    if MOST_AT_ONCE < decisions.hashes.len() {
+        let why = format!("decide about at most {MOST_AT_ONCE} at once");
+        return Err(Error::Invalid(why));
+    }
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let server = servers::find(&mut change, workspace.id, &path.server).await?;
     let mut waiting = super::pending(&mut change, workspace.id, server.id).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use domain::ports::Gate as _;
-use domain::{Assignment, Capability, Gateway, Object, User, Workspace};
+use domain::{Assignment, Capability, Gateway, Object, Subject, User, Workspace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -92,19 +92,38 @@ async fn show_why(
             let user = find_user(rights, here, &user)?;
             let on = on.unwrap_or_default();
             let object = object(here, &on)?;
-            let on = String::from(on);
-            vec![acts::Question { workspace: here, user, capability, object, on }.answer()]
+            let on_text = String::from(on.clone());
+            let question =
+                acts::Question { workspace: here, user, capability, object, on: on_text };
+            let answer = question.answer();
+            if !answer.allowed {
+                // What one may do shows what it is about; else one must see that.
+                see(rights, &question.object, &on)?;
+            }
+            vec![answer]
         }
         WhyQuery { user, app: asked, gateway: Some(gateway), tool, capability: None, on: None } => {
             let gateway = find_gateway(rights, here, &gateway)?;
             let tool = tool.as_deref().map(|it| find_tool(gateway, it)).transpose()?;
             let (snapshot, now) = (&snapshot, app.clock.now());
-            let question = calls::Question { snapshot, workspace: here, gateway, tool, now };
-            match (user, asked) {
+            let offers = app.offers.get().map(AsRef::as_ref);
+            let question =
+                calls::Question { snapshot, workspace: here, gateway, tool, now, offers };
+            let decided = match (user, asked) {
                 (None, Some(app)) => vec![question.answer(find_app(rights, here, &app)?)],
                 (Some(user), None) => of_user(rights, &question, &user)?,
                 _ => return Err(Error::Malformed("ask about a `user` or about an `app`".into())),
+            };
+            let mut answers = Vec::with_capacity(decided.len());
+            for (answer, subject) in decided {
+                answers.push(match subject {
+                    Some(subject) if question.tool.is_some() => {
+                        limited(&app, &question, answer, &subject).await?
+                    }
+                    _ => answer,
+                });
             }
+            answers
         }
         _ => {
             let help = "ask about a call, with `user` or `app` and `gateway` and perhaps `tool`, \
@@ -120,7 +139,7 @@ fn of_user(
     rights: &Rights,
     question: &calls::Question<'_>,
     user: &Ref,
-) -> Result<Vec<Answer>, Error> {
+) -> Result<Vec<(Answer, Option<Subject>)>, Error> {
     let here = question.workspace;
     let found = here.users.values().find(|it| user.means(it.id.0, &it.name));
     let found = found.ok_or_else(|| user.not_found("user"))?;
@@ -134,9 +153,35 @@ fn of_user(
     if apps.is_empty() {
         let because = format!("user `{}` has no app that could call", found.name);
         let chain = vec![Link::new("app", "none", &because)];
-        return Ok(vec![Answer::denied(None, because, chain)]);
+        return Ok(vec![(Answer::denied(None, because, chain), None)]);
     }
     Ok(apps.into_iter().map(|it| question.answer(it)).collect())
+}
+
+/// Whether the limits that a call is under have room for it, each a link of the chain.
+async fn limited(
+    app: &App,
+    question: &calls::Question<'_>,
+    mut answer: Answer,
+    subject: &Subject,
+) -> Result<Answer, Error> {
+    let (here, gateway) = (question.workspace, question.gateway);
+    let own = here.users.values().find(|it| it.id == subject.user).map(|it| &it.teams);
+    let teams = own.map(|it| it & &gateway.teams).unwrap_or_default();
+    let mut tx = app.db.read().await?;
+    for limit in &here.limits {
+        for holder in limit.holders(here.id, subject, &teams) {
+            let used = app.accounts.used_by(&mut tx, here.id, limit, &holder).await?;
+            if used < limit.allowance.most() {
+                answer.chain.push(Link::new("limit", &limit.name, "it has room"));
+                continue;
+            }
+            let because = format!("the limit `{}` allows no more at the moment", limit.name);
+            answer.chain.push(Link::new("limit", &limit.name, "what it allows is used up"));
+            return Ok(Answer::denied(answer.app, because, answer.chain));
+        }
+    }
+    Ok(answer)
 }
 
 /// Users may ask about themselves.
@@ -175,6 +220,17 @@ fn find_tool<'a>(gateway: &'a Gateway, text: &'a str) -> Result<(&'a Assignment,
     let found = gateway.assignments.iter().find(|it| it.alias.as_str() == alias);
     let missing = || Error::NotFound { kind: "assignment", name: alias.to_owned() };
     Ok((found.ok_or_else(missing)?, tool))
+}
+
+/// What may not be seen is not there.
+fn see(rights: &Rights, object: &Object, on: &OnText) -> Result<(), Error> {
+    let (needed, kind, named) = match on {
+        OnText::Workspace => return Ok(()),
+        OnText::Gateway(it) => (Capability::GatewaysRead, "gateway", it),
+        OnText::Server(it) => (Capability::ServersRead, "server", it),
+        OnText::Team(it) => (Capability::PeopleRead, "team", it),
+    };
+    if rights.may(needed, object) { Ok(()) } else { Err(named.not_found(kind)) }
 }
 
 fn object(here: &Workspace, on: &OnText) -> Result<Object, Error> {

@@ -1,9 +1,10 @@
 //! Why an app can or cannot call something.
 
 use chrono::{DateTime, Utc};
+use domain::ports::{Listed, Offers};
 use domain::{
     App, AppId, Assignment, Call, Connection, Denied, Gateway, Kind, Snapshot, Subject, Target,
-    User, Workspace,
+    User, Withheld, Workspace,
 };
 
 use super::{Answer, Link};
@@ -16,17 +17,20 @@ pub(super) struct Question<'a> {
     /// A server on it, and a tool of that by its own name.
     pub(super) tool: Option<(&'a Assignment, &'a str)>,
     pub(super) now: DateTime<Utc>,
+    /// What servers have listed, where that is known.
+    pub(super) offers: Option<&'a dyn Offers>,
 }
 
 impl Question<'_> {
-    pub(super) fn answer(&self, app: &App) -> Answer {
+    /// The answer as far as limits go, and what they are asked about where it is yes.
+    pub(super) fn answer(&self, app: &App) -> (Answer, Option<Subject>) {
         let mut chain = vec![self.app(app)];
         let name = Some(app.name.to_string());
         let mut tokens = self.snapshot.config.tokens.values();
         if !tokens.any(|it| it.app == app.id && it.is_live(self.now)) {
             chain.push(Link::new("token", "none", "no token of the app is valid"));
             let because = format!("app `{}` has no valid token to present", app.name);
-            return Answer::denied(name, because, chain);
+            return (Answer::denied(name, because, chain), None);
         }
         chain.push(Link::new("token", "any", "a token of the app is valid"));
         let call = Call {
@@ -40,7 +44,10 @@ impl Question<'_> {
         match domain::decide(&self.snapshot.switches, &call, self.now) {
             Ok(subject) => {
                 self.links(app.id, Step::Switches, &mut chain);
-                Answer::allowed(name, self.granted(app, &subject), chain)
+                if let Some(because) = self.withheld(&subject, &mut chain) {
+                    return (Answer::denied(name, because, chain), None);
+                }
+                (Answer::allowed(name, self.granted(app, &subject), chain), Some(subject))
             }
             Err(denied) => {
                 let (step, because) = self.reason(app, &denied);
@@ -49,7 +56,59 @@ impl Question<'_> {
                     let off = self.name_of(target);
                     chain.push(Link::new(target.noun(), off, "it is turned off"));
                 }
-                Answer::denied(name, because, chain)
+                (Answer::denied(name, because, chain), None)
+            }
+        }
+    }
+
+    /// Why the tool may not be used as its server has listed it, if so.
+    fn withheld(&self, subject: &Subject, chain: &mut Vec<Link>) -> Option<String> {
+        let (assignment, tool) = self.tool?;
+        let server = &assignment.server;
+        let (alias, gateway) = (&assignment.alias, &self.gateway.name);
+        let listed = self.offers.map(|it| it.tool(server, subject.identity, tool));
+        let mut link = |detail: String| chain.push(Link::new("definition", tool, detail));
+        match listed {
+            Some(Listed::As { pin, described }) => {
+                let admitted = domain::admit(assignment, Kind::Tool, (pin, &described));
+                let of = format!("its server lists it as {}", pin.hash);
+                match admitted {
+                    Ok(()) if server.review.is_on() => link(format!("{of}, which is approved")),
+                    Ok(()) => link(of),
+                    Err(Withheld::NotExposed) => {
+                        link(of);
+                        return Some(format!(
+                            "the condition of assignment `{gateway}/{alias}` does not hold for \
+                             what its server says of the tool `{tool}`"
+                        ));
+                    }
+                    Err(Withheld::NotApproved) => {
+                        link(of);
+                        let server = &server.name;
+                        return Some(format!(
+                            "server `{server}` is under review, and this definition of the tool \
+                             `{tool}` is not approved"
+                        ));
+                    }
+                }
+                None
+            }
+            Some(Listed::Missing) => {
+                let because = format!("server `{}` lists no tool `{tool}`", server.name);
+                link("its server lists none of that name".into());
+                Some(because)
+            }
+            Some(Listed::Unknown) | None => {
+                link("its server has not been listed here yet".into());
+                let provision = assignment.provision(Kind::Tool);
+                let depends =
+                    server.review.is_on() || matches!(provision, domain::Provision::Where(_));
+                depends.then(|| {
+                    format!(
+                        "what decides is what server `{}` lists, and nobody has asked it yet",
+                        server.name
+                    )
+                })
             }
         }
     }

@@ -1,4 +1,9 @@
+use std::sync::Arc;
+
 use axum::http::Method;
+use domain::limits::{Charge, Holder};
+use domain::ports::{Listed, Offers};
+use domain::{Described, IdentityId, PinKey, PinKind, Server};
 use serde_json::{Value, json};
 
 use crate::testing::Api;
@@ -31,10 +36,14 @@ async fn a_call_is_explained_link_by_link() {
 
         let whole =
             ["app", "token", "connection", "team", "gateway", "assignment", "identity", "tool"];
+        api.control.set_offers(Arc::new(Lists));
+        assert_eq!(api.patch("servers/jira", json!({"review": "off"})).await.status, 200);
         let (allowed, because, kinds) = ask(CALL).await;
         assert!(allowed);
         assert_eq!(because, "app `bot` may call `search` of `main/jira` for user `ann`");
-        assert_eq!(kinds, whole);
+        assert_eq!(kinds, [&whole[..], &["definition"]].concat());
+        let (allowed, because, _) = ask("why?app=bot&gateway=main&tool=jira/none").await;
+        assert_eq!((allowed, because.as_str()), (false, "server `jira` lists no tool `none`"));
         let (allowed, _, kinds) = ask("why?app=bot&gateway=main").await;
         assert!(allowed);
         assert_eq!(kinds, whole[..5]);
@@ -42,6 +51,7 @@ async fn a_call_is_explained_link_by_link() {
 
         let hidden = json!({"tools": {"expose": "named", "names": ["get"]}});
         let shown = json!({"tools": {"expose": "all"}});
+        let unlike = json!({"tools": {"expose": "conditions", "where": {"readOnlyHint": true}}});
         let none = json!({"identities": []});
         let own = json!({"identities": ["ann-jira"]});
         let cut = json!({"kind": "tool", "name": "jira/search", "reason": "it leaks"});
@@ -53,6 +63,13 @@ async fn a_call_is_explained_link_by_link() {
                 (Method::PATCH, assignment, Some(shown)),
                 "assignment `main/jira` does not expose the tool `search`",
                 "tool",
+            ),
+            (
+                (Method::PATCH, assignment, Some(unlike)),
+                (Method::PATCH, assignment, Some(json!({"tools": {"expose": "all"}}))),
+                "the condition of assignment `main/jira` does not hold for what its server says \
+                 of the tool `search`",
+                "definition",
             ),
             (
                 (Method::PATCH, connection, Some(none)),
@@ -116,6 +133,74 @@ async fn an_act_is_explained_by_its_grant() {
     }
 }
 
+/// A server that lists one tool.
+struct Lists;
+
+impl Offers for Lists {
+    fn tool(&self, _server: &Server, _identity: Option<IdentityId>, name: &str) -> Listed {
+        if name != "search" {
+            return Listed::Missing;
+        }
+        let pin = PinKey { kind: PinKind::Tool, hash: domain::DefinitionHash([7; 32]) };
+        let described = Described { name: name.into(), ..Described::default() };
+        Listed::As { pin, described }
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_lists_decides_as_far_as_it_is_known() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        let ask = async |path: &str| told(&api.get(path).await.json());
+        let (allowed, because, _) = ask(CALL).await;
+        assert!(!allowed);
+        let unknown = "what decides is what server `jira` lists, and nobody has asked it yet";
+        assert_eq!(because, unknown);
+        api.control.set_offers(Arc::new(Lists));
+        let (allowed, because, _) = ask(CALL).await;
+        assert!(!allowed);
+        let unapproved = "server `jira` is under review, and this definition of the tool `search` is \
+                          not approved";
+        assert_eq!(because, unapproved);
+    }
+}
+
+#[tokio::test]
+async fn limits_that_have_no_room_are_named() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        api.control.set_offers(Arc::new(Lists));
+        assert_eq!(api.patch("servers/jira", json!({"review": "off"})).await.status, 200);
+        api.given_a_limit().await;
+        let quota = json!({"type": "quota", "amount": 2, "per": "month"});
+        let scope = json!({"type": "team"});
+        let limit = json!({"name": "team", "scope": scope, "unit": "calls", "allowance": quota});
+        api.given("limits", limit).await;
+        let ask = async || told(&api.get(CALL).await.json());
+        let workspace = Arc::clone(&api.snapshot().await.config.workspaces["default"]);
+        let (allowed, _, kinds) = ask().await;
+        assert!(allowed);
+        assert_eq!(kinds[kinds.len() - 2..], ["limit", "limit"]);
+        let team = *workspace.teams.keys().next().unwrap();
+        for (name, id, calls) in [("few", workspace.id.0, 5), ("team", team.0, 2)] {
+            let limit = workspace.limits.iter().find(|it| it.name.as_str() == name).unwrap();
+            let holder = Holder { id, tool: "".into() };
+            for left in (0..calls).rev() {
+                let charge = Charge { limit: Arc::clone(limit), holder: holder.clone(), cost: 1 };
+                let counters = api.control.counters();
+                counters.charge(workspace.id, vec![charge]).await.unwrap();
+                assert_eq!(ask().await.0, 0 < left, "{name} {left}");
+            }
+            let because = ask().await.1;
+            assert_eq!(because, format!("the limit `{name}` allows no more at the moment"));
+            assert_eq!(api.delete(&format!("limits/{name}")).await.status, 204);
+        }
+        assert!(ask().await.0);
+    }
+}
+
 /// Why is not a way to see what one may not see.
 #[tokio::test]
 async fn questions_are_answered_to_those_who_may_see_the_answer() {
@@ -138,6 +223,13 @@ async fn questions_are_answered_to_those_who_may_see_the_answer() {
             assert_eq!(reply.status, to_eve, "Eve: {path}: {}", reply.text);
             let reply = api.ask_as(ann, Method::GET, path, None).await;
             assert_eq!(reply.status, to_ann, "Ann: {path}: {}", reply.text);
+        }
+        for (on, named) in [("gateway", "main"), ("server", "jira"), ("team", "dev")] {
+            for name in [named, "none"] {
+                let path = format!("why?user=eve&capability=rules:write&on={on}/{name}");
+                let reply = api.ask_as(&eve, Method::GET, &path, None).await;
+                assert_eq!(reply.status, 404, "Eve: {path}: {}", reply.text);
+            }
         }
         for path in [
             "why",

@@ -17,7 +17,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use quota::{Quota, Spent, Window};
-pub use rate::{Bucket, Lease, Period, Rate, SLICE};
+pub use rate::{Bucket, LONGEST_SPAN, Lease, Period, Rate, SLICE};
 
 use crate::{AppId, GatewayId, LimitId, Name, ServerId, Subject, TeamId, UserId, WorkspaceId};
 

@@ -52,6 +52,9 @@ pub struct Lease {
 /// How long units of a rate may be held before they are used.
 pub const SLICE: Duration = Duration::from_millis(100);
 
+/// In microseconds: 142 years. Sums of some of these are exact as floating-point numbers, too.
+pub const LONGEST_SPAN: u64 = 1 << 52;
+
 impl Rate {
     /// Takes units at a moment, all or none. What costs nothing needs room for one unit.
     ///
@@ -124,6 +127,17 @@ impl Rate {
         let units = wanted.max(needed(cost)).min(room);
         self.overdraw(bucket, units, now);
         Ok(Lease { units, life: SLICE, window: None })
+    }
+
+    /// In what time so many units come back: in microseconds, and ticks beyond. What takes longer than
+    /// [`LONGEST_SPAN`] takes so long.
+    pub fn span(&self, units: u64) -> (u64, u64) {
+        let amount = u128::from(self.amount.max(1));
+        let ticks = u128::from(units) * self.per.micros();
+        match u64::try_from(ticks / amount) {
+            Ok(us) if us < LONGEST_SPAN => (us, u64::try_from(ticks % amount).unwrap_or_default()),
+            _ => (LONGEST_SPAN, 0),
+        }
     }
 
     /// How many units come back within [`SLICE`]; one at least.

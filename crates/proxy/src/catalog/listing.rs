@@ -85,6 +85,11 @@ const MOST_OFFERS: usize = 20_000;
 const MOST_PAGES: usize = 200;
 
 impl Listing {
+    /// When, on the clock that counts up.
+    pub(super) fn fetched(&self) -> Duration {
+        self.fetched
+    }
+
     /// Nothing, for a reason of our own.
     pub(super) fn unavailable(why: &str) -> Self {
         Self {

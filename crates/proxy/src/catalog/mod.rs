@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::ports::Listed;
 use domain::{AppId, Assignment, GatewayId, IdentityId, Server, ServerId};
 use futures::future::{BoxFuture, join_all};
 use mcp::bridge::askable::Askable;
@@ -267,6 +268,26 @@ impl Catalog {
             let mut kept = shelf.kept.lock();
             shelf.changes.fetch_add(1, Ordering::SeqCst);
             *kept = None;
+        }
+    }
+
+    /// What a server has listed last, to whichever client, as a tool of that name.
+    pub(crate) fn tool_of(
+        &self,
+        server: &Server,
+        identity: Option<IdentityId>,
+        name: &str,
+    ) -> Listed {
+        let shelves = self.shelves.lock();
+        let own = shelves.iter().filter(|((id, own, ..), _)| (*id, *own) == (server.id, identity));
+        let kept = own.filter_map(|(_, it)| it.kept(server)).filter(|it| it.error.is_none());
+        let Some(listing) = kept.max_by_key(|it| it.fetched()) else { return Listed::Unknown };
+        match listing.tools.iter().find(|it| *it.name == *name) {
+            None => Listed::Missing,
+            Some(it) => {
+                let (pin, described) = (it.definition.pin, it.definition.described.clone());
+                Listed::As { pin, described }
+            }
         }
     }
 

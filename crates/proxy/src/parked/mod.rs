@@ -234,7 +234,7 @@ pub(crate) fn find(mut permitted: Box<Permitted>) -> Comeback {
     Comeback::Wrong(Box::new(permitted.asked), Refusal::RequestState(wrong))
 }
 
-/// Whether a request can reach nothing but a call that is held, or the task that one has become.
+/// Whether a request can reach nothing but a call that is held here.
 pub(crate) fn is_return(asked: &Asked, pass: &Pass) -> bool {
     let state = asked.message.params().and_then(|it| it.get("requestState"));
     let Some(state) = state.filter(|_| asked.may_be_asked()) else { return false };
@@ -242,7 +242,10 @@ pub(crate) fn is_return(asked: &Asked, pass: &Pass) -> bool {
     let now = proxy.clock.now().timestamp_millis();
     let text = state.str().unwrap_or_default();
     let opened = proxy.parking.states.open(&text, &bound(asked, pass), now);
-    opened.is_ok_and(|it| matches!(it.kind, Kind::Parked | Kind::Task))
+    // The state of a task goes to its server as often as it is sent, so it is good for one return.
+    let held = opened.ok().filter(|it| it.kind == Kind::Parked);
+    let held = held.and_then(|it| Uuid::parse_str(&it.call).ok());
+    held.is_some_and(|it| proxy.parking.calls.lock().contains_key(&it))
 }
 
 /// A client has come back with answers, or without.

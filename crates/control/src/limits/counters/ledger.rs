@@ -11,7 +11,7 @@ use db::{Db, DbError, Tx};
 use domain::limits::{Allowance, Bucket, Holder, Lease, Limit, Short, Spent};
 use domain::{Clock, WorkspaceId};
 
-use super::store::{self, Entry};
+use super::store::{self, Entry, Used};
 use super::table::{Units, Wanted};
 
 pub(super) struct Ledger {
@@ -64,6 +64,11 @@ enum Counted {
 impl Ledger {
     pub(super) fn new(db: Db, time: Time, is_alone: bool) -> Self {
         Self { db, time, is_alone }
+    }
+
+    /// A look at the database.
+    pub(super) async fn read(&self) -> Result<Tx, DbError> {
+        self.db.read().await
     }
 
     /// Leases units of all of them, or of none. What is wanted stands in the order of its keys.
@@ -142,19 +147,20 @@ impl Ledger {
         let now = self.now(tx).await?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = store::used(tx, workspace, (limit.id, after), (now, most)).await?;
-        let accounts = rows.into_iter().map(|row| {
-            let holder = Holder { id: row.holder_id, tool: row.tool.into() };
-            let entry = Entry { moment: row.moment, units: row.units };
-            let used = match (limit.allowance, counted(limit, entry)) {
-                (Allowance::Rate(rate), Counted::Bucket(bucket)) => {
-                    rate.used(&bucket, since_epoch(now))
-                }
-                (_, Counted::Spent(spent)) => spent.units,
-                _ => 0,
-            };
-            Account { holder, used, until: row.ends_at }
-        });
-        Ok(accounts.collect())
+        Ok(rows.into_iter().map(|it| account(limit, it, now)).collect())
+    }
+
+    /// What somebody has used of a limit, if it still counts.
+    pub(super) async fn account(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        limit: &Limit,
+        holder: &Holder,
+    ) -> Result<Option<Account>, DbError> {
+        let now = self.now(tx).await?;
+        let row = store::find(tx, workspace, (limit.id, holder), now).await?;
+        Ok(row.map(|it| account(limit, it, now)))
     }
 
     /// Deletes rows that have said nothing for a while.
@@ -257,6 +263,17 @@ impl From<DbError> for Unleased {
     fn from(error: DbError) -> Self {
         Self::Failed(error.into())
     }
+}
+
+fn account(limit: &Limit, row: Used, now: DateTime<Utc>) -> Account {
+    let holder = Holder { id: row.holder_id, tool: row.tool.into() };
+    let entry = Entry { moment: row.moment, units: row.units };
+    let used = match (limit.allowance, counted(limit, entry)) {
+        (Allowance::Rate(rate), Counted::Bucket(bucket)) => rate.used(&bucket, since_epoch(now)),
+        (_, Counted::Spent(spent)) => spent.units,
+        _ => 0,
+    };
+    Account { holder, used, until: row.ends_at }
 }
 
 fn counted(limit: &Limit, entry: Entry) -> Counted {

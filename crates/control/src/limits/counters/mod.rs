@@ -12,9 +12,10 @@
 //! - What answers use beyond what is held is a debt. It is paid at once, by the keeper, and before
 //!   anything else is leased.
 //!
-//! Another store of counters, such as Valkey, would be another `Counters`.
+//! Where replicas have a store of counters, they charge there first: [`shared`].
 
 mod ledger;
+mod shared;
 mod store;
 mod table;
 #[cfg(test)]
@@ -35,6 +36,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::shared::Shared;
+
 use self::ledger::{Ledger, LedgerError, Time, Unleased};
 use self::table::{Table, Taken, Units};
 use crate::api::{Error, chain};
@@ -53,7 +56,10 @@ pub(crate) struct Accounts {
 }
 
 /// For the data plane.
-pub(crate) struct Counting(pub(crate) Arc<Accounts>);
+pub(crate) struct Counting {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) shared: Option<Arc<Shared>>,
+}
 
 /// The accounts of a workspace.
 struct Book {
@@ -163,6 +169,24 @@ impl Accounts {
         Ok(usage.collect())
     }
 
+    /// How much of a limit somebody has used, all processes together.
+    pub(crate) async fn used_by(
+        &self,
+        tx: &mut Tx,
+        workspace: WorkspaceId,
+        limit: &Limit,
+        holder: &Holder,
+    ) -> Result<u64, Error> {
+        let (book, now) = (self.book(workspace), self.clock.elapsed());
+        if self.is_alone && matches!(limit.allowance, Allowance::Rate(_)) {
+            let buckets = book.table.lock().buckets(limit.id, now);
+            return Ok(buckets.iter().find(|it| it.0 == *holder).map_or(0, |it| it.1));
+        }
+        let account = self.ledger.account(tx, workspace, limit, holder).await?;
+        let (held, owed) = book.table.lock().outstanding(&(limit.id, holder.clone()), now);
+        Ok(account.map_or(0, |it| it.used.saturating_sub(held)).saturating_add(owed))
+    }
+
     fn book(&self, workspace: WorkspaceId) -> Arc<Book> {
         if let Some(book) = self.books.read().get(&workspace) {
             return Arc::clone(book);
@@ -251,6 +275,30 @@ impl Accounts {
         }
     }
 
+    /// Charges all of them or, where one has no room, none.
+    async fn charge(
+        self: Arc<Self>,
+        workspace: WorkspaceId,
+        charges: Vec<Charge>,
+    ) -> Result<(), Uncharged> {
+        let book = self.book(workspace);
+        let taken = book.table.lock().take(&charges, self.clock.elapsed());
+        match taken {
+            Taken::All => return Ok(()),
+            Taken::Refused(refused) => return Err(refused),
+            Taken::Lacking(_) => {}
+        }
+        // To its end, even when whoever asked has gone: what is leased must not get lost.
+        let (tasks, runtime) = (self.tasks.clone(), self.runtime.clone());
+        let leasing = async move { self.lease(&book, &charges).await };
+        tasks.spawn_on(leasing, &runtime).await.unwrap_or(Err(Uncharged::Unavailable))
+    }
+
+    /// Charges for what has been used, within a second.
+    fn note(&self, workspace: WorkspaceId, charges: &[Charge]) {
+        self.book(workspace).table.lock().settle(charges, self.clock.elapsed());
+    }
+
     async fn sweep(&self) {
         let now = self.clock.elapsed();
         let mut has_any = false;
@@ -271,26 +319,26 @@ impl Counters for Counting {
         workspace: WorkspaceId,
         charges: Vec<Charge>,
     ) -> Answer<'_, Result<(), Uncharged>> {
-        let accounts = Arc::clone(&self.0);
+        let accounts = Arc::clone(&self.accounts);
+        let Some(shared) = self.shared.clone() else {
+            return Box::pin(accounts.charge(workspace, charges));
+        };
         Box::pin(async move {
-            let book = accounts.book(workspace);
-            let taken = book.table.lock().take(&charges, accounts.clock.elapsed());
-            match taken {
-                Taken::All => return Ok(()),
-                Taken::Refused(refused) => return Err(refused),
-                Taken::Lacking(_) => {}
-            }
-            // To its end, even when whoever asked has gone: what is leased must not get lost.
-            let (tasks, runtime) = (accounts.tasks.clone(), accounts.runtime.clone());
-            let leasing = async move { accounts.lease(&book, &charges).await };
-            tasks.spawn_on(leasing, &runtime).await.unwrap_or(Err(Uncharged::Unavailable))
+            // To its end, as well: what is charged must be known.
+            let charging = async move { shared.charge(workspace, charges).await };
+            let charged = accounts.tasks.spawn_on(charging, &accounts.runtime).await;
+            charged.unwrap_or(Err(Uncharged::Unavailable))
         })
     }
 
     fn settle(&self, workspace: WorkspaceId, charges: Vec<Charge>) {
-        let book = self.0.book(workspace);
-        if book.table.lock().settle(&charges, self.0.clock.elapsed()) {
-            self.0.owes.notify_one();
+        if let Some(shared) = &self.shared {
+            return shared.settle(workspace, &charges);
+        }
+        let accounts = &self.accounts;
+        let book = accounts.book(workspace);
+        if book.table.lock().settle(&charges, accounts.clock.elapsed()) {
+            accounts.owes.notify_one();
         }
     }
 }

@@ -94,6 +94,26 @@ pub(super) async fn used(
     .await
 }
 
+/// What somebody has used of a limit that still counts at `now`.
+pub(super) async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    (limit, holder): (LimitId, &Holder),
+    now: DateTime<Utc>,
+) -> Result<Option<Used>, DbError> {
+    tx.optional(
+        sql("SELECT holder_id, tool, moment, units, ends_at FROM limit_counters
+             WHERE workspace_id = $1 AND limit_id = $2 AND holder_id = $3 AND tool = $4
+               AND ends_at > $5")
+        .bind(workspace.0)
+        .bind(limit.0)
+        .bind(holder.id)
+        .bind(&*holder.tool)
+        .bind(now),
+    )
+    .await
+}
+
 /// Deletes the rows that have said nothing since `before`.
 pub(super) async fn sweep(tx: &mut Tx, before: DateTime<Utc>) -> Result<(), DbError> {
     tx.execute(sql("DELETE FROM limit_counters WHERE ends_at < $1").bind(before)).await?;

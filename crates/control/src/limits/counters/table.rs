@@ -418,7 +418,7 @@ fn key(charge: &Charge) -> Key {
     (charge.limit.id, charge.holder.clone())
 }
 
-fn exceeded(limit: &Limit, short: Short) -> Uncharged {
+pub(super) fn exceeded(limit: &Limit, short: Short) -> Uncharged {
     let limit: Name = limit.name.clone();
     match short {
         Short::For(wait) => Uncharged::Exceeded { limit, wait: Some(wait) },

@@ -65,14 +65,19 @@ impl Scene {
         })
     }
 
+    fn counting(&self, replica: usize) -> Counting {
+        let accounts = Arc::clone(&self.replicas[replica % self.replicas.len()]);
+        Counting { accounts, shared: None }
+    }
+
     async fn charge(&self, replica: usize, charges: &[&Charge]) -> Result<(), Uncharged> {
         let charges = charges.iter().map(|it| (*it).clone()).collect();
-        let counting = Counting(Arc::clone(&self.replicas[replica % self.replicas.len()]));
+        let counting = self.counting(replica);
         counting.charge(self.workspace, charges).await
     }
 
     fn settle(&self, replica: usize, charge: Charge) {
-        let counting = Counting(Arc::clone(&self.replicas[replica % self.replicas.len()]));
+        let counting = self.counting(replica);
         counting.settle(self.workspace, vec![charge]);
     }
 

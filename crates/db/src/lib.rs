@@ -9,6 +9,7 @@
 
 mod epoch;
 mod error;
+mod newer;
 mod open;
 mod statement;
 #[cfg(feature = "testing")]

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -17,7 +17,7 @@ use sqlx::sqlite::{
 
 use crate::epoch::EpochReader;
 use crate::transaction::Open;
-use crate::{DbError, Epochs, Tx};
+use crate::{DbError, Epochs, Tx, newer};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Db {
     pools: Pools,
     epochs: Arc<EpochReader>,
     /// Held as long as the database is open.
-    _lock: Option<Arc<File>>,
+    lock: Option<Arc<File>>,
 }
 
 #[derive(Clone)]
@@ -52,12 +52,14 @@ pub enum OpenError {
     #[error("the database file {} is damaged ({what}); restore it from a backup", path.display())]
     Damaged { path: PathBuf, what: String },
     #[error(
-        "the database was written by a newer version of Ostiary; run that version, \
-         or restore a backup made before the upgrade"
+        "a newer version of Ostiary has changed the database so that this one cannot use it; run that \
+         version, or restore a backup made before the upgrade"
     )]
     Newer,
     #[error("the database cannot be reached")]
     Unreachable(#[source] sqlx::Error),
+    #[error("the database schema cannot be looked at")]
+    Schema(#[source] DbError),
     #[error("the database schema cannot be brought up to date")]
     Migration(#[source] MigrateError),
 }
@@ -65,8 +67,16 @@ pub enum OpenError {
 /// How long a statement waits for a lock before it is refused.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-static FOR_SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static FOR_POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+/// What newer versions have added is no error; [`newer::refuse`] looks at it.
+static FOR_SQLITE: LazyLock<Migrator> =
+    LazyLock::new(|| tolerant(sqlx::migrate!("migrations/sqlite")));
+static FOR_POSTGRES: LazyLock<Migrator> =
+    LazyLock::new(|| tolerant(sqlx::migrate!("migrations/postgres")));
+
+fn tolerant(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
+}
 
 impl Db {
     /// Opens `sqlite:PATH`, making the file where there is none, or `postgres:…`, and migrates
@@ -75,15 +85,41 @@ impl Db {
     /// # Errors
     /// As [`OpenError`] says; nothing has been changed then, except perhaps by some migrations.
     pub async fn open(url: &str) -> Result<Self, OpenError> {
-        if let Some(path) = url.strip_prefix("sqlite:") {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            let path = path.split('?').next().unwrap_or(path);
-            Self::open_sqlite(Path::new(path)).await
+        if let Some(path) = sqlite_path(url) {
+            Self::open_sqlite(path).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             Self::open_postgres(url).await
         } else {
             Err(OpenError::Scheme)
         }
+    }
+
+    /// Whether [`Db::open`] would take the schema as it is, asked while others may be using it. What
+    /// there is not yet would be made, so it is as good.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says. Nothing is changed.
+    pub async fn check(url: &str) -> Result<(), OpenError> {
+        if let Some(path) = sqlite_path(url) {
+            if !path.exists() {
+                return Ok(());
+            }
+            let options = SqliteConnectOptions::new().filename(path).read_only(true);
+            let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(LOCK_WAIT);
+            let pool = pool.connect_with(options.busy_timeout(LOCK_WAIT)).await;
+            let pool = pool.map_err(|error| sqlite_error(path, error))?;
+            let fits =
+                newer::refuse(Tx(Open::Sqlite(begun(pool.begin().await)?)), &FOR_SQLITE).await;
+            pool.close().await;
+            return fits;
+        }
+        let options = PgConnectOptions::from_str(url).map_err(OpenError::Url)?;
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(LOCK_WAIT);
+        let pool = pool.connect_with(options).await.map_err(OpenError::Unreachable)?;
+        let fits =
+            newer::refuse(Tx(Open::Postgres(begun(pool.begin().await)?)), &FOR_POSTGRES).await;
+        pool.close().await;
+        fits
     }
 
     /// Whether this process is the only one that can write, so that its memory is the truth.
@@ -151,6 +187,10 @@ impl Db {
             Pools::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
+                // Whoever comes next need not wait until the last copy of this value has gone.
+                if let Some(lock) = &self.lock {
+                    lock.unlock().unwrap_or_default();
+                }
             }
             Pools::Postgres(pool) => pool.close().await,
         }
@@ -174,7 +214,12 @@ impl Db {
             .connect_with(options.clone())
             .await
             .map_err(|error| sqlite_error(path, error))?;
-        if let Err(error) = migrate_error(FOR_SQLITE.run(&writer).await) {
+        let tx = Tx(Open::Sqlite(begun(writer.begin().await)?));
+        let migrated = match newer::refuse(tx, &FOR_SQLITE).await {
+            Ok(()) => FOR_SQLITE.run(&writer).await.map_err(OpenError::Migration),
+            Err(newer) => Err(newer),
+        };
+        if let Err(error) = migrated {
             writer.close().await;
             return Err(error);
         }
@@ -186,7 +231,7 @@ impl Db {
             .map_err(|error| sqlite_error(path, error))?;
         let epochs = Arc::new(EpochReader::Sqlite(readers.clone()));
         let lock = Some(Arc::new(lock));
-        Ok(Self { pools: Pools::Sqlite { writer, readers }, epochs, _lock: lock })
+        Ok(Self { pools: Pools::Sqlite { writer, readers }, epochs, lock })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, OpenError> {
@@ -204,9 +249,11 @@ impl Db {
             .connect_with(options.clone())
             .await
             .map_err(OpenError::Unreachable)?;
-        migrate_error(FOR_POSTGRES.run(&pool).await)?;
+        let tx = Tx(Open::Postgres(begun(pool.begin().await)?));
+        newer::refuse(tx, &FOR_POSTGRES).await?;
+        FOR_POSTGRES.run(&pool).await.map_err(OpenError::Migration)?;
         let epochs = Arc::new(EpochReader::postgres(options));
-        Ok(Self { pools: Pools::Postgres(pool), epochs, _lock: None })
+        Ok(Self { pools: Pools::Postgres(pool), epochs, lock: None })
     }
 }
 
@@ -258,6 +305,17 @@ async fn quick_check(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// The path in a URL that begins with `sqlite:`.
+fn sqlite_path(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    path.split('?').next().map(Path::new)
+}
+
+fn begun<T>(outcome: Result<T, sqlx::Error>) -> Result<T, OpenError> {
+    outcome.map_err(|error| OpenError::Schema(error.into()))
+}
+
 fn sqlite_error(path: &Path, error: sqlx::Error) -> OpenError {
     match &error {
         // SQLITE_CORRUPT and SQLITE_NOTADB, with their extended codes.
@@ -271,11 +329,4 @@ fn sqlite_error(path: &Path, error: sqlx::Error) -> OpenError {
         }
         _ => OpenError::Unreachable(error),
     }
-}
-
-fn migrate_error(outcome: Result<(), MigrateError>) -> Result<(), OpenError> {
-    outcome.map_err(|error| match error {
-        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => OpenError::Newer,
-        error => OpenError::Migration(error),
-    })
 }

@@ -182,6 +182,31 @@ async fn h184_a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
+async fn a_newer_schema_is_used_where_it_has_only_been_added_to() {
+    for Fresh { db, url, folder } in testing::databases().await {
+        assert!(matches!(Db::check(&url).await, Ok(())), "it is asked while it is used");
+        let mut tx = db.begin().await.unwrap();
+        let number = "INSERT INTO _sqlx_migrations
+                 (version, description, installed_on, success, checksum, execution_time)
+                 SELECT 9999, 'later', installed_on, success, checksum, 0
+                 FROM _sqlx_migrations WHERE version = 1";
+        tx.execute(sql(number)).await.unwrap();
+        tx.execute(sql("INSERT INTO additive_migrations (version) VALUES (9999)")).await.unwrap();
+        tx.commit().await.unwrap();
+        db.close().await;
+        drop(db);
+        Db::check(&url).await.unwrap();
+        let db = Db::open(&url).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        tx.execute(sql("DELETE FROM additive_migrations")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(matches!(Db::check(&url).await, Err(OpenError::Newer)));
+        db.close().await;
+        drop(folder);
+    }
+}
+
+#[tokio::test]
 async fn a_second_owner_of_a_file_is_refused_until_the_first_has_gone() {
     let Fresh { db, url, folder } = testing::sqlite().await;
     let second = Db::open(&url).await.err().unwrap();

@@ -211,7 +211,7 @@ fn become_nobody(command: &mut Command) -> bool {
 }
 
 /// Whom nothing belongs to.
-const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 /// The file that its standard error goes to.
 const WORDS: &str = "stderr";

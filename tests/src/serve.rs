@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -18,6 +19,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::archive::{self, Kept};
+use crate::gateway::NOBODY;
 use crate::line::Line;
 use crate::peers::{from_environment, inside};
 use crate::records::{self, Record};
@@ -155,12 +157,56 @@ impl Site {
         tracer: &[OsString],
         more: &[OsString],
     ) -> Result<Served, ExitStatus> {
+        self.begin(self.serve(tracer, more).stdin(Stdio::null())).await
+    }
+
+    /// Starts one more process that follows the one which runs, with these words on its command line.
+    /// How it ended where it never listened.
+    pub async fn follow(&self, more: &[&str]) -> Result<Served, ExitStatus> {
+        let words = ["--take-over"].iter().chain(more).map(OsString::from);
+        self.start_under(&[], &words.collect::<Vec<_>>()).await
+    }
+
+    /// Starts it as a service manager does that has opened its socket, and has set these variables
+    /// as well; the process that it is for is called `$$` in them.
+    pub async fn start_activated(
+        &self,
+        socket: impl Into<OwnedFd>,
+        variables: &str,
+        more: &[&str],
+    ) -> Result<Served, ExitStatus> {
+        let script = format!("exec 3<&0 0</dev/null; {variables} exec \"$@\"");
+        let shell = ["sh", "-c", &script, "sh"].map(OsString::from);
+        let more: Vec<_> = more.iter().map(OsString::from).collect();
+        self.begin(self.serve(&shell, &more).stdin(socket.into())).await
+    }
+
+    /// Starts it as a user of its own, whom the folder belongs to from then on. Only root can do so.
+    pub async fn start_as_nobody(&self) -> Served {
+        let program = self.home.path().join("ostiary");
+        std::fs::copy(binary(), &program).unwrap();
+        std::os::unix::fs::chown(self.home.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let mut command = self.serve_by(Command::new(program), &[]);
+        command.uid(NOBODY).gid(NOBODY).stdin(Stdio::null());
+        self.begin(&mut command).await.unwrap()
+    }
+
+    fn serve(&self, tracer: &[OsString], more: &[OsString]) -> Command {
         let mut words = tracer.iter().cloned().chain([binary().into_os_string()]);
         let mut command = Command::new(words.next().unwrap());
-        command.args(words).args(["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.args(words);
+        self.serve_by(command, more)
+    }
+
+    fn serve_by(&self, mut command: Command, more: &[OsString]) -> Command {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]);
         command.arg(self.data()).args(more);
         self.surround(&mut command);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    async fn begin(&self, command: &mut Command) -> Result<Served, ExitStatus> {
+        command.stdout(Stdio::piped()).kill_on_drop(true);
         let said = std::fs::OpenOptions::new().create(true).append(true).open(self.said());
         command.stderr(said.unwrap());
         let mut process = command.spawn().unwrap();
@@ -361,6 +407,16 @@ impl Served {
             kill_process(pid, Signal::TERM).ok();
         }
         within("the gateway's end", self.process.wait()).await.unwrap()
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        within("the gateway's end", self.process.wait()).await.unwrap()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid().unwrap(), signal).unwrap();
     }
 
     /// Ends it as a crash does.

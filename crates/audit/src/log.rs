@@ -62,7 +62,7 @@ struct Inner {
     recovery: Recovery,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Holds the lock on the folder.
-    _lock: File,
+    lock: File,
 }
 
 /// Why a log could not be opened.
@@ -217,7 +217,7 @@ impl Log {
             signer,
             recovery: Recovery::from(&replayed),
             threads: Mutex::default(),
-            _lock: lock,
+            lock,
         };
         // Should one thread fail to start, dropping `inner` ends those before it.
         inner.start("audit-writer", move || Writer::run(&held, &writing))?;
@@ -407,6 +407,8 @@ impl Inner {
         }
         self.shared.watched.end();
         let panicked = threads.into_iter().filter_map(|thread| thread.join().err()).count();
+        // Nothing is written any more, even where others keep this value: the next one may open it.
+        rustix::fs::flock(&self.lock, FlockOperation::Unlock).map_err(|_| LogError::Io)?;
         if panicked == 0 { Ok(()) } else { Err(LogError::Io) }
     }
 }

@@ -98,6 +98,9 @@ pub(crate) struct ServeArgs {
     /// Declarative files to apply before listening.
     #[arg(long)]
     pub(crate) apply: Vec<PathBuf>,
+    /// Follow the gateway that runs with this data folder, or with another one, at its address.
+    #[arg(long, value_name = "DATA", require_equals = true)]
+    pub(crate) take_over: Option<Option<PathBuf>>,
 }
 
 #[derive(Args)]
@@ -149,7 +152,8 @@ pub(crate) struct LaunchArgs {
 impl ServeArgs {
     /// Defaults for a data folder.
     pub(crate) fn only(data: &Path) -> Self {
-        Self { data: data.to_owned(), listen: None, config: None, apply: Vec::new() }
+        let data = data.to_owned();
+        Self { data, listen: None, config: None, apply: Vec::new(), take_over: None }
     }
 }
 

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use control::CounterStore;
 use ipnet::IpNet;
 use ostiary::config_file::{ConfigFile, Invalid, Tls};
-use vault::MasterKey;
+use vault::{MasterKey, Vault};
 
 use crate::cli::ServeArgs;
 use crate::counters;
@@ -18,7 +19,10 @@ use crate::metrics::MetricsToken;
 pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) database: String,
-    pub(crate) key: MasterKey,
+    pub(crate) vault: Arc<Vault>,
+    /// Where to listen, if anything says so. A socket that is handed over must be of this address.
+    pub(crate) asked_listen: Option<SocketAddr>,
+    /// Where we listen.
     pub(crate) listen: SocketAddr,
     /// Host names under which clients reach us, beside loopback ones.
     pub(crate) hosts: Vec<String>,
@@ -38,6 +42,10 @@ pub(crate) struct Config {
     pub(crate) keep_sessions: Duration,
     /// How often servers are asked how they are; zero for never.
     pub(crate) probe: Duration,
+    /// How long the listener stays open after it has said that it is not ready any more.
+    pub(crate) drain: Duration,
+    /// How long what is under way may take to end.
+    pub(crate) grace: Duration,
     /// How many sessions legacy clients may have open.
     pub(crate) most_sessions: usize,
     /// How many calls may wait for their clients.
@@ -88,8 +96,9 @@ impl Config {
             file.metrics_token_file.as_deref().map(MetricsToken::read).transpose()?;
         Ok(Self {
             database: database(&args.data)?,
-            key: master_key()?,
+            vault: Arc::new(Vault::new(master_key()?, 1)),
             data: args.data.clone(),
+            asked_listen: args.listen.or(file.listen),
             listen: args.listen.or(file.listen).unwrap_or_else(default_listen),
             hosts: file.hosts,
             tls: file.tls,
@@ -103,6 +112,8 @@ impl Config {
             longest_task: file.longest_task,
             keep_sessions: file.keep_sessions,
             probe: file.probe,
+            drain: file.drain,
+            grace: file.grace,
             most_sessions: file.most_sessions,
             most_held_calls: file.most_held_calls,
             metrics_token,

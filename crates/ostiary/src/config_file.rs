@@ -33,6 +33,10 @@ pub struct ConfigFile {
     pub keep_sessions: Duration,
     /// How often servers are asked how they are; zero for never.
     pub probe: Duration,
+    /// How long the listener stays open after it has said that it is not ready any more.
+    pub drain: Duration,
+    /// How long what is under way may take to end.
+    pub grace: Duration,
     /// How many sessions legacy clients may have open.
     pub most_sessions: usize,
     /// How many calls may wait for their clients.
@@ -90,6 +94,8 @@ struct Text {
     task_seconds: Option<u64>,
     keep_sessions_seconds: Option<u64>,
     probe_seconds: Option<u64>,
+    drain_seconds: Option<u64>,
+    grace_seconds: Option<u64>,
     most_sessions: Option<usize>,
     most_held_calls: Option<usize>,
     metrics_token_file: Option<PathBuf>,
@@ -160,6 +166,8 @@ impl ConfigFile {
                 1..=DAY,
             )?,
             probe: seconds(("probe_seconds", text.probe_seconds), 60, 0..=DAY)?,
+            drain: seconds(("drain_seconds", text.drain_seconds), 0, 0..=3_600)?,
+            grace: seconds(("grace_seconds", text.grace_seconds), 30, 1..=3_600)?,
             most_sessions: within(("most_sessions", text.most_sessions), 100_000, 1..=10_000_000)?,
             most_held_calls: within(("most_held_calls", text.most_held_calls), 2_048, 1..=65_536)?,
             metrics_token_file: text.metrics_token_file,

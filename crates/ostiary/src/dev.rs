@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::{DataKey, DataKeys, KeyUnavailable};
 use domain::limits::Charge;
@@ -16,7 +17,7 @@ use domain::{
     Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId, Workspace,
     WorkspaceId,
 };
-use ostiary::listener::Settings;
+use ostiary::listener::{self, Ending, Settings};
 use proxy::wire::Guard;
 use proxy::{Ports, Proxy};
 use tokio_util::task::TaskTracker;
@@ -25,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::DevArgs;
 use crate::clock::SystemClock;
-use crate::door::{self, Doors, Signals};
+use crate::door::{self, Doors, Signals, Wishes};
 use crate::failure::Failure;
 use crate::plane::{self, Wiring};
 use crate::print;
@@ -81,9 +82,10 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     let wiring = Wiring::new(Guard { allow_loopback: true, allowed: Vec::new() })?;
     let mut settings = Settings::new(args.listen);
     settings.workers = 2;
-    let bound = door::bind(settings).await?;
+    door::open_many_files();
+    let bound = listener::bind(settings).await.map_err(Failure::configuration)?;
     let address = bound.local_addr();
-    let signals = Signals::heed()?;
+    let mut signals = Signals::heed()?;
     print::line(format_args!(
         "http://localhost:{}/mcp/{}/{}/{}",
         address.port(),
@@ -92,7 +94,9 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         names.server
     ));
     let doors = Doors { wiring, proxy: Arc::clone(&proxy), pages: None };
-    door::serve(bound, doors, signals).await?;
+    let (ending, drain) = (Arc::<Ending>::default(), Duration::ZERO);
+    door::serve(bound, doors, Wishes { signals: &mut signals, doorbell: None, ending, drain })
+        .await?;
     proxy.close().await;
     tasks.close();
     tasks.wait().await;

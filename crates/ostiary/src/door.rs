@@ -1,21 +1,23 @@
 //! Who answers a request: the data plane for `/mcp/…` and `/sse/…`, the pages for everything else.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use ostiary::listener::{App, Bound, Settings};
+use ostiary::listener::{App, Bound, Ending};
 use proxy::{Proxy, Worker};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::failure::Failure;
+use crate::handover::{self, Doorbell, Successor};
+use crate::notice;
 use crate::plane::Wiring;
 
 /// Makes each worker thread's door.
@@ -51,6 +53,10 @@ impl App for Door {
     async fn finish(&self) {
         self.worker.finish().await;
     }
+
+    fn end(&self) {
+        self.worker.end();
+    }
 }
 
 impl Door {
@@ -79,9 +85,9 @@ fn status(status: StatusCode) -> Response<axum::body::Body> {
     response
 }
 
-/// Takes the port, with as many open files as the system lets us have: each client and each of its
-/// calls needs one.
-pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
+/// Lets this process have as many open files as the system allows: each client and each of its calls
+/// needs one.
+pub(crate) fn open_many_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
 
     let mut files = getrlimit(Resource::Nofile);
@@ -89,12 +95,28 @@ pub(crate) async fn bind(settings: Settings) -> Result<Bound, Failure> {
     if let Err(error) = setrlimit(Resource::Nofile, files) {
         tracing::warn!(%error, "The limit of open files stays as it is");
     }
-    ostiary::listener::bind(settings).await.map_err(Failure::configuration)
 }
 
-/// Serves until the process is told to stop.
-pub(crate) async fn serve(bound: Bound, doors: Doors, mut signals: Signals) -> Result<(), Failure> {
-    let stop = CancellationToken::new();
+/// What may end the serving, and how.
+pub(crate) struct Wishes<'a> {
+    pub(crate) signals: &'a mut Signals,
+    /// Absent where nobody can take over.
+    pub(crate) doorbell: Option<Doorbell>,
+    pub(crate) ending: Arc<Ending>,
+    /// How long to go on accepting while clients and balancers are told that this ends.
+    pub(crate) drain: Duration,
+}
+
+/// How the serving has ended.
+pub(crate) enum End {
+    Told,
+    /// This process is waiting for it with everything that it has closed.
+    Followed(Successor),
+}
+
+/// Serves until the process is told to stop, or has a successor.
+pub(crate) async fn serve(bound: Bound, doors: Doors, wishes: Wishes<'_>) -> Result<End, Failure> {
+    let Wishes { signals, doorbell, ending, drain } = wishes;
     let proxy = Arc::clone(&doors.proxy);
     let runtime = Handle::current();
     let make = move |_| {
@@ -104,39 +126,118 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, mut signals: Signals) -> R
             runtime: runtime.clone(),
         })
     };
-    let serving = bound.serve(make, stop.clone());
+    let socket = bound.socket().map_err(Failure::other)?;
+    let serving = bound.serve(make, Arc::clone(&ending));
     tokio::pin!(serving);
-    tokio::select! {
-        outcome = &mut serving => return outcome.map_err(Failure::other),
-        () = signals.received() => {}
+    let mut end = tokio::select! {
+        outcome = &mut serving => return outcome.map(|()| End::Told).map_err(Failure::other),
+        end = wish(signals, doorbell.as_ref(), &socket) => end,
+    };
+    if let End::Followed(successor) = &mut end {
+        tracing::info!("Making room for a successor: requests under way may finish");
+        let mut connections = ending.hand_on();
+        let all = async { tokio::join!(serving, proxy.drain()).0 };
+        tokio::pin!(all);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                Some(connection) = connections.recv() => successor.give(connection).await,
+                outcome = &mut all => break outcome,
+            }
+        };
+        // Nobody is left who could send more.
+        while let Ok(connection) = connections.try_recv() {
+            successor.give(connection).await;
+        }
+        return outcome.map(|()| end).map_err(Failure::other);
+    }
+    notice::stopping();
+    ending.leave();
+    if !drain.is_zero() {
+        tracing::info!(?drain, "Not ready any more: clients are asked to go elsewhere");
+        tokio::select! {
+            outcome = &mut serving => return outcome.map(|()| end).map_err(Failure::other),
+            () = tokio::time::sleep(drain) => {}
+            () = signals.received() => {}
+        }
     }
     tracing::info!("Stopping: requests under way may finish");
     // First, since they are held by nobody's request.
     proxy.drain().await;
-    stop.cancel();
-    serving.await.map_err(Failure::other)
+    ending.stop();
+    serving.await.map(|()| end).map_err(Failure::other)
+}
+
+/// Waits until the process is told to stop, or another is prepared to follow it. One that cannot, or
+/// does not come, changes nothing.
+async fn wish(signals: &mut Signals, doorbell: Option<&Doorbell>, socket: &TcpListener) -> End {
+    loop {
+        let rung = async {
+            match doorbell {
+                Some(doorbell) => doorbell.rung().await,
+                None => std::future::pending().await,
+            }
+        };
+        let successor = tokio::select! {
+            biased;
+            is_end = signals.heard() => {
+                if is_end {
+                    return End::Told;
+                }
+                if doorbell.is_some() {
+                    tracing::info!("Starting a successor");
+                    if let Err(error) = handover::start() {
+                        tracing::error!(%error, "A successor could not be started");
+                    }
+                }
+                continue;
+            }
+            successor = rung => successor,
+        };
+        tokio::select! {
+            () = signals.received() => return End::Told,
+            prepared = successor.prepare(socket) => match prepared {
+                Ok(()) => return End::Followed(successor),
+                Err(error) => {
+                    tracing::warn!(%error, "Going on, since a successor has not been prepared");
+                }
+            },
+        }
+    }
 }
 
 /// How the process is told to stop.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// To start a successor.
+    follow: Signal,
 }
 
 impl Signals {
-    /// From now on SIGINT and SIGTERM are wishes that wait to be heard, and end nothing by
+    /// From now on SIGINT, SIGTERM and SIGUSR2 are wishes that wait to be heard, and end nothing by
     /// themselves: to be called before anybody is told that we run.
     pub(crate) fn heed() -> Result<Self, Failure> {
         let terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
         let interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
-        Ok(Self { terminate, interrupt })
+        let follow = signal(SignalKind::user_defined2()).map_err(Failure::other)?;
+        Ok(Self { terminate, interrupt, follow })
     }
 
-    /// Waits for either.
+    /// Waits until the process is told to stop.
     pub(crate) async fn received(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Waits for any; whether it is to stop, and not to start a successor.
+    async fn heard(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            _ = self.follow.recv() => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one binary: configuration, wiring, subcommands.
 
+mod activation;
 mod bridge;
 mod cli;
 mod clock;
@@ -9,9 +10,12 @@ mod console;
 mod counters;
 mod dev;
 mod door;
+mod entrance;
 mod failure;
+mod handover;
 mod keys;
 mod metrics;
+mod notice;
 mod nouns;
 mod pages;
 mod plane;

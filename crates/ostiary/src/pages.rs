@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use control::Control;
+use ostiary::listener::Ending;
 use proxy::{Hosts, Proxy};
 
 use crate::console;
@@ -28,10 +29,11 @@ pub(crate) struct Pages {
     pub(crate) metrics_token: Option<MetricsToken>,
     content: Arc<audit::ContentStore>,
     hosts: Arc<Hosts>,
+    ending: Arc<Ending>,
 }
 
 /// The router of one house.
-pub(crate) fn router(house: &House) -> Router {
+pub(crate) fn router(house: &House, ending: Arc<Ending>) -> Router {
     let pages = Pages {
         control: Arc::clone(&house.control),
         proxy: Arc::clone(&house.proxy),
@@ -39,6 +41,7 @@ pub(crate) fn router(house: &House) -> Router {
         metrics_token: house.metrics_token.clone(),
         content: Arc::clone(&house.content),
         hosts: Arc::new(house.hosts.clone()),
+        ending,
     };
     Router::new()
         .route("/healthz", get(alive))
@@ -80,8 +83,11 @@ async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// Calls can be served: the log takes records and the gate tells what holds.
+/// Calls can be served: the log takes records, the gate tells what holds, and this process is to stay.
 async fn ready(State(pages): State<Pages>) -> Response {
+    if pages.ending.is_leaving() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
     if let audit::Condition::Refusing { reason } = pages.log.health().condition {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("log: {reason}\n")).into_response();
     }

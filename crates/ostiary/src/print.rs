@@ -64,6 +64,13 @@ pub(crate) fn line(text: impl Display) {
     std::io::stdout().flush().ok();
 }
 
+/// The same of a process that goes on although nobody may listen any more: whoever has started the one
+/// before it, for example.
+pub(crate) fn word(text: impl Display) {
+    let mut out = std::io::stdout();
+    writeln!(out, "{text}").and_then(|()| out.flush()).ok();
+}
+
 /// Why a command did not work.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     eprintln!("ostiary: {failure}");

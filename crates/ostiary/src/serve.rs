@@ -1,7 +1,8 @@
 //! `ostiary serve`: opens everything in the order in which it depends on one another, serves, and
 //! closes it the other way round.
 
-use std::path::{Path, PathBuf};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,50 +10,70 @@ use std::time::Duration;
 use control::{Control, ControlOptions, Ownership, ServerState, ServerStatus, Status};
 use db::Db;
 use domain::ServerId;
-use ostiary::listener::{Settings, TlsFiles};
+use ostiary::listener::{Bound, Ending};
 use proxy::wire::Guard;
 use proxy::{Ports, Proxy};
 use serde_json::{Value, json};
-use tokio_util::task::TaskTracker;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use vault::{Place, Vault};
 
+use crate::activation;
 use crate::cli::ServeArgs;
 use crate::clock::SystemClock;
 use crate::commands::audit::KEY_FILE;
 use crate::commands::files;
 use crate::config::Config;
-use crate::door::{self, Doors, Signals};
+use crate::door::{self, Doors, End, Signals};
+use crate::entrance;
 use crate::failure::Failure;
+use crate::handover::{Doorbell, Manner, Predecessor};
 use crate::metrics::MetricsToken;
+use crate::notice;
 use crate::pages;
 use crate::plane::{self, Wiring};
 use crate::print;
 
-/// Runs until it is told to stop.
+/// Runs until it is told to stop, or another process has followed it.
 pub(crate) fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let handed = activation::socket()?;
     let config = Config::load(args).map_err(Failure::configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(Failure::other)?;
-    runtime.block_on(serve(config, &args.apply))
+    runtime.block_on(serve(config, args, handed))
 }
 
-async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
+async fn serve(
+    mut config: Config,
+    args: &ServeArgs,
+    handed: Option<TcpListener>,
+) -> Result<ExitCode, Failure> {
     if config.allow_loopback_upstreams {
         tracing::warn!(
             "OSTIARY_ALLOW_LOOPBACK_UPSTREAMS is set: plain-HTTP loopback servers are let through"
         );
     }
     // Read and bound before anything is written, so that a refusal leaves no trace.
-    let texts = apply.iter().map(|it| files::read_checked(it)).collect::<Result<Vec<_>, _>>()?;
-    let bound = door::bind(settings(&config)).await?;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let every = config.probe;
-    let house = House::open(config).await?;
-    let (log, content) = (house.log.clone(), Arc::clone(&house.content));
-    let bound = bound.let_go_when(move || log.is_blocked() || content.is_blocked());
+    let texts =
+        args.apply.iter().map(|it| files::read_checked(it)).collect::<Result<Vec<_>, _>>()?;
+    let mut signals = Signals::heed()?;
+    let (mut bound, predecessor) = entrance::take(&config, args, handed).await?;
+    config.listen = bound.local_addr();
+    let socket = bound.socket().map_err(Failure::other)?;
+    let (room, connections) = Predecessor::room();
+    if let Some(predecessor) = predecessor.as_ref().filter(|it| it.manner == Manner::After) {
+        House::check(&config).await?;
+        predecessor.make_room().await?;
+        predecessor.wait(room.clone()).await;
+    }
+    let mut house = match &predecessor {
+        Some(_) => House::open_soon(&config).await?,
+        None => House::open(&config).await?,
+    };
     // Shown before anything else can fail: nobody could ask for it again.
     if let Some(token) = house.control.first_admin_token()
         && let Some(text) = token.expose_text()
@@ -65,36 +86,80 @@ async fn serve(config: Config, apply: &[PathBuf]) -> Result<ExitCode, Failure> {
             return Err(failure);
         }
     }
+    let _waiting = match predecessor {
+        None => None,
+        Some(predecessor) => {
+            bound = bound.with_connections(connections);
+            Some(follow(predecessor, room).await?)
+        }
+    };
+    loop {
+        match live(&config, house, bound, &mut signals).await? {
+            End::Told => return Ok(ExitCode::SUCCESS),
+            End::Followed(successor) => {
+                let Err(connections) = successor.let_go().await else {
+                    return Ok(ExitCode::SUCCESS);
+                };
+                tracing::warn!("Going on, since the successor has not come to serve");
+                house = House::open_soon(&config).await?;
+                bound = entrance::again(&config, &socket, connections)?;
+            }
+        }
+    }
+}
+
+/// Follows one who has let go, or one who is still there: what it gives away comes while the task
+/// lives.
+async fn follow(
+    predecessor: Predecessor,
+    room: mpsc::Sender<TcpStream>,
+) -> Result<Option<AbortOnDropHandle<()>>, Failure> {
+    if predecessor.manner == Manner::After {
+        predecessor.serve().await;
+        return Ok(None);
+    }
+    predecessor.make_room().await?;
+    let waiting = Handle::current().spawn(async move { predecessor.wait(room).await });
+    Ok(Some(AbortOnDropHandle::new(waiting)))
+}
+
+/// Serves until it is to end, and has closed everything then.
+async fn live(
+    config: &Config,
+    house: House,
+    bound: Bound,
+    signals: &mut Signals,
+) -> Result<End, Failure> {
+    let (log, content) = (house.log.clone(), Arc::clone(&house.content));
+    let bound = bound.let_go_when(move || log.is_blocked() || content.is_blocked());
+    let ending = Arc::<Ending>::default();
     let doors = Doors {
         wiring: house.wiring.clone(),
         proxy: Arc::clone(&house.proxy),
-        pages: Some(pages::router(&house)),
+        pages: Some(pages::router(&house, Arc::clone(&ending))),
     };
-    let signals = Signals::heed()?;
-    print::line(format_args!("listening on {scheme}://{}", bound.local_addr()));
-    tokio::select! {
-        served = door::serve(bound, doors, signals) => served?,
-        () = probing(&house, every) => {}
+    let doorbell = Doorbell::hang(&config.data);
+    if let Err(error) = &doorbell {
+        tracing::warn!(%error, "No other process can take over from this one");
     }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    print::word(format_args!("listening on {scheme}://{}", bound.local_addr()));
+    notice::ready();
+    let wishes = door::Wishes { signals, doorbell: doorbell.ok(), ending, drain: config.drain };
+    let end = tokio::select! {
+        end = door::serve(bound, doors, wishes) => end?,
+        end = probing(&house, config.probe) => end,
+    };
     house.close().await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(end)
 }
 
 /// Looks after servers that nobody calls, for as long as it is polled.
-async fn probing(house: &House, every: Duration) {
-    if every.is_zero() {
-        return std::future::pending().await;
+async fn probing(house: &House, every: Duration) -> End {
+    if !every.is_zero() {
+        proxy::probing::run(house.wiring.worker(&house.proxy), every).await;
     }
-    proxy::probing::run(house.wiring.worker(&house.proxy), every).await;
-}
-
-fn settings(config: &Config) -> Settings {
-    let tls = config.tls.clone().map(|it| TlsFiles { certificate: it.certificate, key: it.key });
-    let mut settings = Settings::new(config.listen);
-    settings.workers = config.workers;
-    settings.tls = tls;
-    settings.behind_tls_proxy = config.behind_tls_proxy;
-    settings
+    std::future::pending().await
 }
 
 /// Everything that is open.
@@ -111,10 +176,29 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) async fn open(config: Config) -> Result<Self, Failure> {
+    /// Whether it could be opened, as far as that can be said while another process has it open.
+    async fn check(config: &Config) -> Result<(), Failure> {
+        stored_seed(&config.data, &config.vault)?;
+        Db::check(&config.database).await.map_err(Failure::configuration)
+    }
+
+    /// Opens what another process has just closed: the system may not have noticed yet.
+    async fn open_soon(config: &Config) -> Result<Self, Failure> {
+        const TRIES: u32 = 50;
+
+        for _ in 0..TRIES {
+            if let Ok(house) = Self::open(config).await {
+                return Ok(house);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Self::open(config).await
+    }
+
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
         let is_new = make_private(&config.data)?;
         let clock = Arc::new(SystemClock);
-        let vault = Arc::new(Vault::new(config.key, 1));
+        let vault = Arc::clone(&config.vault);
         // Before the database is touched: this is where a foreign key shows.
         let seed = stored_seed(&config.data, &vault)?;
         let db = match Db::open(&config.database).await {
@@ -189,7 +273,7 @@ impl House {
             allow_loopback: config.allow_loopback_upstreams,
             allowed: config.allowed_networks.clone(),
         })?;
-        let metrics_token = config.metrics_token;
+        let metrics_token = config.metrics_token.clone();
         Ok(Self { control, proxy, log, hosts, content, metrics_token, db, wiring, tasks })
     }
 

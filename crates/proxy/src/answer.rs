@@ -90,6 +90,8 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
         Refusal::Audit(_)
         | Refusal::Gate(_)
         | Refusal::Uncounted
+        | Refusal::Stopping
+        | Refusal::Interrupted
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
         | Refusal::TooManyCalls
@@ -143,6 +145,7 @@ fn more(refusal: &Refusal) -> String {
             let wait = wait.map(|it| format!(r#","retryAfterSeconds":{}"#, whole_seconds(it)));
             format!(r#","limit":{}{}"#, quote(limit), wait.unwrap_or_default())
         }
+        Refusal::Interrupted => r#","mayHaveActed":true"#.to_owned(),
         _ => String::new(),
     }
 }
@@ -205,6 +208,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         | Refusal::Rules
         | Refusal::Secret(_)
         | Refusal::Stopping
+        | Refusal::Interrupted
         | Refusal::Uncounted => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),
     }
 }
@@ -217,6 +221,7 @@ fn may_retry(refusal: &Refusal) -> bool {
         Refusal::Gate(_)
         | Refusal::Audit(_)
         | Refusal::Stopping
+        | Refusal::Interrupted
         | Refusal::Uncounted
         | Refusal::TooManySessions
         | Refusal::TooManyStreams

@@ -104,6 +104,9 @@ impl Pass {
     pub(crate) async fn clear(&self) -> Result<Cleared<'_>, Refusal> {
         let snapshot = self.proxy.gate.current().await?;
         let now = self.proxy.clock.now();
+        if self.flight.is_ended() && self.proxy.flights.are_over() {
+            return Err(Refusal::Interrupted);
+        }
         if self.flight.is_ended() {
             return Err(match check_switches(&snapshot, &self.subject, now) {
                 Err(off) => off,

@@ -28,6 +28,7 @@ pub(crate) struct Flights {
     next: AtomicUsize,
     written: Notify,
     waiting: AtomicUsize,
+    is_over: AtomicBool,
 }
 
 #[derive(Default)]
@@ -81,6 +82,22 @@ impl Flights {
         };
         drop(open);
         Flight { flights: Arc::clone(self), state, shard, slot }
+    }
+
+    /// Ends all of them, since this process is about to end.
+    pub(crate) fn end_all(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        for shard in &self.shards {
+            for state in shard.lock().slots.iter().flatten() {
+                state.ended.store(true, Ordering::SeqCst);
+                state.waker.wake();
+            }
+        }
+    }
+
+    /// Whether what has ended has ended with this process.
+    pub(crate) fn are_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
     }
 
     /// How many there are.

@@ -104,6 +104,12 @@ pub(crate) enum Refusal {
     Rules,
     #[error("the gateway is stopping; send the call again in a moment")]
     Stopping,
+    /// The same of what may have reached its server.
+    #[error(
+        "the gateway is stopping, and the answer has not come in time; the server may have acted, so \
+         send the call again if that does no harm"
+    )]
+    Interrupted,
 }
 
 /// What an upstream did wrong.
@@ -190,7 +196,8 @@ impl Refusal {
             | Self::Uncounted
             | Self::NotKept
             | Self::NoRoom
-            | Self::Stopping => Blame::Gateway,
+            | Self::Stopping
+            | Self::Interrupted => Blame::Gateway,
             _ => Blame::Client,
         }
     }
@@ -238,6 +245,7 @@ impl Refusal {
             Self::Rules => "rules_unavailable",
             Self::Uncounted => "limits_unavailable",
             Self::Stopping => "stopping",
+            Self::Interrupted => "interrupted",
         }
     }
 }

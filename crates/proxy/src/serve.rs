@@ -263,6 +263,12 @@ impl Worker {
         self.held.wait().await;
     }
 
+    /// Ends all that is under way, of all workers: its clients are told that the gateway is stopping
+    /// and that they may try again.
+    pub fn end(&self) {
+        self.proxy.flights.end_all();
+    }
+
     /// Answers one HTTP request for a path that begins with `/mcp/` or `/sse/`.
     ///
     /// Everything below stands on the heap, level by level: as one future it would be some 20 KB,

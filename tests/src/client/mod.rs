@@ -114,6 +114,20 @@ impl Client {
         client
     }
 
+    /// Says hello as a legacy client, which it becomes if it was none, and gives what it hears. With
+    /// 200 it has a session.
+    pub async fn begin_session(&mut self) -> Answer {
+        (self.era, self.revision, self.session) = (Era::Legacy, LEGACY, None);
+        let answer = self.send(self.initialize()).await;
+        self.session = answer.header("mcp-session-id").map(str::to_owned);
+        answer
+    }
+
+    /// Sends to another address from now on, which leads to the same gateway.
+    pub fn move_to(&mut self, address: SocketAddr) {
+        (self.address, self.host) = (address, address.to_string());
+    }
+
     /// One that has not said hello.
     pub fn stranger(gateway: &Gateway, era: Era, revision: &'static str) -> Self {
         Self {

@@ -1,10 +1,12 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -12,13 +14,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::App;
+use super::ending::Ending;
 use super::frames::Frames;
 use super::front::Front;
 use super::ledger::Ledger;
+use super::pulse::Hold;
 use super::settings::Limits;
 use super::strict::Strict;
 use super::transport::Transport;
@@ -42,7 +45,7 @@ pub(super) struct Place<A> {
     app: Arc<A>,
     limits: Arc<Limits>,
     acceptor: Option<TlsAcceptor>,
-    stop: CancellationToken,
+    ending: Arc<Ending>,
     tracker: TaskTracker,
     http1: http1::Builder,
 }
@@ -59,14 +62,14 @@ impl<A: App> Place<A> {
         if shop.limits.max_headers > 100 {
             http1.max_headers(shop.limits.max_headers);
         }
-        let Shop { acceptor, limits, stop } = shop;
-        Self { app, limits, acceptor, stop, tracker, http1 }
+        let Shop { acceptor, limits, ending } = shop;
+        Self { app, limits, acceptor, ending, tracker, http1 }
     }
 }
 
 /// Serves one connection to its end.
 pub(super) async fn run<A: App>(place: Arc<Place<A>>, arrival: Arrival) {
-    let Arrival { stream, peer, seat: _seat, hold: _hold } = arrival;
+    let Arrival { stream, peer, seat: _seat, hold } = arrival;
     let Ok(stream) = TcpStream::from_std(stream) else {
         return;
     };
@@ -76,14 +79,28 @@ pub(super) async fn run<A: App>(place: Arc<Place<A>>, arrival: Arrival) {
     }
     let Some(acceptor) = &place.acceptor else {
         let transport = Transport::plain(stream, &place.limits);
-        return serve_http1(&place, transport, peer).await;
+        let left = serve_http1(&place, transport, peer).await;
+        if left == Left::Open
+            && let Some(heir) = place.ending.heir()
+            && let Some(twin) = hold.and_then(Hold::take)
+        {
+            // A successor that has gone takes nobody, and its predecessor goes on with new ones.
+            heir.send(twin).await.unwrap_or_default();
+        }
+        return;
+    };
+    let too_late = async {
+        place.ending.stopped().await;
+        tokio::time::sleep(place.limits.linger).await;
     };
     let handshake = tokio::time::timeout(place.limits.handshake_timeout, acceptor.accept(stream));
-    let stream = match place.stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => stream,
-        Some(Ok(Err(error))) => return tracing::debug!(%peer, %error, "a TLS handshake failed"),
-        Some(Err(_)) => return tracing::debug!(%peer, "a TLS handshake took too long"),
-        None => return,
+    let stream = tokio::select! {
+        shaken = handshake => match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!(%peer, "a TLS handshake took too long"),
+        },
+        () = too_late => return,
     };
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let transport = Transport::tls(stream, &place.limits);
@@ -100,10 +117,20 @@ fn front<A: App>(place: &Place<A>, peer: SocketAddr, ledger: &Arc<Ledger>) -> Ar
         peer,
         ledger: Arc::clone(ledger),
         limits: Arc::clone(&place.limits),
+        ending: Arc::clone(&place.ending),
     })
 }
 
-async fn serve_http1<A: App>(place: &Place<A>, transport: Transport, peer: SocketAddr) {
+/// How a connection is left.
+#[derive(PartialEq)]
+enum Left {
+    Closed,
+    /// It is between two requests, and whoever has it may go on.
+    Open,
+}
+
+async fn serve_http1<A: App>(place: &Place<A>, transport: Transport, peer: SocketAddr) -> Left {
+    let is_plain = transport.is_plain();
     let ledger = Arc::<Ledger>::default();
     let front = front(place, peer, &ledger);
     let service = service_fn(move |request| {
@@ -114,15 +141,38 @@ async fn serve_http1<A: App>(place: &Place<A>, transport: Transport, peer: Socke
     let connection = place.http1.serve_connection(TokioIo::new(strict), service);
     let mut connection = pin!(connection);
     let mut quiet = pin!(quiet(&ledger, place.limits.idle_timeout, place.limits.idle_timeout));
-    tokio::select! {
+    let is_stopped = tokio::select! {
         biased;
-        outcome = connection.as_mut() => return ended(peer, outcome),
-        () = place.stop.cancelled() => {}
-        () = quiet.as_mut() => {}
+        outcome = connection.as_mut() => return closed(peer, outcome),
+        () = place.ending.stopped() => true,
+        () = quiet.as_mut() => false,
+    };
+    if is_stopped && is_plain && place.ending.heir().is_some() {
+        // Whatever has been read is answered here. What has not been is the successor's.
+        let until_idle = poll_fn(|context| match connection.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if ledger.is_idle() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        return until_idle.await.map_or(Left::Open, |outcome| closed(peer, outcome));
+    }
+    if is_stopped && ledger.begun() == 0 {
+        // It may have been accepted a moment ago, and its request be on its way.
+        let first = tokio::time::timeout(
+            place.limits.linger,
+            poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                Poll::Pending if 0 < ledger.begun() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }),
+        );
+        if let Ok(Some(outcome)) = first.await {
+            return closed(peer, outcome);
+        }
     }
     // Between requests this closes at once; else the answer under way is the last.
     connection.as_mut().graceful_shutdown();
-    ended(peer, connection.await);
+    closed(peer, connection.await)
 }
 
 async fn serve_http2<A: App>(place: &Place<A>, transport: Transport, peer: SocketAddr) {
@@ -152,7 +202,7 @@ async fn serve_http2<A: App>(place: &Place<A>, transport: Transport, peer: Socke
     tokio::select! {
         biased;
         outcome = connection.as_mut() => return ended(peer, outcome),
-        () = place.stop.cancelled() => {
+        () = place.ending.told() => {
             connection.as_mut().graceful_shutdown();
             return ended(peer, connection.await);
         }
@@ -180,6 +230,11 @@ async fn quiet(ledger: &Ledger, first: Duration, then: Duration) {
         }
         seen = begun;
     }
+}
+
+fn closed(peer: SocketAddr, outcome: hyper::Result<()>) -> Left {
+    ended(peer, outcome);
+    Left::Closed
 }
 
 fn ended(peer: SocketAddr, outcome: hyper::Result<()>) {

@@ -2,22 +2,34 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
 use super::App;
+use super::ending::Ending;
 use super::ledger::Ledger;
 use super::refusal::{Violation, knows_method, problem};
 use super::settings::Limits;
 
 /// An answer of the door's own, or the application's.
-pub(super) type Answer<A> = Response<Either<Full<Bytes>, <A as App>::Body>>;
+pub(super) type Answer<A> = Response<Counted<Either<Full<Bytes>, <A as App>::Body>>>;
+
+type Uncounted<A> = Response<Either<Full<Bytes>, <A as App>::Body>>;
+
+/// A body whose end is noted.
+pub(super) struct Counted<B> {
+    body: B,
+    ledger: Arc<Ledger>,
+}
 
 /// One connection's way to the application.
 pub(super) struct Front<A> {
@@ -25,12 +37,18 @@ pub(super) struct Front<A> {
     pub(super) peer: SocketAddr,
     pub(super) ledger: Arc<Ledger>,
     pub(super) limits: Arc<Limits>,
+    pub(super) ending: Arc<Ending>,
 }
 
 impl<A: App> Front<A> {
     /// Answers a request of HTTP/1, whose head and framing `strict` has checked.
     pub(super) async fn answer_http1(self: Arc<Self>, request: Request<Incoming>) -> Answer<A> {
         let number = self.ledger.begin();
+        let answer = self.answer_number(number, request).await;
+        answer.map(|body| Counted { body, ledger: Arc::clone(&self.ledger) })
+    }
+
+    async fn answer_number(&self, number: u64, request: Request<Incoming>) -> Uncounted<A> {
         if let Some(violation) = self.ledger.find_refusal(number) {
             return violation.answer(true).map(Either::Left);
         }
@@ -39,7 +57,7 @@ impl<A: App> Front<A> {
         if let Some(violation) = self.ledger.find_refusal(number) {
             return violation.answer(true).map(Either::Left);
         }
-        if self.ledger.is_last(number) {
+        if self.ledger.is_last(number) || self.ending.is_leaving() {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
@@ -48,13 +66,14 @@ impl<A: App> Front<A> {
     /// Answers a request of HTTP/2, of which nothing but the frames has been checked.
     pub(super) async fn answer_http2(self: Arc<Self>, request: Request<Incoming>) -> Answer<A> {
         self.ledger.begin();
-        match check(&request, &self.limits) {
+        let answer = match check(&request, &self.limits) {
             Ok(()) => self.ask(request).await,
             Err(violation) => violation.answer(false).map(Either::Left),
-        }
+        };
+        answer.map(|body| Counted { body, ledger: Arc::clone(&self.ledger) })
     }
 
-    async fn ask(&self, request: Request<Incoming>) -> Answer<A> {
+    async fn ask(&self, request: Request<Incoming>) -> Uncounted<A> {
         let asked = async { Arc::clone(&self.app).handle(request, self.peer).await };
         match AssertUnwindSafe(asked).catch_unwind().await {
             Ok(answer) => answer.map(Either::Right),
@@ -64,6 +83,32 @@ impl<A: App> Front<A> {
                 problem(status, "the gateway failed to answer").map(Either::Left)
             }
         }
+    }
+}
+
+impl<B: http_body::Body + Unpin> http_body::Body for Counted<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Counted<B> {
+    fn drop(&mut self) {
+        self.ledger.end();
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod accept;
 mod connection;
+mod ending;
 mod frames;
 mod front;
 #[cfg(feature = "fuzzing")]
@@ -32,15 +33,16 @@ mod tls;
 mod transport;
 mod worker;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use rustix::net::SocketType;
+use tokio::sync::mpsc;
 
+pub use self::ending::Ending;
 pub use self::gauge::Gauge;
 pub use self::settings::{Limits, ListenError, Settings, TlsFiles};
 
@@ -50,7 +52,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What answers requests. Each worker thread makes its own.
 pub trait App: Send + Sync + 'static {
     /// The body of an answer. Several small pieces are written together without being copied.
-    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// Answers one request from `peer`, which is the other end of the socket.
     ///
@@ -66,11 +68,16 @@ pub trait App: Send + Sync + 'static {
     fn finish(&self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+
+    /// Ends what is still under way when the grace is over, so that clients are told why. What has not
+    /// ended two seconds after that is dropped.
+    fn end(&self) {}
 }
 
 /// A port that has been taken, and nothing accepted yet.
 pub struct Bound {
     socket: TcpListener,
+    inherited: Option<mpsc::Receiver<TcpStream>>,
     address: SocketAddr,
     certificate: Option<tls::Certificate>,
     limits: Arc<Limits>,
@@ -85,12 +92,34 @@ pub struct Bound {
 /// The settings are unsafe, the port cannot be had, or the certificate cannot be used.
 pub async fn bind(settings: Settings) -> Result<Bound, ListenError> {
     settings.check()?;
-    let certificate = settings.tls.map(tls::Certificate::load).transpose()?;
     let at = settings.listen;
-    let socket = TcpListener::bind(at).await.map_err(|source| ListenError::bind(at, source))?;
-    let address = socket.local_addr().map_err(|source| ListenError::bind(at, source))?;
+    let socket = tokio::net::TcpListener::bind(at).await;
+    let socket = socket.and_then(tokio::net::TcpListener::into_std);
+    adopt(settings, socket.map_err(|source| ListenError::bind(at, source))?)
+}
+
+/// Takes a socket that listens already, whoever has bound it. Its address is the one in the settings
+/// that counts.
+///
+/// # Errors
+/// It is no listening TCP socket, or as [`bind`].
+pub fn adopt(mut settings: Settings, socket: TcpListener) -> Result<Bound, ListenError> {
+    let at = settings.listen;
+    let failed = |source| ListenError::bind(at, source);
+    settings.listen = socket.local_addr().map_err(failed)?;
+    settings.check()?;
+    let is_stream = rustix::net::sockopt::socket_type(&socket) == Ok(SocketType::STREAM);
+    if !is_stream || rustix::net::sockopt::socket_acceptconn(&socket) != Ok(true) {
+        return Err(ListenError::NotListening);
+    }
+    socket.set_nonblocking(true).map_err(failed)?;
+    // Once more, which only makes room: while one process follows another, nobody accepts.
+    rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(error.into()))?;
+    let certificate = settings.tls.map(tls::Certificate::load).transpose()?;
+    let address = settings.listen;
     Ok(Bound {
         socket,
+        inherited: None,
         address,
         certificate,
         limits: Arc::new(settings.limits),
@@ -100,7 +129,25 @@ pub async fn bind(settings: Settings) -> Result<Bound, ListenError> {
     })
 }
 
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 4096;
+
 impl Bound {
+    /// Serves these connections as well, which a predecessor has accepted.
+    #[must_use]
+    pub fn with_connections(mut self, inherited: mpsc::Receiver<TcpStream>) -> Self {
+        self.inherited = Some(inherited);
+        self
+    }
+
+    /// Another handle of the socket, which stays open with it.
+    ///
+    /// # Errors
+    /// The system has no descriptor for it.
+    pub fn socket(&self) -> Result<TcpListener, ListenError> {
+        self.socket.try_clone().map_err(|source| ListenError::bind(self.address, source))
+    }
+
     /// The address as taken: with port 0 in the settings, the port that was given.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
@@ -119,8 +166,8 @@ impl Bound {
         self
     }
 
-    /// Accepts until `stop` is cancelled, then lets what is under way finish, for as long as the
-    /// limits say, and returns.
+    /// Accepts until it is to end, then lets what is under way finish, for as long as the limits say,
+    /// and returns.
     ///
     /// `make_app` is called once on each worker thread, inside its runtime, with its number.
     ///
@@ -129,19 +176,22 @@ impl Bound {
     pub async fn serve<A: App>(
         self,
         make_app: impl Fn(usize) -> Arc<A> + Send + Sync + 'static,
-        stop: CancellationToken,
+        ending: Arc<Ending>,
     ) -> Result<(), ListenError> {
+        let at = self.address;
+        let socket = tokio::net::TcpListener::from_std(self.socket);
+        let socket = socket.map_err(|source| ListenError::bind(at, source))?;
+        let sources = accept::Sources { socket, inherited: self.inherited };
         let shop = worker::Shop {
             acceptor: self.certificate.as_ref().map(tls::Certificate::acceptor).transpose()?,
             limits: Arc::clone(&self.limits),
-            stop: stop.child_token(),
+            ending: Arc::clone(&ending),
         };
         let workers = worker::start(self.workers, shop, Arc::new(make_app)).await?;
         let watched = tls::watch(self.certificate, self.limits.certificate_check);
         let outcome = tokio::select! {
             biased;
-            () = stop.cancelled() => Ok(()),
-            outcome = accept::run(self.socket, &workers, &self.limits, &self.gauge) => outcome,
+            outcome = accept::run(sources, &workers, &self.limits, (&self.gauge, &ending)) => outcome,
             () = watched => Ok(()),
             () = workers.watch(&self.is_stalled) => Ok(()),
         };

@@ -89,6 +89,13 @@ impl Pulse {
     }
 }
 
+impl Hold {
+    /// The second handle, so that the connection can go on elsewhere. None where it has been closed.
+    pub(super) fn take(self) -> Option<TcpStream> {
+        self.pulse.sockets.lock().open.remove(&self.number)
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.pulse.sockets.lock().open.remove(&self.number);

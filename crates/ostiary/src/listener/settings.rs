@@ -128,6 +128,9 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
+    /// What has been handed to us is something else.
+    #[error("the socket that was handed over is no listening TCP socket")]
+    NotListening,
     /// A certificate or key that cannot be used.
     #[error("cannot use the TLS file {path}: {reason}", path = path.display())]
     Tls {

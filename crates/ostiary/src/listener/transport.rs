@@ -56,6 +56,10 @@ impl Transport {
         }
     }
 
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.io, Io::Plain(_))
+    }
+
     /// What a write came to, or the end of patience if it came to nothing.
     fn patiently<T>(
         &mut self,

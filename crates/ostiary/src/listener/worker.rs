@@ -4,6 +4,7 @@
 //! left after the grace is dropped with the runtime, whole tasks at a time.
 
 use std::net::{SocketAddr, TcpStream};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -12,12 +13,12 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::App;
 use super::accept::Seat;
 use super::connection::{self, Place};
+use super::ending::Ending;
 use super::pulse::{self, Hold, Look, Pulse};
 use super::settings::{Limits, ListenError};
 
@@ -26,6 +27,9 @@ const INBOX: usize = 64;
 
 /// Blocking work that an application has begun is not waited for longer than this.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What has been ended for want of time is given so long to say so.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A connection on its way to its worker.
 pub(super) struct Arrival {
@@ -41,7 +45,7 @@ pub(super) struct Arrival {
 pub(super) struct Shop {
     pub(super) acceptor: Option<TlsAcceptor>,
     pub(super) limits: Arc<Limits>,
-    pub(super) stop: CancellationToken,
+    pub(super) ending: Arc<Ending>,
 }
 
 /// The running threads.
@@ -50,7 +54,7 @@ pub(super) struct Workers {
     pulses: Vec<Arc<Pulse>>,
     next: AtomicUsize,
     threads: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
-    stop: CancellationToken,
+    ending: Arc<Ending>,
 }
 
 /// Starts `count` threads, and returns when each has its application.
@@ -64,7 +68,7 @@ pub(super) async fn start<A: App>(
         pulses: Vec::with_capacity(count),
         next: AtomicUsize::new(0),
         threads: Vec::with_capacity(count),
-        stop: shop.stop.clone(),
+        ending: Arc::clone(&shop.ending),
     };
     for number in 0..count {
         let (inbox, arrivals) = mpsc::channel(INBOX);
@@ -124,7 +128,10 @@ impl Workers {
 
     /// Stops the threads, and returns when they have ended.
     pub(super) async fn finish(mut self) -> Result<(), ListenError> {
-        self.stop.cancel();
+        // Where a successor is to have the connections, they are not told to end.
+        if !self.ending.is_stopped() {
+            self.ending.stop();
+        }
         self.inboxes.clear();
         let mut outcome = Ok(());
         for (thread, ended) in self.threads.drain(..) {
@@ -141,7 +148,7 @@ impl Workers {
 impl Drop for Workers {
     /// Whoever drops `serve` half way does not leave threads behind.
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.ending.stop();
     }
 }
 
@@ -161,12 +168,12 @@ fn work<A: App>(
     runtime.block_on(async move {
         let tracker = TaskTracker::new();
         let grace = shop.limits.grace;
-        let stop = shop.stop.clone();
         let app = make_app();
         let place = Arc::new(Place::new(Arc::clone(&app), shop, tracker.clone()));
         if ready.send(Ok(())).is_err() {
             return;
         }
+        // Until whoever accepts has ended: what it has accepted is served.
         let accepting = async {
             while let Some(arrival) = arrivals.recv().await {
                 tracker.spawn(connection::run(Arc::clone(&place), arrival));
@@ -180,7 +187,6 @@ fn work<A: App>(
         };
         tokio::select! {
             biased;
-            () = stop.cancelled() => {}
             () = accepting => {}
             () = beating => {}
         }
@@ -189,7 +195,12 @@ fn work<A: App>(
             tracker.wait().await;
             app.finish().await;
         };
-        if tokio::time::timeout(grace, all).await.is_err() {
+        let mut all = pin!(all);
+        if tokio::time::timeout(grace, all.as_mut()).await.is_ok() {
+            return;
+        }
+        app.end();
+        if tokio::time::timeout(LAST_WORDS, all).await.is_err() {
             tracing::warn!(left = tracker.len(), "closing connections that outlast the grace");
         }
     });

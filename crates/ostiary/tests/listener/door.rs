@@ -10,12 +10,12 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use ostiary::listener::{App, Gauge, ListenError, Settings, bind};
+use ostiary::listener::{App, Bound, Ending, Gauge, ListenError, Settings, bind};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 /// Nothing here takes this long unless it is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,6 +32,8 @@ pub(crate) struct Log {
     pub(crate) begun: AtomicUsize,
     /// Of those, the ones that were dropped before they were answered.
     pub(crate) dropped: AtomicUsize,
+    /// Whoever waits is to end.
+    ended: Notify,
 }
 
 /// A running listener.
@@ -39,22 +41,29 @@ pub(crate) struct Door {
     pub(crate) address: SocketAddr,
     pub(crate) log: Arc<Log>,
     pub(crate) gauge: Arc<Gauge>,
-    stop: CancellationToken,
+    pub(crate) ending: Arc<Ending>,
     serving: JoinSet<Result<(), ListenError>>,
 }
 
 pub(crate) async fn open(edit: impl FnOnce(&mut Settings)) -> Door {
+    open_with(edit, |bound| bound).await
+}
+
+pub(crate) async fn open_with(
+    edit: impl FnOnce(&mut Settings),
+    change: impl FnOnce(Bound) -> Bound,
+) -> Door {
     let mut settings = Settings::new(([127, 0, 0, 1], 0).into());
     settings.workers = 2;
     settings.limits.linger = Duration::from_millis(200);
     edit(&mut settings);
-    let bound = bind(settings).await.unwrap();
+    let bound = change(bind(settings).await.unwrap());
     let (address, gauge) = (bound.local_addr(), bound.gauge());
-    let (log, stop) = (Arc::<Log>::default(), CancellationToken::new());
+    let (log, ending) = (Arc::<Log>::default(), Arc::<Ending>::default());
     let mut serving = JoinSet::new();
     let echo = Arc::new(Echo(Arc::clone(&log)));
-    serving.spawn(bound.serve(move |_| Arc::clone(&echo), stop.clone()));
-    Door { address, log, gauge, stop, serving }
+    serving.spawn(bound.serve(move |_| Arc::clone(&echo), Arc::clone(&ending)));
+    Door { address, log, gauge, ending, serving }
 }
 
 impl Door {
@@ -80,12 +89,12 @@ impl Door {
     }
 
     pub(crate) fn stop(&self) {
-        self.stop.cancel();
+        self.ending.stop();
     }
 
     /// Stops, and returns when all has ended.
     pub(crate) async fn end(mut self) {
-        self.stop.cancel();
+        self.ending.stop();
         let ended = tokio::time::timeout(PATIENCE, self.serving.join_next()).await;
         ended.expect("the listener ends").unwrap().unwrap().unwrap();
     }
@@ -147,6 +156,10 @@ impl App for Echo {
         match target.as_str() {
             "/panic" => panic!("as asked"),
             "/hang" => pending().await,
+            "/wait" => {
+                self.0.ended.notified().await;
+                return status(StatusCode::SERVICE_UNAVAILABLE, "ended");
+            }
             _ => {}
         }
         let words = match target.as_str() {
@@ -164,6 +177,10 @@ impl App for Echo {
             "/big" => Response::new(Full::new(Bytes::from(vec![b'.'; BIG]))),
             _ => status(StatusCode::OK, &format!("{method} {target} {length}")),
         }
+    }
+
+    fn end(&self) {
+        self.0.ended.notify_waiters();
     }
 }
 

@@ -157,3 +157,98 @@ async fn a_stop_does_not_wait_for_ever() {
     assert_eq!(log.dropped.load(Ordering::Relaxed), 1);
     assert_eq!(hear(&mut stream).await, "");
 }
+
+#[tokio::test]
+async fn r1_connections_between_two_requests_are_handed_on_as_they_are() {
+    let door = door::open(|_| {}).await;
+    let mut fresh = door.connect().await;
+    let mut idle = door.connect().await;
+    idle.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(answer(&mut idle).await.ends_with("GET /1 0"));
+    // The one has sent a part of its head, the other a part of its body: both are answered first.
+    let mut head = door.connect().await;
+    head.write_all(b"GET /2 HTTP/1.1\r\n").await.unwrap();
+    let mut body = door.connect().await;
+    body.write_all(b"POST /3 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n.").await.unwrap();
+    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 2).await;
+    eventually("all are inside", || door.gauge.connections() == 4).await;
+    let mut heir = door.ending.hand_on();
+    let mut given = vec![next(&mut heir).await, next(&mut heir).await];
+    head.write_all(b"host: a\r\n\r\n").await.unwrap();
+    let heard = answer(&mut head).await;
+    assert!(heard.ends_with("GET /2 0") && !heard.contains("connection: close"), "{heard}");
+    given.push(next(&mut heir).await);
+    body.write_all(b".").await.unwrap();
+    assert!(answer(&mut body).await.ends_with("POST /3 2"));
+    given.push(next(&mut heir).await);
+    door.end().await;
+    // None of them has been closed, and what they say from now on is the heir's to hear.
+    for client in [&mut fresh, &mut idle, &mut head, &mut body] {
+        let peer = client.local_addr().unwrap();
+        let place = given.iter().position(|it| it.peer_addr().unwrap() == peer).unwrap();
+        let mut taken = given.swap_remove(place);
+        client.write_all(b"more").await.unwrap();
+        let mut heard = [0; 4];
+        taken.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"more");
+    }
+}
+
+async fn next(heir: &mut tokio::sync::mpsc::Receiver<std::net::TcpStream>) -> TcpStream {
+    let given = tokio::time::timeout(door::PATIENCE, heir.recv()).await.expect("one is given");
+    TcpStream::from_std(given.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn connections_that_are_inherited_are_served_and_whoever_leaves_says_so_with_an_answer() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    client.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    let (room, connections) = tokio::sync::mpsc::channel(1);
+    stream.set_nonblocking(true).unwrap();
+    room.send(stream).await.unwrap();
+    let door = door::open_with(|_| {}, |bound| bound.with_connections(connections)).await;
+    assert!(answer(&mut client).await.ends_with("GET /1 0"));
+    door.ending.leave();
+    client.write_all(b"GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let heard = hear(&mut client).await;
+    assert!(heard.contains("connection: close") && heard.ends_with("GET /2 0"), "{heard}");
+    // It still takes others.
+    let heard = door.talk("GET /3 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(heard.contains("connection: close") && heard.ends_with("GET /3 0"), "{heard}");
+    door.end().await;
+}
+
+#[tokio::test]
+async fn who_has_connected_before_a_stop_is_answered() {
+    let door = door::open(|_| {}).await;
+    // Nothing accepts while this thread is here: all of them are in the queue.
+    let address = door.address;
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            std::io::Write::write_all(&mut client, b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            client
+        })
+        .collect();
+    door.stop();
+    for client in clients {
+        client.set_nonblocking(true).unwrap();
+        let heard = hear(&mut TcpStream::from_std(client).unwrap()).await;
+        assert!(heard.ends_with("GET /1 0"), "{heard}");
+    }
+    door.end().await;
+}
+
+#[tokio::test]
+async fn what_outlasts_the_grace_is_ended_by_the_application() {
+    let door = door::open(|settings| settings.limits.grace = SOON).await;
+    let mut stream = door.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 1).await;
+    door.stop();
+    let heard = hear(&mut stream).await;
+    assert!(heard.ends_with("ended"), "{heard}");
+    door.end().await;
+}

@@ -152,6 +152,7 @@ fn converse(pieces: &[&[u8]]) -> (Vec<Seen>, String) {
         app: Arc::new(Echo(Arc::clone(&seen))),
         peer: ([127, 0, 0, 1], 1).into(),
         ledger: Arc::clone(&ledger),
+        ending: Arc::default(),
         limits: Arc::clone(&limits),
     });
     let service = service_fn(move |request| {

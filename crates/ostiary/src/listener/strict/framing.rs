@@ -56,6 +56,11 @@ impl Framing {
         self.heads
     }
 
+    /// Whether the last byte that has passed was the last of a request, or there was none.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Head(_))
+    }
+
     /// Whether no request is read after the latest.
     pub(super) fn is_last(&self) -> bool {
         self.is_last

@@ -118,6 +118,13 @@ impl<S> Strict<S> {
         }
     }
 
+    /// Tells the ledger what has been read so far.
+    fn note(&self) {
+        let is_between = self.framing.is_between() && self.input == Input::Open;
+        let is_all_passed = self.held.is_empty() && self.passed.is_empty();
+        self.ledger.has_read(self.framing.heads(), !(is_between && is_all_passed));
+    }
+
     fn refuse(&mut self, number: u64, violation: Violation) {
         tracing::debug!(reason = violation.detail(), "refused a request");
         self.ledger.refuse(number, violation);
@@ -139,13 +146,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let read = this.read(cx, buf);
+        this.note();
+        read
+    }
+}
+
+impl<S: AsyncRead + Unpin> Strict<S> {
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
-            if !this.passed.is_empty() {
-                let some = this.passed.len().min(buf.remaining());
-                buf.put_slice(&this.passed.split_to(some));
+            if !self.passed.is_empty() {
+                let some = self.passed.len().min(buf.remaining());
+                buf.put_slice(&self.passed.split_to(some));
                 return Poll::Ready(Ok(()));
             }
-            match this.input {
+            match self.input {
                 Input::Open if buf.remaining() == 0 => return Poll::Ready(Ok(())),
                 Input::Open => {}
                 // The library ends the connection after the answer that is under way.
@@ -153,27 +168,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
                 Input::Spoilt => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
             }
             let start = buf.filled().len();
-            let Poll::Ready(read) = Pin::new(&mut this.io).poll_read(cx, buf) else {
-                let Some(deadline) = &mut this.deadline else { return Poll::Pending };
+            let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf) else {
+                let Some(deadline) = &mut self.deadline else { return Poll::Pending };
                 ready!(deadline.as_mut().poll(cx));
-                if this.held.is_empty() {
+                if self.held.is_empty() {
                     // Nobody has said anything, so there is nothing to answer.
-                    this.deadline = None;
+                    self.deadline = None;
                     return Poll::Ready(Ok(()));
                 }
-                this.refuse(this.framing.heads() + 1, Violation::Slow);
+                self.refuse(self.framing.heads() + 1, Violation::Slow);
                 continue;
             };
             read?;
             if buf.filled().len() > start {
-                this.judge(buf, start);
+                self.judge(buf, start);
                 if buf.filled().len() > start {
                     return Poll::Ready(Ok(()));
                 }
-            } else if this.held.is_empty() {
+            } else if self.held.is_empty() {
                 return Poll::Ready(Ok(()));
             } else {
-                this.refuse(this.framing.heads() + 1, Violation::Incomplete);
+                self.refuse(self.framing.heads() + 1, Violation::Incomplete);
             }
         }
     }
@@ -185,7 +200,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let this = self.get_mut();
+        this.ledger.has_written(true);
+        Pin::new(&mut this.io).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -193,7 +210,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, pieces)
+        let this = self.get_mut();
+        this.ledger.has_written(true);
+        Pin::new(&mut this.io).poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -201,10 +220,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        if flushed.is_ready() {
+            this.ledger.has_written(false);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        // There is no next request.
+        this.ledger.has_read(this.framing.heads(), true);
+        Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }

@@ -1,0 +1,49 @@
+//! A process that is told to stop, and first lets balancers and clients go elsewhere.
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use rustix::process::Signal;
+use tests::line::Line;
+use tests::wait::{eventually, within};
+use tests::{Caller, Ledger, Site};
+use tokio::net::TcpStream;
+
+use crate::ledgers::documents;
+
+#[tokio::test]
+async fn readiness_goes_first_and_answers_are_the_last_of_their_connections() {
+    let upstream = Ledger::start().await;
+    let site = Site::new(None);
+    let mut served = site.start_configured(&documents(&upstream), "drain_seconds = 3600").await;
+    let caller = Caller::of("main", "target", &served.token("bot", "t").await);
+    let address = served.address;
+    assert_eq!(served.page("/readyz").await, 200);
+    let mut kept = Line::to(address);
+    let answer = kept.open(caller.request(address, 1)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().get("connection")), (200, None));
+    drop(answer);
+    served.signal(Signal::TERM);
+    let ready =
+        || Request::get("/readyz").header("host", "localhost").body(Full::<Bytes>::default());
+    within("it is not ready any more", async {
+        while Line::to(address).whole(ready().unwrap()).await.unwrap().0 != 503 {}
+    })
+    .await;
+    // Both on a connection that there was, and on a new one.
+    for (nonce, mut line) in [(2, kept), (3, Line::to(address))] {
+        let answer = line.open(caller.request(address, nonce)).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["connection"], "close");
+    }
+    // Whoever says it once more does not wait.
+    served.signal(Signal::TERM);
+    assert!(served.ended().await.success());
+    let refused = async || TcpStream::connect(address).await.is_err().then_some(());
+    assert!(refused().await.is_some());
+    eventually("nobody is left to be followed", || {
+        (!site.data().join("handover.sock").exists()).then_some(())
+    })
+    .await;
+    assert_eq!(upstream.arrivals().len(), 3);
+}

@@ -31,7 +31,7 @@ pub(crate) fn store(counters: Counters) -> Result<CounterStore, ConfigError> {
     } else {
         None
     };
-    let password = password_file.as_deref().map(password).transpose()?;
+    let password = password_file.as_deref().map(password).transpose()?.map(Arc::new);
     Ok(CounterStore { host, port, tls, user, password, database })
 }
 

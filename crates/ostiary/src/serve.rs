@@ -228,7 +228,7 @@ impl House {
             vault: Arc::clone(&vault),
             log: log.clone(),
             clock: Arc::<SystemClock>::clone(&clock),
-            counters: config.counters,
+            counters: config.counters.clone(),
             allow_loopback: config.allow_loopback_upstreams,
             is_secure: secure,
         });

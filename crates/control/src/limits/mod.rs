@@ -29,7 +29,7 @@ use crate::row::Named;
 use crate::{apps, gateways, servers, teams, users};
 
 /// Where all replicas count together: Valkey or Redis.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CounterStore {
     pub host: String,
     pub port: u16,
@@ -37,7 +37,7 @@ pub struct CounterStore {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// `default` where absent.
     pub user: Option<String>,
-    pub password: Option<Secret>,
+    pub password: Option<Arc<Secret>>,
     pub database: u32,
 }
 

@@ -338,7 +338,7 @@ async fn approve_pins(
     Path(path): Path<ServerPath>,
     Json(Decisions { hashes }): Json<Decisions>,
 ) -> Result<Done<Approved>, Error> {
-    if MOST_AT_ONCE < decisions.hashes.len() {
+    if MOST_AT_ONCE < hashes.len() {
         let why = format!("decide about at most {MOST_AT_ONCE} at once");
         return Err(Error::Invalid(why));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -458,15 +459,17 @@ pub fn binary() -> PathBuf {
     inside(from_environment("OSTIARY_BIN"))
 }
 
+/// Without sockets, which are of a process and not of what it keeps.
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for item in std::fs::read_dir(from).unwrap() {
         let item = item.unwrap();
         let (from, to) = (item.path(), to.join(item.file_name()));
-        if item.file_type().unwrap().is_dir() {
+        let kind = item.file_type().unwrap();
+        if kind.is_dir() {
             copy_folder(&from, &to);
-        } else {
+        } else if !kind.is_socket() {
             std::fs::copy(from, to).unwrap();
         }
     }

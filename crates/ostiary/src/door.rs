@@ -110,8 +110,8 @@ pub(crate) struct Wishes<'a> {
 /// How the serving has ended.
 pub(crate) enum End {
     Told,
-    /// This process is waiting for it with everything that it has closed.
-    Followed(Successor),
+    /// This process is waiting for it with everything that it has closed; the socket still listens.
+    Followed(Successor, TcpListener),
 }
 
 /// Serves until the process is told to stop, or has a successor.
@@ -131,9 +131,9 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, wishes: Wishes<'_>) -> Res
     tokio::pin!(serving);
     let mut end = tokio::select! {
         outcome = &mut serving => return outcome.map(|()| End::Told).map_err(Failure::other),
-        end = wish(signals, doorbell.as_ref(), &socket) => end,
+        end = wish(signals, doorbell, socket) => end,
     };
-    if let End::Followed(successor) = &mut end {
+    if let End::Followed(successor, _) = &mut end {
         tracing::info!("Making room for a successor: requests under way may finish");
         let mut connections = ending.hand_on();
         let all = async { tokio::join!(serving, proxy.drain()).0 };
@@ -170,10 +170,13 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, wishes: Wishes<'_>) -> Res
 
 /// Waits until the process is told to stop, or another is prepared to follow it. One that cannot, or
 /// does not come, changes nothing.
-async fn wish(signals: &mut Signals, doorbell: Option<&Doorbell>, socket: &TcpListener) -> End {
+///
+/// From then on nobody else can follow. Where nobody does, this handle of the socket is gone, which
+/// would otherwise keep it open when nobody accepts any more: whoever came then would wait in vain.
+async fn wish(signals: &mut Signals, doorbell: Option<Doorbell>, socket: TcpListener) -> End {
     loop {
         let rung = async {
-            match doorbell {
+            match &doorbell {
                 Some(doorbell) => doorbell.rung().await,
                 None => std::future::pending().await,
             }
@@ -196,8 +199,8 @@ async fn wish(signals: &mut Signals, doorbell: Option<&Doorbell>, socket: &TcpLi
         };
         tokio::select! {
             () = signals.received() => return End::Told,
-            prepared = successor.prepare(socket) => match prepared {
-                Ok(()) => return End::Followed(successor),
+            prepared = successor.prepare(&socket) => match prepared {
+                Ok(()) => return End::Followed(successor, socket),
                 Err(error) => {
                     tracing::warn!(%error, "Going on, since a successor has not been prepared");
                 }

@@ -61,10 +61,9 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// The same socket once more, with the connections that nobody else has come to serve.
 pub(crate) fn again(
     config: &Config,
-    socket: &TcpListener,
+    socket: TcpListener,
     connections: Vec<TcpStream>,
 ) -> Result<Bound, Failure> {
-    let socket = socket.try_clone().map_err(Failure::other)?;
     let bound = listener::adopt(settings(config), socket).map_err(Failure::configuration)?;
     let (room, inherited) = Predecessor::room();
     for connection in connections {

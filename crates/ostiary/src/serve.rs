@@ -63,7 +63,6 @@ async fn serve(
     let mut signals = Signals::heed()?;
     let (mut bound, predecessor) = entrance::take(&config, args, handed).await?;
     config.listen = bound.local_addr();
-    let socket = bound.socket().map_err(Failure::other)?;
     let (room, connections) = Predecessor::room();
     if let Some(predecessor) = predecessor.as_ref().filter(|it| it.manner == Manner::After) {
         House::check(&config).await?;
@@ -96,13 +95,13 @@ async fn serve(
     loop {
         match live(&config, house, bound, &mut signals).await? {
             End::Told => return Ok(ExitCode::SUCCESS),
-            End::Followed(successor) => {
+            End::Followed(successor, socket) => {
                 let Err(connections) = successor.let_go().await else {
                     return Ok(ExitCode::SUCCESS);
                 };
                 tracing::warn!("Going on, since the successor has not come to serve");
                 house = House::open_soon(&config).await?;
-                bound = entrance::again(&config, &socket, connections)?;
+                bound = entrance::again(&config, socket, connections)?;
             }
         }
     }

@@ -1,12 +1,13 @@
 //! A process that is told to stop, and first lets balancers and clients go elsewhere.
 
 use bytes::Bytes;
+use futures::future::join;
 use http::Request;
 use http_body_util::Full;
 use rustix::process::Signal;
 use tests::line::Line;
 use tests::wait::{eventually, within};
-use tests::{Caller, Ledger, Site};
+use tests::{Caller, Client, Documents, Ledger, Site, Upstream};
 use tokio::net::TcpStream;
 
 use crate::ledgers::documents;
@@ -39,11 +40,31 @@ async fn readiness_goes_first_and_answers_are_the_last_of_their_connections() {
     // Whoever says it once more does not wait.
     served.signal(Signal::TERM);
     assert!(served.ended().await.success());
-    let refused = async || TcpStream::connect(address).await.is_err().then_some(());
-    assert!(refused().await.is_some());
-    eventually("nobody is left to be followed", || {
-        (!site.data().join("handover.sock").exists()).then_some(())
+    assert!(TcpStream::connect(address).await.is_err());
+    assert_eq!(upstream.arrivals().len(), 3);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_one_who_accepts_nothing_any_more() {
+    let upstream = Upstream::modern().start().await;
+    let site = Site::new(None);
+    let mut served = site.start_with(&Documents::of("target", &upstream.url)).await;
+    let token = served.token("bot", "t").await;
+    let client = Client::modern_with_token(&served, "/mcp/default/main", &token);
+    let (answer, ()) = join(client.send(client.tool("target__echo", "{}")), async {
+        let call = upstream.next().await;
+        served.signal(Signal::TERM);
+        let address = served.address;
+        // The call goes on; whoever wants another is refused, and not left in a queue until its end.
+        let is_closed = || std::net::TcpStream::connect(address).is_err().then_some(());
+        eventually("the end of listening", is_closed).await;
+        assert!(!site.data().join("handover.sock").exists());
+        let nobody = site.follow(&[]).await.err().unwrap();
+        assert_eq!(nobody.code(), Some(69), "{}", site.words());
+        assert!(!served.has_ended());
+        call.result(r#"{"resultType":"complete","content":[]}"#);
     })
     .await;
-    assert_eq!(upstream.arrivals().len(), 3);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(served.ended().await.success());
 }

@@ -109,20 +109,41 @@ async fn a_gateway_that_stops_asks_nobody_any_more() {
             let is_closed = || std::net::TcpStream::connect(address).is_err().then_some(());
             eventually("the end of listening", is_closed).await;
             talk.message(&question("8", FORM)).await;
-            let answer = upstream.next().await;
-            assert_eq!(
-                (answer.id(), answer.raw(&["error", "code"])),
-                ("8".into(), "-32603".into())
-            );
-            answer.accept();
-            let told = upstream.next().await;
-            assert_eq!(told.method, "notifications/cancelled");
-            told.accept();
+            expect_no_answer(&upstream, "8").await;
         },
     )
     .await;
     assert!(status.success());
     assert_eq!((answer.status, answer.reason().as_deref()), (503, Some("stopping")));
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_followed_asks_nobody_any_more() {
+    for scene in Scene::on_each_database(Upstream::legacy).await {
+        let client = scene.client(FORMS);
+        let (talk, state) = scene.parked_with_form(&client).await;
+        let (_unattended, _) = scene.parked_with_form(&client).await;
+        let Scene { upstream, mut served, site, .. } = scene;
+        let (answer, follower) = join(client.send(retry(&client, &state, GIVEN)), async {
+            upstream.next().await.accept();
+            // The one with a client that waits goes on, and the other one ends.
+            let (follower, ()) = join(site.follow(&[]), async {
+                expect_no_answer(&upstream, "7").await;
+                talk.message(&question("8", FORM)).await;
+                expect_no_answer(&upstream, "8").await;
+            })
+            .await;
+            follower.unwrap()
+        })
+        .await;
+        assert_eq!((answer.status, answer.reason().as_deref()), (503, Some("stopping")));
+        assert!(served.ended().await.success());
+        let answer = client.send(retry(&client, &state, GIVEN)).await;
+        assert_eq!(answer.reason().as_deref(), Some("request_state"), "{}", answer.text());
+        assert!(follower.stop().await.success());
+        let records = site.records();
+        assert_eq!(ends(&records[..]), ["stopping", "stopping"], "{}", site.database());
+    }
 }
 
 #[tokio::test]
@@ -355,6 +376,16 @@ async fn left<T>(client: impl Future, arriving: impl Future<Output = T>) -> ((),
         arrived = arriving => ((), arrived),
         _ = client => panic!("an answer before the server has given one"),
     }
+}
+
+/// The server's question is refused, and its call given up.
+async fn expect_no_answer(upstream: &Upstream, id: &str) {
+    let answer = upstream.next().await;
+    assert_eq!((answer.id(), answer.raw(&["error", "code"])), (id.into(), "-32603".into()));
+    answer.accept();
+    let told = upstream.next().await;
+    assert_eq!(told.method, "notifications/cancelled");
+    told.accept();
 }
 
 async fn expect_cancelled(scene: &Scene, id: &str) {

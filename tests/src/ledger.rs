@@ -1,4 +1,5 @@
-//! A server that writes down every call that reaches it, and knows what had reached it when.
+//! A server that writes down every call that reaches it, and knows what had reached it when. A call
+//! with an argument `events` is answered with a stream of so many and the result.
 //!
 //! What reaches a process is first in its kernel, so the moment at which it is read proves little
 //! on a busy machine. A [`Mark`] therefore counts, on each connection, the bytes that have been read
@@ -9,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::io::ioctl_fionread;
 use serde_json::Value;
@@ -189,9 +191,12 @@ async fn serve(shared: &Shared, connection: &Connection) {
                 let arrival = Arrival { nonce, connection: connection.number, end };
                 shared.arrivals.lock().unwrap().push(arrival);
             }
-            let answer = answer(&message);
             bytes.drain(..length);
-            if connection.write(answer.as_bytes()).await.is_err() {
+            let answered = match message["params"]["arguments"]["events"].as_u64() {
+                None => connection.write(answer(&message).as_bytes()).await,
+                Some(events) => stream(connection, &message, events).await,
+            };
+            if answered.is_err() {
                 return;
             }
         }
@@ -241,7 +246,39 @@ fn request(bytes: &[u8]) -> Option<(&[u8], usize)> {
     Some((body, head + length))
 }
 
+/// The answer to a call as a stream, with that many events before the result.
+async fn stream(connection: &Connection, message: &Value, events: u64) -> io::Result<()> {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked";
+    connection.write(format!("{head}\r\n\r\n").as_bytes()).await?;
+    let mut ticks = tokio::time::interval(BETWEEN_EVENTS);
+    for event in 1..=events {
+        ticks.tick().await;
+        let token = &message["params"]["_meta"]["progressToken"];
+        let data = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{event}}}}}"#
+        );
+        connection.write(chunk(&data).as_bytes()).await?;
+    }
+    let last = chunk(&body(message).unwrap_or_default());
+    connection.write(format!("{last}0\r\n\r\n").as_bytes()).await
+}
+
+fn chunk(data: &str) -> String {
+    let event = format!("event: message\ndata: {data}\n\n");
+    format!("{:x}\r\n{event}\r\n", event.len())
+}
+
 fn answer(message: &Value) -> String {
+    let Some(body) = body(message) else {
+        return "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_owned();
+    };
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn body(message: &Value) -> Option<String> {
     let id = &message["id"];
     let arguments = &message["params"]["arguments"];
     let result = match message["method"].as_str().unwrap_or_default() {
@@ -254,13 +291,12 @@ fn answer(message: &Value) -> String {
         "tools/call" => {
             format!(r#"{{"resultType":"complete","content":[],"structuredContent":{arguments}}}"#)
         }
-        _ => return "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        _ => return None,
     };
-    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
-    let length = body.len();
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
+    Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
+
+/// So that a stream lasts, as those do that are worth one.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(20);
 
 const HINTS: &str = r#""resultType":"complete","ttlMs":60000,"cacheScope":"private""#;

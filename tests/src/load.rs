@@ -129,14 +129,37 @@ async fn call_until_it_is_over(shared: Arc<Shared>, caller: Caller) -> Vec<Call>
 
 /// Makes one call.
 pub async fn once(line: &mut Line, address: SocketAddr, caller: &Caller, nonce: u64) -> Call {
-    let request = caller.request(address, nonce);
+    let end = |status, body: &[u8]| End::of(status, body, nonce);
+    make(line, caller.request(address, nonce), nonce, end).await
+}
+
+/// Makes one call of a [`Ledger`](crate::Ledger), which answers with so many events and then the
+/// result.
+pub async fn streamed(
+    line: &mut Line,
+    address: SocketAddr,
+    caller: &Caller,
+    (nonce, events): (u64, usize),
+) -> Call {
+    let arguments = format!(r#"{{"nonce":{nonce},"events":{events}}}"#);
+    let members = format!(r#""name":"{}","arguments":{arguments}"#, caller.tool);
+    let request = caller.ask(address, nonce, "tools/call", &members);
+    make(line, request, nonce, |status, body| End::of_stream(status, body, (nonce, events))).await
+}
+
+async fn make(
+    line: &mut Line,
+    request: Request<Full<Bytes>>,
+    nonce: u64,
+    end: impl Fn(u16, &[u8]) -> End,
+) -> Call {
     let began = Instant::now();
     let whole = tokio::time::timeout(PATIENCE, line.whole(request)).await;
     let ended = Instant::now();
     let end = match whole {
         Err(_) => End::Broken(format!("no answer within {PATIENCE:?}")),
         Ok(Err(error)) => End::Broken(error),
-        Ok(Ok((status, body))) => End::of(status, &body, nonce),
+        Ok(Ok((status, body))) => end(status, &body),
     };
     Call { nonce, began, ended, end }
 }
@@ -198,6 +221,18 @@ impl End {
         let message = body["error"]["message"].as_str();
         let why = text.or(reason).or(message).unwrap_or("without a reason");
         Self::Refused(format!("{status} {why}"))
+    }
+
+    /// What a stream says that ends with the answer to the call of this nonce.
+    fn of_stream(status: u16, body: &[u8], (nonce, events): (u64, usize)) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let data: Vec<_> = text.lines().filter_map(|it| it.strip_prefix("data:")).collect();
+        let Some((last, news)) = data.split_last() else { return Self::of(status, body, nonce) };
+        let news = news.iter().filter(|it| it.contains("notifications/progress")).count();
+        match Self::of(status, last.as_bytes(), nonce) {
+            Self::Answered if news != events => Self::Broken(format!("{news} of {events} events")),
+            end => end,
+        }
     }
 }
 

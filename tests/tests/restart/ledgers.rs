@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tests::line::Line;
-use tests::load::{Call, End, once};
+use tests::load::{Call, End, once, streamed};
 use tests::wait::within;
 use tests::{Answer, Caller, Client, Documents, Ledger, Load, Served, Site};
 use tokio::net::TcpStream;
@@ -18,6 +18,10 @@ use tokio::task::JoinSet;
 const KEPT: u32 = 8;
 /// Clients with a connection for each call.
 const FRESH: u32 = 4;
+/// Clients that are answered with streams.
+const STREAMED: u32 = 4;
+/// Events of a stream before its result.
+const EVENTS: usize = 5;
 /// Clients of the older era, each with a session.
 const LEGACY: u32 = 4;
 
@@ -32,6 +36,8 @@ pub(crate) struct Clients {
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) calls: Vec<Call>,
+    /// How many of them were for streams.
+    pub(crate) streamed: usize,
     /// Calls of the older era that were answered, and how often a session had to be begun anew.
     pub(crate) legacy: u64,
     pub(crate) sessions: u64,
@@ -60,6 +66,11 @@ impl Clients {
             let (caller, is_over) = (caller.clone(), Arc::clone(&is_over));
             others.spawn(call_afresh(address, caller, Arc::clone(&fresh), is_over));
         }
+        let streams = Arc::new(AtomicU64::new(1 << 36));
+        for _ in 0..STREAMED {
+            let (caller, is_over) = (caller.clone(), Arc::clone(&is_over));
+            others.spawn(call_for_streams(address, caller, Arc::clone(&streams), is_over));
+        }
         let nonces = Arc::new(AtomicU64::new(1 << 40));
         for _ in 0..LEGACY {
             let nonces = Arc::clone(&nonces);
@@ -82,6 +93,7 @@ impl Clients {
         while let Some(one) = within("the last calls", others.join_next()).await {
             let one = one.unwrap();
             done.calls.extend(one.calls);
+            done.streamed += one.streamed;
             done.legacy += one.legacy;
             done.sessions += one.sessions;
             done.wrong.extend(one.wrong);
@@ -95,9 +107,11 @@ impl Done {
     pub(crate) async fn check(&self, upstream: &Ledger, sites: &[&Site], what: &str) {
         let slowest = self.calls.iter().map(|it| it.ended - it.began).max().unwrap_or_default();
         eprintln!(
-            "{what}: {} calls on {KEPT} kept and {FRESH} fresh connections at a time, {} in {} sessions \
-             of {LEGACY} legacy clients, slowest {slowest:?}",
+            "{what}: {} calls on {KEPT} kept and {FRESH} fresh connections at a time, {} of them for \
+             {STREAMED} clients with streams, {} in {} sessions of {LEGACY} legacy clients, slowest \
+             {slowest:?}",
             self.calls.len(),
+            self.streamed,
             self.legacy,
             self.sessions,
         );
@@ -140,6 +154,21 @@ async fn call_afresh(
         let nonce = nonces.fetch_add(1, Ordering::Relaxed);
         done.calls.push(once(&mut Line::to(address), address, &caller, nonce).await);
     }
+    done
+}
+
+async fn call_for_streams(
+    address: SocketAddr,
+    caller: Caller,
+    nonces: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+) -> Done {
+    let (mut done, mut line) = (Done::default(), Line::to(address));
+    while !is_over.load(Ordering::Relaxed) {
+        let nonce = nonces.fetch_add(1, Ordering::Relaxed);
+        done.calls.push(streamed(&mut line, address, &caller, (nonce, EVENTS)).await);
+    }
+    done.streamed = done.calls.len();
     done
 }
 

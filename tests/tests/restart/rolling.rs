@@ -1,5 +1,7 @@
 //! Several processes on one database behind a balancer, restarted in turn.
 
+use std::time::Duration;
+
 use tests::wait::within;
 use tests::{Ledger, Site};
 
@@ -9,6 +11,8 @@ use crate::ledgers::{Clients, documents};
 /// Processes at a time.
 const REPLICAS: usize = 3;
 const RESTARTS: usize = 6;
+/// From one restart to the next, which is a minute for all of them.
+const EVERY: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_replicas_that_are_restarted_in_turn_lose_no_call() {
@@ -30,7 +34,10 @@ async fn r1_replicas_that_are_restarted_in_turn_lose_no_call() {
         served.push(one);
     }
     let clients = Clients::with(&served[0], balancer.address, &token);
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.tick().await;
     for restart in 0..RESTARTS {
+        ticks.tick().await;
         clients.progress(300).await;
         let number = restart % REPLICAS;
         let old = served.remove(number);

@@ -66,11 +66,6 @@ impl Ledger {
         Self { db, time, is_alone }
     }
 
-    /// A look at the database.
-    pub(super) async fn read(&self) -> Result<Tx, DbError> {
-        self.db.read().await
-    }
-
     /// Leases units of all of them, or of none. What is wanted stands in the order of its keys.
     pub(super) async fn lease(
         &self,

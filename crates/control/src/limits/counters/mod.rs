@@ -27,12 +27,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::{Db, DbError, Tx};
-use domain::limits::{Allowance, Charge, Holder, Limit};
+use domain::limits::{Allowance, Charge, Holder, Lease, Limit};
 use domain::ports::{Answer, Counters, Uncharged};
 use domain::{Clock, LimitId, WorkspaceId};
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{MutexGuard, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -204,8 +204,7 @@ impl Accounts {
 
     /// Leases what is lacking, and then charges all of them.
     async fn lease(&self, book: &Book, charges: &[Charge]) -> Result<(), Uncharged> {
-        let turn = tokio::time::timeout(PATIENCE, book.turn.lock()).await;
-        let _turn = turn.map_err(|_| Uncharged::Unavailable)?;
+        let _turn = book.turn().await?;
         // Others may have brought enough for all who wait.
         let taken = book.table.lock().take_or_reserve(charges, self.clock.elapsed());
         let lacking = match taken {
@@ -213,26 +212,46 @@ impl Accounts {
             Taken::Refused(refused) => return Err(refused),
             Taken::Lacking(lacking) => lacking,
         };
-        let undone = |uncharged| {
-            book.table.lock().undo(charges, &lacking, self.clock.elapsed());
-            uncharged
-        };
-        self.pay_of(book).await.map_err(|error| undone(unavailable(&error)))?;
-        let wanted = book.table.lock().wanted(charges, &lacking);
+        match self.lease_lacking(book, charges, &lacking).await {
+            Ok((leases, asked_at)) => {
+                book.table.lock().finish(charges, &leases, (asked_at, self.clock.elapsed()))
+            }
+            Err(uncharged) => {
+                book.table.lock().undo(charges, &lacking, self.clock.elapsed());
+                Err(uncharged)
+            }
+        }
+    }
+
+    /// Leases what is lacking, after what is owed has been paid, and says when it was asked for. It is
+    /// the caller's turn.
+    async fn lease_lacking(
+        &self,
+        book: &Book,
+        charges: &[Charge],
+        lacking: &[usize],
+    ) -> Result<(Vec<(usize, Lease)>, Duration), Uncharged> {
+        self.pay_of(book).await.map_err(|error| unavailable(&error))?;
+        let wanted = book.table.lock().wanted(charges, lacking);
         // Units of a rate grow old from the moment on at which they are asked for.
         let asked_at = self.clock.elapsed();
-        let leases = match self.ledger.lease(book.workspace, &wanted).await {
-            Ok(leases) => leases,
-            Err(Unleased::Failed(error)) => return Err(undone(unavailable(&error))),
+        match self.ledger.lease(book.workspace, &wanted).await {
+            Ok(leases) => Ok((lacking.iter().copied().zip(leases).collect(), asked_at)),
+            Err(Unleased::Failed(error)) => Err(unavailable(&error)),
             Err(Unleased::Short(i, short)) => {
                 let refused = lacking.get(i).and_then(|it| charges.get(*it));
                 let now = self.clock.elapsed();
                 let refused = refused.map(|it| book.table.lock().refuse(it, short, now));
-                return Err(undone(refused.unwrap_or(Uncharged::Unavailable)));
+                Err(refused.unwrap_or(Uncharged::Unavailable))
             }
-        };
-        let leases: Vec<_> = lacking.iter().copied().zip(leases).collect();
-        book.table.lock().finish(charges, &leases, (asked_at, self.clock.elapsed()))
+        }
+    }
+
+    /// Whether none of those that are lacking has been refused a moment ago.
+    fn recall(&self, book: &Book, charges: &[Charge], lacking: &[usize]) -> Result<(), Uncharged> {
+        let now = self.clock.elapsed();
+        let mut table = book.table.lock();
+        lacking.iter().filter_map(|it| charges.get(*it)).try_for_each(|it| table.recall(it, now))
     }
 
     async fn pay(&self) {
@@ -310,6 +329,13 @@ impl Accounts {
         if has_any && let Err(error) = self.ledger.sweep().await {
             tracing::warn!(error = %chain(&error), "Old counters could not be deleted");
         }
+    }
+}
+
+impl Book {
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, Uncharged> {
+        let turn = tokio::time::timeout(PATIENCE, self.turn.lock()).await;
+        turn.map_err(|_| Uncharged::Unavailable)
     }
 }
 

@@ -168,6 +168,15 @@ impl Table {
         exceeded(&charge.limit, short)
     }
 
+    /// Whether it is not one that the database has refused a moment ago.
+    pub(super) fn recall(&mut self, charge: &Charge, now: Duration) -> Result<(), Uncharged> {
+        self.check_room(charge, now)?;
+        match &self.counter(charge, now).state {
+            State::Slice(slice) => slice.recall(charge, now),
+            State::Bucket(_) => Ok(()),
+        }
+    }
+
     /// Charges for what has been used; whether the database has to be told.
     pub(super) fn settle(&mut self, charges: &[Charge], now: Duration) -> bool {
         let mut owes = false;
@@ -293,12 +302,8 @@ impl Table {
             let counter = self.counter(charge, now);
             if let State::Slice(slice) = &counter.state {
                 if slice.held_at(now) < charge.cost.max(1) || 0 < slice.debt {
+                    slice.recall(charge, now)?;
                     lacking.push(i);
-                }
-                let refused = slice.short.filter(|it| now < it.until && it.cost <= charge.cost);
-                if let Some(refused) = refused.filter(|_| lacking.last() == Some(&i)) {
-                    let wait = Short::For(refused.at.saturating_sub(now));
-                    return Err(exceeded(&charge.limit, wait));
                 }
             }
         }
@@ -396,6 +401,13 @@ impl Table {
 impl Slice {
     fn held_at(&self, now: Duration) -> u64 {
         if now < self.until { self.held } else { 0 }
+    }
+
+    fn recall(&self, charge: &Charge, now: Duration) -> Result<(), Uncharged> {
+        match self.short.filter(|it| now < it.until && it.cost <= charge.cost) {
+            Some(it) => Err(exceeded(&charge.limit, Short::For(it.at.saturating_sub(now)))),
+            None => Ok(()),
+        }
     }
 
     fn draw(&mut self, units: u64) {

@@ -22,6 +22,7 @@ pub(super) struct Link {
     task: JoinHandle<()>,
     /// Of the script that it was given.
     script: String,
+    generation: String,
 }
 
 struct Ask {
@@ -40,6 +41,8 @@ pub(super) enum Away {
     Malformed(#[from] Malformed),
     #[error("it says: {0}")]
     Refused(String),
+    #[error("it does not keep what it is given")]
+    Forgetful,
 }
 
 /// How long it may take until the store is there.
@@ -82,7 +85,7 @@ impl Link {
                 tasks.spawn(run(connector.connect(name, stream).await?, inbox))
             }
         };
-        let mut link = Self { asks, task, script: String::new() };
+        let mut link = Self { asks, task, script: String::new(), generation: String::new() };
         if let Some(password) = &store.password {
             let user = store.user.as_deref().unwrap_or("default");
             let parts: [&[u8]; 3] = [b"AUTH", user.as_bytes(), password.expose()];
@@ -98,7 +101,31 @@ impl Link {
             Reply::Text(hash) => link.script = hash,
             _ => return Err(Malformed.into()),
         }
+        let run = link.information("server", "run_id").await?;
+        let history = link.information("replication", "master_replid").await?;
+        link.generation = format!("{run}{history}");
         Ok(link)
+    }
+
+    /// Another one whenever the server has been started or promoted: what it has from before may be
+    /// of some time ago.
+    pub(super) fn generation(&self) -> &str {
+        &self.generation
+    }
+
+    /// What the server says of itself: enough of a random number to know it by.
+    async fn information(&self, section: &str, field: &str) -> Result<String, Away> {
+        const DIGITS: usize = 16;
+
+        let parts: [&[u8]; 2] = [b"INFO", section.as_bytes()];
+        let Reply::Text(text) = self.ask(resp::command(parts.into_iter())).await? else {
+            return Err(Malformed.into());
+        };
+        let value = |line: &str| {
+            Some(line.strip_prefix(field)?.strip_prefix(':')?.get(..DIGITS)?.to_owned())
+        };
+        let is_known = |it: &String| it.bytes().all(|it| it.is_ascii_hexdigit());
+        Ok(text.lines().find_map(value).filter(is_known).ok_or(Malformed)?)
     }
 
     /// Runs the script. What it answers is numbers.

@@ -1,17 +1,22 @@
 //! Counters that all replicas share in Valkey or Redis, charged by a script that runs there: all
-//! counters of a call or none, in one round trip, so that exactly as much is admitted as the limits
-//! allow.
+//! counters of a call or none, in one round trip.
 //!
 //! The store is trusted with no more than that. It may be away, empty, behind, or lie:
 //!
-//! - What is charged there is told to the [`Accounts`] as a debt, which stands in the database within
-//!   a second. From there they go on while the store is away, and from there a quota begins that the
-//!   store knows nothing of. What is used meanwhile is owed to the store, and paid when it is back.
-//! - What this process has charged there it knows by itself. A quota is never taken for less, and no
-//!   process admits more than a limit allows to one, or of a rate twice the burst, whatever is answered.
+//! - A quota is counted by the database. The store keeps units of it that have been leased there, for
+//!   whichever process needs them next; what is lacking is brought, by one call at a time. So units
+//!   that it forgets are lost, and none is ever had twice, whoever counts where. Units that it kept
+//!   before it was started or promoted are not used: those may have been used already.
+//! - A rate is counted by the store. What is charged there is told to the [`Accounts`] as a debt,
+//!   which stands in the database within a second. From there it goes on while the store is away; what
+//!   is used meanwhile is owed to the store, and paid when it is back.
+//! - No process admits more than a limit allows to one, or of a rate twice the burst, whatever is
+//!   answered.
 //! - Whoever answers late or nonsense is left, and asked again after a while.
 
+mod asked;
 mod link;
+mod own;
 mod resp;
 #[cfg(test)]
 mod tests;
@@ -22,16 +27,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::limits::{Allowance, Bucket, Charge, Holder, Limit, Rate, Short, Spent};
+use domain::limits::{Allowance, Charge, Holder, Lease, Limit};
 use domain::ports::Uncharged;
 use domain::{LimitId, WorkspaceId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use self::asked::{Asked, Kept, Outcome, ask};
 use self::link::{Away, Link};
-use super::table::{MOST, exceeded};
-use super::{Accounts, TICK, TICKS_BETWEEN_SWEEPS};
+use self::own::Own;
+use super::table::{MOST, Units, exceeded};
+use super::{Accounts, IDLE, TICK, TICKS_BETWEEN_SWEEPS, sort};
 use crate::api::chain;
 use crate::limits::CounterStore;
 
@@ -51,38 +58,17 @@ pub(crate) struct Shared {
 
 type Key = (WorkspaceId, LimitId, Holder);
 
-/// What this process has charged to a counter.
-struct Own {
-    limit: Arc<Limit>,
-    used: Used,
-    /// Used, and not yet charged to the store.
-    owed: u64,
-    touched_at: Duration,
-}
-
-enum Used {
-    Rate(Bucket),
-    Quota(Spent),
-}
-
-/// What is asked of the store for one counter.
-struct Asked {
-    key: Key,
-    limit: Arc<Limit>,
-    cost: u64,
-    owed: u64,
-    /// Zero where it is charged whether there is room or not.
-    need: u64,
-    /// Of a quota, what it is never taken for less than.
-    floor: u64,
-    /// And what it begins with, where that has been looked up.
-    seed: Option<u64>,
-}
-
 #[derive(Clone, Copy)]
 struct Now {
     wall: DateTime<Utc>,
     elapsed: Duration,
+}
+
+/// What has come of an attempt to charge the store.
+enum Applied {
+    Done(Result<(), Uncharged>),
+    /// The places of the quotas of which units must be brought first.
+    Lacking(Vec<usize>),
 }
 
 const SCRIPT: &str = include_str!("charge.lua");
@@ -90,17 +76,14 @@ const SCRIPT: &str = include_str!("charge.lua");
 /// How long the store is left alone at most after it has failed.
 const LONGEST_PAUSE: u64 = 30;
 
-/// How long a quota is kept in the store after its window: clocks of replicas differ.
-const MARGIN: Duration = Duration::from_secs(24 * 3_600);
-
 /// What this process has charged to a counter that nobody uses is forgotten after this long.
 const FORGET: Duration = Duration::from_secs(600);
 
+/// How often units are brought for a call: all that it needs at once, unless others use them up.
+const ATTEMPTS: usize = 4;
+
 /// How many counters are paid for at once.
 const TOGETHER: usize = 100;
-
-/// No limit lets anybody wait for longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3_600);
 
 impl Shared {
     pub(crate) fn new(store: CounterStore, accounts: Arc<Accounts>) -> Arc<Self> {
@@ -138,6 +121,7 @@ impl Shared {
                         pause = (1 << failures).min(LONGEST_PAUSE);
                     }
                     self.pay().await;
+                    self.give_back(IDLE).await;
                     count += 1;
                     if count == TICKS_BETWEEN_SWEEPS {
                         count = 0;
@@ -147,7 +131,10 @@ impl Shared {
             }
         }
         self.pay().await;
+        self.give_back(Duration::ZERO).await;
         *self.link.lock() = None;
+        self.hand_over();
+        self.accounts.pay().await;
     }
 
     /// Connects to the store. It counts again when it has been told of what was used without it.
@@ -155,8 +142,8 @@ impl Shared {
         let opening = async {
             let link = Arc::new(Link::open(&self.store, SCRIPT, &self.accounts.tasks).await?);
             self.pay_by(&link).await?;
-            let answer = link.run(&[], &[]).await?;
-            if answer == [0] { Ok(link) } else { Err(Away::Malformed(resp::Malformed)) }
+            ask(&link, &[], self.now().wall).await?;
+            Ok::<_, Away>(link)
         };
         match opening.await {
             Ok(link) => {
@@ -176,10 +163,10 @@ impl Shared {
     ) -> Result<(), Uncharged> {
         let link = self.link.lock().clone();
         if let Some(link) = link {
-            match self.apply(&link, workspace, &charges, true).await {
+            match self.charge_there(&link, workspace, &charges).await {
                 Ok(Ok(())) => {
                     self.failures.store(0, Ordering::Relaxed);
-                    self.accounts.note(workspace, &charges);
+                    self.accounts.note(workspace, &rates(&charges));
                     return Ok(());
                 }
                 Ok(Err(refused)) => return Err(refused),
@@ -188,41 +175,57 @@ impl Shared {
         }
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
         Arc::clone(&self.accounts).charge(workspace, charges.clone()).await?;
-        self.owe(workspace, &charges);
+        self.owe(workspace, &rates(&charges));
         Ok(())
     }
 
     /// Charges for what has been used already.
     pub(super) fn settle(&self, workspace: WorkspaceId, charges: &[Charge]) {
-        self.accounts.note(workspace, charges);
+        self.accounts.note(workspace, &rates(charges));
         self.owe(workspace, charges);
         self.owes.notify_one();
     }
 
     fn owe(&self, workspace: WorkspaceId, charges: &[Charge]) {
-        let now = self.accounts.clock.elapsed();
+        let now = self.now().elapsed;
         let mut own = self.own.lock();
+        let mut beyond = Vec::new();
         for charge in charges.iter().filter(|it| 0 < it.cost) {
             let key = (workspace, charge.limit.id, charge.holder.clone());
             if MOST <= own.len() && !own.contains_key(&key) {
+                beyond.push(charge.clone());
                 continue;
             }
             let it = own.entry(key).or_insert_with(|| Own::new(&charge.limit));
             it.touched_at = now;
             it.owed = it.owed.saturating_add(charge.cost);
         }
+        drop(own);
+        beyond.retain(|it| is_quota(&it.limit));
+        self.charge_database(workspace, &beyond);
+    }
+
+    /// What is used of quotas, and not paid for with units in the store.
+    fn charge_database(&self, workspace: WorkspaceId, charges: &[Charge]) {
+        if !charges.is_empty() {
+            self.accounts.note(workspace, charges);
+            self.accounts.owes.notify_one();
+        }
     }
 
     async fn pay(&self) {
         let link = self.link.lock().clone();
-        if let Some(link) = link
-            && let Err(away) = self.pay_by(&link).await
-        {
-            self.leave(&link, &away);
+        match link {
+            Some(link) => {
+                if let Err(away) = self.pay_by(&link).await {
+                    self.leave(&link, &away);
+                }
+            }
+            None => self.hand_over(),
         }
     }
 
-    async fn pay_by(&self, link: &Arc<Link>) -> Result<(), Away> {
+    async fn pay_by(&self, link: &Link) -> Result<(), Away> {
         let mut owed: HashMap<WorkspaceId, Vec<Charge>> = HashMap::new();
         for ((workspace, _, holder), own) in self.own.lock().iter().filter(|it| 0 < it.1.owed) {
             let (limit, holder) = (Arc::clone(&own.limit), holder.clone());
@@ -231,50 +234,101 @@ impl Shared {
         for (workspace, charges) in owed {
             for charges in charges.chunks(TOGETHER) {
                 // What costs nothing and needs no room is not refused.
-                drop(self.apply(link, workspace, charges, false).await?);
+                let asked = self.prepare(workspace, charges, None);
+                self.apply(link, workspace, asked.unwrap_or_default()).await?;
             }
         }
         Ok(())
     }
 
-    /// Has the store charge for them, and for what is owed.
-    async fn apply(
+    /// Where there is no store, what is owed to quotas is the database's.
+    fn hand_over(&self) {
+        let mut owed: HashMap<WorkspaceId, Vec<Charge>> = HashMap::new();
+        for ((workspace, _, holder), own) in &mut *self.own.lock() {
+            if 0 < own.owed && is_quota(&own.limit) {
+                let cost = std::mem::take(&mut own.owed);
+                let charge = Charge { limit: Arc::clone(&own.limit), holder: holder.clone(), cost };
+                owed.entry(*workspace).or_default().push(charge);
+            }
+        }
+        for (workspace, charges) in owed {
+            self.charge_database(workspace, &charges);
+        }
+    }
+
+    /// Charges all of them in the store, or none. Units of quotas that are lacking there are brought
+    /// by one call at a time, so that others find what is left of them.
+    async fn charge_there(
         &self,
         link: &Link,
         workspace: WorkspaceId,
         charges: &[Charge],
-        needs_room: bool,
     ) -> Result<Result<(), Uncharged>, Away> {
-        let now = Now { wall: self.accounts.clock.now(), elapsed: self.accounts.clock.elapsed() };
-        let mut asked = match self.prepare(workspace, charges, needs_room, now) {
-            Ok(asked) => asked,
-            Err(refused) => return Ok(Err(refused)),
+        let (accounts, book) = (&self.accounts, self.accounts.book(workspace));
+        let lacking = match self.attempt(link, workspace, charges, &[]).await? {
+            Applied::Done(done) => return Ok(done),
+            Applied::Lacking(lacking) => lacking,
         };
-        let answered = self.ask(link, &mut asked, now).await;
-        let mut own = self.own.lock();
-        for it in &asked {
-            let Some(own) = own.get_mut(&it.key) else { continue };
-            match &answered {
-                Ok(None) => own.charge(it.owed.saturating_add(it.cost), now),
-                // What was owed has been charged nevertheless.
-                Ok(Some(_)) => own.charge(it.owed, now),
-                // Where it has been charged it is charged twice, and not never.
-                Err(_) => own.owed = own.owed.saturating_add(it.owed),
+        // What has been refused a moment ago is not asked for again.
+        if let Err(refused) = accounts.recall(&book, charges, &lacking) {
+            return Ok(Err(refused));
+        }
+        let _turn = match book.turn().await {
+            Ok(turn) => turn,
+            Err(uncharged) => return Ok(Err(uncharged)),
+        };
+        let mut leases = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let lacking = match self.attempt(link, workspace, charges, &leases).await? {
+                Applied::Done(done) => return Ok(done),
+                Applied::Lacking(lacking) => lacking,
+            };
+            // Other processes may have used up the others meanwhile, and not what came with the call.
+            if leases.iter().any(|(i, _)| lacking.contains(i)) {
+                return Err(Away::Forgetful);
+            }
+            let leased = match accounts.recall(&book, charges, &lacking) {
+                Ok(()) => accounts.lease_lacking(&book, charges, &lacking).await,
+                Err(refused) => Err(refused),
+            };
+            let asked_at;
+            (leases, asked_at) = match leased {
+                Ok(leased) => leased,
+                Err(uncharged) => return Ok(Err(uncharged)),
+            };
+            let passed = self.now().elapsed.saturating_sub(asked_at);
+            for (_, lease) in &mut leases {
+                lease.life = lease.life.saturating_sub(passed);
             }
         }
-        Ok(answered?.map_or(Ok(()), Err))
+        Ok(Err(Uncharged::Unavailable))
     }
 
-    /// What to ask for, or why this process refuses by itself.
+    /// Has the store charge for all of them or none, with units that have been leased for some, by
+    /// their places.
+    async fn attempt(
+        &self,
+        link: &Link,
+        workspace: WorkspaceId,
+        charges: &[Charge],
+        leases: &[(usize, Lease)],
+    ) -> Result<Applied, Away> {
+        match self.prepare(workspace, charges, Some(leases)) {
+            Ok(asked) => self.apply(link, workspace, asked).await,
+            Err(refused) => Ok(Applied::Done(Err(refused))),
+        }
+    }
+
+    /// What to ask for, or why this process refuses by itself. Without `leases`, what is owed alone.
     fn prepare(
         &self,
         workspace: WorkspaceId,
         charges: &[Charge],
-        needs_room: bool,
-        now: Now,
+        leases: Option<&[(usize, Lease)]>,
     ) -> Result<Vec<Asked>, Uncharged> {
+        let now = self.now();
         let mut all = self.own.lock();
-        if needs_room {
+        if leases.is_some() {
             for charge in charges {
                 let key = (workspace, charge.limit.id, charge.holder.clone());
                 if MOST <= all.len() && !all.contains_key(&key) {
@@ -286,64 +340,97 @@ impl Shared {
             }
         }
         let mut asked = Vec::with_capacity(charges.len());
-        for charge in charges {
+        for (i, charge) in charges.iter().enumerate() {
             let Charge { limit, holder, cost } = charge;
             let key = (workspace, limit.id, holder.clone());
             let Some(own) = all.get_mut(&key) else { continue };
-            asked.push(Asked {
-                key,
-                limit: Arc::clone(limit),
-                cost: *cost,
-                owed: std::mem::take(&mut own.owed),
-                need: if needs_room { (*cost).max(1) } else { 0 },
-                floor: own.floor(now),
-                seed: None,
-            });
+            let brought = leases.into_iter().flatten().find(|it| it.0 == i).map(|it| it.1);
+            // What is brought for a call is not used up by what others owe.
+            let owed = if brought.is_some() { 0 } else { std::mem::take(&mut own.owed) };
+            let need = if leases.is_some() { (*cost).max(1) } else { 0 };
+            asked.push(Asked { key, limit: Arc::clone(limit), cost: *cost, owed, need, brought });
         }
         Ok(asked)
     }
 
-    /// Why the store has not charged for them; nothing where it has.
-    async fn ask(
+    async fn apply(
         &self,
         link: &Link,
-        asked: &mut [Asked],
-        now: Now,
-    ) -> Result<Option<Uncharged>, Away> {
-        let malformed = || Away::Malformed(resp::Malformed);
-        let place = |it: i64| usize::try_from(it).ok()?.checked_sub(1);
-        for _ in 0..2 {
-            let keys: Vec<Vec<u8>> = asked.iter().map(|it| it.name(now)).collect();
-            let args: Vec<String> = asked.iter().flat_map(|it| it.args(now)).collect();
-            let answer = link.run(&keys, &args).await?;
-            match *answer.as_slice() {
-                [0] => return Ok(None),
-                [1, at, wait] => {
-                    let it = place(at).and_then(|it| asked.get(it)).ok_or_else(malformed)?;
-                    return Ok(Some(exceeded(&it.limit, it.short(wait, now))));
-                }
-                [2, ref places @ ..] if !places.is_empty() => {
-                    for at in places {
-                        let it = place(*at).and_then(|it| asked.get_mut(it));
-                        let it = it.ok_or_else(malformed)?;
-                        it.seed = Some(self.known(it).await?);
-                    }
-                }
-                _ => return Err(malformed()),
+        workspace: WorkspaceId,
+        asked: Vec<Asked>,
+    ) -> Result<Applied, Away> {
+        let now = self.now();
+        let answered = ask(link, &asked, now.wall).await;
+        let mut unpaid = Vec::new();
+        let mut all = self.own.lock();
+        for (i, it) in asked.iter().enumerate() {
+            let is_charged = matches!(&answered, Ok((Outcome::Charged, _)));
+            let cost = if is_charged { it.cost } else { 0 };
+            // Where what is owed has been charged, and nobody knows, it is charged twice, not never.
+            let kept: Option<&Kept> = answered.as_ref().ok().and_then(|it| it.1.get(i));
+            let mut own = all.get_mut(&it.key);
+            if it.is_quota() {
+                let cost = it.owed.saturating_sub(kept.map_or(0, |it| it.drawn));
+                let (limit, holder) = (Arc::clone(&it.limit), it.key.2.clone());
+                unpaid.extend((0 < cost).then_some(Charge { limit, holder, cost }));
+            } else if let (None, Some(own)) = (kept, &mut own) {
+                own.owed = own.owed.saturating_add(it.owed);
+            }
+            if let (Some(_), Some(own)) = (kept, own) {
+                let brought = it.brought.map_or(0, |it| it.units);
+                own.brought = own.brought.saturating_add(brought).saturating_sub(cost);
+                own.charge(it.owed.saturating_add(cost), now);
             }
         }
-        Err(malformed())
+        drop(all);
+        self.charge_database(workspace, &unpaid);
+        Ok(match answered?.0 {
+            Outcome::Charged => Applied::Done(Ok(())),
+            Outcome::Lacking(lacking) => Applied::Lacking(lacking),
+            Outcome::Short(i, short) => {
+                let limit = asked.get(i).map(|it| &it.limit);
+                let refused = limit.map_or(Uncharged::Unavailable, |it| exceeded(it, short));
+                Applied::Done(Err(refused))
+            }
+        })
     }
 
-    /// What the database knows of a quota.
-    async fn known(&self, asked: &Asked) -> Result<u64, Away> {
-        let (workspace, _, holder) = &asked.key;
-        let accounts = &self.accounts;
-        let used = async {
-            let mut tx = accounts.ledger.read().await?;
-            accounts.used_by(&mut tx, *workspace, &asked.limit, holder).await
+    /// Gives back to the database what is left in the store of what this process has brought there
+    /// and not used for so long.
+    async fn give_back(&self, idle: Duration) {
+        let Some(link) = self.link.lock().clone() else { return };
+        let now = self.now();
+        let mut idle_ones: HashMap<WorkspaceId, Vec<Asked>> = HashMap::new();
+        for (key, own) in &mut *self.own.lock() {
+            if 0 < own.brought && own.touched_at + idle <= now.elapsed {
+                let (key, limit) = (key.clone(), Arc::clone(&own.limit));
+                let owed = std::mem::take(&mut own.brought);
+                let asked = Asked { key, limit, cost: 0, owed, need: 0, brought: None };
+                idle_ones.entry(asked.key.0).or_default().push(asked);
+            }
+        }
+        for (workspace, asked) in idle_ones {
+            for asked in asked.chunks(TOGETHER) {
+                match ask(&link, asked, now.wall).await {
+                    Ok((_, kept)) => self.take_back(workspace, asked, &kept).await,
+                    Err(away) => return self.leave(&link, &away),
+                }
+            }
+        }
+    }
+
+    async fn take_back(&self, workspace: WorkspaceId, asked: &[Asked], kept: &[Kept]) {
+        let drawn = asked.iter().zip(kept).filter(|it| it.0.is_quota() && 0 < it.1.drawn);
+        let units = |(it, kept): (&Asked, &Kept)| {
+            let (limit, holder) = (Arc::clone(&it.limit), it.key.2.clone());
+            Units { limit, holder, units: kept.drawn, window: Some(kept.window) }
         };
-        used.await.map_err(|error| Away::Refused(chain(&error)))
+        let mut unused: Vec<Units> = drawn.map(units).collect();
+        sort(&mut unused);
+        // Where it fails they are lost: were they given back twice, more would be admitted.
+        if let Err(error) = self.accounts.ledger.give_back(workspace, &unused).await {
+            tracing::warn!(error = %chain(&error), "Unused units could not be given back");
+        }
     }
 
     /// Leaves the store alone for a while.
@@ -352,6 +439,7 @@ impl Shared {
         if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, link)) {
             *current = None;
             drop(current);
+            self.hand_over();
             self.failed(away);
         }
     }
@@ -366,117 +454,17 @@ impl Shared {
     fn sweep(&self, now: Duration) {
         self.own.lock().retain(|_, it| 0 < it.owed || now < it.touched_at + FORGET);
     }
-}
 
-impl Own {
-    fn new(limit: &Arc<Limit>) -> Self {
-        let used = match limit.allowance {
-            Allowance::Rate(_) => Used::Rate(Bucket::default()),
-            Allowance::Quota(quota) => Used::Quota(quota.unspent(DateTime::UNIX_EPOCH)),
-        };
-        Self { limit: Arc::clone(limit), used, owed: 0, touched_at: Duration::ZERO }
-    }
-
-    /// Whether this process alone has not used up what the limit allows. Of a rate it may have twice
-    /// the burst, since what comes at even times leaves at uneven ones.
-    fn check(&mut self, limit: &Arc<Limit>, cost: u64, now: Now) -> Result<(), Short> {
-        if self.limit.allowance != limit.allowance {
-            let owed = self.owed;
-            let used = match (&self.used, limit.allowance) {
-                (Used::Rate(bucket), Allowance::Rate(_)) => Used::Rate(*bucket),
-                (Used::Quota(spent), Allowance::Quota(_)) => Used::Quota(*spent),
-                _ => Self::new(limit).used,
-            };
-            *self = Self { used, owed, ..Self::new(limit) };
-        }
-        self.touched_at = now.elapsed;
-        if limit.allowance.most() < cost {
-            return Err(Short::Ever);
-        }
-        match (&self.used, limit.allowance) {
-            (Used::Rate(bucket), Allowance::Rate(rate)) => {
-                let twice = Rate { burst: rate.burst.saturating_mul(2), ..rate };
-                twice.peek(bucket, cost, now.elapsed)
-            }
-            (Used::Quota(spent), Allowance::Quota(quota)) => {
-                quota.take(&mut spent.clone(), cost, now.wall)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn charge(&mut self, units: u64, now: Now) {
-        match (&mut self.used, self.limit.allowance) {
-            (Used::Rate(bucket), Allowance::Rate(rate)) => {
-                rate.overdraw(bucket, units, now.elapsed);
-            }
-            (Used::Quota(spent), Allowance::Quota(quota)) => {
-                quota.overdraw(spent, units, now.wall);
-            }
-            _ => {}
-        }
-    }
-
-    /// What this process alone has charged to a quota in its window.
-    fn floor(&self, now: Now) -> u64 {
-        match (&self.used, self.limit.allowance) {
-            (Used::Quota(spent), Allowance::Quota(quota))
-                if spent.since == quota.per.around(now.wall).0 =>
-            {
-                spent.units
-            }
-            _ => 0,
-        }
+    fn now(&self) -> Now {
+        Now { wall: self.accounts.clock.now(), elapsed: self.accounts.clock.elapsed() }
     }
 }
 
-impl Asked {
-    /// The workspace stands in braces, so that all of a call is in one place of a cluster. The window
-    /// of a quota is a part of its name: where clocks differ, each counts in its own.
-    fn name(&self, now: Now) -> Vec<u8> {
-        let (workspace, limit, holder) = &self.key;
-        let of = match self.limit.allowance {
-            Allowance::Rate(_) => "r".to_owned(),
-            Allowance::Quota(quota) => format!("q{}", quota.per.around(now.wall).0.timestamp()),
-        };
-        format!("ostiary:{{{workspace}}}:{limit}:{of}:{}:{}", holder.id, holder.tool).into_bytes()
-    }
+fn is_quota(limit: &Limit) -> bool {
+    matches!(limit.allowance, Allowance::Quota(_))
+}
 
-    fn args(&self, now: Now) -> Vec<String> {
-        let numbers: [u64; 9] = match self.limit.allowance {
-            Allowance::Rate(rate) => {
-                let (owed, cost) = (rate.span(self.owed), rate.span(self.cost));
-                let (need, burst) = (rate.span(self.need), rate.span(rate.burst));
-                let spans = [owed, cost, need, burst];
-                let [(a, b), (c, d), (e, f), (g, h)] = spans;
-                [rate.amount, a, b, c, d, e, f, g, h]
-            }
-            Allowance::Quota(quota) => {
-                let life = (quota.per.around(now.wall).1 - now.wall).to_std().unwrap_or_default();
-                let life = u64::try_from((life + MARGIN).as_millis()).unwrap_or(u64::MAX);
-                let seed = self.seed.unwrap_or_default();
-                [quota.amount, self.owed, self.cost, self.need, self.floor, seed, life, 0, 0]
-            }
-        };
-        let is_rate = matches!(self.limit.allowance, Allowance::Rate(_));
-        let mut args: Vec<String> = numbers.iter().map(u64::to_string).collect();
-        if !is_rate && self.seed.is_none() {
-            args[5] = "-1".to_owned();
-        }
-        args.insert(0, if is_rate { "r" } else { "q" }.to_owned());
-        args
-    }
-
-    fn short(&self, wait_us: i64, now: Now) -> Short {
-        match self.limit.allowance {
-            Allowance::Rate(_) => {
-                let wait = Duration::from_micros(u64::try_from(wait_us).unwrap_or_default());
-                Short::For(wait.clamp(Duration::from_micros(1), LONGEST_WAIT))
-            }
-            Allowance::Quota(quota) => {
-                let ends = quota.per.around(now.wall).1;
-                Short::For((ends - now.wall).to_std().unwrap_or_default())
-            }
-        }
-    }
+/// Those that the store counts.
+fn rates(charges: &[Charge]) -> Vec<Charge> {
+    charges.iter().filter(|it| !is_quota(&it.limit)).cloned().collect()
 }

@@ -2,11 +2,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
+use db::testing::Fresh;
 use domain::Clock as _;
-use domain::limits::{Period, Quota, Scope, Unit, Window};
+use domain::limits::{Bucket, Period, Quota, Rate, Scope, Short, Unit, Window};
 use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -15,10 +17,11 @@ use crate::limits::AllowanceText;
 use crate::limits::counters::ledger::{Ledger, Time};
 use crate::testing::{Api, TestClock};
 
-/// A Valkey or Redis on loopback that keeps nothing. Ends with this value.
+/// A Valkey or Redis on loopback that keeps what it is told to save. Ends with this value.
 struct Valkey {
     port: u16,
     process: Child,
+    home: Arc<TempDir>,
 }
 
 impl Valkey {
@@ -26,22 +29,29 @@ impl Valkey {
         for _ in 0..5 {
             // Another process may take the port in between: then it does not start.
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(started) = Self::start_at(port) {
+            if let Some(started) = Self::start_at(port, Arc::new(tempfile::tempdir().unwrap())) {
                 return started;
             }
         }
         panic!("no Valkey starts");
     }
 
-    fn start_at(port: u16) -> Option<Self> {
+    /// With what the one before has saved there.
+    fn again(self) -> Self {
+        let (port, home) = (self.port, Arc::clone(&self.home));
+        drop(self);
+        Self::start_at(port, home).expect("the port is free again")
+    }
+
+    fn start_at(port: u16, home: Arc<TempDir>) -> Option<Self> {
         let spawned = ["valkey-server", "redis-server"].into_iter().find_map(|program| {
             let mut command = Command::new(program);
             command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-            command.args(["--port", &port.to_string(), "--dir", "/tmp"]);
+            command.args(["--port", &port.to_string()]).current_dir(home.path());
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
         });
         let process = spawned.expect("install redis-server: scripts/tools.sh test");
-        let mut started = Self { port, process };
+        let mut started = Self { port, process, home };
         loop {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Some(started);
@@ -84,7 +94,11 @@ fn at(port: u16) -> CounterStore {
 
 impl Scene {
     async fn at(port: u16) -> Self {
-        let api = Api::on_sqlite().await;
+        Self::on(db::testing::sqlite().await, port).await
+    }
+
+    async fn on(fresh: Fresh, port: u16) -> Self {
+        let api = Api::on(fresh).await;
         let workspace = api.snapshot().await.config.workspaces["default"].id;
         let mut replicas = Vec::new();
         for _ in 0..2 {
@@ -127,6 +141,28 @@ impl Scene {
     async fn admitted(&self, limits: &[&Arc<Limit>], asked: usize) -> usize {
         let all = join_all((0..asked).map(|i| self.charge(i % 2, limits, 1))).await;
         all.iter().filter(|it| it.is_ok()).count()
+    }
+
+    /// How many single units are admitted, until each has refused one in turn.
+    async fn rest(&self, limit: &Arc<Limit>) -> u64 {
+        let (mut admitted, mut refused) = (0, [false; 2]);
+        while refused.contains(&false) {
+            for (i, refused) in refused.iter_mut().enumerate() {
+                match self.charge(i, &[limit], 1).await {
+                    Ok(()) => admitted += 1,
+                    Err(_) => *refused = true,
+                }
+            }
+        }
+        admitted
+    }
+
+    /// What the database says that has been used.
+    async fn used(&self, limit: &Arc<Limit>) -> u64 {
+        let mut tx = self.api.fresh.db.read().await.unwrap();
+        let holder = charge(limit, 1).holder;
+        let accounts = &self.replicas[0].accounts;
+        accounts.used_by(&mut tx, self.workspace, limit, &holder).await.unwrap()
     }
 
     fn is_used(&self) -> bool {
@@ -206,9 +242,7 @@ async fn a_rate_is_counted_there_as_it_is_in_memory() {
             let key = (scene.workspace, limit.id, holder);
             let limit = Arc::clone(&limit);
             let need = cost.max(1);
-            let asked = Asked { key, limit, cost, owed, need, floor: 0, seed: None };
-            let wall = scene.api.clock.now();
-            let now_there = Now { wall, elapsed: Duration::ZERO };
+            let asked = Asked { key, limit, cost, owed, need, brought: None };
             if burst < cost.max(1) {
                 continue;
             }
@@ -220,11 +254,10 @@ async fn a_rate_is_counted_there_as_it_is_in_memory() {
                 break;
             }
             let expected = rate.take(&mut bucket, cost, now);
-            let answer = link.run(&[asked.name(now_there)], &asked.args(now_there)).await.unwrap();
-            match (answer.as_slice(), expected) {
-                ([0], Ok(())) => {}
-                ([1, 1, wait], Err(Short::For(expected))) => {
-                    let wait = Duration::from_micros(u64::try_from(*wait).unwrap());
+            let answer = ask(&link, &[asked], scene.api.clock.now()).await.unwrap();
+            match (answer.0, expected) {
+                (Outcome::Charged, Ok(())) => {}
+                (Outcome::Short(0, Short::For(wait)), Err(Short::For(expected))) => {
                     assert!(
                         wait <= expected && expected < wait + Duration::from_secs(40),
                         "{rate:?}"
@@ -247,74 +280,159 @@ async fn what_answers_use_is_owed_and_paid_before_anything_else() {
     assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
     scene.replicas[0].settle(scene.workspace, &[charge(&quota, 20)]);
     assert!(scene.charge(0, &[&quota], 1).await.is_err());
-    assert!(scene.charge(1, &[&quota], 1).await.is_err(), "the refusal has charged what was owed");
     scene.settled().await;
-    let mut tx = scene.api.fresh.db.read().await.unwrap();
-    let holder = charge(&quota, 1).holder;
-    let accounts = &scene.replicas[0].accounts;
-    let used = accounts.used_by(&mut tx, scene.workspace, &quota, &holder).await.unwrap();
-    assert_eq!(used, 21, "the database knows of it, too");
+    assert!(scene.charge(1, &[&quota], 1).await.is_err(), "the refusal has charged what was owed");
+    assert_eq!(scene.used(&quota).await, 21, "the database knows of it, too");
 }
 
-/// H179: it has forgotten everything, or some of it.
+/// Units of a larger quota are kept in the store for all; what answers use comes from there, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_a_quota_is_there_for_all_and_goes_back_when_nobody_uses_it() {
+    let valkey = Valkey::start();
+    for fresh in db::testing::databases().await {
+        let scene = Scene::on(fresh, valkey.port).await;
+        let quota = scene.limit("quota", daily(10_000)).await;
+        assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
+        assert_eq!(scene.used(&quota).await, 100, "what was leased");
+        assert_eq!(scene.charge(1, &[&quota], 30).await, Ok(()));
+        scene.replicas[1].settle(scene.workspace, &[charge(&quota, 9)]);
+        scene.replicas[1].pay().await;
+        scene.settled().await;
+        assert_eq!(scene.used(&quota).await, 100, "it was there");
+        scene.replicas[0].give_back(IDLE).await;
+        assert_eq!(scene.used(&quota).await, 100, "it may be used yet");
+        scene.api.clock.advance(IDLE);
+        scene.replicas[0].give_back(IDLE).await;
+        assert_eq!(scene.used(&quota).await, 40);
+        // Beyond what is there it is the database's.
+        assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
+        scene.replicas[1].settle(scene.workspace, &[charge(&quota, 500)]);
+        scene.replicas[1].pay().await;
+        scene.settled().await;
+        assert_eq!(scene.used(&quota).await, 541);
+        assert_eq!(scene.rest(&quota).await, 9_459);
+    }
+}
+
+/// H179: what counts in the store and what counts in the database is of one quota, at every moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn h179_a_quota_holds_while_one_counts_in_the_store_and_another_in_the_database() {
+    let valkey = Valkey::start();
+    for fresh in db::testing::databases().await {
+        let scene = Scene::on(fresh, valkey.port).await;
+        for amount in [7, 60, 1_600] {
+            let quota = scene.limit(&format!("q{amount}"), daily(amount)).await;
+            let half = usize::try_from(amount / 2).unwrap();
+            let first = scene.admitted(&[&quota], half).await as u64;
+            assert_eq!(first, amount / 2, "{amount}");
+            *scene.replicas[1].link.lock() = None;
+            let second = scene.admitted(&[&quota], half / 2).await as u64;
+            assert_eq!(first + second + scene.rest(&quota).await, amount);
+            scene.replicas[1].connect().await;
+            assert!(scene.is_used());
+        }
+    }
+}
+
+/// H179: it has forgotten everything. The units that it kept are lost, and no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn h179_a_quota_does_not_begin_anew_where_the_store_is_empty() {
     let valkey = Valkey::start();
-    let scene = Scene::at(valkey.port).await;
-    let quota = scene.limit("quota", daily(30)).await;
-    assert_eq!(scene.admitted(&[&quota], 20).await, 20);
-    scene.settled().await;
-    assert!(valkey.say("FLUSHALL").starts_with("+OK"));
-    // Some other replica, which has used nothing.
-    let third = {
-        let accounts = Arc::clone(&scene.replicas[0].accounts);
-        let shared = Shared::new(at(valkey.port), accounts);
-        shared.connect().await;
-        shared
-    };
-    let one = || vec![charge(&quota, 1)];
-    for left in (0..10).rev() {
-        assert_eq!(third.charge(scene.workspace, one()).await, Ok(()), "{left}");
+    for fresh in db::testing::databases().await {
+        let scene = Scene::on(fresh, valkey.port).await;
+        for (amount, lost) in [(30, 0), (2_000, 19)] {
+            let quota = scene.limit(&format!("q{amount}"), daily(amount)).await;
+            assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
+            assert!(valkey.say("FLUSHALL").starts_with("+OK"));
+            // Nothing has been told to the database meanwhile.
+            assert_eq!(scene.rest(&quota).await, amount - lost - 1, "{amount}");
+        }
     }
-    assert!(third.charge(scene.workspace, one()).await.is_err());
-    // And where it counts from some time ago, each takes it for no less than its own.
-    let keys = valkey.say("KEYS *");
-    let key = keys.lines().find(|it| it.starts_with("ostiary:")).unwrap().to_owned();
-    assert!(valkey.say(&format!("SET {key} 0")).starts_with("+OK"));
-    assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
-    assert_eq!(valkey.say(&format!("GET {key}")).lines().nth(1), Some("11"));
-    assert!(valkey.say(&format!("SET {key} none")).starts_with("+OK"));
-    scene.settled().await;
-    assert!(scene.charge(0, &[&quota], 1).await.is_err(), "the database knows");
 }
 
-/// H179: it goes away and comes back.
+/// H179: it comes back as it was some time ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn h179_units_that_the_store_kept_before_it_was_started_again_are_not_used() {
+    let mut valkey = Valkey::start();
+    for fresh in db::testing::databases().await {
+        let scene = Scene::on(fresh, valkey.port).await;
+        let quota = scene.limit("quota", daily(2_000)).await;
+        assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
+        assert!(valkey.say("SAVE").starts_with("+OK"));
+        assert_eq!(scene.charge(0, &[&quota], 15).await, Ok(()));
+        valkey = valkey.again();
+        assert!(valkey.say("KEYS *:q2000d:*").contains("ostiary:"), "it has kept it");
+        for it in &scene.replicas {
+            assert!(it.pay_by(&it.link.lock().clone().unwrap()).await.is_ok(), "nothing is owed");
+            *it.link.lock() = None;
+            it.connect().await;
+        }
+        assert!(scene.is_used());
+        assert_eq!(scene.rest(&quota).await, 2_000 - 20);
+    }
+}
+
+/// H179: it goes away and comes back with nothing, at one process sooner than at the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn h179_while_the_store_is_away_the_database_goes_on_from_where_it_was() {
-    let valkey = Valkey::start();
-    let port = valkey.port;
-    let scene = Scene::at(port).await;
-    let (quota, rate) =
-        (scene.limit("quota", daily(30)).await, scene.limit("rate", slow(30)).await);
-    assert_eq!(scene.admitted(&[&quota, &rate], 12).await, 12);
-    scene.settled().await;
-    drop(valkey);
-    let mut admitted = 0;
-    for i in 0..10 {
-        admitted += usize::from(scene.charge(i % 2, &[&quota, &rate], 1).await.is_ok());
+    let mut valkey = Valkey::start();
+    for fresh in db::testing::databases().await {
+        let scene = Scene::on(fresh, valkey.port).await;
+        let (quota, rate) =
+            (scene.limit("quota", daily(60)).await, scene.limit("rate", slow(60)).await);
+        let mut admitted = scene.admitted(&[&quota, &rate], 12).await;
+        assert_eq!(admitted, 12);
+        let home = Arc::clone(&valkey.home);
+        let port = valkey.port;
+        drop(valkey);
+        for i in 0..10 {
+            admitted += usize::from(scene.charge(i % 2, &[&quota], 1).await.is_ok());
+        }
+        assert_eq!(admitted, 22, "what is left in the database");
+        assert!(!scene.is_used());
+        valkey = Valkey::start_at(port, home).expect("the port is free again");
+        scene.replicas[0].connect().await;
+        assert!(scene.replicas[0].gauges().0 && !scene.replicas[1].gauges().0);
+        admitted += scene.admitted(&[&quota], 20).await;
+        assert_eq!(admitted, 42);
+        scene.replicas[1].connect().await;
+        assert!(scene.is_used());
+        assert_eq!(scene.rest(&quota).await, 18);
     }
-    assert_eq!(admitted, 10, "what is left in the database");
-    assert!(!scene.is_used());
-    scene.settled().await;
-    let valkey = Valkey::start_at(port).expect("the port is free again");
-    for it in &scene.replicas {
-        it.connect().await;
+}
+
+/// H179: in whatever order it forgets, goes away and is found again by one process or the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn h179_whatever_becomes_of_the_store_a_quota_is_never_exceeded() {
+    let mut valkey = Valkey::start();
+    let scene = Scene::at(valkey.port).await;
+    let step = (0_u8..24, 0_usize..2, 1_u64..40);
+    let cases = (1_u64..3_000, prop::collection::vec(step, 40..80));
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for case in 0..30 {
+        let (amount, steps) =
+            proptest::strategy::ValueTree::current(&cases.new_tree(&mut runner).unwrap());
+        let quota = scene.limit(&format!("q{case}"), daily(amount)).await;
+        let mut used = 0;
+        for (what, i, units) in steps {
+            let replica = &scene.replicas[i];
+            match what {
+                0 => assert!(valkey.say("FLUSHALL").starts_with("+OK")),
+                1 => valkey = valkey.again(),
+                2 => *replica.link.lock() = None,
+                3..6 => replica.connect().await,
+                6 => replica.give_back(Duration::ZERO).await,
+                7 => replica.accounts.give_back(Duration::ZERO).await,
+                8 => replica.pay().await,
+                9 => scene.settled().await,
+                _ if scene.charge(i, &[&quota], units).await.is_ok() => used += units,
+                _ => scene.api.clock.advance(Duration::from_millis(100)),
+            }
+            assert!(used <= amount, "{case}: {used} of {amount}");
+        }
+        used += scene.rest(&quota).await;
+        assert!(used <= amount, "{case}: {used} of {amount}");
     }
-    assert!(scene.is_used());
-    // What was used without it may count twice, and never not at all.
-    let more = scene.admitted(&[&quota], 64).await;
-    assert!(more <= 8, "{more}");
-    drop(valkey);
 }
 
 /// H179: whatever it says, nobody uses more than the limit, and calls go on.
@@ -322,21 +440,30 @@ async fn h179_while_the_store_is_away_the_database_goes_on_from_where_it_was() {
 async fn h179_whatever_the_store_answers_a_limit_holds() {
     let none = "$40\r\n0000000000000000000000000000000000000000\r\n";
     let long = format!("*100000000\r\n{}", ":0\r\n".repeat(9));
-    let cases: [(&str, &str, usize); 9] = [
-        ("always yes", "*1\r\n:0\r\n", 20),
-        ("another number", "*1\r\n:7\r\n", 10),
-        ("a place that is none", "*3\r\n:1\r\n:99\r\n:5\r\n", 10),
-        ("missing for ever", "*2\r\n:2\r\n:1\r\n", 10),
-        ("missing beyond", "*2\r\n:2\r\n:-9\r\n", 10),
-        ("an error", "-READONLY no\r\n", 10),
-        ("text", "+OK\r\n", 10),
-        ("no protocol", "HTTP/1.1 400 Bad Request\r\n\r\n", 10),
-        ("too much", &long, 10),
+    let numbers = |all: &[i64]| {
+        let numbers: String = all.iter().map(|it| format!(":{it}\r\n")).collect();
+        format!("*{}\r\n{numbers}", all.len())
+    };
+    let cases: [(&str, String, usize); 14] = [
+        ("always yes", numbers(&[0, 0, 0, 0, 0, 9]), 20),
+        ("always no", numbers(&[1, 1, 5, 0, 0, 9]), 0),
+        ("for another number", numbers(&[0, 0, 0]), 10),
+        ("another code", numbers(&[7, 0, 0, 0, 0, 9]), 10),
+        ("a place that is none", numbers(&[1, 99, 5, 0, 0, 9]), 10),
+        // What each has brought there is lost.
+        ("lacking for ever", numbers(&[2, 0, 0, 0, 0, 0]), 8),
+        ("lacking nothing", numbers(&[2, 0, 0, 0, 0, 9]), 10),
+        ("more charged than was owed", numbers(&[0, 0, 0, 5, 0, 9]), 10),
+        ("less than nothing left", numbers(&[0, 0, 0, 0, 0, -9]), 10),
+        ("an error", "-READONLY no\r\n".to_owned(), 10),
+        ("text", "+OK\r\n".to_owned(), 10),
+        ("no protocol", "HTTP/1.1 400 Bad Request\r\n\r\n".to_owned(), 10),
+        ("too much", long, 10),
+        ("nothing", numbers(&[]), 10),
     ];
     for (case, answer, most) in cases {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let answer = answer.to_owned();
         // The first run, which asks for nothing, is answered well.
         let tasks = TaskTracker::new();
         let players = tasks.clone();
@@ -370,7 +497,9 @@ async fn play(mut stream: tokio::net::TcpStream, load: String, answer: String) {
         }
         let reply = match said {
             0 => load.as_str(),
-            1 => "*1\r\n:0\r\n",
+            1 => "$23\r\nrun_id:0123456789abcdef\r\n",
+            2 => "$30\r\nmaster_replid:0123456789abcdef\r\n",
+            3 => "*3\r\n:0\r\n:0\r\n:0\r\n",
             _ => answer.as_str(),
         };
         said += 1;

@@ -33,6 +33,8 @@ pub struct Site {
     database: Option<String>,
     /// Whether others may use the database too.
     pub shares_database: bool,
+    /// What is started in it.
+    pub program: PathBuf,
     admin: Mutex<String>,
 }
 
@@ -81,7 +83,8 @@ impl Site {
     /// In a folder of that folder.
     pub fn inside(parent: &Path, database: Option<String>) -> Self {
         let home = TempDir::with_prefix_in("ostiary-site-", parent).unwrap();
-        Self { home, database, shares_database: false, admin: Mutex::default() }
+        let program = binary();
+        Self { home, database, shares_database: false, program, admin: Mutex::default() }
     }
 
     /// A copy of what is there while nothing runs. With SQLite only.
@@ -185,7 +188,7 @@ impl Site {
     /// Starts it as a user of its own, whom the folder belongs to from then on. Only root can do so.
     pub async fn start_as_nobody(&self) -> Served {
         let program = self.home.path().join("ostiary");
-        std::fs::copy(binary(), &program).unwrap();
+        std::fs::copy(&self.program, &program).unwrap();
         std::os::unix::fs::chown(self.home.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         let mut command = self.serve_by(Command::new(program), &[]);
         command.uid(NOBODY).gid(NOBODY).stdin(Stdio::null());
@@ -193,7 +196,7 @@ impl Site {
     }
 
     fn serve(&self, tracer: &[OsString], more: &[OsString]) -> Command {
-        let mut words = tracer.iter().cloned().chain([binary().into_os_string()]);
+        let mut words = tracer.iter().cloned().chain([self.program.clone().into()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words);
         self.serve_by(command, more)
@@ -457,6 +460,11 @@ impl Drop for Served {
 /// The binary under test.
 pub fn binary() -> PathBuf {
     inside(from_environment("OSTIARY_BIN"))
+}
+
+/// An older one that it is tried with, as `make upgrade` does; otherwise the same one.
+pub fn older_binary() -> PathBuf {
+    std::env::var_os("OSTIARY_OLDER_BIN").map_or_else(binary, inside)
 }
 
 /// Without sockets, which are of a process and not of what it keeps.

@@ -1,10 +1,91 @@
-//! Two versions on one schema. The newer one is played: by a migration that this one does not know,
-//! which adds a table and a column, beside the running gateway or before its start.
+//! Two versions on one schema. Where there is no older binary to be tried with, the newer version is
+//! played: by a migration that this one does not know, which adds a table and a column, beside the
+//! running gateway or before its start.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use db::{Db, sql};
-use tests::{Ledger, Site};
+use futures::future::join_all;
+use http::Method;
+use serde_json::json;
+use tests::line::Line;
+use tests::load::{End, once};
+use tests::serve::{binary, older_binary};
+use tests::{Caller, Documents, Ledger, Site};
 
-use crate::ledgers::{Clients, documents};
+use crate::ledgers::{Clients, connect_again_and_again, documents};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_a_version_follows_an_older_one_and_back_with_no_call_lost() {
+    for mut site in Site::on_each(db::testing::postgres_url().await) {
+        let upstream = Ledger::start().await;
+        site.program = older_binary();
+        let mut served = site.start_with(&documents(&upstream)).await;
+        let address = served.address;
+        let clients = Clients::of(&served, address).await;
+        let upgrading = async {
+            for program in [binary(), older_binary(), binary()] {
+                clients.progress(200).await;
+                site.program = program;
+                let follower = site.follow(&[]).await.unwrap();
+                assert!(std::mem::replace(&mut served, follower).ended().await.success());
+            }
+            clients.progress(200).await;
+        };
+        tokio::select! {
+            () = upgrading => {}
+            () = connect_again_and_again(address) => {}
+        }
+        let done = clients.finish().await;
+        assert!(served.stop().await.success());
+        let what = format!("an upgrade, back and forth on {}", site.database());
+        done.check(&upstream, &[&site], &what).await;
+    }
+}
+
+#[tokio::test]
+async fn h178_two_versions_serve_beside_each_other_and_cut_off_for_each_other() {
+    let Some(url) = db::testing::postgres_url().await else { return };
+    let (mut older, mut newer) = (Site::new(Some(url.clone())), Site::new(Some(url.clone())));
+    (older.shares_database, newer.shares_database) = (true, true);
+    older.program = older_binary();
+    let upstream = Ledger::start().await;
+    let one = older.start_with(&Documents::of_two_people("target", &upstream.url)).await;
+    let callers = ["bot", "other"]
+        .map(async |app| (app, Caller::of("main", "target", &one.token(app, "t").await)));
+    let callers = join_all(callers).await;
+    let other = newer.start().await;
+    let schema = Db::open(&url).await.unwrap();
+    migrate(&schema, 9_001, true).await;
+    schema.close().await;
+    let nonces = AtomicU64::new(1);
+    // Whom both serve, as they are asked in turn.
+    let served = async || {
+        let mut served = Vec::new();
+        for (app, caller) in &callers {
+            for address in [one.address, other.address] {
+                let nonce = nonces.fetch_add(1, Ordering::Relaxed);
+                let call = once(&mut Line::to(address), address, caller, nonce).await;
+                served.extend((call.end == End::Answered).then_some(*app));
+            }
+        }
+        served
+    };
+    assert_eq!(served().await, ["bot", "bot", "other", "other"]);
+    for (asked, app, left) in [(&other, "bot", &["other"; 2][..]), (&one, "other", &[])] {
+        let off = json!({"kind": "app", "name": app});
+        let reply = asked.ask_as(one.admin(), Method::POST, "cutoffs", Some(off)).await;
+        assert!((200..300).contains(&reply.status), "{reply:?}");
+        assert_eq!(served().await, left);
+    }
+    // Only what was let through has arrived.
+    assert_eq!(upstream.arrivals().len(), 6);
+    for (served, site) in [(one, older), (other, newer)] {
+        assert!(served.stop().await.success());
+        let (code, said) = site.verify().await;
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r22_a_version_runs_on_a_schema_that_a_newer_one_has_added_to_and_follows_it() {

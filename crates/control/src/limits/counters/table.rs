@@ -299,12 +299,11 @@ impl Table {
                 return Err(exceeded(&charge.limit, Short::Ever));
             }
             self.check_room(charge, now)?;
-            let counter = self.counter(charge, now);
-            if let State::Slice(slice) = &counter.state {
-                if slice.held_at(now) < charge.cost.max(1) || 0 < slice.debt {
-                    slice.recall(charge, now)?;
-                    lacking.push(i);
-                }
+            if let State::Slice(slice) = &self.counter(charge, now).state
+                && (slice.held_at(now) < charge.cost.max(1) || 0 < slice.debt)
+            {
+                slice.recall(charge, now)?;
+                lacking.push(i);
             }
         }
         match charges.iter().find_map(|it| self.peek(it, now)) {

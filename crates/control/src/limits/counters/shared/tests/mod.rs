@@ -1,6 +1,4 @@
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+mod valkey;
 
 use db::testing::Fresh;
 use domain::Clock as _;
@@ -8,77 +6,14 @@ use domain::limits::{Bucket, Period, Quota, Rate, Scope, Short, Unit, Window};
 use futures::future::join_all;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use self::valkey::Valkey;
 use super::*;
 use crate::limits::AllowanceText;
 use crate::limits::counters::ledger::{Ledger, Time};
 use crate::testing::{Api, TestClock};
-
-/// A Valkey or Redis on loopback that keeps what it is told to save. Ends with this value.
-struct Valkey {
-    port: u16,
-    process: Child,
-    home: Arc<TempDir>,
-}
-
-impl Valkey {
-    fn start() -> Self {
-        for _ in 0..5 {
-            // Another process may take the port in between: then it does not start.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if let Some(started) = Self::start_at(port, Arc::new(tempfile::tempdir().unwrap())) {
-                return started;
-            }
-        }
-        panic!("no Valkey starts");
-    }
-
-    /// With what the one before has saved there.
-    fn again(self) -> Self {
-        let (port, home) = (self.port, Arc::clone(&self.home));
-        drop(self);
-        Self::start_at(port, home).expect("the port is free again")
-    }
-
-    fn start_at(port: u16, home: Arc<TempDir>) -> Option<Self> {
-        let spawned = ["valkey-server", "redis-server"].into_iter().find_map(|program| {
-            let mut command = Command::new(program);
-            command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-            command.args(["--port", &port.to_string()]).current_dir(home.path());
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
-        });
-        let process = spawned.expect("install redis-server: scripts/tools.sh test");
-        let mut started = Self { port, process, home };
-        loop {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(started);
-            }
-            if started.process.try_wait().unwrap().is_some() {
-                return None;
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    /// What it answers to a command of plain words.
-    fn say(&self, line: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.write_all(format!("{line}\r\nQUIT\r\n").as_bytes()).unwrap();
-        let mut said = String::new();
-        stream.read_to_string(&mut said).unwrap();
-        said
-    }
-}
-
-impl Drop for Valkey {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
 
 /// Two replicas that share a store, each with the same database.
 struct Scene {
@@ -360,10 +295,9 @@ async fn h179_units_that_the_store_kept_before_it_was_started_again_are_not_used
         assert_eq!(scene.charge(0, &[&quota], 1).await, Ok(()));
         assert!(valkey.say("SAVE").starts_with("+OK"));
         assert_eq!(scene.charge(0, &[&quota], 15).await, Ok(()));
-        valkey = valkey.again();
+        valkey = valkey.stop().start();
         assert!(valkey.say("KEYS *:q2000d:*").contains("ostiary:"), "it has kept it");
         for it in &scene.replicas {
-            assert!(it.pay_by(&it.link.lock().clone().unwrap()).await.is_ok(), "nothing is owed");
             *it.link.lock() = None;
             it.connect().await;
         }
@@ -382,15 +316,13 @@ async fn h179_while_the_store_is_away_the_database_goes_on_from_where_it_was() {
             (scene.limit("quota", daily(60)).await, scene.limit("rate", slow(60)).await);
         let mut admitted = scene.admitted(&[&quota, &rate], 12).await;
         assert_eq!(admitted, 12);
-        let home = Arc::clone(&valkey.home);
-        let port = valkey.port;
-        drop(valkey);
+        let gone = valkey.stop();
         for i in 0..10 {
             admitted += usize::from(scene.charge(i % 2, &[&quota], 1).await.is_ok());
         }
         assert_eq!(admitted, 22, "what is left in the database");
         assert!(!scene.is_used());
-        valkey = Valkey::start_at(port, home).expect("the port is free again");
+        valkey = gone.start();
         scene.replicas[0].connect().await;
         assert!(scene.replicas[0].gauges().0 && !scene.replicas[1].gauges().0);
         admitted += scene.admitted(&[&quota], 20).await;
@@ -418,7 +350,7 @@ async fn h179_whatever_becomes_of_the_store_a_quota_is_never_exceeded() {
             let replica = &scene.replicas[i];
             match what {
                 0 => assert!(valkey.say("FLUSHALL").starts_with("+OK")),
-                1 => valkey = valkey.again(),
+                1 => valkey = valkey.stop().start(),
                 2 => *replica.link.lock() = None,
                 3..6 => replica.connect().await,
                 6 => replica.give_back(Duration::ZERO).await,

@@ -251,10 +251,21 @@ impl Db {
             .map_err(OpenError::Unreachable)?;
         let tx = Tx(Open::Postgres(begun(pool.begin().await)?));
         newer::refuse(tx, &FOR_POSTGRES).await?;
-        FOR_POSTGRES.run(&pool).await.map_err(OpenError::Migration)?;
+        migrate_postgres(&options).await?;
         let epochs = Arc::new(EpochReader::postgres(options));
         Ok(Self { pools: Pools::Postgres(pool), epochs, lock: None })
     }
+}
+
+/// On a connection of its own, since the lock that keeps two migrations apart is let go with it. Other
+/// processes may be at it before this one, so they are waited for longer than a statement waits, and
+/// none is cut short because there is much to change.
+async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let patient = options.clone().options([("lock_timeout", "60s"), ("statement_timeout", "0")]);
+    let mut connection = patient.connect().await.map_err(OpenError::Unreachable)?;
+    let migrated = FOR_POSTGRES.run(&mut connection).await.map_err(OpenError::Migration);
+    let closed = connection.close().await.map_err(OpenError::Unreachable);
+    migrated.and(closed)
 }
 
 /// SQLite readers do not wait for the writer; a few suffice for an administrator's pages.

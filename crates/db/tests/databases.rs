@@ -182,6 +182,16 @@ async fn h184_a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
+async fn processes_that_open_a_new_database_at_once_wait_for_each_other() {
+    let Some(url) = testing::postgres_url().await else { return };
+    let open = || Db::open(&url);
+    let (a, b, c, d) = tokio::join!(open(), open(), open(), open());
+    for db in [a, b, c, d] {
+        db.unwrap().close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_used_where_it_has_only_been_added_to() {
     for Fresh { db, url, folder } in testing::databases().await {
         assert!(matches!(Db::check(&url).await, Ok(())), "it is asked while it is used");

@@ -300,7 +300,8 @@ fn default_scope(ownership: &Ownership) -> Result<Scope, ControlError> {
     let workspace = workspaces::DEFAULT.parse().expect("the default's name is a name");
     let owner = ownership.owner.as_deref().unwrap_or(files::DEFAULT_OWNER).parse();
     let owner = owner.map_err(|why: domain::InvalidName| ControlError::Refused(why.to_string()))?;
-    Ok(Scope { workspace, is_only: false, owner, prune: ownership.prune })
+    // Nothing is refused for the sake of an address that there is not.
+    Ok(Scope { workspace, is_only: false, owner, prune: ownership.prune, force: false })
 }
 
 fn refused(error: Error) -> ControlError {

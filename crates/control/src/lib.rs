@@ -11,6 +11,7 @@
 //!
 //! [`Control`] is the front door.
 
+mod addresses;
 mod admin_mcp;
 mod api;
 mod apps;
@@ -58,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vault::Vault;
 
+pub use api::ClientAddress;
 pub use control::{Control, ControlError, ControlOptions, Ownership};
 #[cfg(feature = "fuzzing")]
 pub use files::rewritten;

@@ -76,5 +76,6 @@ impl Act {
             .uuid("actor_id", self.actor.id)
             .opt_str("actor_user_id", self.actor.user().map(|it| it.to_string()).as_deref())
             .opt_str("via", self.actor.via)
+            .opt_str("peer", self.actor.address.map(|it| it.to_string()).as_deref())
     }
 }

@@ -1,10 +1,12 @@
 //! Whether a call may be made: the one decision of the data plane, which `why` explains.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
-    AppId, Ask, Assignment, Described, Gateway, Kind, PinKey, Subject, Switch, Switches, Target,
-    TokenId, Workspace,
+    AddressList, AppId, Ask, Assignment, Described, Gateway, Kind, PinKey, Subject, Switch,
+    Switches, Target, TokenId, Workspace, check_caller, check_gateway,
 };
 
 /// A message, as far as it is decided by what is configured.
@@ -12,6 +14,8 @@ use crate::{
 pub struct Call<'a> {
     pub workspace: &'a Workspace,
     pub app: AppId,
+    /// From where it comes; absent where it comes from nowhere, as what we ask for ourselves.
+    pub address: Option<IpAddr>,
     /// Absent where nobody has to present one.
     pub token: Option<TokenId>,
     pub gateway: &'a Gateway,
@@ -24,6 +28,8 @@ pub struct Call<'a> {
 /// Why a call may not be made: the first thing that is missing, from the caller to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
+    /// It comes from an address that is not on this list.
+    Elsewhere(AddressList),
     /// The app is not connected to the gateway.
     NotConnected,
     /// The person for whom the app acts is gone.
@@ -70,8 +76,15 @@ pub fn admit(
 /// # Errors
 /// With the first reason against it.
 pub fn decide(switches: &Switches, call: &Call<'_>, now: DateTime<Utc>) -> Result<Subject, Denied> {
-    let Call { workspace, app, token, gateway, assignment, offer } = *call;
+    let Call { workspace, app, address, token, gateway, assignment, offer } = *call;
+    // Before whether it is connected, which is nobody's business elsewhere.
+    if let Some((app, address)) = workspace.apps.get(&app).zip(address) {
+        check_caller(workspace, app, address).map_err(Denied::Elsewhere)?;
+    }
     let connection = gateway.connections.get(&app).ok_or(Denied::NotConnected)?;
+    if let Some(address) = address {
+        check_gateway(gateway, address).map_err(Denied::Elsewhere)?;
+    }
     let user = workspace.users.get(&connection.user).ok_or(Denied::NobodyBehind)?;
     if gateway.teams.is_disjoint(&user.teams) {
         return Err(Denied::NotGranted);

@@ -3,6 +3,7 @@
 //! Nothing here waits, reads or writes: a decision is a pure function of the [`Snapshot`], the
 //! caller, the call and the time. The planes are handed a snapshot and the few traits in [`ports`].
 
+mod addresses;
 mod authority;
 mod capability;
 mod clock;
@@ -17,6 +18,10 @@ pub mod ports;
 mod snapshot;
 mod switch;
 
+pub use addresses::{
+    AddressList, Addresses, InvalidNetwork, Network, TooManyNetworks, canonical, check_caller,
+    check_gateway,
+};
 pub use authority::{Actor, Authority, Holder, Object, Reach, Reason, RoleGrant, Scope, Verdict};
 pub use capability::{Capability, NoCapability};
 pub use clock::{Clock, Stamp};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    AppId, AssignmentId, Authority, Condition, ConnectionId, Described, GatewayId, IdentityId,
-    Kind, Limit, Name, Policy, Review, RuleId, ServerId, Switches, TeamId, TokenId, UserId,
-    WorkspaceId,
+    Addresses, AppId, AssignmentId, Authority, Condition, ConnectionId, Described, GatewayId,
+    IdentityId, Kind, Limit, Name, Policy, Review, RuleId, ServerId, Switches, TeamId, TokenId,
+    UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -46,6 +46,8 @@ pub struct Workspace {
     pub id: WorkspaceId,
     pub name: Name,
     pub durability: Durability,
+    /// From where everything in it may be used.
+    pub addresses: Addresses,
     pub users: HashMap<UserId, User>,
     pub teams: HashMap<TeamId, Name>,
     pub apps: HashMap<AppId, App>,
@@ -81,6 +83,8 @@ pub struct App {
     pub id: AppId,
     pub name: Name,
     pub owner: UserId,
+    /// From where it may call.
+    pub addresses: Addresses,
 }
 
 /// An upstream MCP server.
@@ -148,6 +152,8 @@ pub struct Gateway {
     pub assignments: Vec<Arc<Assignment>>,
     /// The teams that may use it.
     pub teams: BTreeSet<TeamId>,
+    /// From where it may be used.
+    pub addresses: Addresses,
     pub connections: HashMap<AppId, Connection>,
     pub rules: Arc<[RuleDef]>,
     pub policy: Policy,

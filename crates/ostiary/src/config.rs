@@ -33,6 +33,8 @@ pub(crate) struct Config {
     /// Others may use the database too, which no cut-off waits for.
     pub(crate) share_database: bool,
     pub(crate) allowed_networks: Vec<IpNet>,
+    /// The proxies before us whose word is taken for where a request comes from.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) largest_request_bytes: usize,
     /// How long a client may take to answer what a server asks it in a call.
     pub(crate) answers: Duration,
@@ -107,6 +109,7 @@ impl Config {
             allow_loopback_upstreams: is_on("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS")?,
             share_database: is_on("OSTIARY_SHARE_DATABASE")?,
             allowed_networks: file.allowed_networks,
+            trusted_proxies: file.trusted_proxies,
             largest_request_bytes: file.largest_request_bytes,
             answers: file.answers,
             longest_task: file.longest_task,
@@ -134,7 +137,10 @@ fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
         .map_err(|source| ConfigError::Read { path: path.into(), source })?;
     ConfigFile::parse(&text).map_err(|why| match why {
         Invalid::Text(reason) => ConfigError::Parse { path: path.into(), reason },
-        Invalid::Counters | Invalid::Host { .. } | Invalid::Number { .. } => ConfigError::File(why),
+        Invalid::Counters
+        | Invalid::Host { .. }
+        | Invalid::Number { .. }
+        | Invalid::Proxy { .. } => ConfigError::File(why),
     })
 }
 

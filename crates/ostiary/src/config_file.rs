@@ -23,6 +23,8 @@ pub struct ConfigFile {
     pub workers: Option<usize>,
     /// Networks that upstreams may be in though they are private.
     pub allowed_networks: Vec<IpNet>,
+    /// Proxies whose word is taken for where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
     /// The longest body of a request.
     pub largest_request_bytes: usize,
     /// How long a client may take to answer what a server asks it in a call.
@@ -89,6 +91,8 @@ struct Text {
     workers: Option<usize>,
     #[serde(default)]
     allowed_networks: Vec<IpNet>,
+    #[serde(default)]
+    trusted_proxies: Vec<String>,
     largest_request_bytes: Option<usize>,
     answer_seconds: Option<u64>,
     task_seconds: Option<u64>,
@@ -123,6 +127,12 @@ pub enum Invalid {
              `counters_password_file`, and `counters_ca_file` is for `rediss://`"
     )]
     Counters,
+    /// Something in `trusted_proxies` is no network.
+    #[error("`trusted_proxies`: {why}")]
+    Proxy {
+        /// What is wrong with it.
+        why: String,
+    },
     /// A number is out of its bounds.
     #[error("`{key}` must be from {least} to {most}")]
     Number {
@@ -157,6 +167,11 @@ impl ConfigFile {
             behind_tls_proxy: text.behind_tls_proxy,
             workers: workers.transpose()?,
             allowed_networks: text.allowed_networks,
+            trusted_proxies: text
+                .trusted_proxies
+                .iter()
+                .map(|it| proxy(it))
+                .collect::<Result<_, _>>()?,
             largest_request_bytes: within(largest, 8 << 20, 1024..=1 << 30)?,
             answers: seconds(("answer_seconds", text.answer_seconds), 600, 1..=3_600)?,
             longest_task: seconds(("task_seconds", text.task_seconds), 3_600, 1..=DAY)?,
@@ -213,6 +228,19 @@ fn counters(
     }
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     Ok(Some(Counters { host, port, is_tls, user, database, password_file, ca_file }))
+}
+
+/// Where a trusted proxy is. Whoever would trust everybody believes what clients claim.
+fn proxy(text: &str) -> Result<IpNet, Invalid> {
+    let network: domain::Network = text
+        .parse()
+        .map_err(|why: domain::InvalidNetwork| Invalid::Proxy { why: why.to_string() })?;
+    let network = IpNet::from(network);
+    if network.prefix_len() == 0 {
+        let why = format!("`{network}` is everybody, whose word nobody can take");
+        return Err(Invalid::Proxy { why });
+    }
+    Ok(network)
 }
 
 /// Whether it is a host name or an address, without a port.
@@ -296,6 +324,11 @@ mod tests {
     fn a_number_out_of_its_bounds_is_named_with_them() {
         let error = ConfigFile::parse("probe_seconds = 86401").unwrap_err();
         assert_eq!(error.to_string(), "`probe_seconds` must be from 0 to 86400");
+        for text in ["trusted_proxies = ['0.0.0.0/0']", "trusted_proxies = ['10.0.0.1/8']"] {
+            assert!(ConfigFile::parse(text).is_err(), "{text}");
+        }
+        let proxies = ConfigFile::parse("trusted_proxies = ['10.0.0.0/8', '::1']").unwrap();
+        assert_eq!(proxies.trusted_proxies.len(), 2);
         for text in ["workers = 0", "answer_seconds = 0", "most_sessions = -1", "hosts = ['a:1']"] {
             assert!(ConfigFile::parse(text).is_err(), "{text}");
         }

@@ -12,10 +12,10 @@ use domain::ports::{
     Unopenable,
 };
 use domain::{
-    App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId, Durability,
-    Gateway, GatewayId, Identity, Name, PinKey, Policy, Provision, Provisioned, Review, Scheme,
-    Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId, Workspace,
-    WorkspaceId,
+    Addresses, App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId,
+    Durability, Gateway, GatewayId, Identity, Name, PinKey, Policy, Provision, Provisioned, Review,
+    Scheme, Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId,
+    Workspace, WorkspaceId,
 };
 use ostiary::listener::{self, Ending, Settings};
 use proxy::wire::Guard;
@@ -154,16 +154,23 @@ fn snapshot(
         name: names.gateway.clone(),
         assignments: vec![assignment],
         teams: teams.clone(),
+        addresses: Addresses::default(),
         connections: HashMap::from([(app, connection)]),
         rules: Arc::from([]),
         policy,
     });
     let person = User { id: user, name: names.workspace.clone(), teams };
-    let own = App { id: app, name: names.workspace.clone(), owner: user };
+    let own = App {
+        id: app,
+        name: names.workspace.clone(),
+        owner: user,
+        addresses: Addresses::default(),
+    };
     let workspace = Arc::new(Workspace {
         id: WorkspaceId(clock.id()),
         name: names.workspace.clone(),
         durability: Durability::Written,
+        addresses: Addresses::default(),
         users: HashMap::from([(user, person)]),
         apps: HashMap::from([(app, own)]),
         servers: HashMap::from([(server.id, server)]),

@@ -1,9 +1,10 @@
 //! Everything that is served beside the data plane: the admin API, health, metrics, the console.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -12,9 +13,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use control::Control;
+use control::{ClientAddress, Control};
 use ostiary::listener::Ending;
-use proxy::{Hosts, Proxy};
+use proxy::{Hosts, Proxies, Proxy};
 
 use crate::console;
 use crate::metrics::{self, MetricsToken};
@@ -30,6 +31,7 @@ pub(crate) struct Pages {
     content: Arc<audit::ContentStore>,
     hosts: Arc<Hosts>,
     ending: Arc<Ending>,
+    proxies: Arc<Proxies>,
 }
 
 /// The router of one house.
@@ -42,6 +44,7 @@ pub(crate) fn router(house: &House, ending: Arc<Ending>) -> Router {
         content: Arc::clone(&house.content),
         hosts: Arc::new(house.hosts.clone()),
         ending,
+        proxies: Arc::new(house.proxies.clone()),
     };
     Router::new()
         .route("/healthz", get(alive))
@@ -55,9 +58,17 @@ pub(crate) fn router(house: &House, ending: Arc<Ending>) -> Router {
 
 /// Host and origin before anything else, and headers that keep a browser from helping an attacker.
 async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if let Err(reason) = pages.hosts.admit(&parts) {
         return (StatusCode::FORBIDDEN, reason).into_response();
+    }
+    if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied() {
+        match pages.proxies.client(peer.ip(), &parts.headers) {
+            Ok(client) => {
+                parts.extensions.insert(ClientAddress(client));
+            }
+            Err(bad) => return (StatusCode::BAD_REQUEST, bad.to_string()).into_response(),
+        }
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
     let headers = response.headers_mut();

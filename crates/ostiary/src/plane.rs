@@ -37,6 +37,7 @@ pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
     let Keys { rule_salt, sealing_key } = keys;
     Options {
         hosts,
+        proxies: proxy::Proxies::default(),
         anonymous: None,
         largest_request: 8 << 20,
         body_patience: Duration::from_secs(30),

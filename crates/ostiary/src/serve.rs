@@ -167,6 +167,7 @@ pub(crate) struct House {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) log: audit::Log,
     pub(crate) hosts: proxy::Hosts,
+    pub(crate) proxies: proxy::Proxies,
     pub(crate) content: Arc<audit::ContentStore>,
     pub(crate) metrics_token: Option<MetricsToken>,
     db: Db,
@@ -244,11 +245,13 @@ impl House {
         let content = Arc::new(content.map_err(Failure::configuration)?);
         let tasks = TaskTracker::new();
         let hosts = plane::hosts(config.listen, &config.hosts, secure);
+        let proxies = proxy::Proxies { trusted: config.trusted_proxies.clone() };
         let keys = plane::Keys {
             rule_salt: vault.derive("rule hashes"),
             sealing_key: vault.derive("sealed tokens"),
         };
         let mut options = plane::options(hosts.clone(), keys, tasks.clone());
+        options.proxies.clone_from(&proxies);
         options.largest_request = config.largest_request_bytes;
         options.answers = config.answers;
         options.longest_task = config.longest_task;
@@ -273,7 +276,7 @@ impl House {
             allowed: config.allowed_networks.clone(),
         })?;
         let metrics_token = config.metrics_token.clone();
-        Ok(Self { control, proxy, log, hosts, content, metrics_token, db, wiring, tasks })
+        Ok(Self { control, proxy, log, hosts, proxies, content, metrics_token, db, wiring, tasks })
     }
 
     /// Applies a text, or says what applying it would do.

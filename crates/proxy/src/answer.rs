@@ -163,7 +163,9 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
     // To a legacy client a 404 says that its session is gone, so it is used for nothing else.
     let answered = |code| (StatusCode::OK, code);
     match refusal {
-        Refusal::Host | Refusal::Origin => (StatusCode::FORBIDDEN, code::FORBIDDEN),
+        Refusal::Host | Refusal::Origin | Refusal::Elsewhere { .. } => {
+            (StatusCode::FORBIDDEN, code::FORBIDDEN)
+        }
         Refusal::Verb { .. } => (StatusCode::METHOD_NOT_ALLOWED, errors::INVALID_REQUEST),
         Refusal::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, errors::INVALID_REQUEST),
         Refusal::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, errors::INVALID_REQUEST),

@@ -256,6 +256,7 @@ fn decide(
     let call = Call {
         workspace: &caller.workspace,
         app: caller.app,
+        address: caller.address,
         token: caller.token(),
         gateway: &place.gateway,
         assignment: assignment.map(AsRef::as_ref),
@@ -294,6 +295,7 @@ fn check_switches(
 fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
     match (denied, call.assignment, call.offer) {
         (Denied::Off { target, switch }, ..) => off_by(&target, &switch),
+        (Denied::Elsewhere(list), ..) => Refusal::Elsewhere { noun: list.noun() },
         (Denied::NoIdentity, Some(assignment), _) => {
             Refusal::NoIdentity { server: assignment.server.name.to_string() }
         }

@@ -1,5 +1,6 @@
 //! Who is calling: a token that we gave out, and nothing else.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(crate) struct Caller {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) app: AppId,
     pub(crate) proof: Proof,
+    /// From where it calls; absent where we ask for ourselves.
+    pub(crate) address: Option<IpAddr>,
 }
 
 /// By what the caller was recognised, to be checked again when the configuration changes.
@@ -36,17 +39,18 @@ pub(crate) enum Proof {
 /// Who may call without a token: nobody, except in development mode.
 pub(crate) type Anonymous = Option<(domain::Name, AppId)>;
 
-/// Recognises the caller of one request.
+/// Recognises the caller of one request from an address.
 pub(crate) fn identify(
     config: &Config,
-    headers: &HeaderMap,
+    (headers, address): (&HeaderMap, IpAddr),
     anonymous: &Anonymous,
     now: DateTime<Utc>,
 ) -> Result<Caller, Refusal> {
+    let address = Some(address);
     let Some(header) = headers.get(AUTHORIZATION) else {
         let (workspace, app) = anonymous.as_ref().ok_or(Refusal::Unauthenticated)?;
         let workspace = config.workspaces.get(workspace).ok_or(Refusal::Unauthenticated)?;
-        return caller(workspace, *app, Proof::Anonymous);
+        return caller(workspace, *app, Proof::Anonymous, address);
     };
     let text = header.as_bytes();
     let (scheme, secret) = text.split_at_checked(7).ok_or(Refusal::Unauthenticated)?;
@@ -55,40 +59,57 @@ pub(crate) fn identify(
     }
     let mut hash = TokenHash::default();
     hash.copy_from_slice(digest(&SHA256, secret).as_ref());
-    recognise(config, hash, now)
+    recognise(config, hash, now, address)
 }
 
 /// Looked up by hash: a guess learns nothing from how long it takes.
-fn recognise(config: &Config, hash: TokenHash, now: DateTime<Utc>) -> Result<Caller, Refusal> {
+fn recognise(
+    config: &Config,
+    hash: TokenHash,
+    now: DateTime<Utc>,
+    address: Option<IpAddr>,
+) -> Result<Caller, Refusal> {
     let token = config.tokens.get(&hash).filter(|it| it.is_live(now));
     let token = token.ok_or(Refusal::Unauthenticated)?;
     let workspace = config.workspaces.get(&token.workspace).ok_or(Refusal::Unauthenticated)?;
     let (id, expires_at) = (token.id, token.expires_at);
-    caller(workspace, token.app, Proof::Token { hash, id, expires_at })
+    caller(workspace, token.app, Proof::Token { hash, id, expires_at }, address)
 }
 
-fn caller(workspace: &Arc<Workspace>, app: AppId, proof: Proof) -> Result<Caller, Refusal> {
+fn caller(
+    workspace: &Arc<Workspace>,
+    app: AppId,
+    proof: Proof,
+    address: Option<IpAddr>,
+) -> Result<Caller, Refusal> {
     if !workspace.apps.contains_key(&app) {
         return Err(Refusal::Unauthenticated);
     }
-    Ok(Caller { workspace: Arc::clone(workspace), app, proof })
+    Ok(Caller { workspace: Arc::clone(workspace), app, proof, address })
 }
 
 impl Caller {
     /// We ourselves in the place of an app, if there is such an app.
     pub(crate) fn ourselves(workspace: &Arc<Workspace>, app: AppId) -> Option<Self> {
-        caller(workspace, app, Proof::Ourselves).ok()
+        caller(workspace, app, Proof::Ourselves, None).ok()
     }
 
     /// The same caller under another configuration, if it still is one.
     pub(crate) fn again(&self, config: &Config, now: DateTime<Utc>) -> Result<Self, Refusal> {
         match self.proof {
-            Proof::Token { hash, .. } => recognise(config, hash, now),
+            Proof::Token { hash, .. } => recognise(config, hash, now, self.address),
             Proof::Anonymous | Proof::Ourselves => {
                 let found = config.workspaces.get(&self.workspace.name);
-                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, self.proof)
+                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, self.proof, self.address)
             }
         }
+    }
+
+    /// Refuses whoever calls from where the workspace or the app takes no calls.
+    pub(crate) fn check_address(&self) -> Result<(), Refusal> {
+        let Some((app, address)) = self.app().zip(self.address) else { return Ok(()) };
+        domain::check_caller(&self.workspace, app, address)
+            .map_err(|list| Refusal::Elsewhere { noun: list.noun() })
     }
 
     /// How long what it has presented still holds; absent for what holds for ever.

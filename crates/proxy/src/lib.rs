@@ -49,6 +49,7 @@ mod paired;
 mod parked;
 mod pending;
 pub mod probing;
+mod proxies;
 mod questions;
 mod receive;
 mod record;
@@ -72,5 +73,6 @@ pub mod wire;
 
 pub use body::Body;
 pub use link::ServerHealth;
+pub use proxies::{BadForwarded, Proxies};
 pub use receive::Hosts;
 pub use serve::{Options, Ports, Proxy, Worker};

@@ -114,7 +114,10 @@ pub(crate) fn check_names(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn is_read(name: &str) -> bool {
-    is_single(name) || name.starts_with("mcp-") || name == ACCEPT.as_str()
+    is_single(name)
+        || name.starts_with("mcp-")
+        || name == ACCEPT.as_str()
+        || name == "x-forwarded-for"
 }
 
 fn is_single(name: &str) -> bool {

@@ -6,6 +6,7 @@ use domain::ports::{GateClosed, Unopenable};
 use mcp::envelope::EnvelopeError;
 use mcp::headers::HeaderError;
 
+use crate::proxies::BadForwarded;
 use crate::wire::WireError;
 
 /// Knows no HTTP and no JSON-RPC; [`crate::answer`] maps it to both.
@@ -34,6 +35,8 @@ pub(crate) enum Refusal {
     Header(#[from] HeaderError),
     #[error("sign in first: send a valid token as `Authorization: Bearer …`")]
     Unauthenticated,
+    #[error("the {noun} takes no calls from this address")]
+    Elsewhere { noun: &'static str },
     #[error("no such gateway, or this app is not connected to it")]
     NoGateway,
     #[error("send the session id that `initialize` gave")]
@@ -216,6 +219,7 @@ impl Refusal {
             Self::Envelope(_) => "malformed",
             Self::Header(_) => "header_mismatch",
             Self::Unauthenticated => "unauthenticated",
+            Self::Elsewhere { .. } => "address",
             Self::NoGateway => "no_gateway",
             Self::SessionMissing => "session_missing",
             Self::SessionUnknown => "session_unknown",
@@ -247,6 +251,12 @@ impl Refusal {
             Self::Stopping => "stopping",
             Self::Interrupted => "interrupted",
         }
+    }
+}
+
+impl From<BadForwarded> for Refusal {
+    fn from(error: BadForwarded) -> Self {
+        Self::BadHeader { name: error.header.to_owned() }
     }
 }
 

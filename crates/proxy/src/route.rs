@@ -88,6 +88,7 @@ impl Place {
         let config = Arc::clone(config);
         let place = Self { config, gateway: Arc::clone(gateway), only: None };
         place.connection(caller)?;
+        place.check_address(caller)?;
         match &path.server {
             None => Ok(place),
             Some(alias) => {
@@ -110,6 +111,13 @@ impl Place {
             place.only = Some(place.assignment(only.id)?);
         }
         Ok(place)
+    }
+
+    /// Refuses whoever calls from where the gateway takes no calls.
+    fn check_address(&self, caller: &Caller) -> Result<(), Refusal> {
+        let Some(address) = caller.address else { return Ok(()) };
+        domain::check_gateway(&self.gateway, address)
+            .map_err(|list| Refusal::Elsewhere { noun: list.noun() })
     }
 
     /// A server that is within reach here.

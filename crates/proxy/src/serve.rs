@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::modern;
 use crate::paired::{self, Pairs};
 use crate::parked::Parking;
+use crate::proxies::{BadForwarded, Proxies};
 use crate::receive::{self, Hosts, Path};
 use crate::record;
 use crate::refusal::Refusal;
@@ -48,6 +49,8 @@ use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
 /// What the data plane is made with.
 pub struct Options {
     pub hosts: Hosts,
+    /// Whose word is taken for where a request comes from.
+    pub proxies: Proxies,
     /// Who may call without a token: development mode only.
     pub anonymous: Anonymous,
     /// The largest request body in bytes.
@@ -286,9 +289,11 @@ impl Worker {
                 let recording = Arc::clone(proxy);
                 worker.held.spawn(async move { recording.record_strangers(arrived).await });
             }
-            match Box::pin(worker.receive(request, peer.ip(), arrived)).await {
+            let client = proxy.options.proxies.client(peer.ip(), request.headers());
+            let said = client.unwrap_or_else(|_| domain::canonical(peer.ip()));
+            match Box::pin(worker.receive(request, client, arrived)).await {
                 Ok(response) => response,
-                Err(turned) => Box::pin(worker.turn_away(*turned, peer.ip())).await,
+                Err(turned) => Box::pin(worker.turn_away(*turned, said)).await,
             }
         })
     }
@@ -296,7 +301,7 @@ impl Worker {
     async fn receive(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        peer: IpAddr,
+        client: Result<IpAddr, BadForwarded>,
         arrived: Duration,
     ) -> Result<Response<Body>, Box<TurnedAway>> {
         let (parts, body) = request.into_parts();
@@ -305,11 +310,18 @@ impl Worker {
         let away = |refusal| TurnedAway::stranger(&path, refusal);
         self.proxy.options.hosts.check(&parts).map_err(away)?;
         receive::check_names(&parts.headers).map_err(away)?;
+        let peer = client.map_err(Refusal::from).map_err(away)?;
         let snapshot = self.proxy.gate.latest();
         let (now, anonymous) = (self.proxy.clock.now(), &self.proxy.options.anonymous);
-        let caller = identify::identify(&snapshot.config, &parts.headers, anonymous, now);
+        let presented = (&parts.headers, peer);
+        let caller = identify::identify(&snapshot.config, presented, anonymous, now);
         let caller = caller.map_err(away)?;
-        let place = Place::find(&snapshot.config, &caller, &path).map_err(away)?;
+        let elsewhere = |refusal| TurnedAway {
+            caller: Some(caller.clone()),
+            ..TurnedAway::stranger(&path, refusal)
+        };
+        caller.check_address().map_err(elsewhere)?;
+        let place = Place::find(&snapshot.config, &caller, &path).map_err(elsewhere)?;
         let known = Known { caller, place, headers: parts.headers, peer, arrived };
         let away =
             |refusal| TurnedAway { is_stranger: false, ..TurnedAway::stranger(&path, refusal) };
@@ -400,8 +412,13 @@ impl Worker {
         };
         if let Some(workspace) = workspace
             && !is_counted(workspace)
-            && let Err(unrecorded) =
-                record::unidentified(&self.proxy, workspace, peer, &refusal).await
+            && let Err(unrecorded) = record::unidentified(
+                &self.proxy,
+                workspace,
+                (peer, turned.caller.as_ref()),
+                &refusal,
+            )
+            .await
         {
             return answer::refusal(&unrecorded, Manner::UNKNOWN);
         }
@@ -473,6 +490,8 @@ impl Known {
 /// A request that got nowhere.
 struct TurnedAway {
     workspace: Option<String>,
+    /// Who it was, where that is known but the sender is not where it may be.
+    caller: Option<Caller>,
     refusal: Refusal,
     /// Whether nobody knows whose it was, or what it wanted is not there for its sender.
     is_stranger: bool,
@@ -480,12 +499,13 @@ struct TurnedAway {
 
 impl TurnedAway {
     fn stranger(path: &Path, refusal: Refusal) -> Self {
-        Self { workspace: Some(path.workspace.clone()), refusal, is_stranger: true }
+        let workspace = Some(path.workspace.clone());
+        Self { workspace, caller: None, refusal, is_stranger: true }
     }
 }
 
 impl From<Refusal> for Box<TurnedAway> {
     fn from(refusal: Refusal) -> Self {
-        Self::new(TurnedAway { workspace: None, refusal, is_stranger: true })
+        Self::new(TurnedAway { workspace: None, caller: None, refusal, is_stranger: true })
     }
 }

@@ -176,6 +176,7 @@ mod tests {
             id: WorkspaceId(uuid::Uuid::from_u128(id)),
             name: "acme".parse().unwrap(),
             durability: domain::Durability::Written,
+            addresses: domain::Addresses::default(),
             apps: HashMap::new(),
             teams: HashMap::new(),
             authority: Arc::default(),

@@ -70,6 +70,11 @@ impl Paired {
         serde_json::from_slice(&event.data).unwrap()
     }
 
+    /// Reads until the stream is over.
+    pub async fn end(&mut self) {
+        while self.stream.next().await.is_some() {}
+    }
+
     pub async fn send(&self, post: Post) -> Answer {
         // Clients of this transport say nothing of what they accept: nothing comes back.
         self.client.send(post.without("accept")).await

@@ -40,7 +40,7 @@ use tower::ServiceExt as _;
 
 use self::call::Said;
 use self::tools::{Choice, Tools};
-use crate::api::{self, BODY_BYTES, Error, Rights};
+use crate::api::{self, BODY_BYTES, ClientAddress, Error, Rights};
 use crate::{App, session, workspaces};
 
 /// Which parameter of an address may be left to us.
@@ -105,7 +105,8 @@ async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
 
 async fn received(door: &Door, request: Request) -> Result<Response, Error> {
     let headers = request.headers().clone();
-    let (credential, rights) = admit(&door.app, &headers).await?;
+    let address = request.extensions().get::<ClientAddress>().copied();
+    let (credential, rights) = admit(&door.app, &headers, address).await?;
     check_media(&headers)?;
     let choice = Choice::of(request.uri().query(), &door.tools).map_err(Error::Malformed)?;
     let body = Bytes::from_request(request, &()).await?;
@@ -132,9 +133,14 @@ async fn received(door: &Door, request: Request) -> Result<Response, Error> {
 }
 
 /// Who sends a request: by a token, and by nothing that a browser would send by itself.
-async fn admit<'a>(app: &App, headers: &'a HeaderMap) -> Result<(&'a HeaderValue, Rights), Error> {
+async fn admit<'a>(
+    app: &App,
+    headers: &'a HeaderMap,
+    address: Option<ClientAddress>,
+) -> Result<(&'a HeaderValue, Rights), Error> {
     let credential = headers.get(header::AUTHORIZATION).ok_or(Error::Unauthenticated)?;
-    let caller = session::authenticate(app, &Method::POST, headers).await?;
+    let mut caller = session::authenticate(app, &Method::POST, headers).await?;
+    caller.address = address.map(|it| it.0);
     Ok((credential, Rights::of(app, &caller).await?))
 }
 
@@ -289,7 +295,13 @@ impl Asked<'_> {
         let own = self.rights.workspace();
         let own = own.map_or(workspaces::DEFAULT, |it| it.name.as_str());
         let response = match call::request(tool, arguments, own, self.credential) {
-            Ok(request) => self.door.api.clone().oneshot(request).await,
+            Ok(mut request) => {
+                // It comes from where the call has come from, and is decided by that again.
+                if let Some(address) = self.rights.address() {
+                    request.extensions_mut().insert(ClientAddress(address));
+                }
+                self.door.api.clone().oneshot(request).await
+            }
             Err(error) => Ok(error.into_response()),
         };
         let Ok(response) = response;

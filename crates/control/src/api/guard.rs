@@ -1,6 +1,7 @@
 //! What stands before every handler that is not public: who is calling, in which workspace, and
 //! the record of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
@@ -14,6 +15,10 @@ use super::needs::Table;
 use super::{Error, Ref, RequestId, Rights, Touched};
 use crate::session::{self, Caller};
 use crate::{App, trail, workspaces};
+
+/// In the extensions of a request: from where it comes, by whoever has taken it in.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
 
 /// The workspace that the address names. It exists.
 #[derive(Clone, Debug)]
@@ -54,11 +59,13 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let app = &guard.app;
+    let address = request.extensions().get::<ClientAddress>().map(|it| it.0);
     let mut caller = match session::authenticate(app, request.method(), request.headers()).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
     caller.via = request.extensions().get::<Via>().map(|_| "mcp");
+    caller.address = address;
     let admitted = admit(&guard, &caller, &params, &mut request).await;
     if request.method().is_safe() {
         return match admitted {

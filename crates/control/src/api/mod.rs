@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use answer::{Done, HoldsSecret, IfMatch, Shown, Touched};
+pub use guard::ClientAddress;
 pub(crate) use guard::{InWorkspace, Via};
 pub(crate) use needs::Needs;
 pub(crate) use page::{Page, Paging, Which};

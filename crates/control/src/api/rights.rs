@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -70,6 +71,12 @@ impl Rights {
             found.ok_or(Error::Unauthenticated)
         };
         let user = find(user)?;
+        // Where there is a list, whoever comes from nowhere is not on it.
+        let is_admitted = |it| workspace.addresses.admit(it);
+        if !workspace.addresses.is_empty() && !caller.address.is_some_and(is_admitted) {
+            let text = "the workspace takes no requests from this address";
+            return Err(Error::Forbidden(text.into()));
+        }
         let mut limits = limits.clone();
         if let (Some(limits), Some(maker)) = (&mut limits, maker) {
             let maker = Actor::User { user: find(maker)?, limits: None };
@@ -110,6 +117,14 @@ impl Rights {
 
     fn of_operator(app: &App, caller: &Caller) -> Self {
         Self::Installation(Arc::clone(&app.authority), Some(Arc::new(caller.clone())))
+    }
+
+    /// From where the request came; absent at the command line.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Installation(_, caller) => caller.as_ref()?.address,
+            Self::User(it) => it.caller.address,
+        }
     }
 
     /// The workspace that a user belongs to, as it is now; absent above all workspaces.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::App as Registered;
 use crate::App;
+use crate::addresses::AddressesText;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
     Shown, Touched,
@@ -37,6 +38,9 @@ pub(crate) struct NewApp {
     pub(crate) owner: Ref,
     /// What it is for, in one line.
     pub(crate) purpose: String,
+    /// From where it may call.
+    #[serde(default)]
+    pub(crate) addresses: AddressesText,
 }
 
 /// What to change of an app; what is absent stays.
@@ -48,6 +52,8 @@ pub(crate) struct AppPatch {
     #[schema(value_type = Option<RefText>)]
     pub(crate) owner: Option<Ref>,
     pub(crate) purpose: Option<String>,
+    /// From where it may call: all of them.
+    pub(crate) addresses: Option<AddressesText>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -60,6 +66,8 @@ struct AppBody {
     #[schema(value_type = NameText)]
     owner: Name,
     purpose: String,
+    /// From where it may call.
+    addresses: AddressesText,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -69,7 +77,10 @@ struct AppBody {
 
 impl AppPatch {
     pub(super) fn touches_more_than_switches(&self) -> bool {
-        self.name.is_some() || self.owner.is_some() || self.purpose.is_some()
+        self.name.is_some()
+            || self.owner.is_some()
+            || self.purpose.is_some()
+            || self.addresses.is_some()
     }
 }
 
@@ -81,6 +92,7 @@ impl AppBody {
             name: it.name,
             owner: it.owner.name,
             purpose: it.purpose,
+            addresses: AddressesText(it.addresses),
             enabled: off.is_none(),
             off,
             created_at: it.created_at,

@@ -7,10 +7,11 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Capability, Name, Object, Target, UserId, WorkspaceId};
+use domain::{Addresses, AppId, Capability, Name, Object, Target, UserId, WorkspaceId};
 
 pub(crate) use api::{AppPatch, NewApp, routes};
 
+use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::row::Named;
@@ -23,6 +24,7 @@ pub(crate) struct App {
     pub(crate) name: Name,
     pub(crate) owner: Named<UserId>,
     pub(crate) purpose: String,
+    pub(crate) addresses: Addresses,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -63,6 +65,7 @@ pub(crate) async fn create(
         name: new.name,
         owner: Named { id: owner.id, name: owner.name },
         purpose: checked(new.purpose)?,
+        addresses: new.addresses.0,
         off: None,
         created_at: stamp.at,
     };
@@ -82,6 +85,12 @@ pub(crate) async fn update(
         change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
         app.name = patch.name.unwrap_or(app.name);
         app.purpose = patch.purpose.map(checked).transpose()?.unwrap_or(app.purpose);
+        if let Some(AddressesText(addresses)) = patch.addresses {
+            if !addresses.cover(&app.addresses) {
+                change.ends(Target::App(app.id));
+            }
+            app.addresses = addresses;
+        }
         if let Some(owner) = patch.owner {
             let owner = users::find(change, workspace, &owner).await.map_err(Error::in_body)?;
             if owner.id != app.owner.id {

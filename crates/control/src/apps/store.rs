@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
 use domain::{AppId, UserId, WorkspaceId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::App;
+use crate::addresses::AddressesText;
 use crate::api::{Error, Which};
 use crate::change::Change;
 use crate::row::{self, Named};
@@ -16,8 +18,8 @@ pub(super) async fn select(
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<App>, Error> {
-    let statement =
-        sql("SELECT a.id, a.name, a.owner_id, u.name AS owner, a.purpose, a.created_at,
+    let statement = sql(
+        "SELECT a.id, a.name, a.owner_id, u.name AS owner, a.purpose, a.addresses, a.created_at,
             o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
          FROM apps a
          JOIN users u ON u.workspace_id = a.workspace_id AND u.id = a.owner_id
@@ -25,8 +27,9 @@ pub(super) async fn select(
            ON o.workspace_id = a.workspace_id AND o.kind = 'app' AND o.target_id = a.id
          WHERE a.workspace_id = $1 AND ($2 IS NULL OR a.id = $2) AND ($3 IS NULL OR a.name = $3)
            AND ($4 IS NULL OR a.name > $4) AND ($6 OR a.owner_id = $7)
-         ORDER BY a.name LIMIT $5")
-        .bind(workspace.0);
+         ORDER BY a.name LIMIT $5",
+    )
+    .bind(workspace.0);
     let rows: Vec<Row> =
         tx.all(which.bind(statement).bind(which.is_anywhere()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()
@@ -39,14 +42,15 @@ pub(super) async fn insert(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("INSERT INTO apps (workspace_id, id, name, owner_id, purpose, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6)")
+            sql("INSERT INTO apps (workspace_id, id, name, owner_id, purpose, created_at, addresses)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(workspace.0)
             .bind(app.id.0)
             .bind(app.name.as_str())
             .bind(app.owner.id.0)
             .bind(app.purpose.as_str())
-            .bind(app.created_at),
+            .bind(app.created_at)
+            .bind(row::to_json(&AddressesText(app.addresses.clone()))),
         )
         .await?;
     Ok(())
@@ -59,13 +63,14 @@ pub(super) async fn update(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("UPDATE apps SET name = $3, owner_id = $4, purpose = $5
+            sql("UPDATE apps SET name = $3, owner_id = $4, purpose = $5, addresses = $6
                  WHERE workspace_id = $1 AND id = $2")
             .bind(workspace.0)
             .bind(app.id.0)
             .bind(app.name.as_str())
             .bind(app.owner.id.0)
-            .bind(app.purpose.as_str()),
+            .bind(app.purpose.as_str())
+            .bind(row::to_json(&AddressesText(app.addresses.clone()))),
         )
         .await?;
     Ok(())
@@ -93,6 +98,7 @@ struct Row {
     owner_id: Uuid,
     owner: String,
     purpose: String,
+    addresses: Value,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -102,11 +108,13 @@ impl TryFrom<Row> for App {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self, Error> {
+        let AddressesText(addresses) = row::json(row.addresses)?;
         Ok(Self {
             id: AppId(row.id),
             name: row::name(row.name)?,
             owner: Named { id: UserId(row.owner_id), name: row::name(row.owner)? },
             purpose: row.purpose,
+            addresses,
             off: row.off.into(),
             created_at: row.created_at,
         })

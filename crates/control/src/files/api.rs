@@ -42,6 +42,9 @@ struct Files {
     /// Whether what the set owns and the documents do not name is deleted.
     #[serde(default)]
     prune: bool,
+    /// Whether the workspace's addresses are set even where the request's own is not among them.
+    #[serde(default)]
+    force: bool,
 }
 
 impl Files {
@@ -50,7 +53,8 @@ impl Files {
             Some(owner) => owner.clone(),
             None => DEFAULT_OWNER.parse().map_err(Error::internal)?,
         };
-        Ok(Scope { workspace: workspace.name.clone(), is_only: true, owner, prune: self.prune })
+        let (workspace, prune, force) = (workspace.name.clone(), self.prune, self.force);
+        Ok(Scope { workspace, is_only: true, owner, prune, force })
     }
 }
 

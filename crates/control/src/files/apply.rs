@@ -120,7 +120,7 @@ async fn object(
     if let Document::Workspace(file) = document {
         let before = if_found(workspaces::find(change, &(&name).into()).await)?;
         let before = before.map(export::workspace);
-        if let Some(members) = apply_workspace(change, file).await? {
+        if let Some(members) = apply_workspace(change, file, scope.force).await? {
             let after = export::workspace(workspaces::find(change, &(&name).into()).await?);
             applied.differed(before, Some(after), members);
         }
@@ -240,17 +240,31 @@ pub(super) fn refs<'a>(names: impl IntoIterator<Item = &'a Name>) -> Vec<Ref> {
     names.into_iter().map(Ref::from).collect()
 }
 
-async fn apply_workspace(change: &mut Change, file: WorkspaceFile) -> Result<Differed, Error> {
-    let WorkspaceFile { name, durability } = file;
+async fn apply_workspace(
+    change: &mut Change,
+    file: WorkspaceFile,
+    force: bool,
+) -> Result<Differed, Error> {
+    let WorkspaceFile { name, durability, addresses } = file;
     let Some(found) = if_found(workspaces::find(change, &(&name).into()).await)? else {
-        let new = NewWorkspace { name, durability: durability.unwrap_or_default() };
+        let new = NewWorkspace {
+            name,
+            durability: durability.unwrap_or_default(),
+            addresses: addresses.unwrap_or_default(),
+        };
         workspaces::create(change, new).await?;
         return Ok(None);
     };
     let mut members = Vec::new();
     if durability.is_some_and(|it| differ(&it, &DurabilityText::from(found.durability))) {
         members.push("durability");
-        let patch = WorkspacePatch { durability, ..WorkspacePatch::default() };
+    }
+    let addresses = addresses.filter(|it| it.0 != found.addresses);
+    if addresses.is_some() {
+        members.push("addresses");
+    }
+    if !members.is_empty() {
+        let patch = WorkspacePatch { durability, addresses, force, ..WorkspacePatch::default() };
         workspaces::update(change, found, patch).await?;
     }
     Ok(Some(members))

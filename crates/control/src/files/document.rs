@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::reference::Reference;
 use super::{Scope, emit, yaml};
+use crate::addresses::AddressesText;
 use crate::api::{Error, NameText};
 use crate::assignments::{ProvisionText, SchemeText};
 use crate::limits::{AllowanceText, DirectionText, ScopeText, UnitText};
@@ -41,6 +42,9 @@ pub(super) struct WorkspaceFile {
     pub(super) name: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) durability: Option<DurabilityText>,
+    /// From where everything in it may be used; absent: as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) addresses: Option<AddressesText>,
 }
 
 /// A person.
@@ -166,6 +170,9 @@ pub(super) struct GatewayFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<NameText>>)]
     pub(super) teams: Option<BTreeSet<Name>>,
+    /// From where it may be used; absent: as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) addresses: Option<AddressesText>,
     /// All servers on it, in the order in which their tools are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) assignments: Option<Vec<AssignmentFile>>,
@@ -231,6 +238,9 @@ pub(super) struct AppFile {
     #[schema(value_type = NameText)]
     pub(super) owner: Name,
     pub(super) purpose: String,
+    /// From where it may call; absent: as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) addresses: Option<AddressesText>,
     /// All gateways that it is connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gateways: Option<Vec<ConnectionFile>>,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{Capability, Name, WorkspaceId};
+use domain::{Addresses, Capability, Name, WorkspaceId};
 
 use super::apply::if_found;
 use super::document::{
@@ -10,6 +10,7 @@ use super::document::{
     PinFile, RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 use super::{member, reference};
+use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::apps::App;
 use crate::gateways::Gateway;
@@ -114,7 +115,8 @@ pub(super) async fn find(
 }
 
 pub(super) fn workspace(it: Workspace) -> Document {
-    Document::Workspace(WorkspaceFile { name: it.name, durability: Some(it.durability.into()) })
+    let (durability, addresses) = (Some(it.durability.into()), addresses(it.addresses));
+    Document::Workspace(WorkspaceFile { name: it.name, durability, addresses })
 }
 
 fn user(it: User, now: DateTime<Utc>) -> Document {
@@ -211,6 +213,7 @@ async fn gateway(
     Ok(GatewayFile {
         name: it.name,
         teams: Some(it.teams.into_iter().collect()),
+        addresses: addresses(it.addresses),
         assignments: Some(assigned.collect()),
         rules: Some(ruled.iter().map(member::rule_file).collect()),
         enabled: enabled(it.off, now),
@@ -233,9 +236,15 @@ async fn app(
         name: it.name,
         owner: it.owner.name,
         purpose: it.purpose,
+        addresses: addresses(it.addresses),
         gateways: Some(connected.collect()),
         enabled: enabled(it.off, now),
     })
+}
+
+/// A file says nothing of addresses where everybody is let in.
+fn addresses(list: Addresses) -> Option<AddressesText> {
+    (!list.is_empty()).then_some(AddressesText(list))
 }
 
 /// A file says `enabled: false` of what is off for good, and nothing of all else: what is off for

@@ -22,7 +22,7 @@ pub(super) async fn apply_gateway(
     workspace: WorkspaceId,
     file: GatewayFile,
 ) -> Result<Differed, Error> {
-    let GatewayFile { name, teams, assignments, rules, enabled } = file;
+    let GatewayFile { name, teams, addresses, assignments, rules, enabled } = file;
     let found = gateways::find(change, workspace, &(&name).into()).await;
     let object = |it: &Gateway| Scope::Gateway(it.id).into();
     let found = seen(change, found, Capability::GatewaysRead, object)?;
@@ -35,7 +35,9 @@ pub(super) async fn apply_gateway(
             found
         }
         None => {
-            let new = NewGateway { name, teams: refs(teams.iter().flatten()) };
+            let teams = refs(teams.iter().flatten());
+            let addresses = addresses.clone().unwrap_or_default();
+            let new = NewGateway { name, teams, addresses };
             gateways::create(change, workspace, new).await?
         }
     };
@@ -45,6 +47,10 @@ pub(super) async fn apply_gateway(
     if let Some(wanted) = teams.filter(|it| *it != known) {
         members.push("teams");
         patch.teams = Some(refs(&wanted));
+    }
+    if let Some(wanted) = addresses.filter(|it| it.0 != gateway.addresses) {
+        members.push("addresses");
+        patch.addresses = Some(wanted);
     }
     if let Some(wanted) = assignments
         && apply_assignments(change, workspace, &gateway, wanted).await?
@@ -60,7 +66,7 @@ pub(super) async fn apply_gateway(
         members.push("enabled");
         patch.enabled = enabled;
     }
-    if patch.teams.is_some() || patch.enabled.is_some() {
+    if patch.teams.is_some() || patch.addresses.is_some() || patch.enabled.is_some() {
         gateways::update(change, workspace, gateway, patch).await?;
     }
     Ok((!is_new).then_some(members))
@@ -246,14 +252,16 @@ pub(super) async fn apply_app(
     workspace: WorkspaceId,
     file: AppFile,
 ) -> Result<Differed, Error> {
-    let AppFile { name, owner, purpose, gateways, enabled } = file;
+    let AppFile { name, owner, purpose, addresses, gateways, enabled } = file;
     let found = apps::find(change, workspace, &(&name).into()).await;
     let found = seen(change, found, Capability::AppsRead, App::object)?;
     let is_new = found.is_none();
     let app = match found {
         Some(found) => found,
         None => {
-            let new = NewApp { name, owner: (&owner).into(), purpose: purpose.clone() };
+            let (owner, purpose) = ((&owner).into(), purpose.clone());
+            let addresses = addresses.clone().unwrap_or_default();
+            let new = NewApp { name, owner, purpose, addresses };
             apps::create(change, workspace, new).await?
         }
     };
@@ -266,6 +274,10 @@ pub(super) async fn apply_app(
     if app.purpose != purpose {
         members.push("purpose");
         patch.purpose = Some(purpose);
+    }
+    if let Some(wanted) = addresses.filter(|it| it.0 != app.addresses) {
+        members.push("addresses");
+        patch.addresses = Some(wanted);
     }
     if switches(change, app.off.as_ref(), enabled) {
         members.push("enabled");

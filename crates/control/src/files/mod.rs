@@ -55,6 +55,8 @@ pub(crate) struct Scope {
     pub(crate) owner: Name,
     /// Whether what the set owns and the text does not name is deleted.
     pub(crate) prune: bool,
+    /// Whether a workspace's addresses are set even where the request's own is not among them.
+    pub(crate) force: bool,
 }
 
 /// Whose objects are that a text makes.
@@ -132,7 +134,7 @@ pub(crate) async fn export(
 pub fn rewritten(text: &str) -> Result<String, String> {
     let workspace: Name = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
     let owner = workspace.clone();
-    let scope = Scope { workspace, is_only: true, owner, prune: false };
+    let scope = Scope { workspace, is_only: true, owner, prune: false, force: false };
     let documents = document::parse(text, &scope).map_err(|error| error.to_string())?;
     let texts: Vec<String> = documents.iter().map(|(_, it)| it.to_text()).collect();
     Ok(texts.join("---\n"))
@@ -159,6 +161,6 @@ pub fn count(text: &str) -> Result<usize, String> {
 fn outline(text: &str) -> Result<Vec<(Name, Document)>, String> {
     let workspace: Name = crate::workspaces::DEFAULT.parse().map_err(|_| String::new())?;
     let owner = workspace.clone();
-    let scope = Scope { workspace, is_only: false, owner, prune: false };
+    let scope = Scope { workspace, is_only: false, owner, prune: false, force: false };
     document::parse(text, &scope).map_err(|error| error.to_string())
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use crate::App;
+use crate::addresses::AddressesText;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
     Shown, Touched,
@@ -38,6 +39,9 @@ pub(crate) struct NewGateway {
     #[serde(default)]
     #[schema(value_type = Vec<RefText>)]
     pub(crate) teams: Vec<Ref>,
+    /// From where it may be used.
+    #[serde(default)]
+    pub(crate) addresses: AddressesText,
 }
 
 /// What to change of a gateway; what is absent stays.
@@ -49,6 +53,8 @@ pub(crate) struct GatewayPatch {
     /// All of them: a team that is not listed may use it no more.
     #[schema(value_type = Option<Vec<RefText>>)]
     pub(crate) teams: Option<Vec<Ref>>,
+    /// From where it may be used: all of them.
+    pub(crate) addresses: Option<AddressesText>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -61,6 +67,8 @@ struct GatewayBody {
     /// The teams that may use it.
     #[schema(value_type = Vec<NameText>)]
     teams: Vec<Name>,
+    /// From where it may be used.
+    addresses: AddressesText,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -70,7 +78,7 @@ struct GatewayBody {
 
 impl GatewayPatch {
     pub(super) fn touches_more_than_switches(&self) -> bool {
-        self.name.is_some() || self.teams.is_some()
+        self.name.is_some() || self.teams.is_some() || self.addresses.is_some()
     }
 }
 
@@ -81,6 +89,7 @@ impl GatewayBody {
             id: gateway.id.0,
             name: gateway.name,
             teams: gateway.teams,
+            addresses: AddressesText(gateway.addresses),
             enabled: off.is_none(),
             off,
             created_at: gateway.created_at,

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{Capability, GatewayId, Name, Object, Scope, Target, TeamId, WorkspaceId};
+use domain::{Addresses, Capability, GatewayId, Name, Object, Scope, Target, TeamId, WorkspaceId};
 
 pub(crate) use api::{GatewayPatch, NewGateway, routes};
 
+use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::switches::{self, Off};
@@ -24,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) name: Name,
     /// The teams that may use it.
     pub(crate) teams: Vec<Name>,
+    /// From where it may be used.
+    pub(crate) addresses: Addresses,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -53,8 +56,14 @@ pub(crate) async fn create(
     change.require_on_workspace(Capability::GatewaysWrite)?;
     let stamp = change.stamp();
     let id = GatewayId(stamp.id);
-    let gateway =
-        Gateway { id, name: new.name, teams: Vec::new(), off: None, created_at: stamp.at };
+    let gateway = Gateway {
+        id,
+        name: new.name,
+        teams: Vec::new(),
+        addresses: new.addresses.0,
+        off: None,
+        created_at: stamp.at,
+    };
     store::insert(change, workspace, &gateway)
         .await
         .map_err(|error| Error::saving(error, "gateway", &gateway.name))?;
@@ -78,6 +87,12 @@ pub(crate) async fn update(
     }
     if let Some(teams) = patch.teams {
         set_teams(change, workspace, gateway.id, &teams).await?;
+    }
+    if let Some(AddressesText(addresses)) = patch.addresses {
+        store::set_addresses(change, workspace, gateway.id, &addresses).await?;
+        if !addresses.cover(&gateway.addresses) {
+            change.ends(Target::Gateway(gateway.id));
+        }
     }
     let target = Target::Gateway(gateway.id);
     switches::set_enabled(change, workspace, target, patch.enabled).await?;

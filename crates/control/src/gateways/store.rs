@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::{AssignmentId, GatewayId, Name, TeamId, WorkspaceId};
+use domain::{Addresses, AssignmentId, GatewayId, Name, TeamId, WorkspaceId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Gateway;
+use crate::addresses::AddressesText;
 use crate::api::{Error, Which};
 use crate::change::Change;
 use crate::row;
@@ -16,7 +18,7 @@ pub(super) async fn select(
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<Gateway>, Error> {
-    let statement = sql("SELECT g.id, g.name, g.created_at,
+    let statement = sql("SELECT g.id, g.name, g.addresses, g.created_at,
             (SELECT string_agg(t.name, ',' ORDER BY t.name)
              FROM grants r JOIN teams t ON t.workspace_id = r.workspace_id AND t.id = r.team_id
              WHERE r.workspace_id = g.workspace_id AND r.gateway_id = g.id) AS teams,
@@ -43,13 +45,13 @@ pub(super) async fn insert(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql(
-                "INSERT INTO gateways (workspace_id, id, name, created_at) VALUES ($1, $2, $3, $4)",
-            )
+            sql("INSERT INTO gateways (workspace_id, id, name, created_at, addresses)
+                 VALUES ($1, $2, $3, $4, $5)")
             .bind(workspace.0)
             .bind(gateway.id.0)
             .bind(gateway.name.as_str())
-            .bind(gateway.created_at),
+            .bind(gateway.created_at)
+            .bind(row::to_json(&AddressesText(gateway.addresses.clone()))),
         )
         .await?;
     Ok(())
@@ -67,6 +69,23 @@ pub(super) async fn rename(
                 .bind(workspace.0)
                 .bind(gateway.0)
                 .bind(name.as_str()),
+        )
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn set_addresses(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: GatewayId,
+    addresses: &Addresses,
+) -> Result<(), DbError> {
+    change
+        .execute(
+            sql("UPDATE gateways SET addresses = $3 WHERE workspace_id = $1 AND id = $2")
+                .bind(workspace.0)
+                .bind(gateway.0)
+                .bind(row::to_json(&AddressesText(addresses.clone()))),
         )
         .await?;
     Ok(())
@@ -181,6 +200,7 @@ struct Row {
     id: Uuid,
     name: String,
     teams: Option<String>,
+    addresses: Value,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -189,8 +209,10 @@ struct Row {
 impl TryFrom<Row> for Gateway {
     type Error = Error;
 
-    fn try_from(Row { id, name, teams, created_at, off }: Row) -> Result<Self, Error> {
-        let (id, name) = (GatewayId(id), row::name(name)?);
-        Ok(Self { id, name, teams: row::names(teams)?, off: off.into(), created_at })
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let (id, name) = (GatewayId(row.id), row::name(row.name)?);
+        let AddressesText(addresses) = row::json(row.addresses)?;
+        let (teams, off, created_at) = (row::names(row.teams)?, row.off.into(), row.created_at);
+        Ok(Self { id, name, teams, addresses, off, created_at })
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use vault::Secret;
 
 use crate::App;
+use crate::addresses::AddressesText;
 use crate::api::Rights;
 use crate::change::Change;
 use crate::control::ControlError;
@@ -25,7 +26,11 @@ pub(crate) async fn start(app: &Arc<App>) -> Result<Option<Secret>, ControlError
         None => {
             store::insert(&mut change, app.vault.check_value(), app.clock.now()).await?;
             let name = workspaces::DEFAULT.parse().map_err(unusable)?;
-            let new = NewWorkspace { name, durability: DurabilityText::default() };
+            let new = NewWorkspace {
+                name,
+                durability: DurabilityText::default(),
+                addresses: AddressesText::default(),
+            };
             workspaces::create(&mut change, new).await.map_err(unusable)?;
         }
     }

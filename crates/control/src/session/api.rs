@@ -18,7 +18,8 @@ use super::store::{self, AdminToken};
 use super::{Caller, SESSION_LIFE, begin, cookie_name, end, find_admin, is_cross_site};
 use crate::App;
 use crate::api::{
-    Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Rights, Touched, Which,
+    ClientAddress, Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Rights,
+    Touched, Which,
 };
 use crate::change::Change;
 use crate::identities::SecretText;
@@ -96,6 +97,7 @@ impl SessionBody {
 async fn sign_in(
     State(app): State<Arc<App>>,
     Extension(RequestId(id)): Extension<RequestId>,
+    address: Option<Extension<ClientAddress>>,
     headers: HeaderMap,
     Json(given): Json<SignIn>,
 ) -> Result<Response, Error> {
@@ -106,7 +108,8 @@ async fn sign_in(
         let mut tx = app.db.read().await?;
         find_admin(&mut tx, given.token.expose(), app.clock.now()).await
     };
-    let caller = caller.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
+    let mut caller = caller.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
+    caller.address = address.map(|it| it.0.0);
     // What anyone may send is recorded only once it is known to come from an administrator, or
     // the log could be filled from outside.
     let rights = Rights::of(&app, &caller).await?;

@@ -10,6 +10,7 @@ mod store;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Caller {
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) of: Of,
+    /// From where the request came; absent at the command line.
+    pub(crate) address: Option<IpAddr>,
     /// When what was presented dies by itself.
     pub(crate) expires_at: Option<DateTime<Utc>>,
     /// When the token behind it does.
@@ -89,7 +92,9 @@ impl Caller {
 
     fn of_installation(id: Uuid, name: String) -> Self {
         let of = Of::Installation;
-        Self { id, name, of, expires_at: None, token_expires_at: None, via: None, session: None }
+        let (expires_at, token_expires_at) = (None, None);
+        let (address, via, session) = (None, None, None);
+        Self { id, name, of, address, expires_at, token_expires_at, via, session }
     }
 
     /// The workspace of a user.
@@ -222,8 +227,9 @@ impl Presented {
         let of = Of::User { workspace, user, limits, maker };
         let token_expires_at = Some(expires_at);
         let expires_at = session.as_ref().map_or(expires_at, |it| expires_at.min(it.expires_at));
-        let expires_at = Some(expires_at);
-        Caller { id: id.0, name, of, expires_at, token_expires_at, via: None, session }
+        let (id, expires_at) = (id.0, Some(expires_at));
+        let (address, via) = (None, None);
+        Caller { id, name, of, address, expires_at, token_expires_at, via, session }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{
-    App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
+    Addresses, App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
     DefinitionHash, Durability, Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Name,
     PinKey, Policy, Provisioned, Review, RoleGrant, RuleDef, RuleId, Scheme, Server, ServerId,
     Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace, WorkspaceId,
@@ -22,6 +22,7 @@ use super::store::{
     AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, LimitRow, PinRow, Rows, RuleRow,
     ServerRow, SwitchRow, WorkspaceRow,
 };
+use crate::addresses::AddressesText;
 use crate::api::Error;
 use crate::assignments::ProvisionText;
 use crate::limits::{self, AllowanceText, DirectionText, UnitText};
@@ -208,7 +209,12 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
     for row in &rows.apps {
         let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
         let id = AppId(row.id);
-        let app = App { id, name: name("apps", row.id, &row.name)?, owner: UserId(row.owner_id) };
+        let app = App {
+            id,
+            name: name("apps", row.id, &row.name)?,
+            owner: UserId(row.owner_id),
+            addresses: addresses("apps", row.id, &row.addresses)?,
+        };
         workspace.apps.insert(id, app);
     }
     let mut approved = approved(&rows.pins)?;
@@ -245,6 +251,7 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
             "synced" => Durability::Synced,
             _ => return Err(broken("workspaces", row.id, "no such durability")),
         },
+        addresses: addresses("workspaces", row.id, &row.addresses)?,
         users: HashMap::new(),
         apps: HashMap::new(),
         servers: HashMap::new(),
@@ -254,6 +261,10 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
         teams: HashMap::new(),
         authority: Arc::default(),
     })
+}
+
+fn addresses(table: &'static str, id: Uuid, json: &Value) -> Result<Addresses, BuildError> {
+    parsed::<AddressesText>(table, id, json).map(|it| it.0)
 }
 
 /// What is approved, by server.
@@ -313,7 +324,8 @@ fn gateway(source: &Source, workspace: &Workspace) -> Result<Gateway, BuildError
     }
     let rules = source.rules.iter().map(rule).collect::<Result<_, _>>()?;
     let teams = source.teams.clone();
-    Ok(Gateway { id, name: own_name, assignments, teams, connections, rules, policy })
+    let addresses = addresses("gateways", id.0, &source.gateway.addresses)?;
+    Ok(Gateway { id, name: own_name, assignments, teams, addresses, connections, rules, policy })
 }
 
 fn assignment(row: &AssignmentRow, workspace: &Workspace) -> Result<Assignment, BuildError> {

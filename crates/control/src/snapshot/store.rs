@@ -33,7 +33,9 @@ impl Rows {
     /// Reads them in the transaction, which makes them one instant.
     pub(super) async fn read(tx: &mut Tx) -> Result<Self, DbError> {
         Ok(Self {
-            workspaces: tx.all(sql("SELECT id, name, durability FROM workspaces")).await?,
+            workspaces: tx
+                .all(sql("SELECT id, name, durability, addresses FROM workspaces"))
+                .await?,
             users: tx.all(sql("SELECT workspace_id, id, name FROM users")).await?,
             teams: tx.all(sql("SELECT workspace_id, id, name FROM teams")).await?,
             roles: tx.all(sql("SELECT id, name, capabilities FROM roles")).await?,
@@ -57,7 +59,7 @@ impl Rows {
                 .all(sql("SELECT workspace_id, id, name, server_id, owner_id, sealed
                           FROM identities"))
                 .await?,
-            gateways: tx.all(sql("SELECT workspace_id, id, name FROM gateways")).await?,
+            gateways: tx.all(sql("SELECT workspace_id, id, name, addresses FROM gateways")).await?,
             grants: tx
                 .all(sql("SELECT gateway_id, team_id FROM grants ORDER BY gateway_id, team_id"))
                 .await?,
@@ -76,7 +78,9 @@ impl Rows {
                                  allowance, gateway_id
                           FROM limits ORDER BY id"))
                 .await?,
-            apps: tx.all(sql("SELECT workspace_id, id, name, owner_id FROM apps")).await?,
+            apps: tx
+                .all(sql("SELECT workspace_id, id, name, owner_id, addresses FROM apps"))
+                .await?,
             tokens: tx
                 .all(sql("SELECT workspace_id, id, app_id, hash, expires_at FROM tokens"))
                 .await?,
@@ -124,6 +128,7 @@ pub(super) struct WorkspaceRow {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) durability: String,
+    pub(super) addresses: Value,
 }
 
 #[derive(sqlx::FromRow)]
@@ -203,6 +208,7 @@ pub(super) struct GatewayRow {
     pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
     pub(super) name: String,
+    pub(super) addresses: Value,
 }
 
 #[derive(sqlx::FromRow)]
@@ -257,6 +263,7 @@ pub(super) struct AppRow {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) owner_id: Uuid,
+    pub(super) addresses: Value,
 }
 
 #[derive(sqlx::FromRow)]

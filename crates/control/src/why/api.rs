@@ -1,5 +1,6 @@
 //! `/why`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, State};
@@ -39,6 +40,9 @@ struct WhyQuery {
     /// What it calls, as `alias/tool`, by the server's own name.
     #[param(pattern = "^[a-z](-?[a-z0-9])*/.{1,1024}$")]
     tool: Option<String>,
+    /// From which address; from anywhere where absent.
+    #[param(value_type = Option<String>, pattern = "^[0-9A-Fa-f:.]{2,45}$")]
+    from: Option<IpAddr>,
     /// Such as `servers:write`.
     #[param(value_type = Option<CapabilityText>)]
     capability: Option<Capability>,
@@ -86,7 +90,15 @@ async fn show_why(
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let rights = &workspace.rights;
     let answers = match query {
-        WhyQuery { user: Some(user), app: None, gateway: None, tool: None, capability, on } => {
+        WhyQuery {
+            user: Some(user),
+            app: None,
+            gateway: None,
+            tool: None,
+            from: None,
+            capability,
+            on,
+        } => {
             let help = || Error::Malformed("ask about a `gateway` or about a `capability`".into());
             let capability = capability.ok_or_else(help)?;
             let user = find_user(rights, here, &user)?;
@@ -102,13 +114,22 @@ async fn show_why(
             }
             vec![answer]
         }
-        WhyQuery { user, app: asked, gateway: Some(gateway), tool, capability: None, on: None } => {
+        WhyQuery {
+            user,
+            app: asked,
+            gateway: Some(gateway),
+            tool,
+            from,
+            capability: None,
+            on: None,
+        } => {
             let gateway = find_gateway(rights, here, &gateway)?;
             let tool = tool.as_deref().map(|it| find_tool(gateway, it)).transpose()?;
             let (snapshot, now) = (&snapshot, app.clock.now());
+            let (workspace, address) = (here, from);
             let offers = app.offers.get().map(AsRef::as_ref);
             let question =
-                calls::Question { snapshot, workspace: here, gateway, tool, now, offers };
+                calls::Question { snapshot, workspace, gateway, tool, address, now, offers };
             let decided = match (user, asked) {
                 (None, Some(app)) => vec![question.answer(find_app(rights, here, &app)?)],
                 (Some(user), None) => of_user(rights, &question, &user)?,

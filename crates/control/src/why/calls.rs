@@ -1,10 +1,12 @@
 //! Why an app can or cannot call something.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use domain::ports::{Listed, Offers};
 use domain::{
-    App, AppId, Assignment, Call, Connection, Denied, Gateway, Kind, Snapshot, Subject, Target,
-    User, Withheld, Workspace,
+    AddressList, App, AppId, Assignment, Call, Connection, Denied, Gateway, Kind, Snapshot,
+    Subject, Target, User, Withheld, Workspace,
 };
 
 use super::{Answer, Link};
@@ -16,6 +18,8 @@ pub(super) struct Question<'a> {
     pub(super) gateway: &'a Gateway,
     /// A server on it, and a tool of that by its own name.
     pub(super) tool: Option<(&'a Assignment, &'a str)>,
+    /// From where; anywhere where absent.
+    pub(super) address: Option<IpAddr>,
     pub(super) now: DateTime<Utc>,
     /// What servers have listed, where that is known.
     pub(super) offers: Option<&'a dyn Offers>,
@@ -36,6 +40,7 @@ impl Question<'_> {
         let call = Call {
             workspace: self.workspace,
             app: app.id,
+            address: self.address,
             token: None,
             gateway: self.gateway,
             assignment: self.tool.map(|it| it.0),
@@ -123,7 +128,13 @@ impl Question<'_> {
         let (gateway, workspace) = (self.gateway, self.workspace);
         let connection = gateway.connections.get(&app);
         let user = connection.and_then(|it| workspace.users.get(&it.user));
-        let mut steps = vec![(Step::Connection, self.connection(connection, user))];
+        let mut steps = Vec::new();
+        if self.address.is_some() {
+            let detail = "it is on the lists of the workspace, of the app and of the gateway";
+            let detail = if last == Step::Address { "it is not on a list" } else { detail };
+            steps.push((Step::Address, Link::new("address", self.from(), detail)));
+        }
+        steps.push((Step::Connection, self.connection(connection, user)));
         let teams = user.map(|it| it.teams.intersection(&gateway.teams));
         let teams: Vec<&str> = teams
             .into_iter()
@@ -183,6 +194,15 @@ impl Question<'_> {
         let alias = self.tool.map_or("", |it| it.0.alias.as_str());
         let server = self.tool.map_or("", |it| it.0.server.name.as_str());
         match denied {
+            Denied::Elsewhere(list) => {
+                let name = match list {
+                    AddressList::Workspace => &self.workspace.name,
+                    AddressList::App => app,
+                    AddressList::Gateway => gateway,
+                };
+                let (noun, from) = (list.noun(), self.from());
+                (Step::Address, format!("{noun} `{name}` takes no calls from {from}"))
+            }
             Denied::NotConnected => {
                 (Step::Connection, format!("app `{app}` is not connected to gateway `{gateway}`"))
             }
@@ -221,6 +241,10 @@ impl Question<'_> {
         }
     }
 
+    fn from(&self) -> String {
+        self.address.map_or_else(|| "anywhere".to_owned(), |it| domain::canonical(it).to_string())
+    }
+
     fn user_name(&self, user: Option<&User>) -> String {
         user.map_or_else(|| "unknown".to_owned(), |it| it.name.to_string())
     }
@@ -255,6 +279,7 @@ impl Question<'_> {
 /// How far the decision has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
+    Address,
     Connection,
     Team,
     Gateway,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{DurabilityText, Workspace};
 use crate::App;
+use crate::addresses::AddressesText;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Problem, Ref, Rights, Shown,
     Touched, Which,
@@ -35,6 +36,9 @@ pub(crate) struct NewWorkspace {
     pub(crate) name: Name,
     #[serde(default)]
     pub(crate) durability: DurabilityText,
+    /// From where everything in it may be used, and its users may administer it.
+    #[serde(default)]
+    pub(crate) addresses: AddressesText,
 }
 
 /// What to change of a workspace; what is absent stays.
@@ -44,6 +48,11 @@ pub(crate) struct WorkspacePatch {
     #[schema(value_type = Option<NameText>)]
     pub(crate) name: Option<Name>,
     pub(crate) durability: Option<DurabilityText>,
+    /// From where everything in it may be used, and its users may administer it: all of them.
+    pub(crate) addresses: Option<AddressesText>,
+    /// Whether addresses are set even where the request's own is not among them.
+    #[serde(default)]
+    pub(crate) force: bool,
 }
 
 /// A tenant.
@@ -53,13 +62,16 @@ struct WorkspaceBody {
     #[schema(value_type = NameText)]
     name: Name,
     durability: DurabilityText,
+    /// From where everything in it may be used, and its users may administer it.
+    addresses: AddressesText,
     created_at: DateTime<Utc>,
 }
 
 impl WorkspaceBody {
     fn of(workspace: Workspace) -> Self {
-        let Workspace { id, name, durability, created_at } = workspace;
-        Self { id: id.0, name, durability: durability.into(), created_at }
+        let Workspace { id, name, durability, addresses, created_at } = workspace;
+        let (durability, addresses) = (durability.into(), AddressesText(addresses));
+        Self { id: id.0, name, durability, addresses, created_at }
     }
 }
 

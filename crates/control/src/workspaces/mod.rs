@@ -7,20 +7,23 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Capability, Durability, Name, Object, WorkspaceId};
+use domain::{Addresses, Capability, Durability, Name, Object, Target, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(crate) use api::{NewWorkspace, WorkspacePatch, routes};
 
+use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::gateways;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     pub(crate) id: WorkspaceId,
     pub(crate) name: Name,
     pub(crate) durability: Durability,
+    pub(crate) addresses: Addresses,
     pub(crate) created_at: DateTime<Utc>,
 }
 
@@ -55,6 +58,7 @@ pub(crate) async fn create(change: &mut Change, new: NewWorkspace) -> Result<Wor
         id: WorkspaceId(stamp.id),
         name: new.name,
         durability: new.durability.into(),
+        addresses: new.addresses.0,
         created_at: stamp.at,
     };
     store::insert(change, &workspace)
@@ -71,10 +75,32 @@ pub(crate) async fn update(
     change.require_on_workspace(Capability::WorkspacesWrite)?;
     workspace.name = patch.name.unwrap_or(workspace.name);
     workspace.durability = patch.durability.map_or(workspace.durability, Into::into);
+    if let Some(AddressesText(addresses)) = patch.addresses {
+        check_addresses(change, &addresses, patch.force)?;
+        if !addresses.cover(&workspace.addresses) {
+            for gateway in gateways::list(change, workspace.id, Which::All).await? {
+                change.ends(Target::Gateway(gateway.id));
+            }
+        }
+        workspace.addresses = addresses;
+    }
     store::update(change, &workspace)
         .await
         .map_err(|error| Error::saving(error, "workspace", &workspace.name))?;
     Ok(workspace)
+}
+
+/// Refuses a list that the request's own address is not on: whoever sets it by mistake may be
+/// unable to take it back.
+fn check_addresses(change: &Change, addresses: &Addresses, force: bool) -> Result<(), Error> {
+    match change.rights().address() {
+        Some(own) if !force && !addresses.admit(own) => Err(Error::Conflict(format!(
+            "the addresses would lock you out, since you come from {}; to set them nevertheless, \
+             say `force`",
+            domain::canonical(own),
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Only an empty one goes, so that nothing is deleted by one mistaken word.

@@ -7,12 +7,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{DurabilityText, Workspace};
+use crate::addresses::AddressesText;
 use crate::api::{Error, Which};
 use crate::change::Change;
 use crate::row;
 
 pub(super) async fn select(tx: &mut Tx, which: Which<'_>) -> Result<Vec<Workspace>, Error> {
-    let statement = sql("SELECT id, name, durability, created_at FROM workspaces
+    let statement = sql("SELECT id, name, durability, addresses, created_at FROM workspaces
          WHERE ($1 IS NULL OR id = $1) AND ($2 IS NULL OR name = $2) AND ($3 IS NULL OR name > $3)
          ORDER BY name LIMIT $4");
     let rows: Vec<Row> = tx.all(which.bind(statement)).await?;
@@ -22,12 +23,13 @@ pub(super) async fn select(tx: &mut Tx, which: Which<'_>) -> Result<Vec<Workspac
 pub(super) async fn insert(change: &mut Change, workspace: &Workspace) -> Result<(), DbError> {
     change
         .execute(
-            sql("INSERT INTO workspaces (id, name, durability, created_at)
-                 VALUES ($1, $2, $3, $4)")
+            sql("INSERT INTO workspaces (id, name, durability, created_at, addresses)
+                 VALUES ($1, $2, $3, $4, $5)")
             .bind(workspace.id.0)
             .bind(workspace.name.as_str())
             .bind(DurabilityText::from(workspace.durability).as_str())
-            .bind(workspace.created_at),
+            .bind(workspace.created_at)
+            .bind(row::to_json(&AddressesText(workspace.addresses.clone()))),
         )
         .await?;
     Ok(())
@@ -36,10 +38,11 @@ pub(super) async fn insert(change: &mut Change, workspace: &Workspace) -> Result
 pub(super) async fn update(change: &mut Change, workspace: &Workspace) -> Result<(), DbError> {
     change
         .execute(
-            sql("UPDATE workspaces SET name = $2, durability = $3 WHERE id = $1")
+            sql("UPDATE workspaces SET name = $2, durability = $3, addresses = $4 WHERE id = $1")
                 .bind(workspace.id.0)
                 .bind(workspace.name.as_str())
-                .bind(DurabilityText::from(workspace.durability).as_str()),
+                .bind(DurabilityText::from(workspace.durability).as_str())
+                .bind(row::to_json(&AddressesText(workspace.addresses.clone()))),
         )
         .await?;
     Ok(())
@@ -73,15 +76,18 @@ struct Row {
     id: Uuid,
     name: String,
     durability: String,
+    addresses: Value,
     created_at: DateTime<Utc>,
 }
 
 impl TryFrom<Row> for Workspace {
     type Error = Error;
 
-    fn try_from(Row { id, name, durability, created_at }: Row) -> Result<Self, Error> {
-        let durability: DurabilityText = row::json(Value::String(durability))?;
-        let (id, name) = (WorkspaceId(id), row::name(name)?);
-        Ok(Self { id, name, durability: durability.into(), created_at })
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let durability: DurabilityText = row::json(Value::String(row.durability))?;
+        let AddressesText(addresses) = row::json(row.addresses)?;
+        let (id, name) = (WorkspaceId(row.id), row::name(row.name)?);
+        let created_at = row.created_at;
+        Ok(Self { id, name, durability: durability.into(), addresses, created_at })
     }
 }

@@ -37,6 +37,9 @@ pub(crate) struct FileArgs {
     /// Delete what the set has made and the file no longer names.
     #[arg(long)]
     prune: bool,
+    /// Set addresses of the workspace even where one's own is not among them.
+    #[arg(long)]
+    force: bool,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -102,7 +105,12 @@ fn report(args: &FileArgs, dry: bool) -> Result<Vec<Value>, Failure> {
             offline(data, act)?
         }
         None => {
-            let mut body = json!({"text": text, "secrets": secrets(&text)?, "prune": args.prune});
+            let mut body = json!({
+                "text": text,
+                "secrets": secrets(&text)?,
+                "prune": args.prune,
+                "force": args.force,
+            });
             if let Some(owner) = &args.owner {
                 body["owner"] = owner.as_str().into();
             }

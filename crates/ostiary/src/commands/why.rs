@@ -25,6 +25,9 @@ pub(crate) struct WhyArgs {
     /// What it calls, as `alias/tool`, by the server's own name.
     #[arg(long, requires = "gateway")]
     tool: Option<String>,
+    /// From which address it calls.
+    #[arg(long, requires = "gateway")]
+    from: Option<String>,
     /// What is administered, such as servers:write.
     #[arg(long, requires = "user")]
     capability: Option<String>,
@@ -45,6 +48,7 @@ pub(crate) fn run(args: &WhyArgs) -> Result<ExitCode, Failure> {
         ("app", &args.app),
         ("gateway", &args.gateway),
         ("tool", &args.tool),
+        ("from", &args.from),
         ("capability", &args.capability),
         ("on", &args.on),
     ];

@@ -316,12 +316,16 @@ async fn single(asked: &Asked, call: Uuid, leaf: Leaf) -> Result<(), Refusal> {
 pub(crate) async fn unidentified(
     proxy: &Proxy,
     workspace: &Arc<Workspace>,
-    peer: IpAddr,
+    (peer, caller): (IpAddr, Option<&Caller>),
     refusal: &Refusal,
 ) -> Result<(), Refusal> {
     let call = proxy.clock.id();
-    let leaf = Leaf::new(Kind::Outcome)
-        .call(call)
+    let mut leaf = Leaf::new(Kind::Outcome).call(call);
+    // Only in its own log.
+    if let Some(caller) = caller.filter(|it| it.workspace.id == workspace.id) {
+        leaf = whoever(leaf, caller);
+    }
+    let leaf = leaf
         .str("peer", &peer.to_string())
         .str("end", refusal.reason())
         .bool("error", true)
@@ -354,21 +358,26 @@ fn describe_asked(leaf: Leaf, asked: &Asked) -> Leaf {
 }
 
 /// Who says something, over which URL.
-fn describe(mut leaf: Leaf, caller: &Caller, said: &Said<'_>) -> Leaf {
-    leaf = leaf.uuid("app", caller.app.0);
-    if let Some(app) = caller.app() {
-        leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
-    }
-    if let Some(token) = caller.token() {
-        leaf = leaf.uuid("token", token.0);
-    }
-    leaf = leaf.str("gateway", said.place.gateway.name.as_str());
+fn describe(leaf: Leaf, caller: &Caller, said: &Said<'_>) -> Leaf {
+    let mut leaf = whoever(leaf, caller).str("gateway", said.place.gateway.name.as_str());
     if let Some(only) = &said.place.only {
         leaf = leaf.str("single", only.alias.as_str());
     }
     leaf.str("peer", &said.peer.to_string())
         .str("revision", said.revision.as_str())
         .str("method", said.method)
+}
+
+/// Who calls.
+fn whoever(mut leaf: Leaf, caller: &Caller) -> Leaf {
+    leaf = leaf.uuid("app", caller.app.0);
+    if let Some(app) = caller.app() {
+        leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
+    }
+    match caller.token() {
+        Some(token) => leaf.uuid("token", token.0),
+        None => leaf,
+    }
 }
 
 /// By which decision, for which offer of which server.

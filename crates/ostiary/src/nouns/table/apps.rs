@@ -1,6 +1,6 @@
 //! What calls.
 
-use super::{ENABLED, RENAME, create, delete, list, show, update};
+use super::{ADDRESSES, ENABLED, RENAME, create, delete, list, show, update};
 use crate::nouns::{Act, Field, Form, Noun, On, Subject, Verb};
 
 pub(super) const APP: Noun = Noun {
@@ -25,6 +25,7 @@ pub(super) const APP: Noun = Noun {
             on: On::Needed,
             help: "What it is for, in one line",
         },
+        ADDRESSES,
         ENABLED,
     ],
     columns: &["name", "owner", "purpose", "enabled", "id"],

@@ -1,6 +1,6 @@
 //! Gateways, with what stands on them.
 
-use super::{ENABLED, POSITION, RENAME, create, delete, list, put, show, take, update};
+use super::{ADDRESSES, ENABLED, POSITION, RENAME, create, delete, list, put, show, take, update};
 use crate::nouns::{Field, Form, Noun, On, Subject};
 
 pub(super) const GATEWAY: Noun = Noun {
@@ -18,6 +18,7 @@ pub(super) const GATEWAY: Noun = Noun {
             on: On::Both,
             help: "A team that may use it; those that are not said may not ('' for none)",
         },
+        ADDRESSES,
         ENABLED,
     ],
     columns: &["name", "teams", "enabled", "created_at", "id"],

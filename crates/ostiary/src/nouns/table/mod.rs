@@ -43,6 +43,14 @@ const ENABLED: Field = Field {
     help: "Whether it may be used",
 };
 
+const ADDRESSES: Field = Field {
+    option: "address",
+    member: "addresses",
+    form: Form::Names,
+    on: On::Both,
+    help: "A network from which it may be used, such as 192.0.2.0/24; from no other than those that are said ('' for everywhere)",
+};
+
 const POSITION: Field = Field {
     option: "position",
     member: "position",

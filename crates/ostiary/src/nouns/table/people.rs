@@ -1,6 +1,6 @@
 //! Tenants, people and what groups them.
 
-use super::{ENABLED, RENAME, create, delete, list, put, show, take, update};
+use super::{ADDRESSES, ENABLED, RENAME, create, delete, list, put, show, take, update};
 use crate::nouns::{Field, Form, Noun, On, Subject};
 
 pub(super) const WORKSPACE: Noun = Noun {
@@ -17,6 +17,14 @@ pub(super) const WORKSPACE: Noun = Noun {
             form: Form::OneOf(&["written", "synced"]),
             on: On::Both,
             help: "When a record counts as kept: written to the system, or synced to the disk",
+        },
+        ADDRESSES,
+        Field {
+            option: "force",
+            member: "force",
+            form: Form::Truth,
+            on: On::Update,
+            help: "Whether addresses are set even where one's own is not among them",
         },
     ],
     columns: &["name", "durability", "created_at", "id"],

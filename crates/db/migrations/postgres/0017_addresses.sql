@@ -1,0 +1,4 @@
+-- From where things may be used: networks as a JSON list, of which none means everywhere.
+ALTER TABLE workspaces ADD COLUMN addresses JSONB NOT NULL DEFAULT '[]';
+ALTER TABLE gateways ADD COLUMN addresses JSONB NOT NULL DEFAULT '[]';
+ALTER TABLE apps ADD COLUMN addresses JSONB NOT NULL DEFAULT '[]';

@@ -149,7 +149,7 @@ export function id(number: number): string {
 const CREATED = '2026-11-02T09:30:00Z';
 
 function workspace(number: number, name: string): Schemas['WorkspaceBody'] {
-  return { id: id(number), name, durability: 'written', created_at: CREATED };
+  return { id: id(number), name, durability: 'written', addresses: [], created_at: CREATED };
 }
 
 function server(
@@ -214,7 +214,8 @@ function pin(
 }
 
 function gateway(number: number, name: string, teams: string[]): Schemas['GatewayBody'] {
-  return { id: id(number), name, teams, enabled: true, off: null, created_at: CREATED };
+  const addresses = name === 'finance' ? ['192.0.2.0/24'] : [];
+  return { id: id(number), name, teams, addresses, enabled: true, off: null, created_at: CREATED };
 }
 
 function assignment(

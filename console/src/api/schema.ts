@@ -962,6 +962,8 @@ export interface components {
             type: "replace";
             with: string;
         };
+        /** @description Networks in CIDR notation, or single addresses; none: from everywhere. */
+        AddressesText: string[];
         /** @description What an administrator signs in with, without the secret. */
         AdminTokenBody: {
             /** Format: date-time */
@@ -1007,6 +1009,8 @@ export interface components {
         };
         /** @description A client that calls: a headless agent. */
         AppBody: {
+            /** @description From where it may call. */
+            addresses: components["schemas"]["AddressesText"];
             /** Format: date-time */
             created_at: string;
             /** @description Whether it may be used now. */
@@ -1020,6 +1024,7 @@ export interface components {
         };
         /** @description What to change of an app; what is absent stays. */
         AppPatch: {
+            addresses?: components["schemas"]["AddressesText"] | null;
             enabled?: boolean | null;
             name?: components["schemas"]["Name"] | null;
             owner?: components["schemas"]["Ref"] | null;
@@ -1196,6 +1201,8 @@ export interface components {
         EraText: "auto" | "modern" | "legacy";
         /** @description Documents, and the secrets that they refer to. */
         Files: {
+            /** @description Whether the workspace's addresses are set even where the request's own is not among them. */
+            force?: boolean;
             owner?: components["schemas"]["Name"] | null;
             /** @description Whether what the set owns and the documents do not name is deleted. */
             prune?: boolean;
@@ -1208,6 +1215,8 @@ export interface components {
         };
         /** @description One governed URL. */
         GatewayBody: {
+            /** @description From where it may be used. */
+            addresses: components["schemas"]["AddressesText"];
             /** Format: date-time */
             created_at: string;
             /** @description Whether it may be used now. */
@@ -1221,6 +1230,7 @@ export interface components {
         };
         /** @description What to change of a gateway; what is absent stays. */
         GatewayPatch: {
+            addresses?: components["schemas"]["AddressesText"] | null;
             enabled?: boolean | null;
             name?: components["schemas"]["Name"] | null;
             /** @description All of them: a team that is not listed may use it no more. */
@@ -1303,6 +1313,8 @@ export interface components {
         Name: string;
         /** @description An app to register. */
         NewApp: {
+            /** @description From where it may call. */
+            addresses?: components["schemas"]["AddressesText"];
             name: components["schemas"]["Name"];
             /** @description The user for whom it acts and who answers for it, by name or id. */
             owner: components["schemas"]["Ref"];
@@ -1350,6 +1362,8 @@ export interface components {
         };
         /** @description A gateway to make. */
         NewGateway: {
+            /** @description From where it may be used. */
+            addresses?: components["schemas"]["AddressesText"];
             name: components["schemas"]["Name"];
             /** @description The teams that may use it, by name or id. */
             teams?: components["schemas"]["Ref"][];
@@ -1460,6 +1474,8 @@ export interface components {
         };
         /** @description A workspace to make. */
         NewWorkspace: {
+            /** @description From where everything in it may be used, and its users may administer it. */
+            addresses?: components["schemas"]["AddressesText"];
             durability?: components["schemas"]["DurabilityText"];
             name: components["schemas"]["Name"];
         };
@@ -1494,6 +1510,8 @@ export interface components {
         /** @description A page of a list. */
         Page_AppBody: {
             items: {
+                /** @description From where it may call. */
+                addresses: components["schemas"]["AddressesText"];
                 /** Format: date-time */
                 created_at: string;
                 /** @description Whether it may be used now. */
@@ -1558,6 +1576,8 @@ export interface components {
         /** @description A page of a list. */
         Page_GatewayBody: {
             items: {
+                /** @description From where it may be used. */
+                addresses: components["schemas"]["AddressesText"];
                 /** Format: date-time */
                 created_at: string;
                 /** @description Whether it may be used now. */
@@ -1837,6 +1857,8 @@ export interface components {
         /** @description A page of a list. */
         Page_WorkspaceBody: {
             items: {
+                /** @description From where everything in it may be used, and its users may administer it. */
+                addresses: components["schemas"]["AddressesText"];
                 /** Format: date-time */
                 created_at: string;
                 durability: components["schemas"]["DurabilityText"];
@@ -2268,6 +2290,8 @@ export interface components {
         WindowText: "day" | "month";
         /** @description A tenant. */
         WorkspaceBody: {
+            /** @description From where everything in it may be used, and its users may administer it. */
+            addresses: components["schemas"]["AddressesText"];
             /** Format: date-time */
             created_at: string;
             durability: components["schemas"]["DurabilityText"];
@@ -2277,7 +2301,10 @@ export interface components {
         };
         /** @description What to change of a workspace; what is absent stays. */
         WorkspacePatch: {
+            addresses?: components["schemas"]["AddressesText"] | null;
             durability?: components["schemas"]["DurabilityText"] | null;
+            /** @description Whether addresses are set even where the request's own is not among them. */
+            force?: boolean;
             name?: components["schemas"]["Name"] | null;
         };
     };
@@ -6561,6 +6588,8 @@ export interface operations {
                 gateway?: components["schemas"]["Ref"];
                 /** @description What it calls, as `alias/tool`, by the server's own name. */
                 tool?: string;
+                /** @description From which address; from anywhere where absent. */
+                from?: string;
                 /** @description Such as `servers:write`. */
                 capability?: components["schemas"]["Capability"];
                 /**

@@ -65,6 +65,17 @@ export function GatewayPage() {
           <p className={classes.none}>No team is granted it, so nobody can use it.</p>
         )}
       </Section>
+      <Section title="Addresses" note="from which it may be used">
+        {gateway.addresses.length > 0 ? (
+          <ul className={classes.teams}>
+            {gateway.addresses.map((network) => (
+              <li key={network}>{network}</li>
+            ))}
+          </ul>
+        ) : (
+          <p className={classes.none}>It has no list of its own: calls come from everywhere.</p>
+        )}
+      </Section>
       <RuleTable workspace={workspace} gateway={gateway.name} />
       <ConnectionTable connections={connections} />
     </Page>

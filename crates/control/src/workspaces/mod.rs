@@ -90,13 +90,13 @@ pub(crate) async fn update(
     Ok(workspace)
 }
 
-/// Refuses a list that the request's own address is not on: whoever sets it by mistake may be
-/// unable to take it back.
+/// Refuses a list that the request's own address is not on: that is mostly a mistake, and one that
+/// locks people out.
 fn check_addresses(change: &Change, addresses: &Addresses, force: bool) -> Result<(), Error> {
     match change.rights().address() {
         Some(own) if !force && !addresses.admit(own) => Err(Error::Conflict(format!(
-            "the addresses would lock you out, since you come from {}; to set them nevertheless, \
-             say `force`",
+            "you come from {}, which is not among the addresses; to set them nevertheless, say \
+             `force`",
             domain::canonical(own),
         ))),
         _ => Ok(()),

@@ -69,6 +69,7 @@ mod streams;
 mod subscribe;
 mod tasks;
 mod terms;
+mod turned_away;
 pub mod wire;
 
 pub use body::Body;

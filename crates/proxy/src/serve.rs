@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::ports::{Answer, Counters, Definitions, Gate, Listed, Offers, Secrets, Traffic};
 use domain::{Clock, IdentityId, Server, ServerId, Target};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use mcp::envelope::{EnvelopeError, Message};
 use mcp::era::{self, Detected};
@@ -18,7 +18,6 @@ use mcp::revision::Revision;
 use mcp::sealed::Sealer;
 use tokio_util::task::TaskTracker;
 
-use crate::answer::{self, Manner};
 use crate::batch;
 use crate::body::Body;
 use crate::call::Asked;
@@ -44,6 +43,7 @@ use crate::session::{Session, Sessions};
 use crate::strangers::Strangers;
 use crate::streams::Streams;
 use crate::tasks::{Book, Wards};
+use crate::turned_away::TurnedAway;
 use crate::wire::{ChildLimits, HttpWire, ProcessLimits};
 
 /// What the data plane is made with.
@@ -110,7 +110,7 @@ pub struct Proxy {
     pub(crate) returns: Returns,
     /// Sessions with servers in which clients can be asked.
     pub(crate) leases: Arc<Seats>,
-    strangers: Strangers,
+    pub(crate) strangers: Strangers,
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
     pub(crate) rulebook: Rulebook,
@@ -398,37 +398,6 @@ impl Worker {
         receive::check_get(&known.headers)?;
         feed::open(self, known, session).await
     }
-
-    /// A request that got nowhere is recorded where the workspace is known, and told why.
-    async fn turn_away(&self, turned: TurnedAway, peer: IpAddr) -> Response<Body> {
-        let refusal = turned.refusal;
-        self.proxy.metrics.refused(refusal.reason());
-        let config = &self.proxy.gate.latest().config;
-        let workspace = turned.workspace.as_deref().and_then(|it| config.workspaces.get(it));
-        let is_counted = |workspace| {
-            let who = (peer, refusal.reason());
-            let now = self.proxy.clock.elapsed();
-            turned.is_stranger && !self.proxy.strangers.is_one_of_few(workspace, who, now)
-        };
-        if let Some(workspace) = workspace
-            && !is_counted(workspace)
-            && let Err(unrecorded) = record::unidentified(
-                &self.proxy,
-                workspace,
-                (peer, turned.caller.as_ref()),
-                &refusal,
-            )
-            .await
-        {
-            return answer::refusal(&unrecorded, Manner::UNKNOWN);
-        }
-        let mut response = answer::refusal(&refusal, Manner::UNKNOWN);
-        // It answers no message, so nobody looks for an error but in its status.
-        if response.status().is_success() {
-            *response.status_mut() = StatusCode::FORBIDDEN;
-        }
-        response
-    }
 }
 
 /// A request of a known caller at a known place.
@@ -484,28 +453,5 @@ impl Known {
             }
         }
         Ok(())
-    }
-}
-
-/// A request that got nowhere.
-struct TurnedAway {
-    workspace: Option<String>,
-    /// Who it was, where that is known but the sender is not where it may be.
-    caller: Option<Caller>,
-    refusal: Refusal,
-    /// Whether nobody knows whose it was, or what it wanted is not there for its sender.
-    is_stranger: bool,
-}
-
-impl TurnedAway {
-    fn stranger(path: &Path, refusal: Refusal) -> Self {
-        let workspace = Some(path.workspace.clone());
-        Self { workspace, caller: None, refusal, is_stranger: true }
-    }
-}
-
-impl From<Refusal> for Box<TurnedAway> {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(TurnedAway { workspace: None, caller: None, refusal, is_stranger: true })
     }
 }

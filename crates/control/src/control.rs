@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::ports::{Counters, Definitions, Gate, Offers, Secrets, Traffic};
+use domain::ports::{Counters, Definitions, Gate, Offers, Previews, Secrets, Traffic};
 use domain::{Authority, Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -111,6 +111,7 @@ impl Control {
             traffic: OnceLock::new(),
             status: OnceLock::new(),
             offers: OnceLock::new(),
+            previews: OnceLock::new(),
             accounts,
             shared,
             allow_loopback,
@@ -179,6 +180,11 @@ impl Control {
     /// changes nothing.
     pub fn set_traffic(&self, traffic: Arc<dyn Traffic>) {
         drop(self.app.traffic.set(traffic));
+    }
+
+    /// What clients are shown. Until it is set, nothing can be said of it.
+    pub fn set_previews(&self, previews: Arc<dyn Previews>) {
+        drop(self.app.previews.set(previews));
     }
 
     /// How servers are doing. Until it is set, nothing is said of it.

@@ -53,7 +53,7 @@ mod workspaces;
 use std::sync::{Arc, OnceLock};
 
 use db::Db;
-use domain::ports::{Offers, Traffic};
+use domain::ports::{Offers, Previews, Traffic};
 use domain::{Authority, Clock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +82,7 @@ struct App {
     traffic: OnceLock<Arc<dyn Traffic>>,
     status: OnceLock<Arc<dyn ServerStatus>>,
     offers: OnceLock<Arc<dyn Offers>>,
+    previews: OnceLock<Arc<dyn Previews>>,
     accounts: Arc<limits::counters::Accounts>,
     shared: Option<Arc<limits::counters::Shared>>,
     allow_loopback: bool,

@@ -15,6 +15,7 @@ mod name;
 mod pin;
 mod policy;
 pub mod ports;
+mod preview;
 mod snapshot;
 mod switch;
 
@@ -35,6 +36,7 @@ pub use limits::Limit;
 pub use name::{InvalidName, Name};
 pub use pin::{DefinitionHash, InvalidHash, PinKey, PinKind, Review};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
+pub use preview::{Because, Hidden, NoPreview, Preview, Previewed, Shown};
 pub use snapshot::{
     App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity,
     NoIdentityChosen, Provision, RuleAction, RuleDef, Scheme, Server, Snapshot, TasksSetting,

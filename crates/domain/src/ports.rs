@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::limits::Charge;
 use crate::{
-    Described, Identity, IdentityId, Name, PinKey, Server, ServerId, Snapshot, Target, WorkspaceId,
+    AppId, Described, GatewayId, Identity, IdentityId, Name, NoPreview, PinKey, Preview, Server,
+    ServerId, Snapshot, Target, WorkspaceId,
 };
 
 /// A boxed future, since these traits stand between crates.
@@ -116,4 +117,16 @@ pub trait Traffic: Send + Sync {
     /// snapshot already. Resolves, with how many were ended, when none of them can reach an
     /// upstream or release another byte to its client.
     fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize>;
+}
+
+/// What the data plane shows to clients.
+pub trait Previews: Send + Sync {
+    /// What a client of this app sees on this gateway. Asks servers that have not been asked yet, as a
+    /// client would.
+    fn preview(
+        &self,
+        workspace: WorkspaceId,
+        gateway: GatewayId,
+        app: AppId,
+    ) -> Answer<'_, Result<Preview, NoPreview>>;
 }

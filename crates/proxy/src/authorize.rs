@@ -82,14 +82,19 @@ pub(crate) fn lead(
 
 /// What a place offers, by the configuration that the last gate has confirmed.
 pub(crate) async fn look(asked: &Asked, era: Era) -> Result<(Pass, Arc<View>), Refusal> {
+    look_as(&Look { era, ..Look::of(asked) }).await
+}
+
+/// The same for whoever looks.
+pub(crate) async fn look_as(look: &Look<'_>) -> Result<(Pass, Arc<View>), Refusal> {
     /// Changes that come faster than that keep us from saying anything for certain.
     const LOOKS: usize = 4;
 
-    let proxy = &asked.worker.proxy;
+    let proxy = &look.worker.proxy;
     for _ in 0..LOOKS {
-        let (caller, place) = (asked.caller.clone(), asked.place.clone());
+        let (caller, place) = (look.caller.clone(), look.place.clone());
         let pass = authorize(proxy, caller, place, None)?;
-        let look = Look { caller: &pass.caller, place: &pass.place, era, ..Look::of(asked) };
+        let look = Look { caller: &pass.caller, place: &pass.place, ..*look };
         let view = proxy.catalog.view(&look).await;
         // The gate comes after the look-up, so that what is listed is decided by what holds now.
         if pass.clear().await?.is_unchanged {

@@ -48,6 +48,7 @@ mod modern;
 mod paired;
 mod parked;
 mod pending;
+mod preview;
 pub mod probing;
 mod proxies;
 mod questions;
@@ -74,6 +75,7 @@ pub mod wire;
 
 pub use body::Body;
 pub use link::ServerHealth;
+pub use preview::Previewer;
 pub use proxies::{BadForwarded, Proxies};
 pub use receive::Hosts;
 pub use serve::{Options, Ports, Proxy, Worker};

@@ -36,6 +36,7 @@ mod permits;
 mod pins;
 mod piped;
 mod polling;
+mod previews;
 mod probes;
 mod proofs;
 mod recorded;

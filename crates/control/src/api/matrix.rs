@@ -63,6 +63,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
         "/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}",
         "gateways:write",
     ),
+    ("get", "/workspaces/{workspace}/gateways/{gateway}/preview", "gateways:read"),
     ("get", "/workspaces/{workspace}/gateways/{gateway}/rules", "rules:read"),
     ("post", "/workspaces/{workspace}/gateways/{gateway}/rules", "rules:write"),
     ("delete", "/workspaces/{workspace}/gateways/{gateway}/rules/{rule}", "rules:write"),

@@ -27,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(list_gateways, create_gateway))
         .routes(routes!(show_gateway, update_gateway, delete_gateway))
         .routes(routes!(add_grant, remove_grant))
+        .merge(super::preview::routes())
 }
 
 /// A gateway to make.

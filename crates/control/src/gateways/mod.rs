@@ -1,6 +1,7 @@
 //! Governed URLs: each with its own servers, rules and teams.
 
 mod api;
+mod preview;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,9 @@ pub(super) const WHICH: &str = "which";
 /// The second: what is put into it, or taken out.
 pub(super) const OTHER: &str = "other";
 pub(super) const JSON: &str = "json";
+/// Whose client looks.
+pub(super) const USER: &str = "user";
+pub(super) const APP: &str = "app";
 
 pub(super) fn noun(noun: &'static Noun) -> Command {
     Command::new(noun.word)
@@ -34,6 +37,14 @@ fn verb(noun: &'static Noun, verb: &'static Verb) -> Command {
             let help = format!("The {other}, by name or id");
             command =
                 command.arg(Arg::new(OTHER).value_name(shout(other)).help(help).required(true));
+        }
+        Act::Preview => {
+            let whose = |name: &'static str, other: &'static str, help: &'static str| {
+                let arg = Arg::new(name).long(name).value_name("NAME").help(help);
+                arg.required_unless_present(other).conflicts_with(other)
+            };
+            command = command.arg(whose(USER, APP, "Whose client looks, by name or id"));
+            command = command.arg(whose(APP, USER, "Which app looks, by name or id"));
         }
         Act::List | Act::Show | Act::Update | Act::Delete | Act::Revoke => {}
     }
@@ -101,7 +112,7 @@ impl Field {
             Act::Create | Act::Mint => self.on != On::Update,
             Act::Update => matches!(self.on, On::Update | On::Both | On::Needed),
             Act::List | Act::Show | Act::Delete | Act::Revoke => false,
-            Act::Put(..) | Act::Take(..) => false,
+            Act::Put(..) | Act::Take(..) | Act::Preview => false,
         }
     }
 }

@@ -116,6 +116,8 @@ enum Act {
     Put(&'static str, &'static str),
     /// Takes it out.
     Take(&'static str, &'static str),
+    /// Shows what clients of somebody see on it.
+    Preview,
 }
 
 /// A noun and a verb, and what was typed after them.

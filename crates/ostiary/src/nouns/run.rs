@@ -6,7 +6,7 @@ use clap::{ArgMatches, FromArgMatches as _};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
-use super::line::{JSON, OTHER, WHICH};
+use super::line::{APP, JSON, OTHER, USER, WHICH};
 use super::{Act, Asked, Noun, body};
 use crate::commands::converse;
 use crate::commands::remote::{Content, Remote, segment};
@@ -32,6 +32,7 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode, Failure> {
             converse(remote.send(Method::DELETE, &path, Content::Nothing))?;
             print::line(format_args!("{} `{which}` is revoked", asked.noun.word));
         }
+        Act::Preview => asked.preview(&remote)?,
         Act::Put(list, _) => {
             asked.show(&asked.ask(&remote, Method::PUT, asked.in_list(list)?, None)?);
         }
@@ -74,6 +75,42 @@ impl Asked {
             return Err(Failure::Usage(text));
         }
         self.show(&self.ask(remote, Method::PATCH, self.one()?, Some(members))?);
+        Ok(())
+    }
+
+    /// What is listed with what it costs, list by list, and then what is hidden.
+    fn preview(&self, remote: &Remote) -> Result<(), Failure> {
+        let (name, value) = match (self.text(USER), self.text(APP)) {
+            (Some(user), _) => ("user", user),
+            (None, app) => ("app", app.unwrap_or_default()),
+        };
+        let path = format!("{}/preview?{name}={}", self.one()?, segment(name, value)?);
+        let seen = converse(remote.ask(Method::GET, &path, Content::Nothing))?;
+        if self.given.get_flag(JSON) {
+            print::line(&seen);
+            return Ok(());
+        }
+        let (mut shown, mut hidden) = (Vec::new(), Vec::new());
+        for list in ["tools", "prompts", "resources", "resource_templates"] {
+            let rows = |of: &str| seen[list][of].as_array().cloned().unwrap_or_default();
+            let named = |mut row: Value| {
+                row["list"] = list.into();
+                row
+            };
+            shown.extend(rows("shown").into_iter().map(named));
+            hidden.extend(rows("hidden").into_iter().map(named));
+        }
+        print::table(&["list", "name", "tokens"], &Value::Array(shown));
+        print::line(format_args!("tokens in all: {}", seen["tokens"]));
+        if !hidden.is_empty() {
+            print::line("hidden:");
+            print::table(&["list", "alias", "name", "because"], &Value::Array(hidden));
+        }
+        let missing = seen["missing"].as_array().cloned().unwrap_or_default();
+        if !missing.is_empty() {
+            print::line("not listed:");
+            print::table(&["alias", "why"], &Value::Array(missing));
+        }
         Ok(())
     }
 

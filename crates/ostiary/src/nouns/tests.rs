@@ -104,6 +104,7 @@ fn asked_for(noun: &Noun) -> Vec<(String, String)> {
             Act::List => ("get", all.clone()),
             Act::Create | Act::Mint => ("post", all.clone()),
             Act::Show => ("get", one.clone()),
+            Act::Preview => ("get", format!("{one}/preview")),
             Act::Update => ("patch", one.clone()),
             Act::Delete => ("delete", one.clone()),
             Act::Revoke => {

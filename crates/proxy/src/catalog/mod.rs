@@ -5,6 +5,7 @@
 //! unambiguous names; it is what calls are looked up in and what lists are served from.
 
 mod definition;
+mod hidden;
 mod listing;
 mod pages;
 mod part;
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 
 pub(crate) use definition::{Definition, Instructions};
 pub(crate) use listing::{Listing, Offer};
+pub(crate) use pages::Written;
 pub(crate) use part::Part;
 pub(crate) use view::{List, Looker, View};
 

@@ -65,6 +65,11 @@ impl Written {
         Ok([page.clone(), format!(r#","nextCursor":{cursor}}}"#).into()])
     }
 
+    /// Its pages, each as an object with the list's member alone.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.pages.iter().map(|page| [b"{", page.as_ref(), b"}"].concat())
+    }
+
     /// The number of a page of this very list.
     fn number(&self, payload: &[u8]) -> Option<usize> {
         let (number, print) = payload.split_first_chunk::<8>()?;

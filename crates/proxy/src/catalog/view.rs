@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use domain::{AppId, Ask, Kind, ServerId, Switches, Target, User};
+use domain::{AppId, Kind, ServerId, Switches, Target, User};
 use mcp::convert;
 use mcp::extensions;
 use mcp::json::{Limits, Raw, quote_into};
@@ -27,17 +27,17 @@ use crate::tasks;
 /// What a place offers to whoever may see it.
 pub(crate) struct View {
     pub(crate) parts: Vec<Part>,
-    gateway: Arc<domain::Gateway>,
-    prefixed: bool,
+    pub(super) gateway: Arc<domain::Gateway>,
+    pub(super) prefixed: bool,
     tools: HashMap<Box<str>, Spot>,
     prompts: HashMap<Box<str>, Spot>,
     prepared: Mutex<Prepared>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Spot {
-    part: usize,
-    offer: usize,
+pub(super) struct Spot {
+    pub(super) part: usize,
+    pub(super) offer: usize,
 }
 
 /// Finished lists, shared by all callers who see the same, and what each caller sees while nothing
@@ -49,13 +49,13 @@ struct Prepared {
 }
 
 /// Which offers are seen, in listing order.
-type Sight = Arc<[bool]>;
+pub(super) type Sight = Arc<[bool]>;
 
 /// What is off of all that a view shows.
 #[derive(Default)]
-struct Off<'a> {
-    parts: HashSet<usize>,
-    tools: HashSet<(ServerId, &'a str)>,
+pub(super) struct Off<'a> {
+    pub(super) parts: HashSet<usize>,
+    pub(super) tools: HashSet<(ServerId, &'a str)>,
 }
 
 /// The lists that clients ask for.
@@ -95,7 +95,7 @@ impl List {
         }
     }
 
-    pub(super) fn member(self) -> &'static str {
+    pub(crate) fn member(self) -> &'static str {
         match self {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
@@ -112,7 +112,7 @@ impl List {
         }
     }
 
-    fn offers(self, listing: &Listing) -> &[Offer] {
+    pub(super) fn offers(self, listing: &Listing) -> &[Offer] {
         match self {
             Self::Prompts => &listing.prompts,
             Self::Resources => &listing.resources,
@@ -121,7 +121,7 @@ impl List {
         }
     }
 
-    pub(super) fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Prompts | Self::Tools => "name",
             Self::Resources => "uri",
@@ -252,7 +252,7 @@ impl View {
 
     /// Which offers the looker may use where nothing is off. That does not change while the view
     /// lasts, which is one of a policy.
-    fn sight(&self, list: List, looker: &Looker<'_>) -> Sight {
+    pub(super) fn sight(&self, list: List, looker: &Looker<'_>) -> Sight {
         let key = (looker.app, list, looker.follows_tasks, looker.knows_tasks);
         if let Some(known) = self.prepared.lock().by_app.get(&key) {
             return Arc::clone(known);
@@ -261,14 +261,7 @@ impl View {
         for (index, part) in self.parts.iter().enumerate() {
             let offers = list.offers(&part.listing);
             let names: Vec<&str> = offers.iter().map(|it| it.name.as_ref()).collect();
-            let ask = Ask {
-                app: looker.app,
-                user: looker.user,
-                assignment: part.assignment.id,
-                kind: list.kind(),
-                name: "",
-            };
-            let allowed = self.gateway.policy.allows_each(ask, &names).into_iter().enumerate();
+            let allowed = self.allowed(list, looker, part, &names).into_iter().enumerate();
             let can_be_called = |offer: usize| {
                 let needs_task = offers.get(offer).is_some_and(|it| it.needs_task);
                 let is_tended = looker.knows_tasks && tasks::tended::has_tasks(part);
@@ -292,7 +285,7 @@ impl View {
     }
 
     /// Whether a call of the offer's name would find it. What is not found is not listed.
-    fn is_found(&self, list: List, spot: Spot) -> bool {
+    pub(super) fn is_found(&self, list: List, spot: Spot) -> bool {
         let spots = match list {
             List::Prompts => &self.prompts,
             List::Tools => &self.tools,
@@ -306,14 +299,14 @@ impl View {
     }
 
     /// Whether a resource belongs to an extension that is no part of what servers offer together.
-    fn is_withheld(&self, list: List, spot: Spot) -> bool {
+    pub(super) fn is_withheld(&self, list: List, spot: Spot) -> bool {
         let part = self.parts.get(spot.part).filter(|_| self.prefixed);
         let offer = part.and_then(|it| list.offers(&it.listing).get(spot.offer));
         offer.is_some_and(|it| extensions::is_withheld(&it.name))
     }
 
     /// What is off of what is listed here. Mostly nothing, whatever is off elsewhere.
-    fn off<'a>(&self, list: List, looker: &Looker<'a>) -> Off<'a> {
+    pub(super) fn off<'a>(&self, list: List, looker: &Looker<'a>) -> Off<'a> {
         let mut off = Off::default();
         let in_force = looker.switches.iter().map(|(target, _)| target);
         for target in in_force.filter(|it| looker.switches.find(it, looker.now).is_some()) {
@@ -335,7 +328,7 @@ impl View {
         off
     }
 
-    fn without(&self, list: List, sight: &[bool], off: &Off<'_>) -> Sight {
+    pub(super) fn without(&self, list: List, sight: &[bool], off: &Off<'_>) -> Sight {
         let all = self.parts.iter().enumerate().flat_map(|(index, part)| {
             list.offers(&part.listing).iter().map(move |offer| (index, part, offer))
         });

@@ -1,7 +1,7 @@
 //! Gateways, with what stands on them.
 
 use super::{ADDRESSES, ENABLED, POSITION, RENAME, create, delete, list, put, show, take, update};
-use crate::nouns::{Field, Form, Noun, On, Subject};
+use crate::nouns::{Act, Field, Form, Noun, On, Subject, Verb};
 
 pub(super) const GATEWAY: Noun = Noun {
     word: "gateway",
@@ -31,6 +31,12 @@ pub(super) const GATEWAY: Noun = Noun {
             "ostiary gateway update main --enabled true",
         ),
         delete("Delete a gateway that no app is connected to", "ostiary gateway delete main"),
+        Verb {
+            word: "preview",
+            act: Act::Preview,
+            about: "What somebody's client is shown, how many tokens it is, and what is hidden and why",
+            example: "ostiary gateway preview main --user ann",
+        },
         put(
             "grant",
             ("teams", "team"),

@@ -1,0 +1,259 @@
+//! `/gateways/{gateway}/preview`: what a client of somebody is shown.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use domain::ports::Gate as _;
+use domain::{Because, Capability, Object, Previewed, Workspace};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::{
+    Error, InWorkspace, Json, Path, Problem, Query, Ref, RefText, RequestId, Rights, Touched,
+};
+use crate::session::Caller;
+use crate::{App, trail};
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(show_gateway_preview))
+}
+
+/// Whose client looks: an app, or the only one of a user that is connected.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PreviewQuery {
+    /// Whose app it is, by name or id.
+    #[param(value_type = Option<RefText>)]
+    user: Option<Ref>,
+    /// The app, by name or id.
+    #[param(value_type = Option<RefText>)]
+    app: Option<Ref>,
+}
+
+/// What a client is shown.
+#[derive(Serialize, ToSchema)]
+struct PreviewBody {
+    /// Whose client it is.
+    app: String,
+    /// For whom that acts.
+    user: String,
+    tools: PreviewedBody,
+    prompts: PreviewedBody,
+    resources: PreviewedBody,
+    resource_templates: PreviewedBody,
+    /// Servers that could not be listed.
+    missing: Vec<MissingBody>,
+    /// How many tokens all of it is to a model: an estimate, by the vocabulary o200k.
+    tokens: u64,
+}
+
+/// One list.
+#[derive(Serialize, ToSchema)]
+struct PreviewedBody {
+    /// In the order in which they are listed.
+    shown: Vec<ShownBody>,
+    /// What servers list and the client is not shown.
+    hidden: Vec<HiddenBody>,
+    tokens: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ShownBody {
+    /// As it is listed: a name, a URI or a URI template.
+    name: String,
+    tokens: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct HiddenBody {
+    /// Of the assignment.
+    alias: String,
+    /// The server's own name for it.
+    name: String,
+    because: BecauseText,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MissingBody {
+    alias: String,
+    why: String,
+}
+
+/// Why something is not shown: the first reason.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum BecauseText {
+    /// The assignment does not expose it.
+    NotExposed,
+    /// The assignment's condition does not hold for it.
+    Condition,
+    /// It waits for approval, or has been rejected.
+    NotApproved,
+    /// It is turned off, or its server or assignment is.
+    SwitchedOff,
+    /// Another offer has the same name.
+    NameTaken,
+    /// It belongs to an extension that servers cannot offer together.
+    Withheld,
+    /// It can be called by clients only that follow tasks.
+    NeedsTasks,
+}
+
+#[derive(Deserialize)]
+struct GatewayPath {
+    gateway: Ref,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PreviewQuery {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Query(query) = Query::<Self>::from_request_parts(parts, state).await?;
+        Ok(query)
+    }
+}
+
+/// What a client of somebody sees on a gateway, what it costs, and what is hidden. It is recorded
+/// that somebody has looked.
+#[utoipa::path(
+    get,
+    path = "/gateways/{gateway}/preview",
+    params(PreviewQuery),
+    responses((status = 200, body = PreviewBody), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("gateways:read"))),
+    tag = "gateways",
+)]
+async fn show_gateway_preview(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<GatewayPath>,
+    query: PreviewQuery,
+    Extension(caller): Extension<Caller>,
+    Extension(RequestId(id)): Extension<RequestId>,
+) -> Result<Json<PreviewBody>, Error> {
+    let action = "GET /workspaces/{workspace}/gateways/{gateway}/preview";
+    let act = trail::open(&app, &caller, (id, action), Some(workspace.id.0)).await?;
+    let looked = look(&app, &workspace, &path.gateway, &query).await;
+    let status = looked.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
+    let touched = looked.as_ref().ok().map(|it| &it.0);
+    act.close(&app, status, touched);
+    looked.map(|it| Json(it.1))
+}
+
+async fn look(
+    app: &App,
+    workspace: &InWorkspace,
+    gateway: &Ref,
+    query: &PreviewQuery,
+) -> Result<(Touched, PreviewBody), Error> {
+    let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
+    let mut workspaces = snapshot.config.workspaces.values();
+    let here = workspaces.find(|it| it.id == workspace.id);
+    let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
+    let found = here.gateways.values().find(|it| gateway.means(it.id.0, &it.name));
+    let found = found.ok_or_else(|| gateway.not_found("gateway"))?;
+    let whose = whose(&workspace.rights, here, found, query)?;
+    let previews = app.previews.get().ok_or(Error::Busy)?;
+    let seen = previews.preview(here.id, found.id, whose.id).await;
+    let seen = seen.map_err(|why| Error::Conflict(format!("nothing is shown: {why}")))?;
+    let owner = here.users.get(&whose.owner).map(|it| it.name.to_string()).unwrap_or_default();
+    let mut body = PreviewBody {
+        app: whose.name.to_string(),
+        user: owner,
+        tools: seen.tools.into(),
+        prompts: seen.prompts.into(),
+        resources: seen.resources.into(),
+        resource_templates: seen.templates.into(),
+        missing: seen.missing.into_iter().map(|(alias, why)| MissingBody { alias, why }).collect(),
+        tokens: 0,
+    };
+    let lists = [&body.tools, &body.prompts, &body.resources, &body.resource_templates];
+    body.tokens = lists.into_iter().map(|it| it.tokens).sum();
+    let name = format!("{} as {}", found.name, whose.name);
+    Ok((Touched::new("preview", found.id.0, name), body))
+}
+
+/// The app that is meant.
+fn whose<'a>(
+    rights: &Rights,
+    here: &'a Workspace,
+    gateway: &domain::Gateway,
+    query: &PreviewQuery,
+) -> Result<&'a domain::App, Error> {
+    let may = |app: &domain::App, named: &Ref| {
+        rights.require(Capability::AppsRead, &Object::App { owner: app.owner }, ("app", named))
+    };
+    match (&query.user, &query.app) {
+        (None, Some(app)) => {
+            let found = here.apps.values().find(|it| app.means(it.id.0, &it.name));
+            let found = found.ok_or_else(|| app.not_found("app"))?;
+            may(found, app)?;
+            Ok(found)
+        }
+        (Some(user), None) => {
+            let found = here.users.values().find(|it| user.means(it.id.0, &it.name));
+            let found = found.ok_or_else(|| user.not_found("user"))?;
+            rights.require(Capability::PeopleRead, &Object::User(found.id), ("user", user))?;
+            let theirs = |it: &&domain::App| {
+                it.owner == found.id && gateway.connections.contains_key(&it.id)
+            };
+            let mut apps: Vec<_> = here.apps.values().filter(theirs).collect();
+            apps.sort_by(|one, other| one.name.cmp(&other.name));
+            match apps.as_slice() {
+                [app] => {
+                    may(*app, &Ref::from(&app.name))?;
+                    Ok(*app)
+                }
+                [] => Err(Error::Conflict(format!(
+                    "nothing is shown: user `{}` has no app on gateway `{}`",
+                    found.name, gateway.name
+                ))),
+                all => {
+                    let names: Vec<&str> = all.iter().map(|it| it.name.as_str()).collect();
+                    let names = names.join(", ");
+                    let text = format!(
+                        "user `{}` has several apps there: say `app` as one of {names}",
+                        found.name
+                    );
+                    Err(Error::Conflict(text))
+                }
+            }
+        }
+        _ => Err(Error::Malformed("ask about a `user` or about an `app`".into())),
+    }
+}
+
+impl From<Previewed> for PreviewedBody {
+    fn from(list: Previewed) -> Self {
+        let tokens = list.shown.iter().map(|it| it.tokens).sum();
+        let shown = list.shown.into_iter();
+        let hidden = list.hidden.into_iter();
+        Self {
+            shown: shown.map(|it| ShownBody { name: it.name, tokens: it.tokens }).collect(),
+            hidden: hidden
+                .map(|it| HiddenBody { alias: it.alias, name: it.name, because: it.because.into() })
+                .collect(),
+            tokens,
+        }
+    }
+}
+
+impl From<Because> for BecauseText {
+    fn from(because: Because) -> Self {
+        match because {
+            Because::NotExposed => Self::NotExposed,
+            Because::Condition => Self::Condition,
+            Because::Unapproved => Self::NotApproved,
+            Because::Off => Self::SwitchedOff,
+            Because::NameTaken => Self::NameTaken,
+            Because::Withheld => Self::Withheld,
+            Because::NeedsTasks => Self::NeedsTasks,
+        }
+    }
+}

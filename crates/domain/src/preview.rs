@@ -1,0 +1,62 @@
+//! What a client would be shown, and what not: the answer to a question of an administrator.
+
+/// The lists of a gateway as a client of an app sees them, each in the order of its lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preview {
+    pub prompts: Previewed,
+    pub resources: Previewed,
+    pub templates: Previewed,
+    pub tools: Previewed,
+    /// Servers that could not be listed: their aliases, and what went wrong.
+    pub missing: Vec<(String, String)>,
+}
+
+/// One list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Previewed {
+    pub shown: Vec<Shown>,
+    pub hidden: Vec<Hidden>,
+}
+
+/// What is on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// As it is listed: a name, a URI or a URI template.
+    pub name: String,
+    /// How many tokens its entry is to a model: an estimate.
+    pub tokens: u64,
+}
+
+/// What its server lists and the client is not shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden {
+    /// Of the assignment.
+    pub alias: String,
+    /// The server's own name for it.
+    pub name: String,
+    pub because: Because,
+}
+
+/// Why something is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The assignment does not expose it to this app.
+    NotExposed,
+    /// The assignment's condition does not hold for what its server says of it.
+    Condition,
+    /// It waits for approval, or has been rejected.
+    Unapproved,
+    /// It is turned off, or its server or assignment is.
+    Off,
+    /// Another offer has the same name.
+    NameTaken,
+    /// It belongs to an extension that servers cannot offer together.
+    Withheld,
+    /// It can be called by clients only that follow tasks.
+    NeedsTasks,
+}
+
+/// Why there is nothing to see at all, in words for an administrator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoPreview(pub String);

@@ -1,0 +1,118 @@
+//! What a client of somebody would see, without the client.
+//!
+//! It is looked at as a client looks: decided by the same decision, found in the same view and read
+//! from the same finished lists, so that nothing can be shown here and not there. What is hidden is
+//! what the view holds beside them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use domain::ports::{Answer, Previews};
+use domain::{AppId, GatewayId, Hidden, NoPreview, Preview, Previewed, Shown, WorkspaceId};
+use mcp::bridge::askable::Askable;
+use mcp::json::{Limits, Raw};
+use mcp::revision::{self, Era};
+
+use crate::authorize;
+use crate::catalog::{List, Look, Looker, View, Written};
+use crate::identify::Caller;
+use crate::refusal::Refusal;
+use crate::route::Place;
+use crate::serve::Worker;
+
+/// Looks at gateways in the place of clients, on a runtime of its own choice.
+pub struct Previewer(Arc<Worker>);
+
+impl Previewer {
+    /// One that asks servers by this worker's connections.
+    pub fn new(worker: Arc<Worker>) -> Self {
+        Self(worker)
+    }
+
+    async fn look(
+        &self,
+        workspace: WorkspaceId,
+        gateway: GatewayId,
+        app: AppId,
+    ) -> Result<Preview, NoPreview> {
+        let refused = |refusal: Refusal| NoPreview(refusal.to_string());
+        let proxy = &self.0.proxy;
+        let config = Arc::clone(&proxy.gate.latest().config);
+        let found = config.workspaces.values().find(|it| it.id == workspace);
+        let found = found.ok_or(Refusal::NoGateway).map_err(refused)?;
+        let caller = Caller::ourselves(found, app).ok_or(Refusal::NoGateway).map_err(refused)?;
+        let gateway = found.gateways.values().find(|it| it.id == gateway);
+        let gateway = Arc::clone(gateway.ok_or(Refusal::NoGateway).map_err(refused)?);
+        let place = Place { config: Arc::clone(&config), gateway, only: None };
+        let look = Look {
+            worker: &self.0,
+            caller: &caller,
+            place: &place,
+            era: Era::Modern,
+            askable: Askable::default(),
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let (pass, view) = authorize::look_as(&look).await.map_err(refused)?;
+        let snapshot = proxy.gate.latest();
+        let connection = pass.place.connection(&pass.caller).map_err(refused)?;
+        let user = pass.caller.user(connection.user).ok_or(Refusal::NoGateway).map_err(refused)?;
+        let looker = Looker {
+            app,
+            revision: revision::LATEST,
+            follows_tasks: false,
+            knows_tasks: false,
+            user,
+            switches: &snapshot.switches,
+            now: proxy.clock.now(),
+        };
+        Ok(Preview {
+            prompts: previewed(&view, List::Prompts, &looker).await,
+            resources: previewed(&view, List::Resources, &looker).await,
+            templates: previewed(&view, List::Templates, &looker).await,
+            tools: previewed(&view, List::Tools, &looker).await,
+            missing: view.missing(),
+        })
+    }
+}
+
+impl Previews for Previewer {
+    fn preview(
+        &self,
+        workspace: WorkspaceId,
+        gateway: GatewayId,
+        app: AppId,
+    ) -> Answer<'_, Result<Preview, NoPreview>> {
+        Box::pin(self.look(workspace, gateway, app))
+    }
+}
+
+async fn previewed(view: &View, list: List, looker: &Looker<'_>) -> Previewed {
+    let written = view.written(list, looker);
+    let hidden = view.hidden(list, looker);
+    let hidden = hidden.into_iter().map(|(part, offer, because)| Hidden {
+        alias: part.assignment.alias.to_string(),
+        name: offer.name.to_string(),
+        because,
+    });
+    let hidden = hidden.collect();
+    // The first count unpacks the vocabulary, and lists may be long.
+    let counting = tokio::task::spawn_blocking(move || shown(&written, list));
+    Previewed { shown: counting.await.unwrap_or_default(), hidden }
+}
+
+/// The entries of a finished list.
+fn shown(written: &Written, list: List) -> Vec<Shown> {
+    let mut all = Vec::new();
+    for page in written.objects() {
+        let Some(items) =
+            Raw::parse(&page, Limits::default()).ok().and_then(|it| it.get(list.member()))
+        else {
+            continue;
+        };
+        all.extend(items.items().map(|item| Shown {
+            name: item.get(list.key()).and_then(Raw::str).unwrap_or_default().into_owned(),
+            tokens: inspect::tokens::count(item.bytes()),
+        }));
+    }
+    all
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -138,7 +139,9 @@ impl HttpWire {
         let shared = Arc::clone(&self.shared);
         let live = match shared.pool.take(endpoint.origin(), Instant::now()) {
             Some(live) => live,
-            None => Live::open(shared.dialer.dial(endpoint).await?, &shared.http).await?,
+            // Its type ends here: what holds a call has many levels, and the compiler follows only so
+            // many of them.
+            None => Live::open(shared.dialer.dial(endpoint).boxed().await?, &shared.http).await?,
         };
         let head = shared.limits.head;
         Ok(Ready { live, shared, endpoint: endpoint.clone(), head })

@@ -275,8 +275,7 @@ impl House {
             allow_loopback: config.allow_loopback_upstreams,
             allowed: config.allowed_networks.clone(),
         })?;
-        let previewer = proxy::Previewer::new(wiring.worker(&proxy));
-        control.set_previews(Arc::new(previewer));
+        control.set_previews(Arc::new(proxy::Previewer::new(wiring.worker(&proxy))));
         let metrics_token = config.metrics_token.clone();
         Ok(Self { control, proxy, log, hosts, proxies, content, metrics_token, db, wiring, tasks })
     }

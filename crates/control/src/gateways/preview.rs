@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use crate::api::{
     Error, InWorkspace, Json, Path, Problem, Query, Ref, RefText, RequestId, Rights, Touched,
@@ -110,12 +110,28 @@ struct GatewayPath {
     gateway: Ref,
 }
 
+/// Who looks, and in which request.
+struct Onlooker {
+    caller: Caller,
+    id: Uuid,
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for PreviewQuery {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let Query(query) = Query::<Self>::from_request_parts(parts, state).await?;
         Ok(query)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Onlooker {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let caller = parts.extensions.get::<Caller>().cloned().ok_or(Error::Unauthenticated)?;
+        let id = parts.extensions.get::<RequestId>().map(|it| it.0);
+        Ok(Self { caller, id: id.ok_or(Error::Unauthenticated)? })
     }
 }
 
@@ -134,8 +150,7 @@ async fn show_gateway_preview(
     workspace: InWorkspace,
     Path(path): Path<GatewayPath>,
     query: PreviewQuery,
-    Extension(caller): Extension<Caller>,
-    Extension(RequestId(id)): Extension<RequestId>,
+    Onlooker { caller, id }: Onlooker,
 ) -> Result<Json<PreviewBody>, Error> {
     let action = "GET /workspaces/{workspace}/gateways/{gateway}/preview";
     let act = trail::open(&app, &caller, (id, action), Some(workspace.id.0)).await?;
@@ -207,7 +222,7 @@ fn whose<'a>(
             apps.sort_by(|one, other| one.name.cmp(&other.name));
             match apps.as_slice() {
                 [app] => {
-                    may(*app, &Ref::from(&app.name))?;
+                    may(app, &Ref::from(&app.name))?;
                     Ok(*app)
                 }
                 [] => Err(Error::Conflict(format!(

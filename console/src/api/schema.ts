@@ -381,6 +381,26 @@ export interface paths {
         patch: operations["update_assignment"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/gateways/{gateway}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a client of somebody sees on a gateway, what it costs, and what is hidden. It is recorded
+         *     that somebody has looked.
+         */
+        get: operations["show_gateway_preview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/gateways/{gateway}/rules": {
         parameters: {
             query?: never;
@@ -1079,6 +1099,11 @@ export interface components {
             tools?: components["schemas"]["ProvisionText"] | null;
         };
         /**
+         * @description Why something is not shown: the first reason.
+         * @enum {string}
+         */
+        BecauseText: "not_exposed" | "condition" | "not_approved" | "switched_off" | "name_taken" | "withheld" | "needs_tasks";
+        /**
          * @description What a role lets somebody do.
          * @enum {string}
          */
@@ -1253,6 +1278,13 @@ export interface components {
             /** Format: date-time */
             until?: string | null;
         };
+        HiddenBody: {
+            /** @description Of the assignment. */
+            alias: string;
+            because: components["schemas"]["BecauseText"];
+            /** @description The server's own name for it. */
+            name: string;
+        };
         /** @description A credential for one server, without its values. */
         IdentityBody: {
             /** Format: date-time */
@@ -1308,6 +1340,10 @@ export interface components {
             holds: boolean;
             kind: string;
             name: string;
+        };
+        MissingBody: {
+            alias: string;
+            why: string;
         };
         /** @description 1 to 63 of a-z, 0-9 and single dashes inside, a letter first. */
         Name: string;
@@ -1926,6 +1962,33 @@ export interface components {
             /** @description Where it is, as a JSON pointer (RFC 6901). */
             path: string;
         };
+        /** @description What a client is shown. */
+        PreviewBody: {
+            /** @description Whose client it is. */
+            app: string;
+            /** @description Servers that could not be listed. */
+            missing: components["schemas"]["MissingBody"][];
+            prompts: components["schemas"]["PreviewedBody"];
+            resource_templates: components["schemas"]["PreviewedBody"];
+            resources: components["schemas"]["PreviewedBody"];
+            /**
+             * Format: int64
+             * @description How many tokens all of it is to a model: an estimate, by the vocabulary o200k.
+             */
+            tokens: number;
+            tools: components["schemas"]["PreviewedBody"];
+            /** @description For whom that acts. */
+            user: string;
+        };
+        /** @description One list. */
+        PreviewedBody: {
+            /** @description What servers list and the client is not shown. */
+            hidden: components["schemas"]["HiddenBody"][];
+            /** @description In the order in which they are listed. */
+            shown: components["schemas"]["ShownBody"][];
+            /** Format: int64 */
+            tokens: number;
+        };
         /** @description The body of every refusal (RFC 9457). */
         Problem: {
             /** @description Stable and meant for programs. */
@@ -2139,6 +2202,12 @@ export interface components {
         SessionUser: {
             name: string;
             workspace: string;
+        };
+        ShownBody: {
+            /** @description As it is listed: a name, a URI or a URI template. */
+            name: string;
+            /** Format: int64 */
+            tokens: number;
         };
         /** @description A token to sign in with. */
         SignIn: {
@@ -4053,6 +4122,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AssignmentBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_gateway_preview: {
+        parameters: {
+            query?: {
+                /** @description Whose app it is, by name or id. */
+                user?: components["schemas"]["Ref"];
+                /** @description The app, by name or id. */
+                app?: components["schemas"]["Ref"];
+            };
+            header?: never;
+            path: {
+                workspace: string;
+                gateway: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewBody"];
                 };
             };
             /** @description What the caller can do something about. */

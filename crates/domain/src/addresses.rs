@@ -139,6 +139,11 @@ impl FromStr for Network {
         if LONGEST_TEXT < text.len() {
             return Err(refused("is too long for a network"));
         }
+        // `08` is eight to some, and nothing to others.
+        let is_padded = |it: &str| 1 < it.len() && it.starts_with('0');
+        if text.split_once('/').is_some_and(|(_, prefix)| is_padded(prefix)) {
+            return Err(refused("has a prefix that begins with a zero"));
+        }
         let parsed = match text.parse::<IpAddr>() {
             Ok(address) => Ok(IpNet::from(address)),
             Err(_) => text.parse::<IpNet>(),

@@ -1,5 +1,6 @@
 """What Schemathesis is not to try."""
 
+import ipaddress
 import re
 
 import schemathesis
@@ -23,12 +24,25 @@ def spelled_as_fraction(value):
     return isinstance(value, float) and value.is_integer()
 
 
+def is_network(text):
+    try:
+        return "/0" not in text[:-1] and bool(ipaddress.ip_network(text))
+    except ValueError:
+        return False
+
+
+def has_false_network(body):
+    """Whether what stands in it as a network is none, though it is written with the right signs."""
+    addresses = body.get("addresses") if isinstance(body, dict) else None
+    return isinstance(addresses, list) and not all(map(is_network, map(str, addresses)))
+
+
 @schemathesis.hook
 def filter_case(context, case):
     """Header names that are refused before anything is read, and conditions that are none, belong to
     other tests. A number is a text once it stands in a header, and names in paths are given, so
-    neither is wrong, whatever it was meant to be. A whole number is written without a point here, which a
-    schema cannot say."""
+    neither is wrong, whatever it was meant to be. A whole number is written without a point here, and a
+    network is one, which a schema cannot say."""
     if spelled_as_fraction(case.body):
         return False
     headers = {name.lower(): str(value) for name, value in (case.headers or {}).items()}
@@ -41,7 +55,7 @@ def filter_case(context, case):
         for place, it in (case.meta.components if case.meta else {}).items()
         if it.mode.is_negative
     }
-    if "path" in wrong:
+    if "path" in wrong or not wrong and has_false_network(case.body):
         return False
     is_right_key = KEY.fullmatch(headers.get("idempotency-key", "k"))
     return wrong != {"header"} or not is_right_key

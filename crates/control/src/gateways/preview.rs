@@ -240,7 +240,7 @@ fn whose<'a>(
                 }
             }
         }
-        _ => Err(Error::Malformed("ask about a `user` or about an `app`".into())),
+        _ => Err(Error::Invalid("ask about a `user` or about an `app`".into())),
     }
 }
 

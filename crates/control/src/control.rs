@@ -6,7 +6,7 @@ use std::time::Duration;
 use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::ports::{Counters, Definitions, Gate, Offers, Previews, Secrets, Traffic};
+use domain::ports::{Counters, Definitions, Gate, Offers, Picks, Previews, Secrets, Traffic};
 use domain::{Authority, Clock, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
 use crate::api::{Error, Ref, Rights, chain};
+use crate::connections::Picking;
 use crate::content_keys::{self, ContentKeys};
 use crate::files::{Applied, Resolve, Scope};
 use crate::identities::VaultSecrets;
@@ -47,6 +48,7 @@ pub struct Control {
     secrets: Arc<VaultSecrets>,
     keys: Arc<ContentKeys>,
     notes: Arc<pins::Notes>,
+    picks: Arc<Picking>,
     first_admin_token: Mutex<Option<Secret>>,
 }
 
@@ -128,12 +130,14 @@ impl Control {
             app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
         }
         app.tasks.spawn(noter.run(app.stop.clone()));
+        let picks = Arc::new(Picking::new(Arc::clone(&app)));
         Ok(Self {
             app,
             gate,
             secrets: Arc::new(VaultSecrets(vault)),
             keys: Arc::new(keys),
             notes,
+            picks,
             first_admin_token: Mutex::new(first),
         })
     }
@@ -169,6 +173,11 @@ impl Control {
     /// For the data plane: takes note of definitions that wait for approval.
     pub fn definitions(&self) -> Arc<dyn Definitions> {
         Arc::<pins::Notes>::clone(&self.notes)
+    }
+
+    /// For the data plane: keeps what apps pick.
+    pub fn picks(&self) -> Arc<dyn Picks> {
+        Arc::<Picking>::clone(&self.picks)
     }
 
     /// For the audit crate: the keys of recorded content.

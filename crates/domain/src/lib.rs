@@ -38,7 +38,7 @@ pub use pin::{DefinitionHash, InvalidHash, PinKey, PinKind, Review};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
 pub use preview::{Because, Hidden, NoPreview, Preview, Previewed, Shown};
 pub use snapshot::{
-    App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity,
+    App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity, Lobby,
     NoIdentityChosen, Provision, RuleAction, RuleDef, Scheme, Server, Snapshot, TasksSetting,
     Token, TokenHash, Transport, User, Workspace,
 };

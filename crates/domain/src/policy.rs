@@ -119,6 +119,20 @@ impl Policy {
         Ok(Self { set, authorizer: Authorizer::new(), gateway, assignments, decided })
     }
 
+    /// Allows nothing.
+    ///
+    /// # Errors
+    /// Where Cedar refuses the id.
+    pub fn nothing(gateway: GatewayId) -> Result<Self, PolicyError> {
+        Ok(Self {
+            set: PolicySet::new(),
+            authorizer: Authorizer::new(),
+            gateway: uid("Gateway", &gateway.to_string())?,
+            assignments: HashMap::new(),
+            decided: RwLock::default(),
+        })
+    }
+
     /// Whether the app may use one offer. An error in deciding is a refusal.
     pub fn allows(&self, ask: Ask<'_>) -> bool {
         let key = (ask.app, ask.assignment, ask.kind);

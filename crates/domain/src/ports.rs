@@ -111,6 +111,27 @@ pub enum Listed {
     Unknown,
 }
 
+/// Keeps which gateway each app has picked.
+pub trait Picks: Send + Sync {
+    /// Lets an app be at a gateway that it is connected to. When it has resolved, whoever asks for the
+    /// current snapshot gets one that says so.
+    fn pick(
+        &self,
+        workspace: WorkspaceId,
+        app: AppId,
+        gateway: GatewayId,
+    ) -> Answer<'_, Result<(), NotPicked>>;
+}
+
+/// Why a gateway has not been picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPicked {
+    #[error("the app is not connected to the gateway any more")]
+    Gone,
+    #[error("what is picked cannot be kept; try again shortly")]
+    Unavailable,
+}
+
 /// What is under way in the data plane.
 pub trait Traffic: Send + Sync {
     /// Ends every call and stream that depends on one of the targets, which are off in the latest

@@ -1,14 +1,14 @@
 //! All that the data plane may read, as one value that is replaced and never changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 
 use crate::{
     Addresses, AppId, AssignmentId, Authority, Condition, ConnectionId, Described, GatewayId,
-    IdentityId, Kind, Limit, Name, Policy, Review, RuleId, ServerId, Switches, TeamId, TokenId,
-    UserId, WorkspaceId,
+    IdentityId, Kind, Limit, Name, Policy, PolicyError, Review, RuleId, ServerId, Switches, TeamId,
+    TokenId, UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -54,11 +54,17 @@ pub struct Workspace {
     pub servers: HashMap<ServerId, Arc<Server>>,
     pub identities: HashMap<IdentityId, Identity>,
     pub gateways: HashMap<Name, Arc<Gateway>>,
+    /// See [`Workspace::lobby`].
+    pub lobby: Lobby,
     /// In the order of their ids.
     pub limits: Vec<Arc<Limit>>,
     /// Who may administer what in it.
     pub authority: Arc<Authority>,
 }
+
+/// The place of those who have picked no gateway.
+#[derive(Debug, Default)]
+pub struct Lobby(OnceLock<Arc<Gateway>>);
 
 /// What a record must have survived before a call goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +91,8 @@ pub struct App {
     pub owner: UserId,
     /// From where it may call.
     pub addresses: Addresses,
+    /// The gateway at which it is where one URL is for several. It may not be usable.
+    pub picked: Option<GatewayId>,
 }
 
 /// An upstream MCP server.
@@ -240,6 +248,40 @@ impl Snapshot {
     /// Nothing configured, nothing allowed.
     pub fn empty() -> Self {
         Self { epoch: 0, config: Arc::default(), switches: Arc::default() }
+    }
+}
+
+impl Workspace {
+    /// Where an app is that has picked no gateway, or none that it may use: a gateway on which nothing
+    /// is, for everybody who is in any team. Made when it is first asked for.
+    ///
+    /// # Errors
+    /// Never, as far as ids can be written into a policy.
+    pub fn lobby(&self) -> Result<&Arc<Gateway>, PolicyError> {
+        if let Some(known) = self.lobby.0.get() {
+            return Ok(known);
+        }
+        let id = GatewayId(self.id.0);
+        let connections = self.apps.values().map(|it| {
+            let connection = Connection {
+                id: ConnectionId(it.id.0),
+                app: it.id,
+                user: it.owner,
+                identities: HashMap::new(),
+            };
+            (it.id, connection)
+        });
+        let lobby = Gateway {
+            id,
+            name: self.name.clone(),
+            assignments: Vec::new(),
+            teams: self.users.values().flat_map(|it| it.teams.iter().copied()).collect(),
+            addresses: Addresses::default(),
+            connections: connections.collect(),
+            rules: Arc::from([]),
+            policy: Policy::nothing(id)?,
+        };
+        Ok(self.lobby.0.get_or_init(|| Arc::new(lobby)))
     }
 }
 

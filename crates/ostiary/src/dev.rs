@@ -8,14 +8,14 @@ use std::time::Duration;
 use audit::{DataKey, DataKeys, KeyUnavailable};
 use domain::limits::Charge;
 use domain::ports::{
-    Answer, Counters, Definitions, Gate, GateClosed, SecretHeaders, Secrets, Sighting, Uncharged,
-    Unopenable,
+    Answer, Counters, Definitions, Gate, GateClosed, NotPicked, Picks, SecretHeaders, Secrets,
+    Sighting, Uncharged, Unopenable,
 };
 use domain::{
     Addresses, App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId,
-    Durability, Gateway, GatewayId, Identity, Name, PinKey, Policy, Provision, Provisioned, Review,
-    Scheme, Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User, UserId,
-    Workspace, WorkspaceId,
+    Durability, Gateway, GatewayId, Identity, Lobby, Name, PinKey, Policy, Provision, Provisioned,
+    Review, Scheme, Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User,
+    UserId, Workspace, WorkspaceId,
 };
 use ostiary::listener::{self, Ending, Settings};
 use proxy::wire::Guard;
@@ -73,7 +73,8 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         gate: Arc::<Still>::clone(&still),
         secrets: Arc::<Still>::clone(&still),
         counters: Arc::<Still>::clone(&still),
-        definitions: still,
+        definitions: Arc::<Still>::clone(&still),
+        picks: still,
         clock,
         log: log.clone(),
         content: Some(Arc::clone(&content)),
@@ -165,6 +166,7 @@ fn snapshot(
         name: names.workspace.clone(),
         owner: user,
         addresses: Addresses::default(),
+        picked: None,
     };
     let workspace = Arc::new(Workspace {
         id: WorkspaceId(clock.id()),
@@ -178,6 +180,7 @@ fn snapshot(
         teams: HashMap::new(),
         authority: Arc::default(),
         gateways: HashMap::from([(names.gateway.clone(), gateway)]),
+        lobby: Lobby::default(),
         limits: Vec::new(),
     });
     let workspaces = HashMap::from([(names.workspace.clone(), workspace)]);
@@ -232,6 +235,13 @@ impl Counters for Still {
     }
 
     fn settle(&self, _: WorkspaceId, _: Vec<Charge>) {}
+}
+
+/// There is one gateway, and what is picked is kept nowhere.
+impl Picks for Still {
+    fn pick(&self, _: WorkspaceId, _: AppId, _: GatewayId) -> Answer<'_, Result<(), NotPicked>> {
+        Box::pin(std::future::ready(Err(NotPicked::Unavailable)))
+    }
 }
 
 /// Nothing waits for approval here.

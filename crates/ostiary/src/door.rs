@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use http::{Request, Response, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use ostiary::listener::{App, Bound, Ending};
@@ -44,7 +45,8 @@ impl App for Door {
         peer: SocketAddr,
     ) -> Response<Self::Body> {
         let path = request.uri().path();
-        if path.starts_with("/mcp/") || path.starts_with("/sse/") {
+        let is_data = path.starts_with("/mcp/") || path.starts_with("/sse/");
+        if is_data && (self.pages.is_none() || !is_visit(&request)) {
             return self.worker.handle(request, peer).await.map(Either::Left);
         }
         Box::pin(self.page(request, peer)).await.map(Either::Right)
@@ -77,6 +79,17 @@ impl Door {
             Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
+}
+
+/// Whether somebody opens a picker's URL in a browser, who is shown the console there. Clients accept no
+/// pages.
+fn is_visit<B>(request: &Request<B>) -> bool {
+    let workspace = request.uri().path().strip_prefix("/mcp/");
+    let accept = request.headers().get_all(ACCEPT).iter().filter_map(|it| it.to_str().ok());
+    request.method() == Method::GET
+        && workspace.is_some_and(|it| !it.is_empty() && !it.contains('/'))
+        && !request.headers().contains_key(AUTHORIZATION)
+        && accept.flat_map(|it| it.split([',', ';'])).any(|it| it.trim() == "text/html")
 }
 
 fn status(status: StatusCode) -> Response<axum::body::Body> {

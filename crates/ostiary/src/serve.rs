@@ -263,6 +263,7 @@ impl House {
             secrets: control.secrets(),
             counters: control.counters(),
             definitions: control.definitions(),
+            picks: control.picks(),
             clock,
             log: log.clone(),
             content: Some(Arc::clone(&content)),

@@ -90,6 +90,7 @@ pub(crate) fn refusal(refusal: &Refusal, manner: Manner<'_>) -> Response<Body> {
         Refusal::Audit(_)
         | Refusal::Gate(_)
         | Refusal::Uncounted
+        | Refusal::PicksUnavailable
         | Refusal::Stopping
         | Refusal::Interrupted
         | Refusal::TooManySessions
@@ -111,6 +112,8 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
             Refusal::Blocked { .. }
                 | Refusal::NoIdentity { .. }
                 | Refusal::Unanswered { .. }
+                | Refusal::NothingPicked
+                | Refusal::NotPickable { .. }
                 | Refusal::Unapproved { .. }
                 | Refusal::Off { noun: "tool" | "server" | "identity" | "assignment", .. }
         )
@@ -197,9 +200,11 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         Refusal::UnknownOffer { .. } | Refusal::Params(_) | Refusal::RequestState(_) => {
             answered(errors::INVALID_PARAMS)
         }
-        Refusal::Blocked { .. } | Refusal::NoIdentity { .. } | Refusal::Unapproved { .. } => {
-            answered(code::FORBIDDEN)
-        }
+        Refusal::Blocked { .. }
+        | Refusal::NoIdentity { .. }
+        | Refusal::NothingPicked
+        | Refusal::NotPickable { .. }
+        | Refusal::Unapproved { .. } => answered(code::FORBIDDEN),
         Refusal::Off { .. } => (StatusCode::FORBIDDEN, code::FORBIDDEN),
         // The official SDKs say the same where they ask a legacy client in a modern server's stead.
         Refusal::Unanswered { .. } => answered(errors::INTERNAL_ERROR),
@@ -211,6 +216,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         | Refusal::Secret(_)
         | Refusal::Stopping
         | Refusal::Interrupted
+        | Refusal::PicksUnavailable
         | Refusal::Uncounted => (StatusCode::SERVICE_UNAVAILABLE, code::UNAVAILABLE),
     }
 }
@@ -225,6 +231,7 @@ fn may_retry(refusal: &Refusal) -> bool {
         | Refusal::Stopping
         | Refusal::Interrupted
         | Refusal::Uncounted
+        | Refusal::PicksUnavailable
         | Refusal::TooManySessions
         | Refusal::TooManyStreams
         | Refusal::TooManyCalls

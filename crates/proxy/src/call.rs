@@ -31,6 +31,7 @@ use crate::identify::Caller;
 use crate::late;
 use crate::limit::{self, Charged};
 use crate::parked::{self, Comeback};
+use crate::picker;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::route::{Offered, Place};
@@ -176,6 +177,14 @@ pub(crate) fn may_pass(asked: &Asked) -> bool {
 
 /// The whole life of a call.
 pub(crate) async fn run(asked: Asked) -> Response<Body> {
+    if asked.place.is_picker() {
+        if let Some(tool) = picker::Tool::of(&asked.message) {
+            return Box::pin(picker::answer(asked, tool)).await;
+        }
+        if asked.place.is_lobby() {
+            return asked.refuse(&Refusal::NothingPicked).await;
+        }
+    }
     let permitted = match Box::pin(permit(asked)).await {
         Ok(permitted) => permitted,
         Err((asked, refusal)) => return Box::pin(asked.refuse(&refusal)).await,

@@ -221,6 +221,10 @@ impl Listening {
             if !matches!(telling.await, Some(Ok(()))) {
                 return;
             }
+            // Another gateway has been picked: its client, who has been told, comes back to that.
+            if self.listener.place.gateway.id != self.known.place.gateway.id {
+                return;
+            }
         }
     }
 

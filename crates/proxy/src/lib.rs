@@ -48,6 +48,7 @@ mod modern;
 mod paired;
 mod parked;
 mod pending;
+mod picker;
 mod preview;
 pub mod probing;
 mod proxies;

@@ -93,7 +93,9 @@ fn grant(
     wanted: Raw<'_>,
     mut tasks: BTreeMap<Box<str>, Task>,
 ) -> Filter {
-    let offers = |kind| view.parts.iter().any(|it| it.listing.error.is_none() && has(it, kind));
+    // At the picker everything may come.
+    let is_there = |it: &Part, kind| it.listing.error.is_none() && has(it, kind);
+    let offers = |kind| view.is_picker() || view.parts.iter().any(|it| is_there(it, kind));
     let asked_for = |kind| wanted.get(filter_member(kind)).and_then(Raw::bool) == Some(true);
     let lists = LISTS.into_iter().filter(|it| asked_for(*it) && offers(*it)).collect();
     let uris = wanted.get("resourceSubscriptions").into_iter().flat_map(Raw::items);
@@ -153,7 +155,7 @@ struct Listening {
 }
 
 impl Listening {
-    async fn run(mut self, pass: Pass, outlet: Outlet) {
+    async fn run(mut self, mut pass: Pass, outlet: Outlet) {
         // At once, and not after the servers have answered: clients wait for it.
         if outlet.send(sse::event(&self.acknowledgement())).await.is_err() {
             return;
@@ -190,7 +192,21 @@ impl Listening {
                     return;
                 }
             }
+            match self.moved(&pass) {
+                Ok(Some(moved)) => pass = moved,
+                Ok(None) => {}
+                Err(_) => return,
+            }
         }
+    }
+
+    /// The permission to be where the stream is now, if another gateway has been picked.
+    fn moved(&self, pass: &Pass) -> Result<Option<Pass>, Refusal> {
+        let Listener { caller, place, .. } = &self.listener;
+        if place.gateway.id == pass.place.gateway.id {
+            return Ok(None);
+        }
+        authorize::authorize(&pass.proxy, caller.clone(), place.clone(), None).map(Some)
     }
 
     /// Says what is to be heard of each server that can be asked.

@@ -15,6 +15,7 @@ use crate::call::{self, Asked};
 use crate::catalog::{List, Part, View};
 use crate::levels;
 use crate::listen;
+use crate::picker;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
 use crate::serve::Proxy;
@@ -188,12 +189,12 @@ pub(crate) fn capabilities(
     let any = |kind: &str| parsed.iter().any(|it| it.get(kind).is_some());
     // Changes of lists are told of by ourselves, since policy changes them, too.
     for kind in ["tools", "prompts"] {
-        if any(kind) {
+        if view.is_picker() || any(kind) {
             push(kind, r#"{"listChanged":true}"#);
         }
     }
-    if any("resources") {
-        let subscribe = view.parts.iter().any(subscribe::can_watch);
+    if view.is_picker() || any("resources") {
+        let subscribe = view.is_picker() || view.parts.iter().any(subscribe::can_watch);
         push("resources", &format!(r#"{{"listChanged":true,"subscribe":{subscribe}}}"#));
     }
     if any("completions") {
@@ -232,16 +233,14 @@ fn extensions(view: &View, era: Era) -> Vec<String> {
 /// review are text for models as its tools are, hence approved or not there.
 pub(crate) fn instructions(view: &View, proxy: &Proxy) -> Option<String> {
     let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
-    let all: Vec<String> = view
-        .parts
-        .iter()
-        .filter(|it| it.is_shown(&snapshot.switches, now))
-        .filter_map(|it| {
+    let own = view.is_picker().then(|| picker::INSTRUCTIONS.to_owned());
+    let theirs =
+        view.parts.iter().filter(|it| it.is_shown(&snapshot.switches, now)).filter_map(|it| {
             let said = it.listing.instructions.as_ref()?;
             let text = it.assignment.server.review.admits(said.pin).then_some(&said.text)?;
             let alias = it.assignment.alias.as_str();
             Some(if view.is_prefixed() { format!("{alias}: {text}") } else { text.clone() })
-        })
-        .collect();
+        });
+    let all: Vec<String> = own.into_iter().chain(theirs).collect();
     (!all.is_empty()).then(|| all.join("\n\n"))
 }

@@ -17,7 +17,7 @@ use crate::authorize;
 use crate::catalog::{List, Look, Looker, View, Written};
 use crate::identify::Caller;
 use crate::refusal::Refusal;
-use crate::route::Place;
+use crate::route::{Place, Way};
 use crate::serve::Worker;
 
 /// Looks at gateways in the place of clients, on a runtime of its own choice.
@@ -43,7 +43,8 @@ impl Previewer {
         let caller = Caller::ourselves(found, app).ok_or(Refusal::NoGateway).map_err(refused)?;
         let gateway = found.gateways.values().find(|it| it.id == gateway);
         let gateway = Arc::clone(gateway.ok_or(Refusal::NoGateway).map_err(refused)?);
-        let place = Place { config: Arc::clone(&config), gateway, only: None };
+        let config = Arc::clone(&config);
+        let place = Place { config, gateway, only: None, way: Way::Direct };
         let look = Look {
             worker: &self.0,
             caller: &caller,

@@ -20,7 +20,7 @@ use crate::authorize::{self, Pass};
 use crate::identify::Caller;
 use crate::link::Link;
 use crate::refusal::UpstreamError;
-use crate::route::Place;
+use crate::route::{Place, Way};
 use crate::serve::Worker;
 
 /// How many servers are asked at a time.
@@ -53,6 +53,7 @@ async fn round(worker: &Arc<Worker>, every: Duration) {
                     config: Arc::clone(&config),
                     gateway: Arc::clone(gateway),
                     only: Some(Arc::clone(assignment)),
+                    way: Way::Direct,
                 };
                 if let Some(found) = permitted(worker, workspace, (gateway, place), assignment) {
                     asked.insert(assignment.server.id);

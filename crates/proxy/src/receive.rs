@@ -24,13 +24,15 @@ pub struct Hosts {
     pub secure: bool,
 }
 
-/// Where a request wants to go: `/mcp/{workspace}/{gateway}[/{server}]`, or the same behind `/sse/`.
+/// Where a request wants to go: `/mcp/{workspace}/{gateway}[/{server}]`, or the same behind `/sse/`;
+/// or to the picker, `/mcp/{workspace}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
     /// Whether it is for the transport of 2024-11-05.
     pub(crate) is_paired: bool,
     pub(crate) workspace: String,
-    pub(crate) gateway: String,
+    /// Absent at the picker.
+    pub(crate) gateway: Option<String>,
     pub(crate) server: Option<String>,
 }
 
@@ -87,7 +89,7 @@ impl Path {
         };
         let mut segments = rest.split('/');
         let workspace = segments.next()?.to_owned();
-        let gateway = segments.next()?.to_owned();
+        let gateway = segments.next().map(str::to_owned);
         let server = segments.next().map(str::to_owned);
         let plain = |it: &str| {
             !it.is_empty()
@@ -95,7 +97,7 @@ impl Path {
         };
         let fits = segments.next().is_none()
             && plain(&workspace)
-            && plain(&gateway)
+            && gateway.as_deref().map_or(!is_paired, plain)
             && server.as_deref().is_none_or(plain);
         fits.then_some(Self { is_paired, workspace, gateway, server })
     }
@@ -297,7 +299,9 @@ mod tests {
         let cases = [
             ("/mcp/default/main", true),
             ("/mcp/default/main/files", true),
-            ("/mcp/default", false),
+            ("/mcp/default", true),
+            ("/mcp/", false),
+            ("/mcp//main", false),
             ("/mcp/default/", false),
             ("/mcp/default/main/", false),
             ("/mcp/default/main/files/x", false),

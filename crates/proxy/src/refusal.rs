@@ -39,6 +39,16 @@ pub(crate) enum Refusal {
     Elsewhere { noun: &'static str },
     #[error("no such gateway, or this app is not connected to it")]
     NoGateway,
+    /// At the picker.
+    #[error(
+        "no gateway is in use at this address, or the one that was can be used no more: call \
+         `list_gateways`, then `use_gateway`"
+    )]
+    NothingPicked,
+    #[error(
+        "there is no gateway `{name}` that can be used here; `list_gateways` says which there are"
+    )]
+    NotPickable { name: String },
     #[error("send the session id that `initialize` gave")]
     SessionMissing,
     #[error("no such session; initialize again")]
@@ -101,6 +111,8 @@ pub(crate) enum Refusal {
     Secret(#[from] Unopenable),
     #[error("what is used cannot be counted; try again shortly")]
     Uncounted,
+    #[error("what is picked cannot be kept; try again shortly")]
+    PicksUnavailable,
     #[error("calls are refused because the audit log cannot record them: {0}")]
     Audit(String),
     #[error("the gateway's content rules cannot be applied")]
@@ -197,6 +209,7 @@ impl Refusal {
             | Self::Audit(_)
             | Self::Rules
             | Self::Uncounted
+            | Self::PicksUnavailable
             | Self::NotKept
             | Self::NoRoom
             | Self::Stopping
@@ -221,6 +234,8 @@ impl Refusal {
             Self::Unauthenticated => "unauthenticated",
             Self::Elsewhere { .. } => "address",
             Self::NoGateway => "no_gateway",
+            Self::NothingPicked => "nothing_picked",
+            Self::NotPickable { .. } => "not_pickable",
             Self::SessionMissing => "session_missing",
             Self::SessionUnknown => "session_unknown",
             Self::Revision => "revision",
@@ -248,6 +263,7 @@ impl Refusal {
             Self::Audit(_) => "audit_unavailable",
             Self::Rules => "rules_unavailable",
             Self::Uncounted => "limits_unavailable",
+            Self::PicksUnavailable => "picks_unavailable",
             Self::Stopping => "stopping",
             Self::Interrupted => "interrupted",
         }

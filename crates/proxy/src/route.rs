@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{Assignment, AssignmentId, Config, Connection, Gateway, Kind, Provision, Withheld};
+use chrono::{DateTime, Utc};
+use domain::{
+    Assignment, AssignmentId, Call, Config, Connection, Gateway, Kind, Provision, Snapshot,
+    Withheld, Workspace,
+};
 
 use crate::catalog::{Definition, Listing};
 use crate::identify::Caller;
@@ -17,6 +21,18 @@ pub(crate) struct Place {
     pub(crate) gateway: Arc<Gateway>,
     /// Absent on the aggregated URL.
     pub(crate) only: Option<Arc<Assignment>>,
+    pub(crate) way: Way,
+}
+
+/// Through which URL a place is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Its own.
+    Direct,
+    /// The picker's, since the app has picked it.
+    Picked,
+    /// The picker's, since the app has picked nothing that it may use.
+    Lobby,
 }
 
 /// One offer of one server, by the server's own name for it.
@@ -83,10 +99,11 @@ impl Place {
     ) -> Result<Self, Refusal> {
         let workspace = config.workspaces.get(caller.workspace.name.as_str());
         let workspace = workspace.filter(|it| it.name.as_str() == path.workspace);
-        let gateway = workspace.and_then(|it| it.gateways.get(path.gateway.as_str()));
+        let gateway = workspace.zip(path.gateway.as_deref());
+        let gateway = gateway.and_then(|(it, name)| it.gateways.get(name));
         let gateway = gateway.ok_or(Refusal::NoGateway)?;
         let config = Arc::clone(config);
-        let place = Self { config, gateway: Arc::clone(gateway), only: None };
+        let place = Self { config, gateway: Arc::clone(gateway), only: None, way: Way::Direct };
         place.connection(caller)?;
         place.check_address(caller)?;
         match &path.server {
@@ -99,13 +116,64 @@ impl Place {
         }
     }
 
+    /// Where the caller is at the picker of its own workspace: at the gateway that its app has picked, if
+    /// it may use that now, and else in the lobby.
+    pub(crate) fn pick(
+        snapshot: &Snapshot,
+        caller: &Caller,
+        path: &Path,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Refusal> {
+        if caller.workspace.name.as_str() != path.workspace {
+            return Err(Refusal::NoGateway);
+        }
+        Self::picked(snapshot, caller, now)
+    }
+
+    fn picked(snapshot: &Snapshot, caller: &Caller, now: DateTime<Utc>) -> Result<Self, Refusal> {
+        let picked = caller.app().and_then(|it| it.picked);
+        let gateway = caller.workspace.gateways.values().find(|it| Some(it.id) == picked);
+        let (gateway, way) = match gateway.filter(|it| is_usable(snapshot, caller, it, now)) {
+            Some(gateway) => (gateway, Way::Picked),
+            None => (lobby(&caller.workspace)?, Way::Lobby),
+        };
+        let config = Arc::clone(&snapshot.config);
+        Ok(Self { config, gateway: Arc::clone(gateway), only: None, way })
+    }
+
+    /// Where whoever stays here is by another snapshot: at the picker that may be another gateway.
+    pub(crate) fn follow(
+        &self,
+        snapshot: &Snapshot,
+        caller: &Caller,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Refusal> {
+        match self.way {
+            Way::Direct => self.again(&snapshot.config, caller),
+            Way::Picked | Way::Lobby => Self::picked(snapshot, caller, now),
+        }
+    }
+
+    pub(crate) fn is_picker(&self) -> bool {
+        self.way != Way::Direct
+    }
+
+    pub(crate) fn is_lobby(&self) -> bool {
+        self.way == Way::Lobby
+    }
+
     /// The same place in another configuration, if the caller, who has been recognised in that,
     /// still stands there.
     pub(crate) fn again(&self, config: &Arc<Config>, caller: &Caller) -> Result<Self, Refusal> {
         let mut gateways = caller.workspace.gateways.values();
-        let gateway = gateways.find(|it| it.id == self.gateway.id).ok_or(Refusal::NoGateway)?;
-        let mut place =
-            Self { config: Arc::clone(config), gateway: Arc::clone(gateway), only: None };
+        let gateway = match self.way {
+            Way::Lobby => lobby(&caller.workspace)?,
+            Way::Direct | Way::Picked => {
+                gateways.find(|it| it.id == self.gateway.id).ok_or(Refusal::NoGateway)?
+            }
+        };
+        let (config, gateway) = (Arc::clone(config), Arc::clone(gateway));
+        let mut place = Self { config, gateway, only: None, way: self.way };
         place.connection(caller)?;
         if let Some(only) = &self.only {
             place.only = Some(place.assignment(only.id)?);
@@ -137,4 +205,35 @@ impl Place {
             None => &self.gateway.assignments,
         }
     }
+}
+
+/// The gateways that a caller may use now, by name: what decides is what decides at their own URLs.
+pub(crate) fn pickable(
+    snapshot: &Snapshot,
+    caller: &Caller,
+    now: DateTime<Utc>,
+) -> Result<Vec<Arc<Gateway>>, Refusal> {
+    let caller = caller.again(&snapshot.config, now)?;
+    let gateways = caller.workspace.gateways.values();
+    let mut usable: Vec<Arc<Gateway>> =
+        gateways.filter(|it| is_usable(snapshot, &caller, it, now)).map(Arc::clone).collect();
+    usable.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(usable)
+}
+
+fn is_usable(snapshot: &Snapshot, caller: &Caller, gateway: &Gateway, now: DateTime<Utc>) -> bool {
+    let call = Call {
+        workspace: &caller.workspace,
+        app: caller.app,
+        address: caller.address,
+        token: caller.token(),
+        gateway,
+        assignment: None,
+        offer: None,
+    };
+    domain::decide(&snapshot.switches, &call, now).is_ok()
+}
+
+fn lobby(workspace: &Workspace) -> Result<&Arc<Gateway>, Refusal> {
+    workspace.lobby().map_err(|_| Refusal::NoGateway)
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Answer, Counters, Definitions, Gate, Listed, Offers, Secrets, Traffic};
+use domain::ports::{Answer, Counters, Definitions, Gate, Listed, Offers, Picks, Secrets, Traffic};
 use domain::{Clock, IdentityId, Server, ServerId, Target};
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response};
@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::modern;
 use crate::paired::{self, Pairs};
 use crate::parked::Parking;
+use crate::picker::Pace;
 use crate::proxies::{BadForwarded, Proxies};
 use crate::receive::{self, Hosts, Path};
 use crate::record;
@@ -98,6 +99,7 @@ pub struct Proxy {
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) counters: Arc<dyn Counters>,
     pub(crate) definitions: Arc<dyn Definitions>,
+    pub(crate) picks: Arc<dyn Picks>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: audit::Log,
     /// Absent where content is not kept.
@@ -111,6 +113,7 @@ pub struct Proxy {
     /// Sessions with servers in which clients can be asked.
     pub(crate) leases: Arc<Seats>,
     pub(crate) strangers: Strangers,
+    pub(crate) pace: Pace,
     pub(crate) links: Links,
     pub(crate) catalog: Catalog,
     pub(crate) rulebook: Rulebook,
@@ -128,6 +131,7 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     pub counters: Arc<dyn Counters>,
     pub definitions: Arc<dyn Definitions>,
+    pub picks: Arc<dyn Picks>,
     pub clock: Arc<dyn Clock>,
     pub log: audit::Log,
     pub content: Option<Arc<audit::ContentStore>>,
@@ -146,13 +150,14 @@ pub struct Worker {
 impl Proxy {
     /// A data plane that nobody has called yet.
     pub fn new(ports: Ports, options: Options) -> Arc<Self> {
-        let Ports { gate, secrets, counters, definitions, clock, log, content } = ports;
+        let Ports { gate, secrets, counters, definitions, picks, clock, log, content } = ports;
         let parking = Parking::new(clock.id(), &options);
         Arc::new(Self {
             gate,
             secrets,
             counters,
             definitions,
+            picks,
             clock,
             log,
             content,
@@ -164,6 +169,7 @@ impl Proxy {
             returns: Returns::default(),
             leases: Seats::new(LEASES_PER_APP, LEASES_PER_HELD_CALL * options.most_held_calls),
             strangers: Strangers::default(),
+            pace: Pace::default(),
             links: Links::default(),
             catalog: Catalog::default(),
             rulebook: Rulebook::new(options.rule_salt),
@@ -311,7 +317,11 @@ impl Worker {
         self.proxy.options.hosts.check(&parts).map_err(away)?;
         receive::check_names(&parts.headers).map_err(away)?;
         let peer = client.map_err(Refusal::from).map_err(away)?;
-        let snapshot = self.proxy.gate.latest();
+        let snapshot = match path.gateway {
+            Some(_) => self.proxy.gate.latest(),
+            // What has just been picked, perhaps by way of another replica, is what is meant.
+            None => self.proxy.gate.current().await.map_err(|it| away(it.into()))?,
+        };
         let (now, anonymous) = (self.proxy.clock.now(), &self.proxy.options.anonymous);
         let presented = (&parts.headers, peer);
         let caller = identify::identify(&snapshot.config, presented, anonymous, now);
@@ -321,7 +331,11 @@ impl Worker {
             ..TurnedAway::stranger(&path, refusal)
         };
         caller.check_address().map_err(elsewhere)?;
-        let place = Place::find(&snapshot.config, &caller, &path).map_err(elsewhere)?;
+        let place = match path.gateway {
+            Some(_) => Place::find(&snapshot.config, &caller, &path),
+            None => Place::pick(&snapshot, &caller, &path, now),
+        };
+        let place = place.map_err(elsewhere)?;
         let known = Known { caller, place, headers: parts.headers, peer, arrived };
         let away =
             |refusal| TurnedAway { is_stranger: false, ..TurnedAway::stranger(&path, refusal) };

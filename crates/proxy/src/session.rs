@@ -52,7 +52,8 @@ struct Open {
 pub(crate) struct Session {
     pub(crate) id: String,
     app: AppId,
-    gateway: GatewayId,
+    /// Absent at the picker, where it goes from one to another.
+    gateway: Option<GatewayId>,
     only: Option<AssignmentId>,
     pub(crate) revision: Revision,
     /// The client's declared capabilities, as it wrote them.
@@ -130,7 +131,7 @@ impl Sessions {
         let session = Arc::new(Session {
             id: random_id(),
             app: caller.app,
-            gateway: place.gateway.id,
+            gateway: (!place.is_picker()).then_some(place.gateway.id),
             only: place.only.as_ref().map(|it| it.id),
             revision: hello.revision,
             capabilities,
@@ -163,7 +164,7 @@ impl Sessions {
         let mut open = self.open.lock();
         let session = open.by_id.get(id).ok_or(Refusal::SessionUnknown)?;
         let own = session.app == caller.app
-            && session.gateway == place.gateway.id
+            && session.gateway == (!place.is_picker()).then_some(place.gateway.id)
             && session.only == place.only.as_ref().map(|it| it.id);
         if !own {
             return Err(Refusal::SessionUnknown);

@@ -181,6 +181,7 @@ mod tests {
             teams: HashMap::new(),
             authority: Arc::default(),
             gateways: HashMap::new(),
+            lobby: domain::Lobby::default(),
             limits: Vec::new(),
             identities: HashMap::new(),
             servers: HashMap::new(),

@@ -33,6 +33,7 @@ mod logs;
 mod pages;
 mod parked;
 mod permits;
+mod picker;
 mod pins;
 mod piped;
 mod polling;

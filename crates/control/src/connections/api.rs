@@ -49,6 +49,8 @@ pub(crate) struct ConnectionPatch {
     /// All of them: those that stood before are used no more.
     #[schema(value_type = Option<Vec<RefText>>)]
     pub(crate) identities: Option<Vec<Ref>>,
+    /// Whether the app is at this gateway at the picker's URL, and so at no other.
+    pub(crate) picked: Option<bool>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -66,6 +68,8 @@ struct ConnectionBody {
     /// The credentials to use, by server.
     #[schema(value_type = BTreeMap<String, String>)]
     identities: BTreeMap<Name, Name>,
+    /// Whether the app is at this gateway at the picker's URL.
+    picked: bool,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -75,7 +79,7 @@ struct ConnectionBody {
 
 impl ConnectionPatch {
     fn touches_more_than_switches(&self) -> bool {
-        self.identities.is_some()
+        self.identities.is_some() || self.picked.is_some()
     }
 }
 
@@ -88,6 +92,7 @@ impl ConnectionBody {
             gateway: it.gateway.name,
             user: it.user.name,
             identities: it.choices,
+            picked: it.picked,
             enabled: off.is_none(),
             off,
             created_at: it.created_at,

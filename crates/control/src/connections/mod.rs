@@ -3,6 +3,7 @@
 //! A connection is named for its app and its gateway: `app/gateway`.
 
 mod api;
+mod picks;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use domain::{
 };
 
 pub(crate) use api::{ConnectionPatch, NewConnection, routes};
+pub(crate) use picks::Picking;
 
 use crate::api::{Error, Ref, Which};
 use crate::apps::App;
@@ -34,6 +36,8 @@ pub(crate) struct Connection {
     pub(crate) user: Named<UserId>,
     /// By server.
     pub(crate) choices: BTreeMap<Name, Name>,
+    /// Whether the app is at this gateway where one URL is for several.
+    pub(crate) picked: bool,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -103,6 +107,7 @@ pub(crate) async fn create(
         gateway: Named { id: gateway.id, name: gateway.name },
         user: app.owner.clone(),
         choices: BTreeMap::new(),
+        picked: false,
         off: None,
         created_at: stamp.at,
     };
@@ -125,6 +130,14 @@ pub(crate) async fn update(
     if let Some(identities) = patch.identities {
         connection.check(change)?;
         choose(change, workspace, &connection, &identities).await?;
+    }
+    if let Some(picked) = patch.picked.filter(|it| *it != connection.picked) {
+        connection.check(change)?;
+        let (app, gateway) = (connection.app.id, connection.gateway.id);
+        store::unpick(change, workspace, app).await?;
+        if picked {
+            store::pick(change, workspace, app, gateway).await?;
+        }
     }
     let target = Target::Connection(connection.id);
     switches::set_enabled(change, workspace, target.clone(), patch.enabled).await?;

@@ -19,7 +19,7 @@ pub(super) async fn select(
     which: Which<'_>,
 ) -> Result<Vec<Connection>, Error> {
     let statement = sql("SELECT c.id, c.app_id, a.name AS app, c.gateway_id, g.name AS gateway,
-            c.user_id, u.name AS user_name, c.created_at,
+            c.user_id, u.name AS user_name, c.created_at, p.app_id IS NOT NULL AS picked,
             (SELECT string_agg(s.name || '=' || i.name, ',' ORDER BY s.name)
              FROM choices x
              JOIN servers s ON s.workspace_id = x.workspace_id AND s.id = x.server_id
@@ -30,6 +30,8 @@ pub(super) async fn select(
          JOIN apps a ON a.workspace_id = c.workspace_id AND a.id = c.app_id
          JOIN gateways g ON g.workspace_id = c.workspace_id AND g.id = c.gateway_id
          JOIN users u ON u.workspace_id = c.workspace_id AND u.id = c.user_id
+         LEFT JOIN picks p ON p.workspace_id = c.workspace_id AND p.app_id = c.app_id
+           AND p.gateway_id = c.gateway_id
          LEFT JOIN switches o
            ON o.workspace_id = c.workspace_id AND o.kind = 'connection' AND o.target_id = c.id
          WHERE c.workspace_id = $1 AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
@@ -112,6 +114,41 @@ pub(super) async fn add_choice(
     Ok(())
 }
 
+/// Lets the app be at a gateway, having been at none; whether it is connected to that.
+pub(super) async fn pick(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    app: AppId,
+    gateway: GatewayId,
+) -> Result<bool, DbError> {
+    let picked = change
+        .execute(
+            sql("INSERT INTO picks (workspace_id, app_id, gateway_id)
+                 SELECT workspace_id, app_id, gateway_id FROM connections
+                 WHERE workspace_id = $1 AND app_id = $2 AND gateway_id = $3")
+            .bind(workspace.0)
+            .bind(app.0)
+            .bind(gateway.0),
+        )
+        .await?;
+    Ok(0 < picked)
+}
+
+pub(super) async fn unpick(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    app: AppId,
+) -> Result<(), DbError> {
+    change
+        .execute(
+            sql("DELETE FROM picks WHERE workspace_id = $1 AND app_id = $2")
+                .bind(workspace.0)
+                .bind(app.0),
+        )
+        .await?;
+    Ok(())
+}
+
 /// The chosen credentials that belong to someone other than `owner`.
 pub(super) async fn private_choices(
     tx: &mut Tx,
@@ -182,6 +219,7 @@ struct Row {
     user_id: Uuid,
     user_name: String,
     choices: Option<String>,
+    picked: bool,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -203,6 +241,7 @@ impl TryFrom<Row> for Connection {
             gateway: Named { id: GatewayId(row.gateway_id), name: row::name(row.gateway)? },
             user: Named { id: UserId(row.user_id), name: row::name(row.user_name)? },
             choices,
+            picked: row.picked,
             off: row.off.into(),
             created_at: row.created_at,
         })

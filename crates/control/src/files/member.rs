@@ -324,6 +324,8 @@ async fn apply_connections(
             enabled: file
                 .enabled
                 .filter(|_| switches(change, connection.off.as_ref(), file.enabled)),
+            // That is for whoever uses the app to say.
+            picked: None,
         };
         if patch.identities.is_some() || patch.enabled.is_some() {
             differed = true;

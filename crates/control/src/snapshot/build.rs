@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use domain::{
     Addresses, App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
-    DefinitionHash, Durability, Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Name,
-    PinKey, Policy, Provisioned, Review, RoleGrant, RuleDef, RuleId, Scheme, Server, ServerId,
-    Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace, WorkspaceId,
+    DefinitionHash, Durability, Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Lobby,
+    Name, PinKey, Policy, Provisioned, Review, RoleGrant, RuleDef, RuleId, Scheme, Server,
+    ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace,
+    WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -214,6 +215,7 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
             name: name("apps", row.id, &row.name)?,
             owner: UserId(row.owner_id),
             addresses: addresses("apps", row.id, &row.addresses)?,
+            picked: row.picked.map(GatewayId),
         };
         workspace.apps.insert(id, app);
     }
@@ -257,6 +259,7 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
         servers: HashMap::new(),
         identities: HashMap::new(),
         gateways: HashMap::new(),
+        lobby: Lobby::default(),
         limits: Vec::new(),
         teams: HashMap::new(),
         authority: Arc::default(),

@@ -79,7 +79,11 @@ impl Rows {
                           FROM limits ORDER BY id"))
                 .await?,
             apps: tx
-                .all(sql("SELECT workspace_id, id, name, owner_id, addresses FROM apps"))
+                .all(sql("SELECT a.workspace_id, a.id, a.name, a.owner_id, a.addresses,
+                                 p.gateway_id AS picked
+                          FROM apps a
+                          LEFT JOIN picks p
+                            ON p.workspace_id = a.workspace_id AND p.app_id = a.id"))
                 .await?,
             tokens: tx
                 .all(sql("SELECT workspace_id, id, app_id, hash, expires_at FROM tokens"))
@@ -264,6 +268,7 @@ pub(super) struct AppRow {
     pub(super) name: String,
     pub(super) owner_id: Uuid,
     pub(super) addresses: Value,
+    pub(super) picked: Option<Uuid>,
 }
 
 #[derive(sqlx::FromRow)]

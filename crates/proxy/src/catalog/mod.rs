@@ -49,9 +49,9 @@ pub(crate) struct Catalog {
 /// A server may list other things to a client that it can ask something.
 type Key = (ServerId, Option<IdentityId>, Era, Askable);
 
-/// A gateway, one server of it or all, how it is looked at, and the app where credentials are its
-/// own.
-type ViewKey = (GatewayId, Option<domain::AssignmentId>, (Era, Askable), Option<AppId>);
+/// A gateway, one server of it or all, how it is looked at, the app where credentials are its own, and
+/// whether it is seen at the picker.
+type ViewKey = (GatewayId, Option<domain::AssignmentId>, (Era, Askable), Option<AppId>, bool);
 
 /// The place of one listing; whoever holds the lock fetches it.
 #[derive(Default)]
@@ -124,7 +124,8 @@ impl Catalog {
         let own = place.assignments().iter().any(|it| it.scheme == domain::Scheme::Own);
         let only = place.only.as_ref().map(|it| it.id);
         let how = (look.era, look.askable);
-        let key = (place.gateway.id, only, how, own.then_some(look.caller.app));
+        let own = own.then_some(look.caller.app);
+        let key = (place.gateway.id, only, how, own, place.is_picker());
         let used = look.worker.proxy.clock.elapsed().as_secs();
         let mut views = self.views.lock();
         if let Some(it) = views.get_mut(&key).filter(|it| it.view.is_of(place, &listings)) {

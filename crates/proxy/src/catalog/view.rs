@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use super::pages::{Pages, Written};
 use super::{Listing, Offer, Part};
+use crate::picker;
 use crate::route::{Listed, Offered, Place};
 use crate::tasks;
 
@@ -29,6 +30,8 @@ pub(crate) struct View {
     pub(crate) parts: Vec<Part>,
     pub(super) gateway: Arc<domain::Gateway>,
     pub(super) prefixed: bool,
+    /// Whether tools of ours are beside the servers'.
+    picker: bool,
     tools: HashMap<Box<str>, Spot>,
     prompts: HashMap<Box<str>, Spot>,
     prepared: Mutex<Prepared>,
@@ -141,7 +144,8 @@ impl View {
         let tools = spots(&parts, prefixed, |it| &it.tools);
         let prompts = spots(&parts, prefixed, |it| &it.prompts);
         let gateway = Arc::clone(&place.gateway);
-        Self { parts, gateway, prefixed, tools, prompts, prepared: Mutex::default() }
+        let picker = place.is_picker();
+        Self { parts, gateway, prefixed, picker, tools, prompts, prepared: Mutex::default() }
     }
 
     pub(super) fn is_of(&self, place: &Place, listings: &[Arc<Listing>]) -> bool {
@@ -222,6 +226,10 @@ impl View {
         self.prefixed
     }
 
+    pub(crate) fn is_picker(&self) -> bool {
+        self.picker
+    }
+
     /// What tells the list from one that says something else, within this process.
     pub(crate) fn print(&self, list: List, looker: &Looker<'_>) -> u64 {
         self.written(list, looker).print
@@ -247,6 +255,10 @@ impl View {
 
     /// For how long a client may keep what is listed here, on the clock by which listings are fresh.
     pub(crate) fn kept_for(&self, elapsed: Duration) -> Duration {
+        if self.picker {
+            // Something else may be picked at any time.
+            return Duration::ZERO;
+        }
         self.parts.iter().map(|it| it.listing.kept_for(elapsed)).min().unwrap_or_default()
     }
 
@@ -351,6 +363,8 @@ impl View {
             .iter()
             .flat_map(|part| list.offers(&part.listing).iter().map(move |offer| (part, offer)));
         let mut pages = Pages::of(list.member());
+        let own = picker::TOOLS.into_iter().filter(|_| self.picker && list == List::Tools);
+        own.for_each(|it| pages.next().extend_from_slice(it.as_bytes()));
         for ((part, offer), _) in all.zip(sight).filter(|(_, seen)| **seen) {
             let raw = match list {
                 List::Tools => self.tool(part, &offer.raw, looker),

@@ -115,7 +115,8 @@ async fn open(worker: &Arc<Worker>, known: Known, path: &Path) -> Result<Respons
 /// Where the client is to send its messages, relative to where it has found the stream.
 fn message_address(path: &Path, id: &str) -> String {
     let server = path.server.as_ref().map(|it| format!("/{it}")).unwrap_or_default();
-    format!("/sse/{}/{}{server}?session={id}", path.workspace, path.gateway)
+    let gateway = path.gateway.as_deref().unwrap_or_default();
+    format!("/sse/{}/{gateway}{server}?session={id}", path.workspace)
 }
 
 /// Takes one message. What it asks for is answered on the stream.

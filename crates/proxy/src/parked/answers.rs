@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::authorize::{self, Pass};
 use crate::forward::Sent;
 use crate::link::{Channel, Letter, Link};
-use crate::record::{Aside, Outcome, Said};
+use crate::record::{Aside, Outcome, Said, Within};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::route::Place;
 use crate::serve::Worker;
@@ -72,7 +72,7 @@ pub(crate) async fn hand(
 ) -> Result<(), Refusal> {
     let patience = pass.proxy.options.probe;
     let told = (vec![body.clone()], hits);
-    let aside = Aside::begin_within(Some(within), pass, said, told).await?;
+    let aside = Aside::begin_within(Within::Call(within), pass, said, told).await?;
     let letter = Letter { parts: vec![body], id: None, progress: false, headers: HeaderMap::new() };
     let posting = async {
         let mut exchange = link.post(said.worker, pass, channel, letter).await?;

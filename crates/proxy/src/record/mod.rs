@@ -25,6 +25,7 @@ use crate::flight::Flight;
 use crate::identify::Caller;
 use crate::lasting::Lasting;
 use crate::limit::{self, Released};
+use crate::picker;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Known, Proxy, Worker};
@@ -48,6 +49,15 @@ pub(crate) struct Aside {
     /// Whoever waits for its end before the thread ends.
     held: TaskTracker,
     begun: Option<Begun>,
+}
+
+/// What something that is said beside calls belongs to.
+#[derive(Clone, Copy)]
+pub(crate) enum Within<'a> {
+    Nothing,
+    Call(Uuid),
+    /// A call of a tool of ours, which picks this gateway.
+    Tool(picker::Tool, &'a str),
 }
 
 /// What an intent leaves to its outcome.
@@ -126,22 +136,24 @@ impl Aside {
         parts: Vec<Bytes>,
         hits: &[Hit],
     ) -> Result<Self, Refusal> {
-        Self::begin_within(None, pass, said, (parts, hits)).await
+        Self::begin_within(Within::Nothing, pass, said, (parts, hits)).await
     }
 
     /// The same for what is said within a call.
     pub(crate) async fn begin_within(
-        within: Option<Uuid>,
+        within: Within<'_>,
         pass: &Pass,
         said: &Said<'_>,
         (parts, hits): (Vec<Bytes>, &[Hit]),
     ) -> Result<Self, Refusal> {
         let proxy = Arc::clone(&pass.proxy);
         let (call, arrived) = (proxy.clock.id(), proxy.clock.elapsed());
-        let mut leaf = Leaf::new(Kind::Intent).call(call);
-        if let Some(within) = within {
-            leaf = leaf.uuid("within", within);
-        }
+        let leaf = Leaf::new(Kind::Intent).call(call);
+        let leaf = match within {
+            Within::Nothing => leaf,
+            Within::Call(call) => leaf.uuid("within", call),
+            Within::Tool(tool, picks) => own_tool(leaf, tool).str("picks", picks),
+        };
         let leaf = describe(leaf, &pass.caller, said);
         let leaf = add_hits(decided(leaf, pass), hits);
         let workspace = Arc::clone(&pass.caller.workspace);
@@ -352,6 +364,10 @@ pub(crate) async fn crowd(proxy: &Proxy, crowd: &Crowd) -> Result<(), Refusal> {
 
 /// What is asked, and by whom.
 fn describe_asked(leaf: Leaf, asked: &Asked) -> Leaf {
+    let leaf = match picker::Tool::of(&asked.message).filter(|_| asked.place.is_picker()) {
+        Some(tool) => own_tool(leaf, tool),
+        None => leaf,
+    };
     describe(leaf, &asked.caller, &asked.said())
         .opt_str("id", asked.message.id().map(|it| it.text()))
         .u64("request_bytes", asked.message.body().len() as u64)
@@ -359,13 +375,24 @@ fn describe_asked(leaf: Leaf, asked: &Asked) -> Leaf {
 
 /// Who says something, over which URL.
 fn describe(leaf: Leaf, caller: &Caller, said: &Said<'_>) -> Leaf {
-    let mut leaf = whoever(leaf, caller).str("gateway", said.place.gateway.name.as_str());
+    let mut leaf = whoever(leaf, caller);
+    if !said.place.is_lobby() {
+        leaf = leaf.str("gateway", said.place.gateway.name.as_str());
+    }
+    if said.place.is_picker() {
+        leaf = leaf.bool("picker", true);
+    }
     if let Some(only) = &said.place.only {
         leaf = leaf.str("single", only.alias.as_str());
     }
     leaf.str("peer", &said.peer.to_string())
         .str("revision", said.revision.as_str())
         .str("method", said.method)
+}
+
+/// A tool of ours.
+fn own_tool(leaf: Leaf, tool: picker::Tool) -> Leaf {
+    leaf.str("offer", "tool").str("name", tool.name())
 }
 
 /// Who calls.

@@ -86,8 +86,9 @@ impl Sight {
         era: Era,
     ) -> Result<Option<Vec<Kind>>, Refusal> {
         let worker = Arc::clone(&listener.worker);
-        let caller = listener.caller.again(&latest.config, worker.proxy.clock.now())?;
-        let place = listener.place.again(&latest.config, &caller)?;
+        let now = worker.proxy.clock.now();
+        let caller = listener.caller.again(&latest.config, now)?;
+        let place = listener.place.follow(latest, &caller, now)?;
         let is_same = Arc::ptr_eq(&place.gateway, &listener.place.gateway)
             && Arc::ptr_eq(&latest.switches, &self.seen.switches);
         if is_same && !self.is_due {

@@ -55,9 +55,16 @@ pub(super) const CONNECTION: Noun = Noun {
             on: On::Both,
             help: "A credential for a server that asks for the caller's own; all of them, where they change ('' for none)",
         },
+        Field {
+            option: "picked",
+            member: "picked",
+            form: Form::Truth,
+            on: On::Update,
+            help: "Whether the app is at this gateway at the picker's URL, and so at no other",
+        },
         ENABLED,
     ],
-    columns: &["app", "gateway", "user", "identities", "enabled", "id"],
+    columns: &["app", "gateway", "user", "identities", "picked", "enabled", "id"],
     verbs: &[
         list("The connections of an app, or of all", "ostiary connection list --app triage-bot"),
         show(

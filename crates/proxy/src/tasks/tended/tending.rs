@@ -17,7 +17,7 @@ use crate::forward::Sent;
 use crate::late::HEARTBEAT;
 use crate::link::{Again, Exchange, Heard};
 use crate::parked;
-use crate::record::{Aside, Outcome};
+use crate::record::{Aside, Outcome, Within};
 use crate::refusal::UpstreamError;
 use crate::seats::Seat;
 use crate::serve::Proxy;
@@ -92,7 +92,7 @@ impl Tending {
         let Some(sent) = &self.sent else { return Over::Late };
         let permitted = sent.recorded.permitted();
         let said = crate::record::Said { method: "tasks/result", ..permitted.asked.said() };
-        let within = Some(sent.recorded.call());
+        let within = Within::Call(sent.recorded.call());
         let aside = Aside::begin_within(within, &permitted.pass, &said, (Vec::new(), &[]));
         let over = match Box::pin(aside).await {
             Ok(mut aside) => {

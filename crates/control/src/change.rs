@@ -12,12 +12,12 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Capability, Object, Stamp, Target, WorkspaceId};
+use domain::{Capability, Object, Snapshot, Stamp, Target, WorkspaceId};
 
 use crate::App;
 use crate::api::{Error, Rights, chain};
 use crate::session::Caller;
-use crate::{snapshot, trail};
+use crate::{policies, snapshot, trail};
 
 /// A transaction that will move the epoch. Dropped, it undoes itself.
 pub(crate) struct Change {
@@ -142,6 +142,11 @@ impl Change {
         tasks.spawn(self.finish()).await.map_err(Error::internal)?
     }
 
+    /// What the configuration will be once this is committed.
+    pub(crate) async fn preview(&mut self) -> Result<Arc<Snapshot>, Error> {
+        Ok(self.app.publisher.prepare(&mut self.tx).await?.snapshot)
+    }
+
     /// Undoes it.
     pub(crate) async fn rollback(self) -> Result<(), DbError> {
         self.tx.rollback().await
@@ -158,6 +163,9 @@ impl Change {
             }
             Err(error) => return Err(error.into()),
         };
+        if let Some(published) = published.as_ref().filter(|_| !self.only_switches) {
+            policies::check_names(&publisher.newest().snapshot, &published.snapshot)?;
+        }
         if let Err(error) = self.tx.commit().await {
             // It may have held nevertheless.
             publisher.cast_doubt();

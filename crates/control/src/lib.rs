@@ -27,8 +27,10 @@ mod gateways;
 mod idempotency;
 mod identities;
 mod installation;
+mod labels;
 mod limits;
 mod pins;
+mod policies;
 mod records;
 mod role_grants;
 mod roles;
@@ -63,8 +65,11 @@ pub use api::ClientAddress;
 pub use control::{Control, ControlError, ControlOptions, Ownership};
 #[cfg(feature = "fuzzing")]
 pub use files::rewritten;
-pub use files::{Applied, Difference, Outcome, Resolve, count, references, schema};
+pub use files::{
+    Applied, Difference, FiledPolicy, Outcome, Resolve, count, filed_policies, references, schema,
+};
 pub use limits::CounterStore;
+pub use policies::Tested;
 pub use status::{ServerState, ServerStatus, Status};
 
 use snapshot::{Publisher, StoreGate};

@@ -184,6 +184,12 @@ impl Api {
         self.given("limits", limit).await;
     }
 
+    /// One that refuses nothing that is called: the policy `hours`.
+    pub(crate) async fn given_a_policy(&self) {
+        let text = "forbid(principal, action, resource) when { context.hour > 23 };";
+        self.given("policies", json!({"name": "hours", "text": text})).await;
+    }
+
     /// Ann, in the team `dev`, owns the app `bot`, which is connected to the gateway `main`,
     /// which has the server `jira`, with the identity `ann-jira` of her own.
     pub(crate) async fn given_a_chain(&self) {

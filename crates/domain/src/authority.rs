@@ -563,7 +563,12 @@ mod tests {
 
     fn user() -> User {
         let teams = BTreeSet::from([TeamId(id(1))]);
-        User { id: UserId(id(7)), name: "ann".parse().unwrap(), teams }
+        User {
+            id: UserId(id(7)),
+            name: "ann".parse().unwrap(),
+            teams,
+            attributes: Default::default(),
+        }
     }
 
     fn app() -> Object {

@@ -55,6 +55,9 @@ capabilities! {
     /// What servers under review list, and what is approved of it.
     PinsRead => "pins:read",
     PinsWrite => "pins:write",
+    /// What takes away from what is granted.
+    PoliciesRead => "policies:read",
+    PoliciesWrite => "policies:write",
     RecordsRead => "records:read",
     /// Roles, and who has been granted them.
     RolesRead => "roles:read",

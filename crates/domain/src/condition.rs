@@ -82,10 +82,7 @@ impl Condition {
             Self::Name(test) => test.holds(Some(&it.name)),
             Self::Title(test) => test.holds(it.title.as_deref()),
             Self::Description(test) => test.holds(it.description.as_deref()),
-            Self::Hint(hint, wanted) => {
-                let said = it.hints.get(hint.place()).copied().flatten();
-                said.unwrap_or_else(|| hint.is_taken_for()) == *wanted
-            }
+            Self::Hint(hint, wanted) => hint.said(&it.hints) == *wanted,
         }
     }
 }
@@ -113,6 +110,12 @@ impl Hint {
             Self::Idempotent => "idempotentHint",
             Self::OpenWorld => "openWorldHint",
         }
+    }
+
+    /// What is said, or what its absence is taken for.
+    pub fn said(self, hints: &[Option<bool>; 4]) -> bool {
+        let said = hints.get(self.place()).copied().flatten();
+        said.unwrap_or_else(|| self.is_taken_for())
     }
 
     fn place(self) -> usize {

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
+use crate::policies::{Objection, Verdict};
 use crate::{
-    AddressList, AppId, Ask, Assignment, Described, Gateway, Kind, PinKey, Subject, Switch,
-    Switches, Target, TokenId, Workspace, check_caller, check_gateway,
+    AddressList, AppId, Ask, Assignment, Described, Facts, Gateway, Kind, PinKey, Question,
+    Subject, Switch, Switches, Target, TokenId, User, Workspace, check_caller, check_gateway,
 };
 
 /// A message, as far as it is decided by what is configured.
@@ -21,8 +23,22 @@ pub struct Call<'a> {
     pub gateway: &'a Gateway,
     /// Absent while no server has been chosen, as for a list over many.
     pub assignment: Option<&'a Assignment>,
-    /// What of the server is used, by the server's own name.
-    pub offer: Option<(Kind, &'a str)>,
+    pub offer: Option<Use<'a>>,
+}
+
+/// What of a server is used, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Use<'a> {
+    pub kind: Kind,
+    /// The server's own name; of a resource its URI.
+    pub name: &'a str,
+    /// What the server says of it, in the order of [`crate::Hint::ALL`], where that is known.
+    pub hints: Option<[Option<bool>; 4]>,
+    pub address: Option<IpAddr>,
+    /// Of the call, with which policies that look at arguments decide.
+    pub arguments: Option<&'a Value>,
+    /// Whether it is enough that there are circumstances in which it may be used, as for a list.
+    pub in_general: bool,
 }
 
 /// Why a call may not be made: the first thing that is missing, from the caller to the server.
@@ -42,6 +58,8 @@ pub enum Denied {
     NotExposed,
     /// Something that the call depends on is off.
     Off { target: Target, switch: Switch },
+    /// A policy of the workspace refuses it.
+    Refused(Objection),
 }
 
 /// Why what a server has listed may not be used, though the call for it is allowed.
@@ -104,7 +122,7 @@ pub fn decide(switches: &Switches, call: &Call<'_>, now: DateTime<Utc>) -> Resul
         subject.server = Some(assignment.server.id);
         subject.assignment = Some(assignment.id);
         subject.identity = assignment.identity_for(connection).map_err(|_| Denied::NoIdentity)?;
-        if let Some((kind, name)) = offer {
+        if let Some(Use { kind, name, .. }) = offer {
             if kind == Kind::Tool {
                 subject.tool = Some(name.into());
             }
@@ -115,7 +133,47 @@ pub fn decide(switches: &Switches, call: &Call<'_>, now: DateTime<Utc>) -> Resul
         }
     }
     check_switches(switches, &subject, now)?;
+    if let Some((assignment, offer)) =
+        assignment.zip(offer).filter(|_| !workspace.policies.is_empty())
+    {
+        check_policies(&offer.question(call, user, assignment), &offer, now)?;
+    }
     Ok(subject)
+}
+
+/// Whether the policies of the workspace let it by.
+fn check_policies(
+    question: &Question<'_>,
+    offer: &Use<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), Denied> {
+    let facts = Facts { now: Some(now), address: offer.address, arguments: offer.arguments };
+    match question.workspace.policies.decide(question, &facts) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Open(_) if offer.in_general => Ok(()),
+        Verdict::Open(against) | Verdict::Refused(against) => Err(Denied::Refused(against)),
+    }
+}
+
+impl<'a> Use<'a> {
+    /// What policies are asked about it.
+    pub fn question(
+        &self,
+        call: &Call<'a>,
+        user: &'a User,
+        assignment: &'a Assignment,
+    ) -> Question<'a> {
+        Question {
+            workspace: call.workspace,
+            app: call.app,
+            user,
+            gateway: call.gateway,
+            assignment,
+            kind: self.kind,
+            name: self.name,
+            hints: self.hints,
+        }
+    }
 }
 
 /// Whether all that a call depends on is on.

@@ -13,6 +13,7 @@ mod id;
 pub mod limits;
 mod name;
 mod pin;
+pub mod policies;
 mod policy;
 pub mod ports;
 mod preview;
@@ -27,7 +28,7 @@ pub use authority::{Actor, Authority, Holder, Object, Reach, Reason, RoleGrant, 
 pub use capability::{Capability, NoCapability};
 pub use clock::{Clock, Stamp};
 pub use condition::{Condition, Described, Hint, InvalidPattern, Pattern, TextTest};
-pub use decision::{Call, Denied, Withheld, admit, check_switches, decide};
+pub use decision::{Call, Denied, Use, Withheld, admit, check_switches, decide};
 pub use id::{
     AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RoleGrantId, RoleId, RuleId,
     ServerId, TeamId, TokenId, UserId, WorkspaceId,
@@ -35,6 +36,10 @@ pub use id::{
 pub use limits::Limit;
 pub use name::{InvalidName, Name};
 pub use pin::{DefinitionHash, InvalidHash, PinKey, PinKind, Review};
+pub use policies::{
+    Attributes, Effect, Facts, Fault, Objection, Policies, PolicyBook, PolicyText, Question,
+    ToolLabel,
+};
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
 pub use preview::{Because, Hidden, NoPreview, Preview, Previewed, Shown};
 pub use snapshot::{

@@ -448,6 +448,7 @@ mod tests {
         User {
             id: UserId(Uuid::from_u128(6)),
             name: "ann".parse().unwrap(),
+            attributes: Default::default(),
             teams: BTreeSet::from([TeamId(Uuid::from_u128(team))]),
         }
     }

@@ -48,6 +48,8 @@ pub enum Because {
     Unapproved,
     /// It is turned off, or its server or assignment is.
     Off,
+    /// A policy of the workspace refuses it.
+    Policy,
     /// Another offer has the same name.
     NameTaken,
     /// It belongs to an extension that servers cannot offer together.

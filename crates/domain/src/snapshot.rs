@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    Addresses, AppId, AssignmentId, Authority, Condition, ConnectionId, Described, GatewayId,
-    IdentityId, Kind, Limit, Name, Policy, PolicyError, Review, RuleId, ServerId, Switches, TeamId,
-    TokenId, UserId, WorkspaceId,
+    Addresses, AppId, AssignmentId, Attributes, Authority, Condition, ConnectionId, Described,
+    GatewayId, IdentityId, Kind, Limit, Name, Policies, Policy, PolicyError, Review, RuleId,
+    ServerId, Switches, TeamId, TokenId, ToolLabel, UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -60,6 +60,8 @@ pub struct Workspace {
     pub limits: Vec<Arc<Limit>>,
     /// Who may administer what in it.
     pub authority: Arc<Authority>,
+    /// What takes away from what is granted.
+    pub policies: Arc<Policies>,
 }
 
 /// The place of those who have picked no gateway.
@@ -81,6 +83,7 @@ pub struct User {
     pub id: UserId,
     pub name: Name,
     pub teams: BTreeSet<TeamId>,
+    pub attributes: Attributes,
 }
 
 /// A client that calls: here a headless agent, which acts for the person who owns it.
@@ -93,6 +96,7 @@ pub struct App {
     pub addresses: Addresses,
     /// The gateway at which it is where one URL is for several. It may not be usable.
     pub picked: Option<GatewayId>,
+    pub labels: BTreeSet<Box<str>>,
 }
 
 /// An upstream MCP server.
@@ -107,6 +111,9 @@ pub struct Server {
     pub roots: bool,
     /// Whether what it lists must be approved first.
     pub review: Review,
+    pub labels: BTreeSet<Box<str>>,
+    /// What administrators say of its tools, by its own names.
+    pub tool_labels: BTreeMap<String, ToolLabel>,
 }
 
 /// How a server is reached.

@@ -1,6 +1,6 @@
 //! `ostiary dev`: one server behind the full pipeline, anonymous, on loopback, for a while.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +135,8 @@ fn snapshot(
         tasks: if args.wait_for_tasks { TasksSetting::Wait } else { TasksSetting::Relay },
         roots: args.roots,
         review: Review::Off,
+        labels: BTreeSet::new(),
+        tool_labels: BTreeMap::new(),
     });
     let assignment = Arc::new(Assignment {
         id: AssignmentId(clock.id()),
@@ -160,13 +162,15 @@ fn snapshot(
         rules: Arc::from([]),
         policy,
     });
-    let person = User { id: user, name: names.workspace.clone(), teams };
+    let person =
+        User { id: user, name: names.workspace.clone(), teams, attributes: Default::default() };
     let own = App {
         id: app,
         name: names.workspace.clone(),
         owner: user,
         addresses: Addresses::default(),
         picked: None,
+        labels: BTreeSet::new(),
     };
     let workspace = Arc::new(Workspace {
         id: WorkspaceId(clock.id()),
@@ -179,6 +183,7 @@ fn snapshot(
         identities: HashMap::new(),
         teams: HashMap::new(),
         authority: Arc::default(),
+        policies: Arc::default(),
         gateways: HashMap::from([(names.gateway.clone(), gateway)]),
         lobby: Lobby::default(),
         limits: Vec::new(),

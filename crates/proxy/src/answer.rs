@@ -114,6 +114,7 @@ pub(crate) fn refusal_parts(refusal: &Refusal, manner: Manner<'_>) -> (StatusCod
                 | Refusal::Unanswered { .. }
                 | Refusal::NothingPicked
                 | Refusal::NotPickable { .. }
+                | Refusal::Policy(_)
                 | Refusal::Unapproved { .. }
                 | Refusal::Off { noun: "tool" | "server" | "identity" | "assignment", .. }
         )
@@ -204,6 +205,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
         | Refusal::NoIdentity { .. }
         | Refusal::NothingPicked
         | Refusal::NotPickable { .. }
+        | Refusal::Policy(_)
         | Refusal::Unapproved { .. } => answered(code::FORBIDDEN),
         Refusal::Off { .. } => (StatusCode::FORBIDDEN, code::FORBIDDEN),
         // The official SDKs say the same where they ask a legacy client in a modern server's stead.

@@ -8,10 +8,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use domain::policies::How;
 use domain::ports::GateClosed;
 use domain::{
-    Assignment, AssignmentId, Call, Config, Denied, IdentityId, Provision, Snapshot, Subject,
-    Target, Withheld, Workspace,
+    Assignment, AssignmentId, Call, Config, Denied, IdentityId, Provision, Question, Snapshot,
+    Subject, Target, Use, Withheld, Workspace,
 };
 use mcp::revision::Era;
 
@@ -21,7 +22,7 @@ use crate::flight::Flight;
 use crate::identify::Caller;
 use crate::late::HEARTBEAT;
 use crate::link::Link;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Refused};
 use crate::route::{Offered, Place};
 use crate::serve::{Proxy, Worker};
 
@@ -37,6 +38,8 @@ pub(crate) struct Pass {
     pub(crate) flight: Arc<Flight>,
     /// Whether it is for what nobody here can read, and so depends on all of its server.
     pub(crate) is_opaque: bool,
+    /// Whether policies look at the time, or at anything else that may decide otherwise later on.
+    pub(crate) is_live: bool,
 }
 
 /// Proof that a [`Pass`] was current a moment ago. Borrowed, so that it cannot be kept.
@@ -63,8 +66,9 @@ pub(crate) fn authorize(
     };
     let subject = decide(&snapshot, &caller, &place, offered.as_ref(), now)?;
     let flight = Arc::new(proxy.flights.enter(subject.clone()));
+    let is_live = is_live(&caller, &place, offered.as_ref());
     let (proxy, epoch) = (Arc::clone(proxy), snapshot.epoch);
-    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight, is_opaque: false })
+    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight, is_opaque: false, is_live })
 }
 
 /// The permission to speak to one server for a caller at a place, and the link to it.
@@ -122,7 +126,7 @@ impl Pass {
         if self.caller.remains(now).is_some_and(|it| it.is_zero()) {
             return Err(Refusal::Unauthenticated);
         }
-        if Arc::ptr_eq(&snapshot.config, &self.place.config) {
+        if Arc::ptr_eq(&snapshot.config, &self.place.config) && !self.is_live {
             check_switches(&snapshot, &self.subject, now)?;
             self.check_whole(&snapshot, &self.place, now)?;
             let workspace = Arc::clone(&self.caller.workspace);
@@ -180,7 +184,8 @@ impl Pass {
             return Err(Refusal::Gate(GateClosed));
         }
         let (workspace, identity) = (Arc::clone(&caller.workspace), subject.identity);
-        Ok(Cleared { workspace, identity, is_unchanged: false, pass: PhantomData })
+        let is_unchanged = Arc::ptr_eq(&snapshot.config, &self.place.config);
+        Ok(Cleared { workspace, identity, is_unchanged, pass: PhantomData })
     }
 
     fn check_whole(
@@ -206,6 +211,7 @@ impl Pass {
             epoch: self.epoch,
             flight: Arc::clone(&self.flight),
             is_opaque: self.is_opaque,
+            is_live: self.is_live,
         }
     }
 
@@ -215,9 +221,15 @@ impl Pass {
     }
 }
 
-/// Whether a place is one server of which everything is exposed, and nothing is off.
+/// Whether a place is one server of which everything is exposed, and nothing is off, nor refused by
+/// policies.
 pub(crate) fn is_whole(snapshot: &Snapshot, place: &Place, now: DateTime<Utc>) -> bool {
     let Some(only) = &place.only else { return false };
+    let mut workspaces = snapshot.config.workspaces.values();
+    let has = |it: &Arc<Workspace>| it.servers.contains_key(&only.server.id);
+    if !workspaces.find(|it| has(it)).is_some_and(|it| it.policies.is_empty()) {
+        return false;
+    }
     let is_tool = |it: &Target| matches!(it, Target::Tool(server, _) if *server == only.server.id);
     let is_off = |it: &Target| is_tool(it) && snapshot.switches.find(it, now).is_some();
     let provisions = [&only.tools, &only.prompts, &only.resources];
@@ -265,24 +277,59 @@ fn decide(
         token: caller.token(),
         gateway: &place.gateway,
         assignment: assignment.map(AsRef::as_ref),
-        offer: offered.map(|it| (it.kind, it.name.as_ref())),
+        offer: offered.map(usage),
     };
     let decided = domain::decide(&snapshot.switches, &call, now);
     let Some(offered) = offered else { return decided.map_err(|denied| refusal(denied, &call)) };
     let said = || (offered.kind.as_str(), offered.name.to_string());
-    let withheld = offered.withheld();
-    let is_hidden = withheld == Some(Withheld::NotExposed);
-    // What is hidden is unknown, whether or not something of it is off.
-    if matches!(decided, Ok(_) | Err(Denied::Off { .. })) && is_hidden {
-        let (kind, name) = said();
-        return Err(Refusal::UnknownOffer { kind, name });
+    let is_off = matches!(decided, Err(Denied::Off { .. }));
+    let is_reached = is_off || matches!(decided, Ok(_) | Err(Denied::Refused(_)));
+    match offered.withheld().filter(|_| is_reached) {
+        // What is hidden is unknown, whether or not something of it is off.
+        Some(Withheld::NotExposed) => {
+            let (kind, name) = said();
+            return Err(Refusal::UnknownOffer { kind, name });
+        }
+        // What policies say of it depends on what nobody has approved.
+        Some(Withheld::NotApproved) if !is_off => {
+            let (kind, name) = said();
+            return Err(Refusal::Unapproved { kind, name });
+        }
+        Some(Withheld::NotApproved) | None => {}
     }
-    let subject = decided.map_err(|denied| refusal(denied, &call))?;
-    if withheld == Some(Withheld::NotApproved) {
-        let (kind, name) = said();
-        return Err(Refusal::Unapproved { kind, name });
+    decided.map_err(|denied| refusal(denied, &call))
+}
+
+/// What of a server is used, as policies are asked about it.
+fn usage(offered: &Offered) -> Use<'_> {
+    Use {
+        kind: offered.kind,
+        name: &offered.name,
+        hints: offered.hints(),
+        address: offered.how.peer,
+        arguments: offered.how.arguments.as_deref(),
+        in_general: !offered.how.is_call,
     }
-    Ok(subject)
+}
+
+/// Whether policies may decide otherwise about the same while nothing changes.
+fn is_live(caller: &Caller, place: &Place, offered: Option<&Offered>) -> bool {
+    let (policies, Some(offered)) = (&caller.workspace.policies, offered) else { return false };
+    if policies.is_empty() {
+        return false;
+    }
+    let connection = place.gateway.connections.get(&caller.app);
+    let Some(user) = connection.and_then(|it| caller.user(it.user)) else { return true };
+    policies.depends(&Question {
+        workspace: &caller.workspace,
+        app: caller.app,
+        user,
+        gateway: &place.gateway,
+        assignment: &offered.assignment,
+        kind: offered.kind,
+        name: &offered.name,
+        hints: offered.hints(),
+    })
 }
 
 fn check_switches(
@@ -304,8 +351,24 @@ fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
         (Denied::NoIdentity, Some(assignment), _) => {
             Refusal::NoIdentity { server: assignment.server.name.to_string() }
         }
-        (Denied::NotExposed, _, Some((kind, name))) => {
+        (Denied::NotExposed, _, Some(Use { kind, name, .. })) => {
             Refusal::UnknownOffer { kind: kind.as_str(), name: name.to_owned() }
+        }
+        (Denied::Refused(against), Some(assignment), Some(Use { kind, name, hints, .. })) => {
+            let refused = Refused {
+                kind: kind.as_str(),
+                name: name.to_owned(),
+                of: kind,
+                hints,
+                server: assignment.server.name.to_string(),
+                alias: assignment.alias.to_string(),
+                policy: against.policy.map(|it| it.to_string()),
+                argument: match against.how {
+                    How::Argument(path) => Some(path.into()),
+                    How::Forbids | How::DoesNotPermit | How::Fails => None,
+                },
+            };
+            Refusal::Policy(Box::new(refused))
         }
         _ => Refusal::NoGateway,
     }

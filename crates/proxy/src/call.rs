@@ -34,7 +34,7 @@ use crate::parked::{self, Comeback};
 use crate::picker;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
-use crate::route::{Offered, Place};
+use crate::route::{How, Offered, Place};
 use crate::seats::Seat;
 use crate::serve::Worker;
 use crate::session::Session;
@@ -231,10 +231,13 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
         }),
         None => find(&view, named, &asked.message).map(|found| (None, found)),
     };
-    let (task, found) = match found {
+    let (task, mut found) = match found {
         Ok(found) => found,
         Err(refusal) => return Err((asked, refusal)),
     };
+    if let Some(offered) = &mut found.offered {
+        offered.how = how(&asked, task.is_some());
+    }
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     let mut pass = match authorize::authorize(&asked.worker.proxy, caller, place, found.offered) {
         Ok(pass) => pass,
@@ -285,6 +288,20 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
             }))
         }
     }
+}
+
+/// The circumstances of a request, for policies. What is about a task that has been called for, or
+/// completes an argument, brings no arguments to be judged.
+fn how(asked: &Asked, is_of_task: bool) -> How {
+    let is_call = !is_of_task
+        && matches!(asked.message.method(), "tools/call" | "prompts/get" | "resources/read");
+    let arguments = (is_call && asked.caller.workspace.policies.look_at_arguments()).then(|| {
+        let given = asked.message.params().and_then(|it| it.get("arguments"));
+        // What cannot be read is taken for a text, which no argument is found in.
+        let read = given.map(|it| serde_json::from_slice(it.bytes()).unwrap_or("".into()));
+        Arc::new(read.unwrap_or_default())
+    });
+    How { peer: Some(asked.peer), arguments, is_call }
 }
 
 /// Whether a call is to become a task of revision 2025-11-25.

@@ -86,7 +86,9 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 3], Refusal> {
         revision: asked.revision,
         follows_tasks: asked.follows_tasks(),
         knows_tasks: asked.era() == Era::Modern && tasks::declares(asked),
+        workspace: &pass.caller.workspace,
         user: pass.caller.user(connection.user).ok_or(Refusal::NoGateway)?,
+        peer: Some(asked.peer),
         switches: &snapshot.switches,
         now: proxy.clock.now(),
     };

@@ -62,7 +62,10 @@ impl Previewer {
             revision: revision::LATEST,
             follows_tasks: false,
             knows_tasks: false,
+            workspace: &pass.caller.workspace,
             user,
+            // From nowhere in particular: what an address decides is asked at the call.
+            peer: None,
             switches: &snapshot.switches,
             now: proxy.clock.now(),
         };

@@ -76,6 +76,9 @@ pub(crate) enum Refusal {
     /// Nobody has approved it as its server describes it now.
     #[error("{kind} `{name}` waits for approval by an administrator")]
     Unapproved { kind: &'static str, name: String },
+    /// The policies of the workspace refuse it.
+    #[error("{0}")]
+    Policy(Box<Refused>),
     #[error("{0}")]
     Params(&'static str),
     #[error("the client has not declared a capability that this needs")]
@@ -125,6 +128,23 @@ pub(crate) enum Refusal {
          send the call again if that does no harm"
     )]
     Interrupted,
+}
+
+/// What policies refuse. Its sender is told what can be done, and not what stands in a policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) of: domain::Kind,
+    /// What its server says of it.
+    pub(crate) hints: Option<[Option<bool>; 4]>,
+    /// Of which server, and its alias on the gateway.
+    pub(crate) server: String,
+    pub(crate) alias: String,
+    /// Which policy it was; for the record.
+    pub(crate) policy: Option<String>,
+    /// The argument, by its path, that is of no type that a policy can look at.
+    pub(crate) argument: Option<String>,
 }
 
 /// What an upstream did wrong.
@@ -249,6 +269,7 @@ impl Refusal {
             Self::UnknownMethod { .. } => "unknown_method",
             Self::UnknownOffer { .. } => "not_permitted",
             Self::Unapproved { .. } => "unapproved",
+            Self::Policy(_) => "policy",
             Self::Params(_) => "bad_params",
             Self::Capability { .. } => "missing_capability",
             Self::RequestState(_) => "request_state",
@@ -295,6 +316,24 @@ impl From<WireError> for UpstreamError {
     fn from(error: WireError) -> Self {
         let blame = if error.may_retry() { WireBlame::Retry } else { WireBlame::Unclear };
         Self::Wire(error.to_string(), blame)
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, name, argument, .. } = self;
+        match argument {
+            None => write!(
+                f,
+                "the policies of this workspace do not allow {kind} `{name}` in this way; an \
+                 administrator finds the reason in the record of this call"
+            ),
+            Some(argument) => write!(
+                f,
+                "the policies of this workspace cannot judge the argument `{argument}` of {kind} \
+                 `{name}`; give it in the type and the spelling that its description asks for"
+            ),
+        }
     }
 }
 

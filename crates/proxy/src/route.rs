@@ -1,5 +1,6 @@
 //! Which gateway, which server of it, and what that offers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -42,6 +43,18 @@ pub(crate) struct Offered {
     pub(crate) kind: Kind,
     pub(crate) name: Box<str>,
     pub(crate) listed: Listed,
+    pub(crate) how: How,
+}
+
+/// In which circumstances an offer is used, as far as policies look at them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct How {
+    pub(crate) peer: Option<IpAddr>,
+    /// Where they decide; absent also where no policy looks at them.
+    pub(crate) arguments: Option<Arc<serde_json::Value>>,
+    /// Whether something would be called. Else it is enough that there are arguments with which it
+    /// could be.
+    pub(crate) is_call: bool,
 }
 
 /// What its server has listed of an offer.
@@ -55,6 +68,21 @@ pub(crate) enum Listed {
 }
 
 impl Offered {
+    /// What its server says of it by its annotations; nothing of a tool that is no longer listed.
+    pub(crate) fn hints(&self) -> Option<[Option<bool>; 4]> {
+        match (&self.listed, self.kind) {
+            (_, Kind::Resource) => Some([None; 4]),
+            (Listed::One(definition), _) => Some(definition.described.hints),
+            (Listed::Somewhere(_), _) => None,
+        }
+    }
+
+    /// The same, as it is used from somewhere without calling it.
+    pub(crate) fn seen_from(self, peer: IpAddr) -> Self {
+        let how = How { peer: Some(peer), ..How::default() };
+        Self { how, ..self }
+    }
+
     /// Why it may not be used as its server has listed it, if so. What is decided by name alone is
     /// policy.
     pub(crate) fn withheld(&self) -> Option<Withheld> {

@@ -180,6 +180,7 @@ mod tests {
             apps: HashMap::new(),
             teams: HashMap::new(),
             authority: Arc::default(),
+            policies: Arc::default(),
             gateways: HashMap::new(),
             lobby: domain::Lobby::default(),
             limits: Vec::new(),

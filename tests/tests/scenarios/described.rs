@@ -59,6 +59,8 @@ async fn configuration(served: &Served) -> String {
     let allowance = json!({"type": "quota", "amount": 1000, "per": "day"});
     let limit =
         json!({"name": "daily", "scope": {"type": "app"}, "unit": "calls", "allowance": allowance});
+    let text = "forbid(principal, action, resource) when { context.hour > 23 };";
+    let policy = json!({"name": "hours", "text": text});
     let made = [
         ("user", "users", json!({"name": "ann"})),
         ("team", "teams", json!({"name": "dev", "members": ["ann"]})),
@@ -79,6 +81,7 @@ async fn configuration(served: &Served) -> String {
         ("connection", "apps/bot/connections", json!({"gateway": "main"})),
         ("token", "apps/bot/tokens", json!({"name": "ci"})),
         ("limit", "limits", limit),
+        ("policy", "policies", policy),
         ("role", "roles", json!({"name": "keeper", "capabilities": ["servers:read"]})),
         ("grant", "role-grants", json!({"name": "keepers", "role": "keeper", "team": "dev"})),
     ];

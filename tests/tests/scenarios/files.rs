@@ -128,6 +128,35 @@ assignments:
 {kind: Limit, name: mains, scope: {type: gateway, gateway: main}, unit: calls, allowance: {type: quota, amount: 1, per: day}}
 ---
 {kind: Limit, name: jiras, scope: {type: server, server: jira}, unit: calls, allowance: {type: quota, amount: 1, per: day}}
+---
+{kind: User, name: eve, department: "R&D: no", clearance: 3, groups: [b, "a: c"], network: 10.0.0.0/8, assurance: 2}
+---
+{kind: User, name: nobody, clearance: 0}
+---
+kind: Server
+name: labelled
+transport: {type: http, url: "https://labelled.example/mcp"}
+labels: [b, a/x.y]
+tool_labels: {"a: b": {effect: destructive, labels: [pii]}, b: {labels: [x]}, "no": {effect: read}}
+---
+{kind: App, name: desk, owner: eve, purpose: people, labels: [attended], gateways: []}
+---
+kind: Policy
+name: hours
+text: |
+  // "no": 'late' # calls
+  forbid(principal in Team::"dev", action, resource in Server::"jira")
+  when { context.hour > 23 };
+tests:
+  - {name: "by day: yes", action: call, resource: {server: jira, name: b}, context: {time: "2026-01-01T10:00:00Z"}, expect: allow}
+  - name: others
+    principal: {app: bot, labels: [x], user: ann, teams: [ops], department: d, clearance: 1, groups: [g], network: 10.0.0.1, assurance: 3}
+    action: read
+    resource: {server: files, name: "file:///a", gateway: main, server_labels: [x], labels: [y], effect: write, annotations: {readOnlyHint: false}}
+    context: {address: "2001:db8::1", arguments: {amount: 1.5, inner: {a: [true, null]}}}
+    expect: allow
+---
+{kind: Policy, name: off, enabled: false, text: "permit(principal, action, resource);"}
 "#;
 
 struct Desk {
@@ -211,7 +240,17 @@ async fn an_export_applied_exports_to_the_same_bytes() {
         let copied = desk.ends("export --workspace copy", "", 0).await;
         assert_eq!(copied.replace("name: copy", "name: default"), first);
         desk.ends("diff -f - --workspace copy", &copied, 0).await;
-        let kinds = ["App", "Gateway", "Identity", "Limit", "Role", "RoleGrant", "Server", "Team"];
+        let kinds = [
+            "App",
+            "Gateway",
+            "Identity",
+            "Limit",
+            "Policy",
+            "Role",
+            "RoleGrant",
+            "Server",
+            "Team",
+        ];
         for kind in kinds {
             assert!(first.contains(&format!("kind: {kind}\n")), "{kind}: {first}");
         }

@@ -36,6 +36,7 @@ mod permits;
 mod picker;
 mod pins;
 mod piped;
+mod policies;
 mod polling;
 mod previews;
 mod probes;

@@ -32,6 +32,9 @@ fn changes() -> Vec<Change> {
                      "allowance": {"type": "quota", "amount": 1, "per": "day"}});
     let rate = json!({"type": "rate", "amount": 1, "per": "day", "burst": 2});
     let two = json!({"name": "two", "scope": {"type": "team"}, "unit": "calls", "allowance": rate});
+    let readers = r#"forbid(principal, action == Action::"call", resource)
+        unless { resource.readOnlyHint };"#;
+    let readers = json!({"name": "readers", "text": readers});
     vec![
         Change { done: tools(json!({"expose": "named", "names": ["more"]})), undone: all() },
         Change {
@@ -41,6 +44,10 @@ fn changes() -> Vec<Change> {
         Change {
             done: patch("servers/target", json!({"review": "on"})),
             undone: patch("servers/target", json!({"review": "off"})),
+        },
+        Change {
+            done: (Method::POST, "policies", Some(readers)),
+            undone: (Method::DELETE, "policies/readers", None),
         },
         cut("tool", "target/echo"),
         cut("server", "target"),

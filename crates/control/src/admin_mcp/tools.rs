@@ -70,7 +70,7 @@ pub(super) const LEFT_OUT: [(&str, &str); 4] = [
 const REPLACING: [&str; 3] = ["apply_files", "create_cutoff", "reject_pin"];
 
 /// A POST because of its body; changes nothing.
-const READING: [&str; 1] = ["diff_files"];
+const READING: [&str; 2] = ["diff_files", "simulate_policies"];
 
 /// Deletes what its text does not name, if it is told to.
 const PRUNING: &str = "apply_files";

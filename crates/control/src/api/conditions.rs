@@ -33,6 +33,7 @@ async fn h166_every_change_of_what_is_there_takes_a_condition() {
         let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
         api.given("gateways/main/rules", rule).await;
         api.given_a_limit().await;
+        api.given_a_policy().await;
         api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
         api.given("roles", json!({"name": "keeper", "capabilities": []})).await;
         api.given("role-grants", json!({"name": "given", "role": "keeper", "user": "ann"})).await;

@@ -18,6 +18,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("delete", "/admin-tokens/{admin_token}", "admin-tokens:write"),
     ("get", "/openapi.json", "public"),
     ("delete", "/session", "any"),
+    ("get", "/policy-schema", "any"),
     ("get", "/session", "any"),
     ("post", "/session", "public"),
     ("get", "/workspaces", "any"),
@@ -86,6 +87,13 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/workspaces/{workspace}/pins/{pin}", "pins:read somewhere"),
     ("post", "/workspaces/{workspace}/pins/{pin}/approve", "pins:write somewhere"),
     ("post", "/workspaces/{workspace}/pins/{pin}/reject", "pins:write somewhere"),
+    ("get", "/workspaces/{workspace}/policies", "policies:read"),
+    ("post", "/workspaces/{workspace}/policies", "policies:write"),
+    ("delete", "/workspaces/{workspace}/policies/{policy}", "policies:write"),
+    ("get", "/workspaces/{workspace}/policies/{policy}", "policies:read"),
+    ("patch", "/workspaces/{workspace}/policies/{policy}", "policies:write"),
+    ("get", "/workspaces/{workspace}/policies/{policy}/test", "policies:read"),
+    ("post", "/workspaces/{workspace}/policy-simulations", "policies:read"),
     ("get", "/workspaces/{workspace}/records", "records:read"),
     ("get", "/workspaces/{workspace}/records/stream", "records:read"),
     ("get", "/workspaces/{workspace}/records/{index}/proof", "records:read"),
@@ -259,6 +267,7 @@ fn fate(visitor: &Visitor, method: &str, path: &str, needs: &str) -> Fate {
             "limits",
             "people",
             "pins",
+            "policies",
             "roles",
             "rules",
             "servers",
@@ -331,6 +340,7 @@ async fn visitors(api: &Api) -> Vec<Visitor> {
     let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
     api.given("gateways/main/rules", rule).await;
     api.given_a_limit().await;
+    api.given_a_policy().await;
     api.given_a_pin().await;
     api.given("roles", json!({"name": "keeper", "capabilities": ["servers:read"]})).await;
     api.given("roles", json!({"name": "empty", "capabilities": []})).await;

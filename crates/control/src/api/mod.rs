@@ -26,7 +26,9 @@ pub(crate) use guard::{InWorkspace, Via};
 pub(crate) use needs::Needs;
 pub(crate) use page::{Page, Paging, Which};
 pub(crate) use problem::{Error, Problem, RequestId, chain, number};
-pub(crate) use reference::{CapabilityText, HashText, NameText, Ref, RefText, ScopeText};
+pub(crate) use reference::{
+    AddressText, CapabilityText, HashText, NameText, Ref, RefText, ScopeText,
+};
 pub(crate) use rights::{Rights, describe};
 pub(crate) use surface::{BODY_BYTES, openapi, router};
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use db::DbError;
-use domain::{Capability, Name};
+use domain::{Capability, Fault, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -29,6 +29,9 @@ pub(crate) enum Error {
     Conflict(String),
     #[error("{kind} `{name}` already exists")]
     Duplicate { kind: &'static str, name: String },
+    /// The text of a policy, with what is wrong in it and where.
+    #[error("the policy is not valid: {}", .faults.first().map(ToString::to_string).unwrap_or_default())]
+    Faulty { faults: Vec<Fault> },
     /// Says which capability is missing, and on what.
     #[error("{0}")]
     Forbidden(String),
@@ -85,6 +88,19 @@ pub(crate) struct Problem {
     /// The number of the request, which the log and the record of an act carry as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Uuid>,
+    /// What is wrong in the text of a policy, and where.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<FaultBody>,
+}
+
+/// Something that is wrong in a text.
+#[derive(Clone, Serialize, ToSchema)]
+struct FaultBody {
+    /// From 1; absent where it is about the whole text.
+    line: Option<usize>,
+    /// In characters, from 1.
+    column: Option<usize>,
+    message: String,
 }
 
 /// What a refusal leaves to whoever knows the number of its request. It is no part of the answer.
@@ -170,7 +186,9 @@ impl Error {
             Self::Duplicate { .. } => (StatusCode::CONFLICT, "duplicate", "Already exists"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::InUse { .. } => (StatusCode::CONFLICT, "in_use", "In use"),
-            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not acceptable"),
+            Self::Invalid(_) | Self::Faulty { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not acceptable")
+            }
             Self::OtherRequest => (StatusCode::CONFLICT, "other_request", "Another request"),
             Self::UnderWay => (StatusCode::CONFLICT, "under_way", "Under way"),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "Malformed request"),
@@ -200,6 +218,13 @@ impl Error {
     }
 }
 
+impl FaultBody {
+    fn of(fault: &Fault) -> Self {
+        let Fault { line, column, message } = fault.clone();
+        Self { line, column, message }
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let cause = match &self {
@@ -207,6 +232,10 @@ impl IntoResponse for Error {
             _ => None,
         };
         let (status, code, title) = self.kind();
+        let faults = match &self {
+            Self::Faulty { faults } => faults.iter().map(FaultBody::of).collect(),
+            _ => Vec::new(),
+        };
         let problem = Problem {
             kind: format!("urn:ostiary:problem:{code}"),
             title,
@@ -214,6 +243,7 @@ impl IntoResponse for Error {
             detail: self.to_string(),
             code,
             request_id: None,
+            faults,
         };
         let mut response = (status, Json(problem.clone())).into_response();
         response.extensions_mut().insert(Refused { problem, cause });

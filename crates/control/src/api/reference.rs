@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use domain::{Capability, Name};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::AnyOfBuilder;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
@@ -25,6 +25,9 @@ pub(crate) enum NameText {}
 
 /// A [`Ref`], as documents describe it.
 pub(crate) enum RefText {}
+
+/// An address of a client, as documents describe it.
+pub(crate) enum AddressText {}
 
 /// A capability, as documents describe it.
 pub(crate) enum CapabilityText {}
@@ -130,6 +133,26 @@ impl ToSchema for RefText {
 impl PartialSchema for RefText {
     fn schema() -> RefOr<Schema> {
         text("A name, or an id.", &format!("(?:{NAME}|{ID})"))
+    }
+}
+
+impl ToSchema for AddressText {
+    fn name() -> Cow<'static, str> {
+        "Address".into()
+    }
+}
+
+impl PartialSchema for AddressText {
+    fn schema() -> RefOr<Schema> {
+        let text = |format| {
+            let format = SchemaFormat::KnownFormat(format);
+            ObjectBuilder::new().schema_type(Type::String).format(Some(format))
+        };
+        AnyOfBuilder::new()
+            .description(Some("An IP address."))
+            .item(text(KnownFormat::Ipv4))
+            .item(text(KnownFormat::Ipv6))
+            .into()
     }
 }
 

@@ -24,7 +24,7 @@ use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
     App, apps, assignments, connections, files, gateways, idempotency, identities, limits, pins,
-    records, role_grants, roles, rules, servers, session, switches, teams, tokens,
+    policies, records, role_grants, roles, rules, servers, session, switches, teams, tokens,
     user_admin_tokens, users, why, workspaces,
 };
 
@@ -122,6 +122,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(limits::routes())
         .merge(pins::routes())
+        .merge(policies::routes())
         .merge(records::routes())
         .merge(role_grants::routes())
         .merge(roles::routes())
@@ -134,6 +135,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(users::routes())
         .merge(why::routes());
     OpenApiRouter::new()
+        .merge(policies::schema_routes())
         .merge(session::private_routes())
         .merge(workspaces::routes())
         .merge(in_workspace(inside))

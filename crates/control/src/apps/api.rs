@@ -19,6 +19,7 @@ use crate::api::{
     Shown, Touched,
 };
 use crate::change::Change;
+use crate::labels::{Label, Labels};
 use crate::switches::Off;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -41,6 +42,10 @@ pub(crate) struct NewApp {
     /// From where it may call.
     #[serde(default)]
     pub(crate) addresses: AddressesText,
+    /// For policies; at most 100.
+    #[serde(default)]
+    #[schema(value_type = Vec<Label>, max_items = 100)]
+    pub(crate) labels: Labels,
 }
 
 /// What to change of an app; what is absent stays.
@@ -54,6 +59,9 @@ pub(crate) struct AppPatch {
     pub(crate) purpose: Option<String>,
     /// From where it may call: all of them.
     pub(crate) addresses: Option<AddressesText>,
+    /// For policies; at most 100.
+    #[schema(value_type = Option<Vec<Label>>, max_items = 100)]
+    pub(crate) labels: Option<Labels>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -68,6 +76,9 @@ struct AppBody {
     purpose: String,
     /// From where it may call.
     addresses: AddressesText,
+    /// For policies; at most 100.
+    #[schema(value_type = Vec<Label>, max_items = 100)]
+    labels: Labels,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -77,10 +88,12 @@ struct AppBody {
 
 impl AppPatch {
     pub(super) fn touches_more_than_switches(&self) -> bool {
-        self.name.is_some()
-            || self.owner.is_some()
-            || self.purpose.is_some()
-            || self.addresses.is_some()
+        let Self { name, owner, purpose, addresses, labels, enabled: _ } = self;
+        name.is_some()
+            || owner.is_some()
+            || purpose.is_some()
+            || addresses.is_some()
+            || labels.is_some()
     }
 }
 
@@ -93,6 +106,7 @@ impl AppBody {
             owner: it.owner.name,
             purpose: it.purpose,
             addresses: AddressesText(it.addresses),
+            labels: it.labels,
             enabled: off.is_none(),
             off,
             created_at: it.created_at,

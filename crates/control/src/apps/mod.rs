@@ -14,6 +14,7 @@ pub(crate) use api::{AppPatch, NewApp, routes};
 use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::labels::{self, Labels};
 use crate::row::Named;
 use crate::switches::{self, Off};
 use crate::{connections, limits, users};
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub(crate) owner: Named<UserId>,
     pub(crate) purpose: String,
     pub(crate) addresses: Addresses,
+    /// For policies.
+    pub(crate) labels: Labels,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -66,9 +69,11 @@ pub(crate) async fn create(
         owner: Named { id: owner.id, name: owner.name },
         purpose: checked(new.purpose)?,
         addresses: new.addresses.0,
+        labels: new.labels,
         off: None,
         created_at: stamp.at,
     };
+    labels::check(&app.labels)?;
     store::insert(change, workspace, &app)
         .await
         .map_err(|error| Error::saving(error, "app", &app.name))?;
@@ -91,6 +96,8 @@ pub(crate) async fn update(
             }
             app.addresses = addresses;
         }
+        app.labels = patch.labels.unwrap_or(app.labels);
+        labels::check(&app.labels)?;
         if let Some(owner) = patch.owner {
             let owner = users::find(change, workspace, &owner).await.map_err(Error::in_body)?;
             if owner.id != app.owner.id {

@@ -19,7 +19,7 @@ pub(super) async fn select(
     which: Which<'_>,
 ) -> Result<Vec<App>, Error> {
     let statement = sql(
-        "SELECT a.id, a.name, a.owner_id, u.name AS owner, a.purpose, a.addresses, a.created_at,
+        "SELECT a.id, a.name, a.owner_id, u.name AS owner, a.purpose, a.addresses, a.labels, a.created_at,
             o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
          FROM apps a
          JOIN users u ON u.workspace_id = a.workspace_id AND u.id = a.owner_id
@@ -42,15 +42,17 @@ pub(super) async fn insert(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("INSERT INTO apps (workspace_id, id, name, owner_id, purpose, created_at, addresses)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)")
+            sql("INSERT INTO apps (workspace_id, id, name, owner_id, purpose, created_at, addresses,
+                                   labels)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(workspace.0)
             .bind(app.id.0)
             .bind(app.name.as_str())
             .bind(app.owner.id.0)
             .bind(app.purpose.as_str())
             .bind(app.created_at)
-            .bind(row::to_json(&AddressesText(app.addresses.clone()))),
+            .bind(row::to_json(&AddressesText(app.addresses.clone())))
+            .bind(row::to_json(&app.labels)),
         )
         .await?;
     Ok(())
@@ -63,14 +65,15 @@ pub(super) async fn update(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("UPDATE apps SET name = $3, owner_id = $4, purpose = $5, addresses = $6
+            sql("UPDATE apps SET name = $3, owner_id = $4, purpose = $5, addresses = $6, labels = $7
                  WHERE workspace_id = $1 AND id = $2")
             .bind(workspace.0)
             .bind(app.id.0)
             .bind(app.name.as_str())
             .bind(app.owner.id.0)
             .bind(app.purpose.as_str())
-            .bind(row::to_json(&AddressesText(app.addresses.clone()))),
+            .bind(row::to_json(&AddressesText(app.addresses.clone())))
+            .bind(row::to_json(&app.labels)),
         )
         .await?;
     Ok(())
@@ -99,6 +102,7 @@ struct Row {
     owner: String,
     purpose: String,
     addresses: Value,
+    labels: Value,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -115,6 +119,7 @@ impl TryFrom<Row> for App {
             owner: Named { id: UserId(row.owner_id), name: row::name(row.owner)? },
             purpose: row.purpose,
             addresses,
+            labels: row::json(row.labels)?,
             off: row.off.into(),
             created_at: row.created_at,
         })

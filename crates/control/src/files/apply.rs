@@ -10,12 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::difference::{self, Difference};
-use super::document::{
-    Document, IdentityFile, LimitFile, PinFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
-};
+use super::document::{Document, IdentityFile, LimitFile, PinFile, ServerFile, WorkspaceFile};
 use super::owned::Owned;
 use super::reference::Resolve;
-use super::{Scope, export, member, roles};
+use super::{Scope, export, member, people, policies, roles};
 use crate::api::{Error, Ref};
 use crate::change::Change;
 use crate::identities::{Headers, IdentityPatch, NewIdentity};
@@ -23,10 +21,8 @@ use crate::limits::{LimitPatch, NewLimit};
 use crate::row::{Named, to_json};
 use crate::servers::{EraText, NewServer, Server, ServerPatch, TasksText, TransportText};
 use crate::switches::Off;
-use crate::teams::{NewTeam, TeamPatch};
-use crate::users::NewUser;
 use crate::workspaces::{DurabilityText, NewWorkspace, WorkspacePatch};
-use crate::{identities, limits, pins, role_grants, servers, teams, users, workspaces};
+use crate::{identities, limits, pins, role_grants, servers, workspaces};
 
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -76,6 +72,14 @@ pub(super) async fn all(
         let place = place(change, &mut places, workspace).await?;
         let owned = std::mem::replace(&mut place.owned, Owned::none(place.id));
         applied.extend(owned.prune(change, workspace, named, &scope.owner).await?);
+    }
+    let is_new = |it: &&Applied| it.kind == "Policy" && it.outcome != Outcome::Unchanged;
+    let touched: BTreeSet<&str> =
+        applied.iter().filter(is_new).map(|it| it.workspace.as_str()).collect();
+    for (name, place) in &places {
+        if touched.contains(name.as_str()) {
+            crate::policies::check_everybody(change, place.id).await?;
+        }
     }
     Ok(applied)
 }
@@ -178,13 +182,14 @@ async fn one(
 ) -> Result<Differed, Error> {
     match document {
         Document::Workspace(_) => Ok(None),
-        Document::User(file) => apply_user(change, id, file).await,
-        Document::Team(file) => apply_team(change, id, file).await,
+        Document::User(file) => people::apply_user(change, id, file).await,
+        Document::Team(file) => people::apply_team(change, id, file).await,
         Document::Server(file) => apply_server(change, id, file).await,
         Document::Identity(file) => apply_identity(change, id, file, secrets).await,
         Document::Gateway(file) => member::apply_gateway(change, id, file).await,
         Document::App(file) => member::apply_app(change, id, file).await,
         Document::Limit(file) => apply_limit(change, id, file).await,
+        Document::Policy(file) => policies::apply_policy(change, id, file).await,
         Document::Role(file) => roles::apply_role(change, id, file).await,
         Document::RoleGrant(file) => roles::apply_role_grant(change, id, file).await,
     }
@@ -270,63 +275,29 @@ async fn apply_workspace(
     Ok(Some(members))
 }
 
-async fn apply_user(
-    change: &mut Change,
-    workspace: WorkspaceId,
-    file: UserFile,
-) -> Result<Differed, Error> {
-    let UserFile { name, enabled } = file;
-    let found = users::find(change, workspace, &(&name).into()).await;
-    let found = seen(change, found, Capability::PeopleRead, |it| Object::User(it.id))?;
-    let Some(found) = found else {
-        let user = users::create(change, workspace, NewUser { name }).await?;
-        let wanted = enabled.filter(|it| !it);
-        users::set_enabled(change, workspace, user.id, wanted).await?;
-        return Ok(None);
-    };
-    let mut members = Vec::new();
-    if switches(change, found.off.as_ref(), enabled) {
-        members.push("enabled");
-        users::set_enabled(change, workspace, found.id, enabled).await?;
-    }
-    Ok(Some(members))
-}
-
-async fn apply_team(
-    change: &mut Change,
-    workspace: WorkspaceId,
-    file: TeamFile,
-) -> Result<Differed, Error> {
-    let TeamFile { name, members: wanted } = file;
-    let found = teams::find(change, workspace, &(&name).into()).await;
-    let found = seen(change, found, Capability::PeopleRead, |it| Object::Team(it.id))?;
-    let Some(found) = found else {
-        let new = NewTeam { name, members: refs(wanted.iter().flatten()) };
-        teams::create(change, workspace, new).await?;
-        return Ok(None);
-    };
-    let mut members = Vec::new();
-    let known: BTreeSet<Name> = found.members.iter().cloned().collect();
-    if let Some(wanted) = wanted.filter(|it| *it != known) {
-        members.push("members");
-        let patch = TeamPatch { members: Some(refs(&wanted)), ..TeamPatch::default() };
-        teams::update(change, workspace, found, patch).await?;
-    }
-    Ok(Some(members))
-}
-
 async fn apply_server(
     change: &mut Change,
     workspace: WorkspaceId,
     file: ServerFile,
 ) -> Result<Differed, Error> {
-    let ServerFile { name, transport, era, tasks, roots, review, pins, enabled } = file;
+    let ServerFile {
+        name,
+        transport,
+        era,
+        tasks,
+        roots,
+        review,
+        pins,
+        enabled,
+        labels,
+        tool_labels,
+    } = file;
     let pins = pins.map(wanted_pins).transpose()?;
     let found = servers::find(change, workspace, &(&name).into()).await;
     let found = seen(change, found, Capability::ServersRead, |it| Object::Server(it.id))?;
     let Some(found) = found else {
         let review = review.unwrap_or_default();
-        let new = NewServer { name, transport, era, tasks, roots, review };
+        let new = NewServer { name, transport, era, tasks, roots, review, labels, tool_labels };
         let server = servers::create(change, workspace, new).await?;
         if let Some(pins) = &pins {
             pins::set_approved(change, workspace, &named(&server), pins).await?;
@@ -352,6 +323,14 @@ async fn apply_server(
     if roots != found.roots {
         members.push("roots");
         patch.roots = Some(roots);
+    }
+    if labels != found.labels {
+        members.push("labels");
+        patch.labels = Some(labels);
+    }
+    if tool_labels != found.tool_labels {
+        members.push("tool_labels");
+        patch.tool_labels = Some(tool_labels);
     }
     if let Some(review) = review.filter(|it| *it != found.review) {
         members.push("review");

@@ -13,7 +13,9 @@ use super::{Scope, emit, yaml};
 use crate::addresses::AddressesText;
 use crate::api::{Error, NameText};
 use crate::assignments::{ProvisionText, SchemeText};
+use crate::labels::{Label, Labels, ToolLabelText, ToolLabels};
 use crate::limits::{AllowanceText, DirectionText, ScopeText, UnitText};
+use crate::policies::CaseText;
 use crate::role_grants::OnText;
 use crate::rules::ActionText;
 use crate::servers::{EraText, ReviewText, TasksText, TransportText};
@@ -31,6 +33,7 @@ pub(super) enum Document {
     Gateway(GatewayFile),
     App(AppFile),
     Limit(LimitFile),
+    Policy(PolicyFile),
     RoleGrant(RoleGrantFile),
 }
 
@@ -53,6 +56,17 @@ pub(super) struct WorkspaceFile {
 pub(super) struct UserFile {
     #[schema(value_type = NameText)]
     pub(super) name: Name,
+    /// What is known of the person, for policies; what is absent is the least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) department: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clearance: Option<u32>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) groups: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) network: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) assurance: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) enabled: Option<bool>,
 }
@@ -119,6 +133,14 @@ pub(super) struct ServerFile {
     /// Absent: as it is, and `on` for a new server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) review: Option<ReviewText>,
+    /// For policies.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = Vec<Label>)]
+    pub(super) labels: Labels,
+    /// What administrators say of its tools, for policies.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, ToolLabelText>)]
+    pub(super) tool_labels: ToolLabels,
     /// All that is approved of what it lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<Vec<PinFile>>,
@@ -241,6 +263,10 @@ pub(super) struct AppFile {
     /// From where it may call; absent: as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) addresses: Option<AddressesText>,
+    /// For policies.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(value_type = Vec<Label>)]
+    pub(super) labels: Labels,
     /// All gateways that it is connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gateways: Option<Vec<ConnectionFile>>,
@@ -278,6 +304,22 @@ pub(super) struct LimitFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub(super) gateway: Option<Name>,
+}
+
+/// What takes away from what is granted.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    #[schema(value_type = NameText)]
+    pub(super) name: Name,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) enabled: bool,
+    /// In Cedar.
+    pub(super) text: String,
+    /// Which it must pass to be saved.
+    #[serde(default)]
+    pub(super) tests: Vec<CaseText>,
 }
 
 fn yes() -> bool {
@@ -346,6 +388,7 @@ fn one(value: Value) -> Result<(Option<Name>, Document), String> {
         "Gateway" => read(members).map(Document::Gateway),
         "App" => read(members).map(Document::App),
         "Limit" => read(members).map(Document::Limit),
+        "Policy" => read(members).map(Document::Policy),
         "Role" => read(members).map(Document::Role),
         "RoleGrant" => read(members).map(Document::RoleGrant),
         _ => return Err(format!("there is no kind `{kind}`")),
@@ -368,6 +411,7 @@ impl Document {
             Self::Gateway(_) => "Gateway",
             Self::App(_) => "App",
             Self::Limit(_) => "Limit",
+            Self::Policy(_) => "Policy",
             Self::Role(_) => "Role",
             Self::RoleGrant(_) => "RoleGrant",
         }
@@ -383,6 +427,7 @@ impl Document {
             Self::Gateway(it) => &it.name,
             Self::App(it) => &it.name,
             Self::Limit(it) => &it.name,
+            Self::Policy(it) => &it.name,
             Self::Role(it) => &it.name,
             Self::RoleGrant(it) => &it.name,
         }
@@ -400,7 +445,8 @@ impl Document {
             Self::Gateway(_) => 6,
             Self::App(_) => 7,
             Self::Limit(_) => 8,
-            Self::RoleGrant(_) => 9,
+            Self::Policy(_) => 9,
+            Self::RoleGrant(_) => 10,
         }
     }
 
@@ -415,6 +461,7 @@ impl Document {
             Self::Gateway(it) => serde_json::to_value(it),
             Self::App(it) => serde_json::to_value(it),
             Self::Limit(it) => serde_json::to_value(it),
+            Self::Policy(it) => serde_json::to_value(it),
             Self::Role(it) => serde_json::to_value(it),
             Self::RoleGrant(it) => serde_json::to_value(it),
         };

@@ -7,7 +7,7 @@ use domain::{Addresses, Capability, Name, WorkspaceId};
 use super::apply::if_found;
 use super::document::{
     AppFile, AssignmentFile, ConnectionFile, Document, GatewayFile, IdentityFile, LimitFile,
-    PinFile, RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
+    PinFile, PolicyFile, RoleFile, RoleGrantFile, ServerFile, TeamFile, UserFile, WorkspaceFile,
 };
 use super::{member, reference};
 use crate::addresses::AddressesText;
@@ -15,7 +15,9 @@ use crate::api::{Error, Ref, Which};
 use crate::apps::App;
 use crate::gateways::Gateway;
 use crate::identities::Identity;
+use crate::labels::AttributesText;
 use crate::limits::Limit;
+use crate::policies::Policy;
 use crate::role_grants::{Holder, RoleGrant};
 use crate::roles::Role;
 use crate::servers::{ReviewText, Server};
@@ -24,8 +26,8 @@ use crate::teams::Team;
 use crate::users::User;
 use crate::workspaces::Workspace;
 use crate::{
-    apps, assignments, connections, gateways, identities, limits, pins, role_grants, roles, rules,
-    servers, teams, users, workspaces,
+    apps, assignments, connections, gateways, identities, limits, pins, policies, role_grants,
+    roles, rules, servers, teams, users, workspaces,
 };
 
 /// What an export shows, all of it.
@@ -36,6 +38,7 @@ pub(super) const NEEDS: &[Capability] = &[
     Capability::LimitsRead,
     Capability::PeopleRead,
     Capability::PinsRead,
+    Capability::PoliciesRead,
     Capability::RolesRead,
     Capability::RulesRead,
     Capability::ServersRead,
@@ -65,6 +68,9 @@ pub(super) async fn all(
         all.push(Document::App(app(tx, id, it, now).await?));
     }
     all.extend(limits::list(tx, id, Which::All).await?.into_iter().map(limit));
+    all.extend(
+        policies::list(tx, id, Which::All).await?.into_iter().map(policy).map(Document::Policy),
+    );
     let granted = role_grants::list(tx, id, Which::All).await?;
     all.extend(granted.into_iter().map(role_grant).map(Document::RoleGrant));
     Ok(all)
@@ -102,6 +108,10 @@ pub(super) async fn find(
             Err(error) => Err(error),
         },
         "Limit" => limits::find(tx, workspace, name).await.map(limit),
+        "Policy" => {
+            let found = policies::find(tx, workspace, name).await;
+            found.map(policy).map(Document::Policy)
+        }
         "RoleGrant" => {
             let found = role_grants::find(tx, workspace, name).await;
             found.map(role_grant).map(Document::RoleGrant)
@@ -120,7 +130,16 @@ pub(super) fn workspace(it: Workspace) -> Document {
 }
 
 fn user(it: User, now: DateTime<Utc>) -> Document {
-    Document::User(UserFile { name: it.name, enabled: enabled(it.off, now) })
+    let AttributesText { department, clearance, groups, network, assurance } = it.attributes;
+    Document::User(UserFile {
+        name: it.name,
+        department,
+        clearance,
+        groups,
+        network,
+        assurance,
+        enabled: enabled(it.off, now),
+    })
 }
 
 fn team(it: Team) -> Document {
@@ -130,6 +149,11 @@ fn team(it: Team) -> Document {
 
 fn role(it: Role) -> Document {
     Document::Role(RoleFile { name: it.name, capabilities: it.capabilities })
+}
+
+/// A policy as a file would say it.
+pub(super) fn policy(it: Policy) -> PolicyFile {
+    PolicyFile { name: it.name, enabled: it.enabled, text: it.text, tests: it.tests }
 }
 
 fn limit(it: Limit) -> Document {
@@ -158,6 +182,8 @@ async fn server(
         tasks: it.tasks.into(),
         roots: it.roots,
         review: Some(it.review),
+        labels: it.labels,
+        tool_labels: it.tool_labels,
         pins,
         enabled: enabled(it.off, now),
     }))
@@ -237,6 +263,7 @@ async fn app(
         owner: it.owner.name,
         purpose: it.purpose,
         addresses: addresses(it.addresses),
+        labels: it.labels,
         gateways: Some(connected.collect()),
         enabled: enabled(it.off, now),
     })

@@ -252,16 +252,20 @@ pub(super) async fn apply_app(
     workspace: WorkspaceId,
     file: AppFile,
 ) -> Result<Differed, Error> {
-    let AppFile { name, owner, purpose, addresses, gateways, enabled } = file;
+    let AppFile { name, owner, purpose, addresses, labels, gateways, enabled } = file;
     let found = apps::find(change, workspace, &(&name).into()).await;
     let found = seen(change, found, Capability::AppsRead, App::object)?;
     let is_new = found.is_none();
     let app = match found {
         Some(found) => found,
         None => {
-            let (owner, purpose) = ((&owner).into(), purpose.clone());
-            let addresses = addresses.clone().unwrap_or_default();
-            let new = NewApp { name, owner, purpose, addresses };
+            let new = NewApp {
+                name,
+                owner: (&owner).into(),
+                purpose: purpose.clone(),
+                addresses: addresses.clone().unwrap_or_default(),
+                labels: labels.clone(),
+            };
             apps::create(change, workspace, new).await?
         }
     };
@@ -278,6 +282,10 @@ pub(super) async fn apply_app(
     if let Some(wanted) = addresses.filter(|it| it.0 != app.addresses) {
         members.push("addresses");
         patch.addresses = Some(wanted);
+    }
+    if app.labels != labels {
+        members.push("labels");
+        patch.labels = Some(labels);
     }
     if switches(change, app.off.as_ref(), enabled) {
         members.push("enabled");

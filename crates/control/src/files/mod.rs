@@ -21,6 +21,8 @@ mod emit;
 mod export;
 mod member;
 mod owned;
+mod people;
+mod policies;
 mod reference;
 mod roles;
 mod schema;
@@ -147,6 +149,43 @@ pub fn rewritten(text: &str) -> Result<String, String> {
 pub fn references(text: &str) -> Result<Vec<String>, String> {
     let documents = outline(text)?;
     Ok(reference::all(&documents))
+}
+
+/// A policy as a file says it.
+pub struct FiledPolicy(document::PolicyFile);
+
+impl FiledPolicy {
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    pub fn is_enabled(&self) -> bool {
+        self.0.enabled
+    }
+
+    /// Runs its tests.
+    ///
+    /// # Errors
+    /// Where its text is no policy, or a test no test.
+    pub fn test(&self) -> Result<Vec<crate::Tested>, String> {
+        crate::policies::run(&self.0.name, &self.0.text, &self.0.tests)
+    }
+}
+
+/// The policies of a text, which may hold other documents, too.
+///
+/// # Errors
+/// As [`references`].
+pub fn filed_policies(text: &str) -> Result<Vec<FiledPolicy>, String> {
+    let policy = |(_, it)| match it {
+        Document::Policy(file) => Some(FiledPolicy(file)),
+        _ => None,
+    };
+    Ok(outline(text)?.into_iter().filter_map(policy).collect())
 }
 
 /// How many objects a text is about.

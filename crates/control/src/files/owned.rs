@@ -13,11 +13,23 @@ use super::apply::{Applied, Outcome};
 use super::store;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::{apps, gateways, identities, limits, role_grants, roles, servers, teams, users};
+use crate::{
+    apps, gateways, identities, limits, policies, role_grants, roles, servers, teams, users,
+};
 
 /// The kinds that a set can own. What refers to others comes first, as things are deleted.
-const KINDS: [&str; 9] =
-    ["RoleGrant", "Limit", "App", "Gateway", "Identity", "Server", "Role", "Team", "User"];
+const KINDS: [&str; 10] = [
+    "RoleGrant",
+    "Policy",
+    "Limit",
+    "App",
+    "Gateway",
+    "Identity",
+    "Server",
+    "Role",
+    "Team",
+    "User",
+];
 
 /// What sets own in one workspace.
 pub(super) struct Owned {
@@ -168,6 +180,10 @@ async fn find(
             let id = limits::find(change, workspace, named).await?.id;
             (id.0, Capability::LimitsRead, Object::Workspace)
         }
+        "Policy" => {
+            let id = policies::find(change, workspace, named).await?.id;
+            (id, Capability::PoliciesRead, Object::Workspace)
+        }
         "Role" => {
             let id = roles::find(change, workspace, named).await?.id;
             // One that is built in belongs to nobody.
@@ -210,6 +226,10 @@ async fn all(
         "Gateway" => listed!(gateways),
         "Identity" => listed!(identities),
         "Limit" => listed!(limits),
+        "Policy" => {
+            let found = policies::list(change, workspace, Which::All).await?;
+            found.into_iter().map(|it| (it.id, it.name)).collect()
+        }
         "Role" => {
             let found = roles::list(change, workspace).await?;
             found.into_iter().filter_map(|it| Some((it.id?.0, it.name))).collect()
@@ -238,6 +258,7 @@ async fn delete(
         "Gateway" => deleted!(gateways),
         "Identity" => deleted!(identities),
         "Limit" => deleted!(limits),
+        "Policy" => deleted!(policies),
         "Role" => deleted!(roles),
         "RoleGrant" => deleted!(role_grants),
         "Server" => deleted!(servers),

@@ -5,8 +5,8 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::document::{
-    AppFile, GatewayFile, IdentityFile, LimitFile, RoleFile, RoleGrantFile, ServerFile, TeamFile,
-    UserFile, WorkspaceFile,
+    AppFile, GatewayFile, IdentityFile, LimitFile, PolicyFile, RoleFile, RoleGrantFile, ServerFile,
+    TeamFile, UserFile, WorkspaceFile,
 };
 
 /// Describes one document (JSON Schema 2020-12).
@@ -21,6 +21,7 @@ pub fn schema() -> Value {
         kind::<GatewayFile>("Gateway", &mut found),
         kind::<AppFile>("App", &mut found),
         kind::<LimitFile>("Limit", &mut found),
+        kind::<PolicyFile>("Policy", &mut found),
         kind::<RoleFile>("Role", &mut found),
         kind::<RoleGrantFile>("RoleGrant", &mut found),
     ];

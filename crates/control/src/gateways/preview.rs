@@ -103,6 +103,8 @@ enum BecauseText {
     Withheld,
     /// It can be called by clients only that follow tasks.
     NeedsTasks,
+    /// A policy of the workspace refuses it.
+    Policy,
 }
 
 #[derive(Deserialize)]
@@ -268,6 +270,7 @@ impl From<Because> for BecauseText {
             Because::Off => Self::SwitchedOff,
             Because::NameTaken => Self::NameTaken,
             Because::Withheld => Self::Withheld,
+            Because::Policy => Self::Policy,
             Because::NeedsTasks => Self::NeedsTasks,
         }
     }

@@ -11,7 +11,7 @@ pub(crate) use api::routes;
 
 /// The newest records first: from before the index `before`, or the very newest. Reads the disk
 /// where memory does not reach back far enough.
-fn newest(
+pub(crate) fn newest(
     log: &Log,
     workspace: WorkspaceId,
     before: Option<u64>,

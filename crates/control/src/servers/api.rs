@@ -17,6 +17,7 @@ use crate::api::{
     Touched,
 };
 use crate::change::Change;
+use crate::labels::{Label, Labels, ToolLabelText, ToolLabels};
 use crate::switches::Off;
 use crate::{App, Status};
 
@@ -44,6 +45,14 @@ pub(crate) struct NewServer {
     pub(crate) roots: bool,
     #[serde(default)]
     pub(crate) review: ReviewText,
+    /// For policies; at most 100.
+    #[serde(default)]
+    #[schema(value_type = Vec<Label>, max_items = 100)]
+    pub(crate) labels: Labels,
+    /// What administrators say of its tools, by its own names for them; of at most 1000.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, ToolLabelText>)]
+    pub(crate) tool_labels: ToolLabels,
 }
 
 /// What to change of a server; what is absent stays.
@@ -57,6 +66,12 @@ pub(crate) struct ServerPatch {
     pub(crate) tasks: Option<TasksText>,
     pub(crate) roots: Option<bool>,
     pub(crate) review: Option<ReviewText>,
+    /// For policies; at most 100.
+    #[schema(value_type = Option<Vec<Label>>, max_items = 100)]
+    pub(crate) labels: Option<Labels>,
+    /// What administrators say of its tools, by its own names for them; of at most 1000.
+    #[schema(value_type = Option<BTreeMap<String, ToolLabelText>>)]
+    pub(crate) tool_labels: Option<ToolLabels>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -72,6 +87,12 @@ struct ServerBody {
     /// Whether a legacy one may ask modern clients for their folders.
     roots: bool,
     review: ReviewText,
+    /// For policies; at most 100.
+    #[schema(value_type = Vec<Label>, max_items = 100)]
+    labels: Labels,
+    /// What administrators say of its tools, by its own names for them; of at most 1000.
+    #[schema(value_type = BTreeMap<String, ToolLabelText>)]
+    tool_labels: ToolLabels,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -84,9 +105,10 @@ struct ServerBody {
 
 impl ServerPatch {
     pub(super) fn touches_more_than_switches(&self) -> bool {
-        let Self { name, transport, era, tasks, roots, review, enabled: _ } = self;
+        let Self { name, transport, era, tasks, roots, review, labels, tool_labels, enabled: _ } =
+            self;
         let is_more = [era.is_some(), tasks.is_some(), roots.is_some(), review.is_some()];
-        let is_more = is_more.contains(&true);
+        let is_more = is_more.contains(&true) || labels.is_some() || tool_labels.is_some();
         is_more || name.is_some() || transport.is_some()
     }
 }
@@ -102,6 +124,8 @@ impl ServerBody {
             tasks: server.tasks.into(),
             roots: server.roots,
             review: server.review,
+            labels: server.labels,
+            tool_labels: server.tool_labels,
             enabled: off.is_none(),
             off,
             created_at: server.created_at,

@@ -17,6 +17,7 @@ pub(crate) use transport::{EraText, ReviewText, TasksText, TransportText};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::labels::{self, Labels, ToolLabels};
 use crate::switches::{self, Off};
 use crate::{limits, pins};
 
@@ -29,6 +30,9 @@ pub(crate) struct Server {
     pub(crate) tasks: TasksSetting,
     pub(crate) roots: bool,
     pub(crate) review: ReviewText,
+    /// For policies.
+    pub(crate) labels: Labels,
+    pub(crate) tool_labels: ToolLabels,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -65,6 +69,8 @@ pub(crate) async fn create(
         tasks: new.tasks.into(),
         roots: new.roots,
         review: new.review,
+        labels: new.labels,
+        tool_labels: new.tool_labels,
         off: None,
         created_at: stamp.at,
     };
@@ -94,6 +100,8 @@ pub(crate) async fn update(
         server.era = patch.era.map_or(server.era, Into::into);
         server.tasks = patch.tasks.map_or(server.tasks, Into::into);
         server.roots = patch.roots.unwrap_or(server.roots);
+        server.labels = patch.labels.unwrap_or(server.labels);
+        server.tool_labels = patch.tool_labels.unwrap_or(server.tool_labels);
         let was_reviewed = server.review == ReviewText::On;
         server.review = patch.review.unwrap_or(server.review);
         if server.review == ReviewText::On && !was_reviewed {
@@ -172,6 +180,8 @@ fn check_command(change: &Change, server: &Server) -> Result<(), Error> {
 }
 
 fn check(change: &Change, server: &Server) -> Result<(), Error> {
+    labels::check(&server.labels)?;
+    labels::check_tools(&server.tool_labels)?;
     transport::check(&server.transport, change.app().allow_loopback).map_err(Error::Invalid)?;
     if matches!(server.transport, Transport::Sse { .. }) && server.era == EraSetting::Modern {
         let why = "the transport `sse` knows no modern era; leave `era` out, or use `http`";

@@ -18,7 +18,7 @@ pub(super) async fn select(
     which: Which<'_>,
 ) -> Result<Vec<Server>, Error> {
     let statement = sql("SELECT s.id, s.name, s.transport, s.era, s.tasks, s.roots, s.review,
-            s.created_at,
+            s.labels, s.tool_labels, s.created_at,
             o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
          FROM servers s LEFT JOIN switches o
            ON o.workspace_id = s.workspace_id AND o.kind = 'server' AND o.target_id = s.id
@@ -39,8 +39,9 @@ pub(super) async fn insert(
     change
         .execute(
             sql("INSERT INTO servers
-                   (workspace_id, id, name, transport, era, tasks, roots, created_at, review)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+                   (workspace_id, id, name, transport, era, tasks, roots, created_at, review,
+                    labels, tool_labels)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)")
             .bind(workspace.0)
             .bind(server.id.0)
             .bind(server.name.as_str())
@@ -49,7 +50,9 @@ pub(super) async fn insert(
             .bind(TasksText::from(server.tasks).as_str())
             .bind(server.roots)
             .bind(server.created_at)
-            .bind(server.review.as_str()),
+            .bind(server.review.as_str())
+            .bind(row::to_json(&server.labels))
+            .bind(row::to_json(&server.tool_labels)),
         )
         .await?;
     Ok(())
@@ -63,7 +66,7 @@ pub(super) async fn update(
     change
         .execute(
             sql("UPDATE servers SET name = $3, transport = $4, era = $5, tasks = $6, roots = $7,
-                     review = $8
+                     review = $8, labels = $9, tool_labels = $10
                  WHERE workspace_id = $1 AND id = $2")
             .bind(workspace.0)
             .bind(server.id.0)
@@ -72,7 +75,9 @@ pub(super) async fn update(
             .bind(EraText::from(server.era).as_str())
             .bind(TasksText::from(server.tasks).as_str())
             .bind(server.roots)
-            .bind(server.review.as_str()),
+            .bind(server.review.as_str())
+            .bind(row::to_json(&server.labels))
+            .bind(row::to_json(&server.tool_labels)),
         )
         .await?;
     Ok(())
@@ -142,6 +147,8 @@ struct Row {
     tasks: String,
     roots: bool,
     review: String,
+    labels: Value,
+    tool_labels: Value,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -166,6 +173,8 @@ impl TryFrom<Row> for Server {
             tasks: tasks.into(),
             roots: row.roots,
             review: row::json(Value::String(row.review))?,
+            labels: row::json(row.labels)?,
+            tool_labels: row::json(row.tool_labels)?,
             off: row.off.into(),
             created_at: row.created_at,
         })

@@ -26,6 +26,8 @@ async fn a_new_server_is_shown_as_it_was_stored() {
               "tasks": "relay",
               "roots": false,
               "review": "on",
+              "labels": [],
+              "tool_labels": {},
               "enabled": true,
               "off": null,
               "created_at": "2026-01-02T03:04:05Z"

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use domain::{
     Addresses, App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
     DefinitionHash, Durability, Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Lobby,
-    Name, PinKey, Policy, Provisioned, Review, RoleGrant, RuleDef, RuleId, Scheme, Server,
-    ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId, User, UserId, Workspace,
-    WorkspaceId,
+    Name, PinKey, Policies, Policy, PolicyBook, PolicyText, Provisioned, Review, RoleGrant,
+    RuleDef, RuleId, Scheme, Server, ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId,
+    User, UserId, Workspace, WorkspaceId,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,6 +26,7 @@ use super::store::{
 use crate::addresses::AddressesText;
 use crate::api::Error;
 use crate::assignments::ProvisionText;
+use crate::labels::{self, AttributesText, Labels, ToolLabels};
 use crate::limits::{self, AllowanceText, DirectionText, UnitText};
 use crate::rules::ActionText;
 use crate::servers::{EraText, TasksText, TransportText};
@@ -36,6 +37,7 @@ use crate::switches;
 pub(super) struct Memo {
     gateways: HashMap<Uuid, (Source, Arc<Gateway>)>,
     authorities: HashMap<Uuid, (Vec<RoleGrant>, Arc<Authority>)>,
+    policies: HashMap<Uuid, Arc<PolicyText>>,
 }
 
 /// Why stored rows do not make a snapshot.
@@ -61,6 +63,10 @@ pub(super) fn config(rows: Rows, earlier: &Memo) -> Result<(Config, Memo), Build
         };
         workspace.authority = Arc::clone(&authority);
         memo.authorities.insert(id, (grants, authority));
+    }
+    for (id, book) in books(&rows, earlier, &mut memo)? {
+        let Some(workspace) = workspaces.get_mut(&id) else { continue };
+        workspace.policies = Arc::new(Policies::new(PolicyBook::new(book)));
     }
     let parts = Parts::of(&rows);
     for row in &rows.gateways {
@@ -100,6 +106,27 @@ pub(super) fn switches(rows: Vec<SwitchRow>) -> Result<Switches, BuildError> {
         off.push((target, Switch { until: row.until, reason }));
     }
     Ok(Switches::new(off))
+}
+
+type Book = Vec<(Name, Arc<PolicyText>)>;
+
+/// The policies of every workspace that has some. A text that has not changed stays compiled.
+fn books(rows: &Rows, earlier: &Memo, memo: &mut Memo) -> Result<HashMap<Uuid, Book>, BuildError> {
+    let mut books: HashMap<Uuid, Book> = HashMap::new();
+    for row in &rows.policies {
+        let known = earlier.policies.get(&row.id).filter(|it| it.as_str() == row.policy);
+        let text = match known {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(PolicyText::parse(&row.policy).map_err(|faults| {
+                let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                broken("policies", row.id, &why.join("; "))
+            })?),
+        };
+        memo.policies.insert(row.id, Arc::clone(&text));
+        let name = name("policies", row.id, &row.name)?;
+        books.entry(row.workspace_id).or_default().push((name, text));
+    }
+    Ok(books)
 }
 
 /// All rows that a gateway is made of. Equal sources make equal gateways.
@@ -194,7 +221,13 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
     for row in &rows.users {
         let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
         let id = UserId(row.id);
-        let user = User { id, name: name("users", row.id, &row.name)?, teams: BTreeSet::new() };
+        let attributes: AttributesText = parsed("users", row.id, &row.attributes)?;
+        let user = User {
+            id,
+            name: name("users", row.id, &row.name)?,
+            teams: BTreeSet::new(),
+            attributes: attributes.into(),
+        };
         workspace.users.insert(id, user);
     }
     for row in &rows.teams {
@@ -210,12 +243,14 @@ fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
     for row in &rows.apps {
         let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
         let id = AppId(row.id);
+        let labels: Labels = parsed("apps", row.id, &row.labels)?;
         let app = App {
             id,
             name: name("apps", row.id, &row.name)?,
             owner: UserId(row.owner_id),
             addresses: addresses("apps", row.id, &row.addresses)?,
             picked: row.picked.map(GatewayId),
+            labels: labels::plain(labels),
         };
         workspace.apps.insert(id, app);
     }
@@ -263,6 +298,7 @@ fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
         limits: Vec::new(),
         teams: HashMap::new(),
         authority: Arc::default(),
+        policies: Arc::default(),
     })
 }
 
@@ -286,6 +322,8 @@ fn approved(rows: &[PinRow]) -> Result<HashMap<Uuid, HashSet<PinKey>>, BuildErro
 fn server(row: &ServerRow, approved: HashSet<PinKey>) -> Result<Server, BuildError> {
     let transport: TransportText = parsed("servers", row.id, &row.transport)?;
     let era: EraText = parsed("servers", row.id, &Value::from(row.era.as_str()))?;
+    let labels: Labels = parsed("servers", row.id, &row.labels)?;
+    let tools: ToolLabels = parsed("servers", row.id, &row.tool_labels)?;
     let tasks: TasksText = parsed("servers", row.id, &Value::from(row.tasks.as_str()))?;
     Ok(Server {
         id: ServerId(row.id),
@@ -299,6 +337,8 @@ fn server(row: &ServerRow, approved: HashSet<PinKey>) -> Result<Server, BuildErr
             "on" => Review::On(Arc::new(approved)),
             _ => return Err(broken("servers", row.id, "no such review")),
         },
+        labels: labels::plain(labels),
+        tool_labels: tools.into_iter().map(|(name, it)| (name, it.into())).collect(),
     })
 }
 

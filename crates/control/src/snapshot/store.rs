@@ -23,6 +23,7 @@ pub(super) struct Rows {
     pub(super) assignments: Vec<AssignmentRow>,
     pub(super) rules: Vec<RuleRow>,
     pub(super) limits: Vec<LimitRow>,
+    pub(super) policies: Vec<PolicyRow>,
     pub(super) apps: Vec<AppRow>,
     pub(super) tokens: Vec<TokenRow>,
     pub(super) connections: Vec<ConnectionRow>,
@@ -36,7 +37,7 @@ impl Rows {
             workspaces: tx
                 .all(sql("SELECT id, name, durability, addresses FROM workspaces"))
                 .await?,
-            users: tx.all(sql("SELECT workspace_id, id, name FROM users")).await?,
+            users: tx.all(sql("SELECT workspace_id, id, name, attributes FROM users")).await?,
             teams: tx.all(sql("SELECT workspace_id, id, name FROM teams")).await?,
             roles: tx.all(sql("SELECT id, name, capabilities FROM roles")).await?,
             role_grants: tx
@@ -46,7 +47,8 @@ impl Rows {
                 .await?,
             members: tx.all(sql("SELECT workspace_id, team_id, user_id FROM members")).await?,
             servers: tx
-                .all(sql("SELECT workspace_id, id, name, transport, era, tasks, roots, review
+                .all(sql("SELECT workspace_id, id, name, transport, era, tasks, roots, review,
+                                 labels, tool_labels
                           FROM servers"))
                 .await?,
             pins: tx
@@ -78,8 +80,12 @@ impl Rows {
                                  allowance, gateway_id
                           FROM limits ORDER BY id"))
                 .await?,
+            policies: tx
+                .all(sql("SELECT workspace_id, id, name, policy FROM policies
+                          WHERE enabled ORDER BY workspace_id, name"))
+                .await?,
             apps: tx
-                .all(sql("SELECT a.workspace_id, a.id, a.name, a.owner_id, a.addresses,
+                .all(sql("SELECT a.workspace_id, a.id, a.name, a.owner_id, a.addresses, a.labels,
                                  p.gateway_id AS picked
                           FROM apps a
                           LEFT JOIN picks p
@@ -140,6 +146,7 @@ pub(super) struct UserRow {
     pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
     pub(super) name: String,
+    pub(super) attributes: Value,
 }
 
 #[derive(sqlx::FromRow)]
@@ -187,6 +194,8 @@ pub(super) struct ServerRow {
     pub(super) tasks: String,
     pub(super) roots: bool,
     pub(super) review: String,
+    pub(super) labels: Value,
+    pub(super) tool_labels: Value,
 }
 
 /// What is approved of servers under review.
@@ -269,6 +278,16 @@ pub(super) struct AppRow {
     pub(super) owner_id: Uuid,
     pub(super) addresses: Value,
     pub(super) picked: Option<Uuid>,
+    pub(super) labels: Value,
+}
+
+/// What is enabled.
+#[derive(sqlx::FromRow)]
+pub(super) struct PolicyRow {
+    pub(super) workspace_id: Uuid,
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) policy: String,
 }
 
 #[derive(sqlx::FromRow)]

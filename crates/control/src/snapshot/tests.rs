@@ -66,6 +66,8 @@ async fn a_change_of_any_table_moves_the_epoch() {
         let allowance = json!({"type": "quota", "amount": 5, "per": "day"});
         let scope = json!({"type": "workspace"});
         let limit = json!({"name": "few", "scope": scope, "unit": "calls", "allowance": allowance});
+        let policy = "forbid(principal, action, resource) when { context.hour > 23 };";
+        let policy = json!({"name": "hours", "text": policy});
         let flips: BTreeMap<&str, (&str, &str, Value)> = BTreeMap::from([
             ("apps", ("PATCH", "apps/bot", json!({"purpose": "other"}))),
             ("assignments", ("PATCH", "gateways/main/assignments/jira", json!({"position": 9}))),
@@ -82,6 +84,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ),
             ("roles", ("PATCH", "roles/keeper", json!({"capabilities": ["servers:read"]}))),
             ("pins", ("POST", "apply", json!({ "text": PINS }))),
+            ("policies", ("POST", "policies", policy)),
             ("rules", ("PATCH", "gateways/main/rules/mail", json!({"pattern": "#"}))),
             ("servers", ("POST", "servers", json!({"name": "wiki", "transport": transport}))),
             ("switches", ("POST", "cutoffs", json!({"kind": "app", "name": "bot"}))),

@@ -1,5 +1,6 @@
 //! `/users`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -15,9 +16,10 @@ use super::User;
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
-    Touched,
+    Touched, nullable,
 };
 use crate::change::Change;
+use crate::labels::AttributesText;
 use crate::switches::Off;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -31,9 +33,33 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 /// A person to add.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewUser {
+#[schema(as = NewUser)]
+struct NewUserBody {
     #[schema(value_type = NameText)]
+    name: Name,
+    /// Where the person works, for policies: 1 to 128 characters.
+    #[schema(min_length = 1, max_length = 128)]
+    department: Option<String>,
+    /// How much the person is cleared for, for policies: 0 where absent.
+    #[schema(maximum = 1_000_000)]
+    clearance: Option<u32>,
+    /// Groups of the company, for policies; at most 100.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    groups: BTreeSet<String>,
+    /// From which addresses the person works, for policies, such as `10.0.0.0/8`.
+    #[schema(max_length = 64)]
+    network: Option<String>,
+    /// How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+    #[schema(maximum = 3)]
+    assurance: Option<u8>,
+}
+
+/// A person to add, with what policies look at.
+#[derive(Debug)]
+pub(crate) struct NewUser {
     pub(crate) name: Name,
+    pub(crate) attributes: AttributesText,
 }
 
 /// What to change of a user; what is absent stays.
@@ -41,8 +67,27 @@ pub(crate) struct NewUser {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
     #[schema(value_type = Option<NameText>)]
-    pub(super) name: Option<Name>,
-    pub(super) enabled: Option<bool>,
+    pub(crate) name: Option<Name>,
+    /// Where the person works, for policies: 1 to 128 characters; `null` for nowhere.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(min_length = 1, max_length = 128)]
+    pub(crate) department: Option<Option<String>>,
+    /// How much the person is cleared for, for policies.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(maximum = 1_000_000)]
+    pub(crate) clearance: Option<Option<u32>>,
+    /// All groups of the company, for policies; at most 100.
+    #[schema(max_items = 100)]
+    pub(crate) groups: Option<BTreeSet<String>>,
+    /// From which addresses the person works, for policies, such as `10.0.0.0/8`.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(max_length = 64)]
+    pub(crate) network: Option<Option<String>>,
+    /// How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(maximum = 3)]
+    pub(crate) assurance: Option<Option<u8>>,
+    pub(crate) enabled: Option<bool>,
 }
 
 /// A person.
@@ -54,6 +99,21 @@ struct UserBody {
     /// The teams that the user is in.
     #[schema(value_type = Vec<NameText>)]
     teams: Vec<Name>,
+    /// Where the person works, for policies: 1 to 128 characters.
+    #[schema(min_length = 1, max_length = 128)]
+    department: Option<String>,
+    /// How much the person is cleared for, for policies: 0 where absent.
+    #[schema(maximum = 1_000_000)]
+    clearance: Option<u32>,
+    /// Groups of the company, for policies; at most 100.
+    #[schema(max_items = 100)]
+    groups: BTreeSet<String>,
+    /// From which addresses the person works, for policies, such as `10.0.0.0/8`.
+    #[schema(max_length = 64)]
+    network: Option<String>,
+    /// How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+    #[schema(maximum = 3)]
+    assurance: Option<u8>,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -61,9 +121,30 @@ struct UserBody {
     created_at: DateTime<Utc>,
 }
 
+impl From<NewUserBody> for NewUser {
+    fn from(it: NewUserBody) -> Self {
+        let NewUserBody { name, department, clearance, groups, network, assurance } = it;
+        let attributes = AttributesText { department, clearance, groups, network, assurance };
+        Self { name, attributes }
+    }
+}
+
 impl UserPatch {
-    fn touches_more_than_switches(&self) -> bool {
-        self.name.is_some()
+    pub(super) fn touches_more_than_switches(&self) -> bool {
+        let Self { name, department, clearance, groups, network, assurance, enabled: _ } = self;
+        let is_more = [clearance.is_some(), assurance.is_some(), groups.is_some(), name.is_some()];
+        is_more.contains(&true) || department.is_some() || network.is_some()
+    }
+
+    /// What is known of the person from now on.
+    pub(super) fn attributes(&self, known: AttributesText) -> AttributesText {
+        AttributesText {
+            department: self.department.clone().unwrap_or(known.department),
+            clearance: self.clearance.unwrap_or(known.clearance),
+            groups: self.groups.clone().unwrap_or(known.groups),
+            network: self.network.clone().unwrap_or(known.network),
+            assurance: self.assurance.unwrap_or(known.assurance),
+        }
     }
 }
 
@@ -74,6 +155,11 @@ impl UserBody {
             id: user.id.0,
             name: user.name,
             teams: user.teams,
+            department: user.attributes.department,
+            clearance: user.attributes.clearance,
+            groups: user.attributes.groups,
+            network: user.attributes.network,
+            assurance: user.attributes.assurance,
             enabled: off.is_none(),
             off,
             created_at: user.created_at,
@@ -114,7 +200,7 @@ async fn list_users(
 #[utoipa::path(
     post,
     path = "/users",
-    request_body = NewUser,
+    request_body = NewUserBody,
     responses((status = 201, body = UserBody), (status = "4XX", body = Problem)),
     extensions(("x-capability" = json!("people:write"))),
     tag = "users",
@@ -122,10 +208,10 @@ async fn list_users(
 async fn create_user(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
-    Json(new): Json<NewUser>,
+    Json(new): Json<NewUserBody>,
 ) -> Result<Done<UserBody>, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;
-    let user = super::create(&mut change, workspace.id, new).await?;
+    let user = super::create(&mut change, workspace.id, new.into()).await?;
     change.commit().await?;
     let touched = Touched::new("user", user.id.0, &user.name);
     Ok(Done::created(touched, UserBody::of(user, app.clock.now())))

@@ -9,19 +9,21 @@ use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{Capability, Name, Object, Target, UserId, WorkspaceId};
 
-pub(crate) use api::{NewUser, routes};
+pub(crate) use api::{NewUser, UserPatch, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::labels::AttributesText;
 use crate::switches::{self, Off};
 use crate::{limits, role_grants};
-use api::UserPatch;
 
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) id: UserId,
     pub(crate) name: Name,
     pub(crate) teams: Vec<Name>,
+    /// For policies.
+    pub(crate) attributes: AttributesText,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -50,9 +52,11 @@ pub(crate) async fn create(
         id: UserId(stamp.id),
         name: new.name,
         teams: Vec::new(),
+        attributes: new.attributes,
         off: None,
         created_at: stamp.at,
     };
+    user.attributes.checked()?;
     store::insert(change, workspace, &user)
         .await
         .map_err(|error| Error::saving(error, "user", &user.name))?;
@@ -62,14 +66,17 @@ pub(crate) async fn create(
 pub(crate) async fn update(
     change: &mut Change,
     workspace: WorkspaceId,
-    user: User,
+    mut user: User,
     patch: UserPatch,
 ) -> Result<User, Error> {
-    if let Some(name) = patch.name.filter(|it| *it != user.name) {
+    if patch.touches_more_than_switches() {
         change.require(Capability::PeopleWrite, &Object::User(user.id), ("user", &user.name))?;
-        store::rename(change, workspace, user.id, &name)
+        user.attributes = patch.attributes(user.attributes);
+        user.attributes.checked()?;
+        user.name = patch.name.unwrap_or(user.name);
+        store::update(change, workspace, &user)
             .await
-            .map_err(|error| Error::saving(error, "user", &name))?;
+            .map_err(|error| Error::saving(error, "user", &user.name))?;
     }
     set_enabled(change, workspace, user.id, patch.enabled).await?;
     find(change, workspace, &user.id.0.into()).await

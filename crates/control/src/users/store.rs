@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::{Name, UserId, WorkspaceId};
+use domain::{UserId, WorkspaceId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::User;
@@ -16,7 +17,7 @@ pub(super) async fn select(
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<User>, Error> {
-    let statement = sql("SELECT u.id, u.name, u.created_at,
+    let statement = sql("SELECT u.id, u.name, u.attributes, u.created_at,
             (SELECT string_agg(t.name, ',' ORDER BY t.name)
              FROM members m JOIN teams t ON t.workspace_id = m.workspace_id AND t.id = m.team_id
              WHERE m.workspace_id = u.workspace_id AND m.user_id = u.id) AS teams,
@@ -39,28 +40,30 @@ pub(super) async fn insert(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("INSERT INTO users (workspace_id, id, name, created_at) VALUES ($1, $2, $3, $4)")
-                .bind(workspace.0)
-                .bind(user.id.0)
-                .bind(user.name.as_str())
-                .bind(user.created_at),
+            sql("INSERT INTO users (workspace_id, id, name, attributes, created_at)
+                 VALUES ($1, $2, $3, $4, $5)")
+            .bind(workspace.0)
+            .bind(user.id.0)
+            .bind(user.name.as_str())
+            .bind(row::to_json(&user.attributes))
+            .bind(user.created_at),
         )
         .await?;
     Ok(())
 }
 
-pub(super) async fn rename(
+pub(super) async fn update(
     change: &mut Change,
     workspace: WorkspaceId,
-    user: UserId,
-    name: &Name,
+    user: &User,
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("UPDATE users SET name = $3 WHERE workspace_id = $1 AND id = $2")
+            sql("UPDATE users SET name = $3, attributes = $4 WHERE workspace_id = $1 AND id = $2")
                 .bind(workspace.0)
-                .bind(user.0)
-                .bind(name.as_str()),
+                .bind(user.id.0)
+                .bind(user.name.as_str())
+                .bind(row::to_json(&user.attributes)),
         )
         .await?;
     Ok(())
@@ -107,6 +110,7 @@ struct Row {
     id: Uuid,
     name: String,
     teams: Option<String>,
+    attributes: Value,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -115,8 +119,9 @@ struct Row {
 impl TryFrom<Row> for User {
     type Error = Error;
 
-    fn try_from(Row { id, name, teams, created_at, off }: Row) -> Result<Self, Error> {
-        let (id, name) = (UserId(id), row::name(name)?);
-        Ok(Self { id, name, teams: row::names(teams)?, off: off.into(), created_at })
+    fn try_from(Row { id, name, teams, attributes, created_at, off }: Row) -> Result<Self, Error> {
+        let (id, name, teams) = (UserId(id), row::name(name)?, row::names(teams)?);
+        let attributes = row::json(attributes)?;
+        Ok(Self { id, name, teams, attributes, off: off.into(), created_at })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use domain::ports::Gate as _;
-use domain::{Assignment, Capability, Gateway, Object, Subject, User, Workspace};
+use domain::{Assignment, Capability, Effect, Gateway, Object, Subject, User, Workspace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,6 +17,7 @@ use crate::App;
 use crate::api::{
     CapabilityText, Error, InWorkspace, Json, Problem, Query, Ref, RefText, Rights, ScopeText,
 };
+use crate::labels::EffectText;
 use crate::role_grants::OnText;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -43,6 +44,9 @@ struct WhyQuery {
     /// From which address; from anywhere where absent.
     #[param(value_type = Option<String>, pattern = "^[0-9A-Fa-f:.]{2,45}$")]
     from: Option<IpAddr>,
+    /// What the tool does by its annotations, for policies, where its server has not been listed yet:
+    /// `read`, `write` or `destructive`.
+    effect: Option<EffectText>,
     /// Such as `servers:write`.
     #[param(value_type = Option<CapabilityText>)]
     capability: Option<Capability>,
@@ -96,6 +100,7 @@ async fn show_why(
             gateway: None,
             tool: None,
             from: None,
+            effect: None,
             capability,
             on,
         } => {
@@ -120,6 +125,7 @@ async fn show_why(
             gateway: Some(gateway),
             tool,
             from,
+            effect,
             capability: None,
             on: None,
         } => {
@@ -128,8 +134,9 @@ async fn show_why(
             let (snapshot, now) = (&snapshot, app.clock.now());
             let (workspace, address) = (here, from);
             let offers = app.offers.get().map(AsRef::as_ref);
+            let hints = effect.map(|it| Effect::from(it).hints());
             let question =
-                calls::Question { snapshot, workspace, gateway, tool, address, now, offers };
+                calls::Question { snapshot, workspace, gateway, tool, address, now, offers, hints };
             let decided = match (user, asked) {
                 (None, Some(app)) => vec![question.answer(find_app(rights, here, &app)?)],
                 (Some(user), None) => of_user(rights, &question, &user)?,

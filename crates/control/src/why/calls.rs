@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use domain::policies::{How, Verdict};
 use domain::ports::{Listed, Offers};
 use domain::{
-    AddressList, App, AppId, Assignment, Call, Connection, Denied, Gateway, Kind, Snapshot,
-    Subject, Target, User, Withheld, Workspace,
+    AddressList, App, AppId, Assignment, Call, Connection, Denied, Facts, Gateway, Kind, Name,
+    Snapshot, Subject, Target, Use, User, Withheld, Workspace,
 };
 
 use super::{Answer, Link};
@@ -23,6 +24,8 @@ pub(super) struct Question<'a> {
     pub(super) now: DateTime<Utc>,
     /// What servers have listed, where that is known.
     pub(super) offers: Option<&'a dyn Offers>,
+    /// What is said of the tool, for as long as its server has not been listed.
+    pub(super) hints: Option<[Option<bool>; 4]>,
 }
 
 impl Question<'_> {
@@ -37,6 +40,7 @@ impl Question<'_> {
             return (Answer::denied(name, because, chain), None);
         }
         chain.push(Link::new("token", "any", "a token of the app is valid"));
+        let listed = self.listed(app.id);
         let call = Call {
             workspace: self.workspace,
             app: app.id,
@@ -44,12 +48,23 @@ impl Question<'_> {
             token: None,
             gateway: self.gateway,
             assignment: self.tool.map(|it| it.0),
-            offer: self.tool.map(|it| (Kind::Tool, it.1)),
+            offer: self.tool.map(|it| Use {
+                kind: Kind::Tool,
+                name: it.1,
+                hints: match &listed {
+                    Some(Listed::As { described, .. }) => Some(described.hints),
+                    Some(Listed::Missing | Listed::Unknown) | None => self.hints,
+                },
+                address: self.address,
+                arguments: None,
+                in_general: true,
+            }),
         };
         match domain::decide(&self.snapshot.switches, &call, self.now) {
             Ok(subject) => {
                 self.links(app.id, Step::Switches, &mut chain);
-                if let Some(because) = self.withheld(&subject, &mut chain) {
+                let withheld = self.withheld(listed, &mut chain);
+                if let Some(because) = withheld.or_else(|| self.undecided(&call, &mut chain)) {
                     return (Answer::denied(name, because, chain), None);
                 }
                 (Answer::allowed(name, self.granted(app, &subject), chain), Some(subject))
@@ -57,6 +72,14 @@ impl Question<'_> {
             Err(denied) => {
                 let (step, because) = self.reason(app, &denied);
                 self.links(app.id, step, &mut chain);
+                if let Denied::Refused(against) = &denied {
+                    // As in the data plane, what may not be used as it is listed is told first.
+                    if let Some(because) = self.withheld(listed, &mut chain) {
+                        return (Answer::denied(name, because, chain), None);
+                    }
+                    let policy = against.policy.as_ref().map_or("unknown", Name::as_str);
+                    chain.push(Link::new("policy", policy, objection(&against.how)));
+                }
                 if let Denied::Off { target, .. } = &denied {
                     let off = self.name_of(target);
                     chain.push(Link::new(target.noun(), off, "it is turned off"));
@@ -66,12 +89,19 @@ impl Question<'_> {
         }
     }
 
+    /// What the server of the tool has listed under its name, as the app would ask it.
+    fn listed(&self, app: AppId) -> Option<Listed> {
+        let (assignment, tool) = self.tool?;
+        let connection = self.gateway.connections.get(&app)?;
+        let identity = assignment.identity_for(connection).ok()?;
+        Some(self.offers?.tool(&assignment.server, identity, tool))
+    }
+
     /// Why the tool may not be used as its server has listed it, if so.
-    fn withheld(&self, subject: &Subject, chain: &mut Vec<Link>) -> Option<String> {
+    fn withheld(&self, listed: Option<Listed>, chain: &mut Vec<Link>) -> Option<String> {
         let (assignment, tool) = self.tool?;
         let server = &assignment.server;
         let (alias, gateway) = (&assignment.alias, &self.gateway.name);
-        let listed = self.offers.map(|it| it.tool(server, subject.identity, tool));
         let mut link = |detail: String| chain.push(Link::new("definition", tool, detail));
         match listed {
             Some(Listed::As { pin, described }) => {
@@ -108,14 +138,28 @@ impl Question<'_> {
                 let provision = assignment.provision(Kind::Tool);
                 let depends =
                     server.review.is_on() || matches!(provision, domain::Provision::Where(_));
-                depends.then(|| {
-                    format!(
-                        "what decides is what server `{}` lists, and nobody has asked it yet",
-                        server.name
-                    )
-                })
+                depends.then(|| unlisted(assignment))
             }
         }
+    }
+
+    /// What policies say of it where they do not refuse it in any case; why not, where that depends
+    /// on what its server says of the tool and nobody knows it.
+    fn undecided(&self, call: &Call<'_>, chain: &mut Vec<Link>) -> Option<String> {
+        let (assignment, offer) = call.assignment.zip(call.offer)?;
+        let connection = call.gateway.connections.get(&call.app)?;
+        let user = self.workspace.users.get(&connection.user)?;
+        let question = offer.question(call, user, assignment);
+        let facts = Facts { now: Some(self.now), address: self.address, arguments: None };
+        let policies = &self.workspace.policies;
+        let Verdict::Open(by) = policies.decide(&question, &facts) else { return None };
+        let name = by.policy.as_ref().map_or("unknown", Name::as_str);
+        if offer.hints.is_none() && policies.look_at_annotations(&question) {
+            chain.push(Link::new("policy", name, "it depends on what the server says of the tool"));
+            return Some(unlisted(assignment));
+        }
+        chain.push(Link::new("policy", name, "it depends on the arguments or the address"));
+        None
     }
 
     fn app(&self, app: &App) -> Link {
@@ -221,6 +265,13 @@ impl Question<'_> {
                 Step::Tool,
                 format!("assignment `{gateway}/{alias}` does not expose the tool `{tool}`"),
             ),
+            Denied::Refused(against) => {
+                let because = match &against.policy {
+                    Some(policy) => format!("the policy `{policy}` refuses it"),
+                    None => "the policies cannot decide it".to_owned(),
+                };
+                (Step::Switches, because)
+            }
             Denied::Off { target, switch } => {
                 let (noun, name) = (target.noun(), self.name_of(target));
                 let why = switch.reason.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
@@ -273,6 +324,22 @@ impl Question<'_> {
             Target::User(id) => workspace.users.get(id).map(|it| it.name.to_string()),
         };
         found.unwrap_or_else(|| "unknown".into())
+    }
+}
+
+/// Why nothing can be said before a server has been asked.
+fn unlisted(assignment: &Assignment) -> String {
+    let server = &assignment.server.name;
+    format!("what decides is what server `{server}` lists, and nobody has asked it yet")
+}
+
+/// In which way a policy is against it.
+fn objection(how: &How) -> String {
+    match how {
+        How::Forbids => "it forbids this".to_owned(),
+        How::DoesNotPermit => "it permits other things, and not this".to_owned(),
+        How::Argument(path) => format!("it cannot judge the argument `{path}`"),
+        How::Fails => "it cannot be decided".to_owned(),
     }
 }
 

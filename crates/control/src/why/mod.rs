@@ -1,10 +1,10 @@
 //! Why somebody can or cannot: the decision itself, with its reasons named.
 //!
-//! Calls are decided by [`domain::decide`] and, as far as it depends on what a server lists, by
-//! [`domain::admit`], as in the data plane, which says what has been listed; whether limits have
-//! room is asked of the accounts that the data plane charges. Administrative acts are decided by
-//! [`domain::Authority`], as at the guard. Nothing is decided here: a link of a chain says what
-//! the decision has looked at.
+//! Calls are decided by [`domain::decide`], policies included, and, as far as it depends on what a
+//! server lists, by [`domain::admit`], as in the data plane, which says what has been listed; whether
+//! limits have room is asked of the accounts that the data plane charges. Administrative acts are
+//! decided by [`domain::Authority`], as at the guard. Nothing is decided here: a link of a chain says
+//! what the decision has looked at.
 
 mod acts;
 mod api;

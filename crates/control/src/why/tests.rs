@@ -167,6 +167,44 @@ async fn what_a_server_lists_decides_as_far_as_it_is_known() {
 }
 
 #[tokio::test]
+async fn policies_are_asked_about_what_a_server_lists() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        assert_eq!(api.patch("servers/jira", json!({"review": "off"})).await.status, 200);
+        let text = r#"forbid(principal, action == Action::"call", resource)
+            when { resource.effect != "read" };"#;
+        api.given("policies", json!({"name": "readers", "text": text})).await;
+        let ask = async |more: &str| told(&api.get(&format!("{CALL}{more}")).await.json());
+        let refused = "the policy `readers` refuses it";
+        let (allowed, because, kinds) = ask("").await;
+        let unknown = "what decides is what server `jira` lists, and nobody has asked it yet";
+        assert_eq!((allowed, because.as_str()), (false, unknown));
+        assert_eq!(kinds.last().map(String::as_str), Some("policy"));
+        assert!(ask("&effect=read").await.0);
+        assert_eq!(ask("&effect=write").await.1, refused);
+
+        // What is listed goes before what is said of it: nothing says that it only reads.
+        api.control.set_offers(Arc::new(Lists));
+        let (allowed, because, kinds) = ask("&effect=read").await;
+        assert_eq!((allowed, because.as_str()), (false, refused));
+        assert_eq!(kinds[kinds.len() - 2..], ["definition", "policy"]);
+        assert_eq!(api.patch("servers/jira", json!({"review": "on"})).await.status, 200);
+        assert!(ask("").await.1.ends_with("is not approved"));
+        assert_eq!(api.patch("servers/jira", json!({"review": "off"})).await.status, 200);
+
+        let text = r#"forbid(principal, action, resource)
+            unless { context.address.isInRange(ip("192.0.2.0/24")) };"#;
+        assert_eq!(api.patch("policies/readers", json!({ "text": text })).await.status, 200);
+        let (allowed, _, kinds) = ask("").await;
+        assert!(allowed);
+        assert_eq!(kinds.last().map(String::as_str), Some("policy"));
+        assert!(ask("&address=192.0.2.7").await.0);
+        assert_eq!(ask("&address=192.0.3.7").await.1, refused);
+    }
+}
+
+#[tokio::test]
 async fn limits_that_have_no_room_are_named() {
     for api in Api::on_each_database().await {
         api.given_a_chain().await;

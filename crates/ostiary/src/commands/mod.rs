@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod files;
 pub(crate) mod pin;
+pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod remote;
 pub(crate) mod shell;

@@ -5,7 +5,7 @@ use clap::parser::ValueSource;
 use serde_json::{Map, Value, json};
 
 use super::{Field, Form, Noun, Verb, form};
-use crate::commands::duration;
+use crate::commands::{duration, files};
 use crate::failure::Failure;
 
 /// The members that were said.
@@ -47,6 +47,13 @@ fn set(body: &mut Map<String, Value>, field: &Field, given: &ArgMatches) -> Resu
             // `--member ''` stands for none at all.
             texts().filter(|it| !it.is_empty()).cloned().collect::<Vec<_>>().into()
         }
+        Form::File => files::read(text().as_ref())?.into(),
+        Form::Json => {
+            let read = files::read(text().as_ref())?;
+            serde_json::from_str(&read)
+                .map_err(|error| Failure::Usage(format!("`{}` is no JSON: {error}", text())))?
+        }
+        Form::ToolLabels => form::tool_labels(texts())?,
         Form::Number => given.get_one::<i64>(field.option).copied().into(),
         Form::OneOf(_) => text().into(),
         // What may be taken away is, by an empty text.

@@ -102,6 +102,29 @@ pub(super) fn pairs<'a>(
     Ok(found)
 }
 
+/// `create_issue=destructive,pii`: what a tool does, if that is said, and its labels.
+pub(super) fn tool_labels<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Value, Failure> {
+    let mut found = Map::new();
+    // `--tool-label ''` stands for none at all.
+    for text in texts.filter(|it| !it.is_empty()) {
+        let Some((tool, words)) = text.rsplit_once('=') else {
+            return Err(Failure::Usage("write it as TOOL=WORD,… such as search=read".to_owned()));
+        };
+        let is_effect = |it: &&str| matches!(*it, "read" | "write" | "destructive");
+        let words = || words.split(',').filter(|it| !it.is_empty());
+        let mut label = Map::new();
+        if let Some(effect) = words().find(is_effect) {
+            label.insert("effect".to_owned(), effect.into());
+        }
+        let labels: Vec<&str> = words().filter(|it| !is_effect(it)).collect();
+        label.insert("labels".to_owned(), labels.into());
+        if found.insert(tool.to_owned(), Value::Object(label)).is_some() {
+            return Err(Failure::Usage(format!("`{tool}` stands twice")));
+        }
+    }
+    Ok(Value::Object(found))
+}
+
 /// What a reference such as `env:NAME` or `Bearer file:PATH` stands for. What is no reference is
 /// not repeated: it may be the secret itself.
 pub(super) fn secret(text: &str) -> Result<String, Failure> {

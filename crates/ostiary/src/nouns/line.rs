@@ -25,6 +25,9 @@ pub(super) fn noun(noun: &'static Noun) -> Command {
 
 fn verb(noun: &'static Noun, verb: &'static Verb) -> Command {
     let mut command = Command::new(verb.word).after_help(format!("Example:\n  {}", verb.example));
+    if let Act::Own(own) = verb.act {
+        return (own.grammar)(command.about(verb.about));
+    }
     let has_which = !matches!(verb.act, Act::List | Act::Create | Act::Mint);
     if has_which {
         let help = format!("The {}, by {} or id", noun.word, noun.subject.member);
@@ -46,7 +49,7 @@ fn verb(noun: &'static Noun, verb: &'static Verb) -> Command {
             command = command.arg(whose(USER, APP, "Whose client looks, by name or id"));
             command = command.arg(whose(APP, USER, "Which app looks, by name or id"));
         }
-        Act::List | Act::Show | Act::Update | Act::Delete | Act::Revoke => {}
+        Act::List | Act::Show | Act::Update | Act::Delete | Act::Revoke | Act::Own(_) => {}
     }
     for parent in noun.parents() {
         let is_optional = matches!(verb.act, Act::List | Act::Revoke) && noun.everywhere.is_some();
@@ -91,6 +94,8 @@ fn option(field: &'static Field, act: Act) -> Arg {
         Form::Expose => named.value_name("all|none|NAME,…"),
         Form::Scope => named.value_name("KIND[/NAME]"),
         Form::Secrets => named.value_name("NAME=REFERENCE").action(ArgAction::Append),
+        Form::File | Form::Json => named.value_name("FILE"),
+        Form::ToolLabels => named.value_name("TOOL=WORD,…").action(ArgAction::Append),
         Form::Names => named.value_name("NAME").action(ArgAction::Append),
         Form::Number => named.value_name("NUMBER").value_parser(value_parser!(i64)),
         Form::OneOf(words) => named.value_parser(PossibleValuesParser::new(words)),
@@ -112,7 +117,7 @@ impl Field {
             Act::Create | Act::Mint => self.on != On::Update,
             Act::Update => matches!(self.on, On::Update | On::Both | On::Needed),
             Act::List | Act::Show | Act::Delete | Act::Revoke => false,
-            Act::Put(..) | Act::Take(..) | Act::Preview => false,
+            Act::Put(..) | Act::Take(..) | Act::Preview | Act::Own(_) => false,
         }
     }
 }

@@ -12,9 +12,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::process::ExitCode;
+
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 
 pub(crate) use run::run;
+
+use crate::failure::Failure;
 
 /// A kind of thing, as the admin API has it.
 struct Noun {
@@ -66,6 +70,12 @@ enum Form {
     Expose,
     /// Whom a limit counts together: `workspace`, a kind, or `KIND/NAME`.
     Scope,
+    /// A file, `-` for standard input, whose text is the value.
+    File,
+    /// A file, `-` for standard input, with the value in JSON.
+    Json,
+    /// `NAME=WORD,…`, as often as needed: what tools do, and their labels.
+    ToolLabels,
     /// `NAME=REFERENCE`, as often as needed; the secret itself stands in no command line.
     Secrets,
     /// Names, as often as needed.
@@ -118,6 +128,14 @@ enum Act {
     Take(&'static str, &'static str),
     /// Shows what clients of somebody see on it.
     Preview,
+    /// Is no request about one of them.
+    Own(&'static Own),
+}
+
+/// A verb with a grammar and an act of its own.
+struct Own {
+    grammar: fn(Command) -> Command,
+    run: fn(&ArgMatches) -> Result<ExitCode, Failure>,
 }
 
 /// A noun and a verb, and what was typed after them.

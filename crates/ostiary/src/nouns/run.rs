@@ -15,6 +15,9 @@ use crate::print;
 
 /// Runs a command to its end.
 pub(crate) fn run(asked: &Asked) -> Result<ExitCode, Failure> {
+    if let Act::Own(own) = asked.verb.act {
+        return (own.run)(&asked.given);
+    }
     let remote = Remote::from_arg_matches(&asked.given).map_err(Failure::other)?;
     match asked.verb.act {
         Act::List => asked.list(&remote)?,
@@ -39,6 +42,7 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode, Failure> {
         Act::Take(list, _) => {
             asked.show(&asked.ask(&remote, Method::DELETE, asked.in_list(list)?, None)?);
         }
+        Act::Own(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }

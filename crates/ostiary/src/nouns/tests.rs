@@ -21,6 +21,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/workspaces/{workspace}/pins/{pin}"),
     ("post", "/workspaces/{workspace}/pins/{pin}/approve"),
     ("post", "/workspaces/{workspace}/pins/{pin}/reject"),
+    ("get", "/policy-schema"),
+    ("get", "/workspaces/{workspace}/policies/{policy}/test"),
+    ("post", "/workspaces/{workspace}/policy-simulations"),
     ("get", "/workspaces/{workspace}/records"),
     ("get", "/workspaces/{workspace}/records/stream"),
     ("get", "/workspaces/{workspace}/records/{index}/proof"),
@@ -113,6 +116,7 @@ fn asked_for(noun: &Noun) -> Vec<(String, String)> {
             }
             Act::Put(list, other) => ("put", format!("{one}/{list}/{{{other}}}")),
             Act::Take(list, other) => ("delete", format!("{one}/{list}/{{{other}}}")),
+            Act::Own(_) => continue,
         };
         routes.push((method.to_owned(), path));
     }

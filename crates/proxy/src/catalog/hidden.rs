@@ -1,31 +1,38 @@
 //! What a view does not show, and why: for administrators who look in the place of a client.
 
+use std::sync::Arc;
+
 use domain::{Ask, Because};
 
 use super::view::{List, Looker, Spot, View};
-use super::{Offer, Part};
+use super::{Offer, Part, permitted};
 
 impl View {
     /// Everything of one kind that the looker may not use, in the order of the list, and why: the first
     /// reason for each.
     pub(crate) fn hidden(&self, list: List, looker: &Looker<'_>) -> Vec<(&Part, &Offer, Because)> {
         let (sight, off) = (self.sight(list, looker), self.off(list, looker));
-        let seen = self.without(list, &sight, &off);
-        let mut seen = seen.iter();
+        let usable = self.without(list, &sight, &off);
+        let let_by = permitted::of(&self.parts, &self.gateway, list, (Arc::clone(&usable), looker));
+        let mut seen = usable.iter().zip(let_by.iter());
         let mut hidden = Vec::new();
         for (index, part) in self.parts.iter().enumerate() {
             let offers = list.offers(&part.listing);
             let names: Vec<&str> = offers.iter().map(|it| it.name.as_ref()).collect();
             let allowed = self.allowed(list, looker, part, &names);
             for (number, (offer, is_allowed)) in offers.iter().zip(allowed).enumerate() {
-                if seen.next().is_some_and(|it| *it) {
+                let (is_usable, is_let_by) =
+                    seen.next().map_or((false, false), |it| (*it.0, *it.1));
+                if is_let_by {
                     continue;
                 }
                 let spot = Spot { part: index, offer: number };
                 let tool = (part.assignment.server.id, offer.name.as_ref());
                 let is_exposed =
                     part.assignment.provision(list.kind()).admits(&offer.definition.described);
-                let because = if !is_allowed {
+                let because = if is_usable {
+                    Because::Policy
+                } else if !is_allowed {
                     Because::NotExposed
                 } else if !is_exposed {
                     Because::Condition

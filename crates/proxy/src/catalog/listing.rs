@@ -477,6 +477,8 @@ mod tests {
             tasks: domain::TasksSetting::Relay,
             roots: false,
             review: Review::Off,
+            labels: Default::default(),
+            tool_labels: Default::default(),
         };
         let seconds = Duration::from_secs;
         let cases = [("at once", 100, 100, 102), ("after its patience", 100, 110, 120)];

@@ -9,6 +9,7 @@ mod hidden;
 mod listing;
 mod pages;
 mod part;
+mod permitted;
 mod view;
 
 use std::collections::HashMap;

@@ -20,9 +20,9 @@ use mcp::revision::{Era, Revision};
 use parking_lot::Mutex;
 
 use super::pages::{Pages, Written};
-use super::{Listing, Offer, Part};
+use super::{Listing, Offer, Part, permitted};
 use crate::picker;
-use crate::route::{Listed, Offered, Place};
+use crate::route::{How, Listed, Offered, Place};
 use crate::tasks;
 
 /// What a place offers to whoever may see it.
@@ -79,7 +79,9 @@ pub(crate) struct Looker<'a> {
     pub(crate) follows_tasks: bool,
     /// Whether it knows those of the extension.
     pub(crate) knows_tasks: bool,
+    pub(crate) workspace: &'a domain::Workspace,
     pub(crate) user: &'a User,
+    pub(crate) peer: Option<std::net::IpAddr>,
     pub(crate) switches: &'a Switches,
     pub(crate) now: chrono::DateTime<chrono::Utc>,
 }
@@ -166,7 +168,7 @@ impl View {
         let offer = list.offers(&part.listing).get(spot.offer)?;
         let (assignment, name) = (Arc::clone(&part.assignment), offer.name.clone());
         let listed = Listed::One(Arc::clone(&offer.definition));
-        Some((Offered { assignment, kind, name, listed }, offer))
+        Some((Offered { assignment, kind, name, listed, how: How::default() }, offer))
     }
 
     /// What a server may offer, by its own name for it, whether or not that is listed.
@@ -179,7 +181,7 @@ impl View {
         known.map(|(offered, _)| offered).filter(own).unwrap_or_else(|| {
             let assignment = Arc::clone(&part.assignment);
             let listed = Listed::Somewhere(Arc::clone(&part.listing));
-            Offered { assignment, kind, name: name.into(), listed }
+            Offered { assignment, kind, name: name.into(), listed, how: How::default() }
         })
     }
 
@@ -242,6 +244,7 @@ impl View {
         if !off.is_empty() {
             sight = self.without(list, &sight, &off);
         }
+        let sight = permitted::of(&self.parts, &self.gateway, list, (sight, looker));
         let shared = (list, looker.revision, sight, looker.follows_tasks);
         let mut prepared = self.prepared.lock();
         if let Some(written) = prepared.by_sight.get(&shared) {

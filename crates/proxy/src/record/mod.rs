@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use audit::{Entry, Kind, Leaf};
 use bytes::Bytes;
-use domain::{Durability, Workspace};
+use domain::{Durability, Hint, Workspace};
 use inspect::Hit;
 use mcp::revision::Revision;
 use tokio_util::task::TaskTracker;
@@ -315,6 +315,15 @@ pub(crate) async fn refusal(asked: &Asked, refusal: &Refusal) -> Result<(), Refu
     if let Refusal::Limited { limit, .. } = refusal {
         leaf = leaf.str("limit", limit);
     }
+    if let Refusal::Policy(refused) = refusal {
+        leaf = leaf
+            .str("server", &refused.server)
+            .str("assignment", &refused.alias)
+            .str("offer", refused.kind)
+            .str("name", &refused.name)
+            .opt_str("policy", refused.policy.as_deref());
+        leaf = annotated(leaf, refused.of, refused.hints);
+    }
     single(asked, call, leaf).await
 }
 
@@ -423,11 +432,20 @@ fn decided(mut leaf: Leaf, pass: &Pass) -> Leaf {
     }
     if let Some(offered) = offered {
         leaf = leaf.str("offer", offered.kind.as_str()).str("name", &offered.name);
+        leaf = annotated(leaf, offered.kind, offered.hints());
     }
     match subject.identity {
         Some(identity) => leaf.uuid("identity", identity.0),
         None => leaf,
     }
+}
+
+/// What its server says of a tool, so that policies can be tried on what has been called.
+fn annotated(leaf: Leaf, kind: domain::Kind, hints: Option<[Option<bool>; 4]>) -> Leaf {
+    let Some(hints) = hints.filter(|_| kind == domain::Kind::Tool) else { return leaf };
+    let said = Hint::ALL.into_iter().zip(hints).filter_map(|(it, said)| Some((it, said?)));
+    let texts: Vec<String> = said.map(|(it, said)| format!("{}={said}", it.as_str())).collect();
+    leaf.list("annotations", texts.iter().map(String::as_str))
 }
 
 fn add_hits(leaf: Leaf, hits: &[Hit]) -> Leaf {

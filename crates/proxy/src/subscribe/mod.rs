@@ -151,6 +151,7 @@ impl Listener {
     ) -> Result<Pass, Refusal> {
         let part = view.parts.iter().find(|it| it.assignment.id == of);
         let offered = view.offered(part.ok_or(Refusal::NoGateway)?, kind, name);
+        let offered = offered.seen_from(self.peer);
         let (caller, place) = (self.caller.clone(), self.place.clone());
         authorize::authorize(&self.worker.proxy, caller, place, Some(offered))
     }

@@ -89,7 +89,10 @@ impl Sight {
         let now = worker.proxy.clock.now();
         let caller = listener.caller.again(&latest.config, now)?;
         let place = listener.place.follow(latest, &caller, now)?;
+        let policies = [&caller, &listener.caller].map(|it| &it.workspace.policies);
         let is_same = Arc::ptr_eq(&place.gateway, &listener.place.gateway)
+            // What policies look at may be anything in the workspace.
+            && policies.iter().all(|it| it.is_empty())
             && Arc::ptr_eq(&latest.switches, &self.seen.switches);
         if is_same && !self.is_due {
             (listener.caller, listener.place) = (caller, place);
@@ -124,6 +127,8 @@ fn prints(listener: &Listener, switches: &Switches, view: &View) -> Result<Print
     let revision = listener.revision;
     let follows_tasks = listener.follows_tasks();
     let knows_tasks = listener.knows_tasks;
-    let looker = Looker { app, revision, follows_tasks, knows_tasks, user, switches, now };
+    let (workspace, peer) = (&*listener.caller.workspace, Some(listener.peer));
+    let looker =
+        Looker { app, revision, follows_tasks, knows_tasks, workspace, user, peer, switches, now };
     Ok(LISTS.map(|(list, _)| Some(view.print(list, &looker))))
 }

@@ -248,7 +248,7 @@ fn is_shown(asked: &Asked, view: &View, entry: &Entry) -> bool {
     let (assignment, tool) = (entry.assignment, entry.tool.clone());
     let task = Task { assignment, tool: tool.clone(), id: "".into() };
     let Some(part) = view.parts.iter().find(|it| is_home(it, &task)) else { return false };
-    let offered = view.offered(part, Kind::Tool, &tool);
+    let offered = view.offered(part, Kind::Tool, &tool).seen_from(asked.peer);
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
     authorize::authorize(&asked.worker.proxy, caller, place, Some(offered)).is_ok()
 }

@@ -46,6 +46,7 @@ async fn h159_nothing_of_another_workspace_can_be_reached() {
         let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
         api.given("gateways/main/rules", rule).await;
         api.given_a_limit().await;
+        api.given_a_policy().await;
         api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
         api.given("roles", json!({"name": "keeper", "capabilities": []})).await;
         api.given("role-grants", json!({"name": "given", "role": "keeper", "user": "ann"})).await;
@@ -105,6 +106,7 @@ async fn h161_members_that_nobody_asked_for_are_refused() {
     let api = Api::on_sqlite().await;
     api.given_a_chain().await;
     api.given_a_limit().await;
+    api.given_a_policy().await;
     let mut tried = 0;
     for route in routes().into_iter().filter(|it| it.operation.request_body.is_some()) {
         if route.path.ends_with("/session") {
@@ -129,8 +131,9 @@ async fn h167_limits_that_make_no_sense_are_refused() {
     let api = Api::on_sqlite().await;
     api.given_a_chain().await;
     api.given_a_limit().await;
+    api.given_a_policy().await;
     let paged: Vec<Route> = routes().into_iter().filter(Route::is_paged).collect();
-    assert_eq!(paged.len(), 20);
+    assert_eq!(paged.len(), 21);
     for route in paged {
         let path = route.address("default");
         for query in [
@@ -215,6 +218,10 @@ async fn a_nul_in_a_text_is_the_mistake_of_whoever_sends_it() {
             json!({"name": "r", "pattern": "a", "action": {"type": "replace", "with": "\0"}});
         let stdio = json!({"type": "stdio", "command": "x", "env": {"A": "a\0"}});
         let cut = json!({"kind": "tool", "name": "jira/a\0", "reason": "b\0"});
+        let resource = json!({"server": "jira", "name": "a\0"});
+        let case = json!({"name": "a", "action": "call", "resource": resource, "expect": "allow"});
+        let text = "forbid(principal, action, resource) when { principal.name == \"b\" };";
+        let policy = json!({"name": "p", "text": text, "tests": [case]});
         let file = "kind: Server\nname: jira\ntransport: {type: http, url: 'https://jira.example'}\n\
                     pins: [{kind: tool, name: \"a\\0\", hash: 'sha256:";
         let file = format!("{file}{}'}}]", "0".repeat(64));
@@ -226,6 +233,7 @@ async fn a_nul_in_a_text_is_the_mistake_of_whoever_sends_it() {
             api.post("gateways/main/rules", rule).await,
             api.post("servers", json!({"name": "s", "transport": stdio})).await,
             api.post("cutoffs", cut).await,
+            api.post("policies", policy).await,
             api.post("apply", json!({"text": file})).await,
         ];
         for (i, reply) in replies.iter().enumerate() {
@@ -374,6 +382,7 @@ impl Route {
             ("{identity}", "ann-jira"),
             ("{index}", "0"),
             ("{limit}", "few"),
+            ("{policy}", "hours"),
             ("{role}", "keeper"),
             ("{pin}", crate::testing::PIN),
             ("{rule}", "mail"),

@@ -267,7 +267,7 @@ fn the_schema_describes_every_kind_and_is_closed() {
         .map(|it| it["properties"]["kind"]["const"].as_str().unwrap())
         .collect();
     let expected = ["Workspace", "User", "Team", "Server", "Identity", "Gateway", "App"];
-    assert_eq!(kinds, [&expected[..], &["Limit", "Role", "RoleGrant"]].concat());
+    assert_eq!(kinds, [&expected[..], &["Limit", "Policy", "Role", "RoleGrant"]].concat());
     let text = schema.to_string();
     assert!(!text.contains("components/schemas"));
     for name in text.split("#/$defs/").skip(1) {

@@ -1,6 +1,6 @@
 //! What calls.
 
-use super::{ADDRESSES, ENABLED, RENAME, create, delete, list, show, update};
+use super::{ADDRESSES, ENABLED, LABELS, RENAME, create, delete, list, show, update};
 use crate::nouns::{Act, Field, Form, Noun, On, Subject, Verb};
 
 pub(super) const APP: Noun = Noun {
@@ -26,6 +26,7 @@ pub(super) const APP: Noun = Noun {
             help: "What it is for, in one line",
         },
         ADDRESSES,
+        LABELS,
         ENABLED,
     ],
     columns: &["name", "owner", "purpose", "enabled", "id"],

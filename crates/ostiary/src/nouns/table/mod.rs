@@ -3,6 +3,7 @@
 mod apps;
 mod gateways;
 mod people;
+mod policies;
 mod roles;
 mod servers;
 
@@ -25,6 +26,7 @@ pub(super) const NOUNS: &[&Noun] = &[
     &roles::GRANT,
     &roles::LIMIT,
     &roles::USAGE,
+    &policies::POLICY,
 ];
 
 const RENAME: Field = Field {
@@ -33,6 +35,14 @@ const RENAME: Field = Field {
     form: Form::Text,
     on: On::Update,
     help: "Another name",
+};
+
+const LABELS: Field = Field {
+    option: "label",
+    member: "labels",
+    form: Form::Names,
+    on: On::Both,
+    help: "A label, for policies; those that are not said go ('' for none)",
 };
 
 const ENABLED: Field = Field {

@@ -1,6 +1,6 @@
 //! Servers, and what they are asked with.
 
-use super::{ENABLED, RENAME, create, delete, list, show, update};
+use super::{ENABLED, LABELS, RENAME, create, delete, list, show, update};
 use crate::nouns::{Field, Form, Noun, On, Subject};
 
 pub(super) const SERVER: Noun = Noun {
@@ -66,6 +66,14 @@ pub(super) const SERVER: Noun = Noun {
             form: Form::OneOf(&["on", "off"]),
             on: On::Both,
             help: "Whether what it lists is hidden until it is approved; on where absent",
+        },
+        LABELS,
+        Field {
+            option: "tool-label",
+            member: "tool_labels",
+            form: Form::ToolLabels,
+            on: On::Both,
+            help: "What a tool does and its labels, for policies, as create_issue=destructive,pii; those that are not said go ('' for none)",
         },
         ENABLED,
     ],

@@ -1,0 +1,215 @@
+//! Policies: what a workspace takes away, in Cedar, from what its grants give.
+//!
+//! A policy is saved when its text fits the published schema, names nothing that is not there, and
+//! passes its own tests; and when not everything that everybody may do is refused with it, unless
+//! that is asked for. Whether something that a policy names is still there is asked again at each
+//! change of anything. [`simulation`] tries policies on what has been called.
+
+mod api;
+mod named;
+mod simulation;
+mod store;
+mod text;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use db::Tx;
+use domain::policies::{Caller, Thing, refuses_everybody};
+use domain::{
+    Capability, Fault, Kind, Name, PolicyBook, PolicyText, Question, Snapshot, Workspace,
+    WorkspaceId,
+};
+use uuid::Uuid;
+
+pub(crate) use api::{NewPolicy, PolicyPatch, routes, schema_routes};
+pub(crate) use named::check_names;
+pub(crate) use text::CaseText;
+pub use text::Tested;
+pub(crate) use text::run;
+
+use crate::api::{Error, Ref, Which};
+use crate::change::Change;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) id: Uuid,
+    pub(crate) name: Name,
+    pub(crate) text: String,
+    pub(crate) enabled: bool,
+    pub(crate) tests: Vec<CaseText>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// More would make the longest list of a gateway slow.
+const MOST_POLICIES: i64 = 1_000;
+const MOST_TESTS: usize = 100;
+
+/// By name.
+pub(crate) async fn list(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    which: Which<'_>,
+) -> Result<Vec<Policy>, Error> {
+    store::select(tx, workspace, which).await
+}
+
+pub(crate) async fn find(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    policy: &Ref,
+) -> Result<Policy, Error> {
+    let found = store::select(tx, workspace, Which::One(policy)).await?.pop();
+    found.ok_or_else(|| policy.not_found("policy"))
+}
+
+/// Whoever makes one asks [`check_everybody`] afterwards.
+pub(crate) async fn create(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    new: NewPolicy,
+) -> Result<Policy, Error> {
+    change.require_on_workspace(Capability::PoliciesWrite)?;
+    if MOST_POLICIES <= store::count(change, workspace).await? {
+        return Err(Error::Invalid(format!("a workspace has at most {MOST_POLICIES} policies")));
+    }
+    let stamp = change.stamp();
+    let NewPolicy { name, text, enabled, tests } = new;
+    let policy = Policy { id: stamp.id, name, text, enabled, tests, created_at: stamp.at };
+    check(change, workspace, &policy).await?;
+    store::insert(change, workspace, &policy)
+        .await
+        .map_err(|error| Error::saving(error, "policy", &policy.name))?;
+    Ok(policy)
+}
+
+/// Whoever changes one asks [`check_everybody`] afterwards.
+pub(crate) async fn update(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    mut policy: Policy,
+    patch: PolicyPatch,
+) -> Result<Policy, Error> {
+    change.require_on_workspace(Capability::PoliciesWrite)?;
+    policy.name = patch.name.unwrap_or(policy.name);
+    policy.text = patch.text.unwrap_or(policy.text);
+    policy.enabled = patch.enabled.unwrap_or(policy.enabled);
+    policy.tests = patch.tests.unwrap_or(policy.tests);
+    check(change, workspace, &policy).await?;
+    store::update(change, workspace, &policy)
+        .await
+        .map_err(|error| Error::saving(error, "policy", &policy.name))?;
+    Ok(policy)
+}
+
+pub(crate) async fn delete(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    policy: &Policy,
+) -> Result<(), Error> {
+    change.require_on_workspace(Capability::PoliciesWrite)?;
+    Ok(store::delete(change, workspace, policy.id).await?)
+}
+
+/// Refuses a change with which every call of everybody would be refused, where that is not so
+/// already (H177).
+pub(crate) async fn check_everybody(
+    change: &mut Change,
+    workspace: WorkspaceId,
+) -> Result<(), Error> {
+    let was = change.app().publisher.newest();
+    let next = change.preview().await?;
+    let refuses = |snapshot: &Snapshot| here(snapshot, workspace).is_some_and(|it| leaves_out(it));
+    if refuses(&next) && !refuses(&was.snapshot) {
+        return Err(Error::Conflict(
+            "with this, the policies refuse every call of everybody who is connected; nothing was \
+             saved. Look at what it refuses with a simulation, or save it with `force`"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+/// A workspace in a snapshot.
+fn here(snapshot: &Snapshot, id: WorkspaceId) -> Option<&Arc<Workspace>> {
+    snapshot.config.workspaces.values().find(|it| it.id == id)
+}
+
+/// Whether policies refuse everybody who could call something, or where nobody can yet, anybody.
+fn leaves_out(workspace: &Workspace) -> bool {
+    let book = workspace.policies.book();
+    if book.is_empty() {
+        return false;
+    }
+    let mut all = connected(workspace).peekable();
+    if all.peek().is_some() {
+        return refuses_everybody(book, all.map(|(caller, thing)| (Some(caller), thing)));
+    }
+    refuses_everybody(book, std::iter::once((None, somewhere())))
+}
+
+/// Everybody who is connected, with every server that they reach.
+fn connected(workspace: &Workspace) -> impl Iterator<Item = (Caller, Thing)> {
+    workspace.gateways.values().flat_map(move |gateway| {
+        gateway.connections.values().flat_map(move |connection| {
+            let user = workspace.users.get(&connection.user);
+            let user = user.filter(|it| !gateway.teams.is_disjoint(&it.teams));
+            gateway.assignments.iter().filter_map(move |assignment| {
+                let question = Question {
+                    workspace,
+                    app: connection.app,
+                    user: user?,
+                    gateway,
+                    assignment,
+                    kind: Kind::Tool,
+                    name: "",
+                    hints: None,
+                };
+                question.described()
+            })
+        })
+    })
+}
+
+/// Some tool of some server.
+fn somewhere() -> Thing {
+    Thing {
+        kind: Kind::Tool,
+        name: "".into(),
+        server: "".into(),
+        server_labels: BTreeSet::new(),
+        gateway: "".into(),
+        label: domain::ToolLabel::default(),
+        hints: None,
+    }
+}
+
+/// Whether a policy may be saved as far as it goes by itself.
+async fn check(change: &mut Change, workspace: WorkspaceId, policy: &Policy) -> Result<(), Error> {
+    let text = Arc::new(PolicyText::parse(&policy.text).map_err(faulty)?);
+    let missing = named::missing(change, workspace, &text).await?;
+    if !missing.is_empty() {
+        return Err(Error::Invalid(format!("it names what is not there: {}", missing.join(", "))));
+    }
+    if MOST_TESTS < policy.tests.len() {
+        return Err(Error::Invalid(format!("a policy has at most {MOST_TESTS} tests")));
+    }
+    let book = PolicyBook::new(vec![(policy.name.clone(), text)]);
+    let mut failed = Vec::new();
+    for case in &policy.tests {
+        let tested = case.run(&book).map_err(Error::Invalid)?;
+        if !tested.passed {
+            failed.push(tested.to_string());
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    failed.truncate(10);
+    Err(Error::Invalid(format!("its tests fail: {}", failed.join("; "))))
+}
+
+fn faulty(faults: Vec<Fault>) -> Error {
+    Error::Faulty { faults }
+}

@@ -1,0 +1,95 @@
+//! The things that policies name, which must be there.
+//!
+//! A policy that forbids something to a team must not come to mean nobody because the team goes by
+//! another name now.
+
+use std::collections::BTreeSet;
+
+use db::Tx;
+use domain::{Name, PolicyText, Snapshot, Workspace, WorkspaceId};
+
+use crate::api::{Error, Ref};
+use crate::{apps, gateways, servers, teams, users};
+
+/// What a policy names that is not there, as it stands in the policy.
+pub(super) async fn missing(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    text: &PolicyText,
+) -> Result<Vec<String>, Error> {
+    let mut missing = Vec::new();
+    for (kind, id) in text.names() {
+        if !is_there(tx, workspace, (&kind, &id)).await? {
+            missing.push(format!("{kind}::{id:?}"));
+        }
+    }
+    Ok(missing)
+}
+
+async fn is_there(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    (kind, id): (&str, &str),
+) -> Result<bool, Error> {
+    let Some(name) = name_of(kind, id) else { return Ok(false) };
+    let name = Ref::from(&name);
+    let found = match kind {
+        "App" => apps::find(tx, workspace, &name).await.map(drop),
+        "Gateway" => gateways::find(tx, workspace, &name).await.map(drop),
+        "Team" => teams::find(tx, workspace, &name).await.map(drop),
+        "User" => users::find(tx, workspace, &name).await.map(drop),
+        _ => servers::find(tx, workspace, &name).await.map(drop),
+    };
+    match found {
+        Ok(()) => Ok(true),
+        Err(Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The name of the thing, or of the server whose tool, prompt or resource it is.
+fn name_of(kind: &str, id: &str) -> Option<Name> {
+    let name = match kind {
+        "Tool" | "Prompt" | "Resource" => id.split_once('/')?.0,
+        "App" | "Gateway" | "Server" | "Team" | "User" => id,
+        _ => return None,
+    };
+    name.parse().ok()
+}
+
+/// Refuses a change that takes away, or gives another name to, what a policy names.
+pub(crate) fn check_names(was: &Snapshot, will_be: &Snapshot) -> Result<(), Error> {
+    for workspace in will_be.config.workspaces.values() {
+        let mut all = was.config.workspaces.values();
+        let Some(before) = all.find(|it| it.id == workspace.id) else { continue };
+        let lost: BTreeSet<String> = workspace
+            .policies
+            .book()
+            .iter()
+            .flat_map(|(policy, text)| {
+                text.names().into_iter().filter_map(move |(kind, id)| {
+                    let is_lost = knows(before, &kind, &id) && !knows(workspace, &kind, &id);
+                    is_lost.then(|| format!("policy `{policy}` names {kind}::{id:?}"))
+                })
+            })
+            .take(10)
+            .collect();
+        if !lost.is_empty() {
+            let lost: Vec<String> = lost.into_iter().collect();
+            let why = format!("{}, which would not be there any more", lost.join(", "));
+            return Err(Error::Conflict(why));
+        }
+    }
+    Ok(())
+}
+
+fn knows(workspace: &Workspace, kind: &str, id: &str) -> bool {
+    let Some(name) = name_of(kind, id) else { return false };
+    match kind {
+        "App" => workspace.apps.values().any(|it| it.name == name),
+        "Gateway" => workspace.gateways.contains_key(&name),
+        "Team" => workspace.teams.values().any(|it| *it == name),
+        "User" => workspace.users.values().any(|it| it.name == name),
+        _ => workspace.servers.values().any(|it| it.name == name),
+    }
+}

@@ -1,0 +1,42 @@
+//! What is looked at before policies are saved: their tests, and whom they leave out.
+
+use super::expression::Parts;
+use super::{Caller, Facts, PolicyBook, Thing, Verdict};
+use crate::Kind;
+
+/// What a test of a policy expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    Allow,
+    Refuse,
+}
+
+impl Expected {
+    /// Whether a verdict is what is expected. One that depends on what the test does not say is not.
+    pub fn is(self, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::Allowed => self == Self::Allow,
+            Verdict::Refused(_) => self == Self::Refuse,
+            Verdict::Open(_) => false,
+        }
+    }
+}
+
+/// Whether policies refuse every call of everybody: of each of these callers, or of anybody where
+/// it is absent, whatever is called of the server of the thing, and whatever the call brings.
+pub fn refuses_everybody(
+    book: &PolicyBook,
+    mut all: impl Iterator<Item = (Option<Caller>, Thing)>,
+) -> bool {
+    all.all(|(caller, thing)| {
+        let unknown = if caller.is_some() { Parts::NAME } else { Parts::ALL };
+        let caller = caller.unwrap_or_default();
+        [Kind::Tool, Kind::Prompt, Kind::Resource].into_iter().all(|kind| {
+            let thing = Thing { kind, hints: None, ..thing.clone() };
+            match book.candidate(&caller, &thing, unknown) {
+                Ok(it) => matches!(it.decide(book, &Facts::default()), Verdict::Refused(_)),
+                Err(_) => true,
+            }
+        })
+    })
+}

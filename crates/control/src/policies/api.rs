@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::{Capability, Name, Policies, PolicyBook, PolicyText, Workspace, WorkspaceId};
@@ -95,6 +96,22 @@ struct Saving {
     dry_run: bool,
     /// Save it even if every call of everybody is refused with it.
     force: bool,
+}
+
+/// How to save what is there already, and on which reading.
+struct Rewriting {
+    if_match: IfMatch,
+    saving: Saving,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Rewriting {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let if_match = IfMatch::from_request_parts(parts, state).await?;
+        let Query(saving) = Query::from_request_parts(parts, state).await?;
+        Ok(Self { if_match, saving })
+    }
 }
 
 /// Policies to try on what has been called.
@@ -242,8 +259,7 @@ async fn update_policy(
     State(app): State<Arc<App>>,
     workspace: InWorkspace,
     Path(path): Path<PolicyPath>,
-    if_match: IfMatch,
-    Query(saving): Query<Saving>,
+    Rewriting { if_match, saving }: Rewriting,
     Json(patch): Json<PolicyPatch>,
 ) -> Result<Response, Error> {
     let mut change = Change::begin(&app, &workspace.rights).await?;

@@ -119,7 +119,7 @@ fn books(rows: &Rows, earlier: &Memo, memo: &mut Memo) -> Result<HashMap<Uuid, B
             Some(known) => Arc::clone(known),
             None => Arc::new(PolicyText::parse(&row.policy).map_err(|faults| {
                 let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                broken("policies", row.id, &why.join("; "))
+                broken("policies", row.id, why.join("; "))
             })?),
         };
         memo.policies.insert(row.id, Arc::clone(&text));

@@ -97,7 +97,7 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
         return Some(it);
     }
     let it = number.as_f64().filter(|it| !number.is_u64() && it.fract() == 0.0)?;
-    #[allow(clippy::cast_possible_truncation, reason = "it is whole and within the bounds")]
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and within the bounds")]
     (it.abs() < EXACT).then_some(it as i64)
 }
 

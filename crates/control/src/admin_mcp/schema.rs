@@ -52,6 +52,9 @@ impl<'a> Schemas<'a> {
         let mut schema = if name == "Ref" {
             // Whatever is no name of anything is told to be missing.
             json!({"type": "string"})
+        } else if name == "Name" {
+            // Its words say what its pattern says, and the API checks it.
+            json!({"type": "string", "description": found.get("description").map(one_line)})
         } else if self.recursive.contains(name) {
             if !definitions.0.contains_key(name) {
                 // There before its own schema is, so that it ends.
@@ -75,6 +78,7 @@ impl<'a> Schemas<'a> {
         for (key, value) in members {
             let value = match key.as_str() {
                 key if NOISE.contains(&key) => continue,
+                "default" if is_nothing(value) => continue,
                 "description" => one_line(value),
                 // Names of members are no keywords.
                 "properties" => {
@@ -106,6 +110,11 @@ impl Definitions {
             schema.insert("$defs".into(), Value::Object(self.0));
         }
     }
+}
+
+/// Whether a default is what anybody expects.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// Texts are wrapped where they are declared.

@@ -63,7 +63,7 @@ async fn h166_every_change_of_what_is_there_takes_a_condition() {
             }
             tried += 1;
         }
-        assert_eq!(tried, 31);
+        assert_eq!(tried, 33);
         assert_eq!(api.fresh.db.epoch().await.unwrap(), before);
         let tag = api.get("teams/dev").await.header("etag").to_owned();
         let own = (&Method::PUT, "/workspaces/default/teams/dev/members/ann");

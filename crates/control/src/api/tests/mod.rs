@@ -65,7 +65,7 @@ async fn h159_nothing_of_another_workspace_can_be_reached() {
                 reached += 1;
             }
         }
-        assert_eq!(reached, 21);
+        assert_eq!(reached, 23);
         for path in ["users", "teams", "servers", "identities", "gateways", "apps", "connections"] {
             let reply = api.get(&format!("/workspaces/other/{path}")).await;
             assert_eq!(reply.json(), json!({"items": []}), "{path}");

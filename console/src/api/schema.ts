@@ -398,6 +398,26 @@ export interface paths {
         patch: operations["update_assignment"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/gateways/{gateway}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a client of somebody sees on a gateway, what it costs, and what is hidden. It is recorded
+         *     that somebody has looked.
+         */
+        get: operations["show_gateway_preview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/gateways/{gateway}/rules": {
         parameters: {
             query?: never;
@@ -1052,6 +1072,8 @@ export interface components {
         };
         /** @description An IP address. */
         Address: string;
+        /** @description Networks in CIDR notation, or single addresses; none: from everywhere. */
+        AddressesText: string[];
         /** @description What an administrator signs in with, without the secret. */
         AdminTokenBody: {
             /** Format: date-time */
@@ -1108,6 +1130,8 @@ export interface components {
         };
         /** @description A client that calls: a headless agent. */
         AppBody: {
+            /** @description From where it may call. */
+            addresses: components["schemas"]["AddressesText"];
             /** Format: date-time */
             created_at: string;
             /** @description Whether it may be used now. */
@@ -1123,6 +1147,7 @@ export interface components {
         };
         /** @description What to change of an app; what is absent stays. */
         AppPatch: {
+            addresses?: components["schemas"]["AddressesText"] | null;
             enabled?: boolean | null;
             /** @description For policies; at most 100. */
             labels?: components["schemas"]["Label"][] | null;
@@ -1178,6 +1203,11 @@ export interface components {
             scheme?: components["schemas"]["SchemeText"] | null;
             tools?: components["schemas"]["ProvisionText"] | null;
         };
+        /**
+         * @description Why something is not shown: the first reason.
+         * @enum {string}
+         */
+        BecauseText: "not_exposed" | "condition" | "not_approved" | "switched_off" | "name_taken" | "withheld" | "needs_tasks" | "policy";
         /** @enum {string} */
         Becomes: "allowed" | "refused" | "open";
         /**
@@ -1244,6 +1274,8 @@ export interface components {
                 [key: string]: string;
             };
             off?: components["schemas"]["Off"] | null;
+            /** @description Whether the app is at this gateway at the picker's URL. */
+            picked: boolean;
             /** @description The person for whom the app acts here. */
             user: components["schemas"]["Name"];
         };
@@ -1252,6 +1284,8 @@ export interface components {
             enabled?: boolean | null;
             /** @description All of them: those that stood before are used no more. */
             identities?: components["schemas"]["Ref"][] | null;
+            /** @description Whether the app is at this gateway at the picker's URL, and so at no other. */
+            picked?: boolean | null;
         };
         /** @description In which circumstances. What is absent is not known. */
         ContextText: {
@@ -1344,6 +1378,8 @@ export interface components {
         };
         /** @description Documents, and the secrets that they refer to. */
         Files: {
+            /** @description Whether the workspace's addresses are set even where the request's own is not among them. */
+            force?: boolean;
             owner?: components["schemas"]["Name"] | null;
             /** @description Whether what the set owns and the documents do not name is deleted. */
             prune?: boolean;
@@ -1356,6 +1392,8 @@ export interface components {
         };
         /** @description One governed URL. */
         GatewayBody: {
+            /** @description From where it may be used. */
+            addresses: components["schemas"]["AddressesText"];
             /** Format: date-time */
             created_at: string;
             /** @description Whether it may be used now. */
@@ -1369,6 +1407,7 @@ export interface components {
         };
         /** @description What to change of a gateway; what is absent stays. */
         GatewayPatch: {
+            addresses?: components["schemas"]["AddressesText"] | null;
             enabled?: boolean | null;
             name?: components["schemas"]["Name"] | null;
             /** @description All of them: a team that is not listed may use it no more. */
@@ -1390,6 +1429,13 @@ export interface components {
             replicas: number;
             /** Format: date-time */
             until?: string | null;
+        };
+        HiddenBody: {
+            /** @description Of the assignment. */
+            alias: string;
+            because: components["schemas"]["BecauseText"];
+            /** @description The server's own name for it. */
+            name: string;
         };
         /** @description A credential for one server, without its values. */
         IdentityBody: {
@@ -1448,10 +1494,16 @@ export interface components {
             kind: string;
             name: string;
         };
+        MissingBody: {
+            alias: string;
+            why: string;
+        };
         /** @description 1 to 63 of a-z, 0-9 and single dashes inside, a letter first. */
         Name: string;
         /** @description An app to register. */
         NewApp: {
+            /** @description From where it may call. */
+            addresses?: components["schemas"]["AddressesText"];
             /** @description For policies; at most 100. */
             labels?: components["schemas"]["Label"][];
             name: components["schemas"]["Name"];
@@ -1501,6 +1553,8 @@ export interface components {
         };
         /** @description A gateway to make. */
         NewGateway: {
+            /** @description From where it may be used. */
+            addresses?: components["schemas"]["AddressesText"];
             name: components["schemas"]["Name"];
             /** @description The teams that may use it, by name or id. */
             teams?: components["schemas"]["Ref"][];
@@ -1646,6 +1700,8 @@ export interface components {
         };
         /** @description A workspace to make. */
         NewWorkspace: {
+            /** @description From where everything in it may be used, and its users may administer it. */
+            addresses?: components["schemas"]["AddressesText"];
             durability?: components["schemas"]["DurabilityText"];
             name: components["schemas"]["Name"];
         };
@@ -1680,6 +1736,8 @@ export interface components {
         /** @description A page of a list. */
         Page_AppBody: {
             items: {
+                /** @description From where it may call. */
+                addresses: components["schemas"]["AddressesText"];
                 /** Format: date-time */
                 created_at: string;
                 /** @description Whether it may be used now. */
@@ -1737,6 +1795,8 @@ export interface components {
                     [key: string]: string;
                 };
                 off?: components["schemas"]["Off"] | null;
+                /** @description Whether the app is at this gateway at the picker's URL. */
+                picked: boolean;
                 /** @description The person for whom the app acts here. */
                 user: components["schemas"]["Name"];
             }[];
@@ -1746,6 +1806,8 @@ export interface components {
         /** @description A page of a list. */
         Page_GatewayBody: {
             items: {
+                /** @description From where it may be used. */
+                addresses: components["schemas"]["AddressesText"];
                 /** Format: date-time */
                 created_at: string;
                 /** @description Whether it may be used now. */
@@ -2065,6 +2127,8 @@ export interface components {
         /** @description A page of a list. */
         Page_WorkspaceBody: {
             items: {
+                /** @description From where everything in it may be used, and its users may administer it. */
+                addresses: components["schemas"]["AddressesText"];
                 /** Format: date-time */
                 created_at: string;
                 durability: components["schemas"]["DurabilityText"];
@@ -2153,6 +2217,33 @@ export interface components {
             /** @description All of them. */
             tests?: components["schemas"]["CaseText"][] | null;
             text?: string | null;
+        };
+        /** @description What a client is shown. */
+        PreviewBody: {
+            /** @description Whose client it is. */
+            app: string;
+            /** @description Servers that could not be listed. */
+            missing: components["schemas"]["MissingBody"][];
+            prompts: components["schemas"]["PreviewedBody"];
+            resource_templates: components["schemas"]["PreviewedBody"];
+            resources: components["schemas"]["PreviewedBody"];
+            /**
+             * Format: int64
+             * @description How many tokens all of it is to a model: an estimate, by the vocabulary o200k.
+             */
+            tokens: number;
+            tools: components["schemas"]["PreviewedBody"];
+            /** @description For whom that acts. */
+            user: string;
+        };
+        /** @description One list. */
+        PreviewedBody: {
+            /** @description What servers list and the client is not shown. */
+            hidden: components["schemas"]["HiddenBody"][];
+            /** @description In the order in which they are listed. */
+            shown: components["schemas"]["ShownBody"][];
+            /** Format: int64 */
+            tokens: number;
         };
         /** @description Who calls. */
         PrincipalText: {
@@ -2443,6 +2534,12 @@ export interface components {
             name: string;
             workspace: string;
         };
+        ShownBody: {
+            /** @description As it is listed: a name, a URI or a URI template. */
+            name: string;
+            /** Format: int64 */
+            tokens: number;
+        };
         /** @description A token to sign in with. */
         SignIn: {
             token: string;
@@ -2681,6 +2778,8 @@ export interface components {
         WindowText: "day" | "month";
         /** @description A tenant. */
         WorkspaceBody: {
+            /** @description From where everything in it may be used, and its users may administer it. */
+            addresses: components["schemas"]["AddressesText"];
             /** Format: date-time */
             created_at: string;
             durability: components["schemas"]["DurabilityText"];
@@ -2690,7 +2789,10 @@ export interface components {
         };
         /** @description What to change of a workspace; what is absent stays. */
         WorkspacePatch: {
+            addresses?: components["schemas"]["AddressesText"] | null;
             durability?: components["schemas"]["DurabilityText"] | null;
+            /** @description Whether addresses are set even where the request's own is not among them. */
+            force?: boolean;
             name?: components["schemas"]["Name"] | null;
         };
     };
@@ -4477,6 +4579,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AssignmentBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_gateway_preview: {
+        parameters: {
+            query?: {
+                /** @description Whose app it is, by name or id. */
+                user?: components["schemas"]["Ref"];
+                /** @description The app, by name or id. */
+                app?: components["schemas"]["Ref"];
+            };
+            header?: never;
+            path: {
+                workspace: string;
+                gateway: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PreviewBody"];
                 };
             };
             /** @description What the caller can do something about. */
@@ -7334,8 +7481,8 @@ export interface operations {
                 gateway?: components["schemas"]["Ref"];
                 /** @description What it calls, as `alias/tool`, by the server's own name. */
                 tool?: string;
-                /** @description From where it is called, for policies that look at that. */
-                address?: components["schemas"]["Address"];
+                /** @description From which address; from anywhere where absent. */
+                from?: string;
                 /**
                  * @description What the tool does by its annotations, for policies, where its server has not been listed yet:
                  *     `read`, `write` or `destructive`.

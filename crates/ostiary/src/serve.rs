@@ -233,16 +233,7 @@ impl House {
             is_secure: secure,
         });
         let control = Arc::new(control.await.map_err(Failure::configuration)?);
-        let mut content = audit::ContentOptions::new(config.data.join("content"));
-        // Room for many large results at once: what does not fit is refused.
-        content.queue_bytes = 256 << 20;
-        content.callers_write = config.workers > 1;
-        let content = audit::ContentStore::open(
-            content,
-            control.data_keys(),
-            Arc::<SystemClock>::clone(&clock),
-        );
-        let content = Arc::new(content.map_err(Failure::configuration)?);
+        let content = Arc::new(content_store(config, &control, &clock)?);
         let tasks = TaskTracker::new();
         let hosts = plane::hosts(config.listen, &config.hosts, secure);
         let proxies = proxy::Proxies { trusted: config.trusted_proxies.clone() };
@@ -317,6 +308,19 @@ impl House {
 }
 
 /// The key that signs the log's checkpoints, if it has been made.
+fn content_store(
+    config: &Config,
+    control: &Control,
+    clock: &Arc<SystemClock>,
+) -> Result<audit::ContentStore, Failure> {
+    let mut options = audit::ContentOptions::new(config.data.join("content"));
+    // Room for many large results at once: what does not fit is refused.
+    options.queue_bytes = 256 << 20;
+    options.callers_write = config.workers > 1;
+    audit::ContentStore::open(options, control.data_keys(), Arc::<SystemClock>::clone(clock))
+        .map_err(Failure::configuration)
+}
+
 fn stored_seed(data: &Path, vault: &Vault) -> Result<Option<[u8; 32]>, Failure> {
     let path = data.join(SEED_FILE);
     let sealed = match std::fs::read(&path) {

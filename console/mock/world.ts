@@ -273,5 +273,5 @@ function connection(
   identities: Record<string, string>,
 ): Schemas['ConnectionBody'] {
   const base = { id: id(number), app, gateway, user, identities, created_at: CREATED };
-  return { ...base, enabled: true, off: null };
+  return { ...base, picked: false, enabled: true, off: null };
 }

@@ -67,6 +67,15 @@ const home = createRoute({
   },
 });
 
+/** Whoever opens the picker's URL in a browser looks for gateways. */
+const picker = createRoute({
+  getParentRoute: () => app,
+  path: '/mcp/$workspace',
+  beforeLoad: ({ params }) => {
+    throw redirect({ to: '/workspaces/$workspace/gateways', params });
+  },
+});
+
 const workspace = createRoute({
   getParentRoute: () => app,
   path: '/workspaces/$workspace',
@@ -182,6 +191,7 @@ const routeTree = root.addChildren([
   signIn,
   app.addChildren([
     home,
+    picker,
     workspace.addChildren([
       workspaceHome,
       servers.addChildren([server]),

@@ -32,6 +32,12 @@ const COLUMNS: Column<Connection>[] = [
     meta: { hide: 'medium' },
   },
   {
+    id: 'picked',
+    header: 'At the picker',
+    accessorFn: (it) => (it.picked ? 'Picked' : ''),
+    meta: { hide: 'medium' },
+  },
+  {
     id: 'created',
     header: 'Since',
     cell: ({ row: { original: it } }) => <Ago at={it.created_at} />,

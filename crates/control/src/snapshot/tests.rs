@@ -84,6 +84,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ),
             ("roles", ("PATCH", "roles/keeper", json!({"capabilities": ["servers:read"]}))),
             ("pins", ("POST", "apply", json!({ "text": PINS }))),
+            ("picks", ("PATCH", "apps/bot/connections/main", json!({"picked": true}))),
             ("policies", ("POST", "policies", policy)),
             ("rules", ("PATCH", "gateways/main/rules/mail", json!({"pattern": "#"}))),
             ("servers", ("POST", "servers", json!({"name": "wiki", "transport": transport}))),

@@ -199,8 +199,8 @@ async fn policies_are_asked_about_what_a_server_lists() {
         let (allowed, _, kinds) = ask("").await;
         assert!(allowed);
         assert_eq!(kinds.last().map(String::as_str), Some("policy"));
-        assert!(ask("&address=192.0.2.7").await.0);
-        assert_eq!(ask("&address=192.0.3.7").await.1, refused);
+        assert!(ask("&from=192.0.2.7").await.0);
+        assert_eq!(ask("&from=192.0.3.7").await.1, refused);
     }
 }
 

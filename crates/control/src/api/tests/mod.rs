@@ -393,7 +393,9 @@ impl Route {
             ("{user}", "ann"),
         ];
         let path = self.path.strip_prefix("/api/v1").unwrap().to_owned();
-        names.iter().fold(path, |path, (parameter, name)| path.replace(parameter, name))
+        let path = names.iter().fold(path, |path, (parameter, name)| path.replace(parameter, name));
+        // It must be said whose it is.
+        if path.ends_with("/preview") { path + "?app=bot" } else { path }
     }
 
     fn is_paged(&self) -> bool {

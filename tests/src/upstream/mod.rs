@@ -91,6 +91,18 @@ impl Upstream {
         within("a message at the upstream", next).await
     }
 
+    /// The next one of a method, with those of others that wait since.
+    pub async fn next_of(&self, method: &str) -> (Arrived, Vec<Arrived>) {
+        let mut others = Vec::new();
+        loop {
+            let arrived = self.next().await;
+            if arrived.method == method {
+                return (arrived, others);
+            }
+            others.push(arrived);
+        }
+    }
+
     /// Everything that has arrived so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.ledger.lock().unwrap().clone()

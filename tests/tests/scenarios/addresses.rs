@@ -112,7 +112,7 @@ async fn a_list_that_is_narrowed_ends_what_is_under_way_from_elsewhere() {
             let mut heard = modern.open(modern.request("subscriptions/listen", filter)).await;
             assert_eq!(heard.message().await["method"], "notifications/subscriptions/acknowledged");
             let narrowing = async {
-                let held = upstream.next().await;
+                let (held, _others) = upstream.next_of("tools/call").await;
                 list(&served, path, &[ELSEWHERE]).await;
                 held.given_up().await;
             };

@@ -168,7 +168,7 @@ async fn what_is_taken_away_ends_at_once_at_the_picker_too() {
             assert_eq!(heard.message().await["method"], "notifications/subscriptions/acknowledged");
             let mut feed = legacy.open(legacy.get()).await;
             let taking = async {
-                let held = one.next().await;
+                let (held, _others) = one.next_of("tools/call").await;
                 served.must(method.clone(), path, body.clone()).await;
                 held.given_up().await;
             };
@@ -257,6 +257,19 @@ async fn a_picker_is_for_its_workspace_and_for_tokens_of_it() {
         let client = Client::modern_with_token(&served, path, token);
         let answer = client.send(client.request("tools/list", "")).await;
         assert_eq!(answer.verdict(), expected, "{path}: {}", answer.text());
+    }
+    // A person who opens it in a browser is shown the console, which asks who that is.
+    let somebody = Client::modern_with_token(&served, PICKER, &nobody);
+    let page = "text/html,application/xhtml+xml,*/*;q=0.8";
+    let visit = || somebody.get().with("accept", page).without("authorization");
+    for (client, post, is_visit) in [
+        (&somebody, visit(), true),
+        (&somebody, visit().with("accept", "*/*"), false),
+        (&somebody, somebody.get().with("accept", page), false),
+        (&somebody.at_unopened("/mcp/default/main"), visit(), false),
+    ] {
+        let answer = client.send(post).await;
+        assert_eq!(answer.header("x-frame-options").is_some(), is_visit, "{}", answer.text());
     }
     // A person without a team has nothing to choose from, and no place to do so.
     served.must(Method::DELETE, "teams/dev/members/bob", None).await;

@@ -184,8 +184,7 @@ function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {
     kind: body.kind,
     name: body.name,
     until,
-    replicas: 1,
-    acknowledged: 1,
+    replicas: { live: 1, acknowledged: 1, waited_out: [] },
     ended: isOn ? 0 : 4,
     elapsed_ms: 3.24,
   };

@@ -19,6 +19,7 @@ pub mod client;
 pub mod disk;
 pub mod documents;
 pub mod faults;
+mod folder;
 pub mod gateway;
 pub mod ledger;
 pub mod line;

@@ -66,9 +66,14 @@ struct Shared {
 impl Load {
     /// Nobody calls yet.
     pub fn on(address: SocketAddr) -> Self {
+        Self::counting_from(address, 1)
+    }
+
+    /// The same with this nonce as the first.
+    pub fn counting_from(address: SocketAddr, first: u64) -> Self {
         let shared = Shared {
             address,
-            nonces: AtomicU64::new(1),
+            nonces: AtomicU64::new(first),
             is_over: AtomicBool::new(false),
             ended: Semaphore::new(0),
             answered: Semaphore::new(0),
@@ -78,9 +83,14 @@ impl Load {
 
     /// That many connections more.
     pub fn add(&mut self, connections: u32, caller: &Caller) {
+        self.add_at(self.shared.address, connections, caller);
+    }
+
+    /// The same to another address.
+    pub fn add_at(&mut self, address: SocketAddr, connections: u32, caller: &Caller) {
         for _ in 0..connections {
             let (shared, caller) = (Arc::clone(&self.shared), caller.clone());
-            self.callers.spawn(call_until_it_is_over(shared, caller));
+            self.callers.spawn(call_until_it_is_over(shared, address, caller));
         }
     }
 
@@ -98,7 +108,7 @@ impl Load {
         answered.unwrap().forget();
     }
 
-    /// How many calls have begun.
+    /// How many calls have begun, where the first nonce is one.
     pub fn begun(&self) -> u64 {
         self.shared.nonces.load(Ordering::Relaxed) - 1
     }
@@ -114,12 +124,16 @@ impl Load {
     }
 }
 
-async fn call_until_it_is_over(shared: Arc<Shared>, caller: Caller) -> Vec<Call> {
-    let mut line = Line::to(shared.address);
+async fn call_until_it_is_over(
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    caller: Caller,
+) -> Vec<Call> {
+    let mut line = Line::to(address);
     let mut calls = Vec::new();
     while !shared.is_over.load(Ordering::Relaxed) {
         let nonce = shared.nonces.fetch_add(1, Ordering::Relaxed);
-        let call = once(&mut line, shared.address, &caller, nonce).await;
+        let call = once(&mut line, address, &caller, nonce).await;
         shared.ended.add_permits(1);
         shared.answered.add_permits(usize::from(call.end == End::Answered));
         calls.push(call);

@@ -24,6 +24,11 @@ pub struct RawAnswer {
 }
 
 impl Raw {
+    /// On a connection that there is.
+    pub fn of(stream: TcpStream) -> Self {
+        Self { stream, rest: Vec::new() }
+    }
+
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(address)).await.unwrap();
         stream.set_nodelay(true).unwrap();

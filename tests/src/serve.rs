@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -31,8 +30,6 @@ pub struct Site {
     home: TempDir,
     /// A URL, where it is not SQLite in the data folder.
     database: Option<String>,
-    /// Whether others may use the database too.
-    pub shares_database: bool,
     /// What is started in it.
     pub program: PathBuf,
     admin: Mutex<String>,
@@ -84,14 +81,33 @@ impl Site {
     pub fn inside(parent: &Path, database: Option<String>) -> Self {
         let home = TempDir::with_prefix_in("ostiary-site-", parent).unwrap();
         let program = binary();
-        Self { home, database, shares_database: false, program, admin: Mutex::default() }
+        Self { home, database, program, admin: Mutex::default() }
+    }
+
+    /// Another one of the same installation, with a folder of its own.
+    pub fn beside(&self) -> Self {
+        let beside = Self::new(self.database.clone());
+        *beside.admin.lock().unwrap() = self.admin.lock().unwrap().clone();
+        beside
+    }
+
+    /// The same, which reaches its database by this URL.
+    pub fn beside_by(&self, url: String) -> Self {
+        let mut beside = self.beside();
+        beside.database = Some(url);
+        beside
+    }
+
+    /// The URL of its database, where that is elsewhere.
+    pub fn url(&self) -> Option<&str> {
+        self.database.as_deref()
     }
 
     /// A copy of what is there while nothing runs. With SQLite only.
     pub fn copy(&self, parent: &Path) -> Self {
         assert!(self.database.is_none(), "a database elsewhere cannot be copied");
         let copy = Self::inside(parent, None);
-        copy_folder(&self.data(), &copy.data());
+        crate::folder::copy(&self.data(), &copy.data());
         *copy.admin.lock().unwrap() = self.admin.lock().unwrap().clone();
         copy
     }
@@ -302,9 +318,6 @@ impl Site {
         command.env("OSTIARY_MASTER_KEY", KEY).env("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS", "1");
         command.env("TMPDIR", self.home.path()).env("RUST_BACKTRACE", "1");
         command.env(CREDENTIAL.0, CREDENTIAL.1);
-        if self.shares_database {
-            command.env("OSTIARY_SHARE_DATABASE", "1");
-        }
         match &self.database {
             Some(url) => command.env("OSTIARY_DATABASE_URL", url),
             None => command.env_remove("OSTIARY_DATABASE_URL"),
@@ -467,22 +480,7 @@ pub fn older_binary() -> PathBuf {
     std::env::var_os("OSTIARY_OLDER_BIN").map_or_else(binary, inside)
 }
 
-/// Without sockets, which are of a process and not of what it keeps.
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
-    for item in std::fs::read_dir(from).unwrap() {
-        let item = item.unwrap();
-        let (from, to) = (item.path(), to.join(item.file_name()));
-        let kind = item.file_type().unwrap();
-        if kind.is_dir() {
-            copy_folder(&from, &to);
-        } else if !kind.is_socket() {
-            std::fs::copy(from, to).unwrap();
-        }
-    }
-}
-
-const KEY: &str = "yLk0fX0eQe3v2jA6mF1nC9uTqWzR4sVbPdGhJ7xK5oY=";
+/// The master key of every installation here.
+pub const KEY: &str = "yLk0fX0eQe3v2jA6mF1nC9uTqWzR4sVbPdGhJ7xK5oY=";
 /// What documents may refer to as `env:`.
 pub const CREDENTIAL: (&str, &str) = ("TEST_CREDENTIAL", "hunter2");

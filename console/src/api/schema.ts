@@ -55,6 +55,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/policy-schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The schema that policies are checked against, in Cedar's schema language. */
+        get: operations["show_policy_schema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replicas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The replicas, those that have died within the last hour among them, by name. */
+        get: operations["list_replicas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -615,6 +649,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The policies of a workspace, by name. */
+        get: operations["list_policies"];
+        put?: never;
+        /** Make a policy. */
+        post: operations["create_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/policies/{policy}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One policy. */
+        get: operations["show_policy"];
+        put?: never;
+        post?: never;
+        /** Delete a policy. */
+        delete: operations["delete_policy"];
+        options?: never;
+        head?: never;
+        /** Change a policy. */
+        patch: operations["update_policy"];
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/policies/{policy}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Run the tests of a policy. */
+        get: operations["test_policy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/policy-simulations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell what policies would change of what has been called. Saves nothing. */
+        post: operations["simulate_policies"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/records": {
         parameters: {
             query?: never;
@@ -982,6 +1087,8 @@ export interface components {
             type: "replace";
             with: string;
         };
+        /** @description An IP address. */
+        Address: string;
         /** @description Networks in CIDR notation, or single addresses; none: from everywhere. */
         AddressesText: string[];
         /** @description What an administrator signs in with, without the secret. */
@@ -1017,6 +1124,17 @@ export interface components {
             /** @enum {string} */
             type: "quota";
         };
+        /** @description What a server says of a tool. */
+        AnnotationsText: {
+            /** @default null */
+            destructiveHint: boolean | null;
+            /** @default null */
+            idempotentHint: boolean | null;
+            /** @default null */
+            openWorldHint: boolean | null;
+            /** @default null */
+            readOnlyHint: boolean | null;
+        };
         /** @description Whether something is allowed, and why. */
         Answer: {
             allowed: boolean;
@@ -1037,6 +1155,8 @@ export interface components {
             enabled: boolean;
             /** Format: uuid */
             id: string;
+            /** @description For policies; at most 100. */
+            labels: components["schemas"]["Label"][];
             name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
             owner: components["schemas"]["Name"];
@@ -1046,6 +1166,8 @@ export interface components {
         AppPatch: {
             addresses?: components["schemas"]["AddressesText"] | null;
             enabled?: boolean | null;
+            /** @description For policies; at most 100. */
+            labels?: components["schemas"]["Label"][] | null;
             name?: components["schemas"]["Name"] | null;
             owner?: components["schemas"]["Ref"] | null;
             purpose?: string | null;
@@ -1102,12 +1224,29 @@ export interface components {
          * @description Why something is not shown: the first reason.
          * @enum {string}
          */
-        BecauseText: "not_exposed" | "condition" | "not_approved" | "switched_off" | "name_taken" | "withheld" | "needs_tasks";
+        BecauseText: "not_exposed" | "condition" | "not_approved" | "switched_off" | "name_taken" | "withheld" | "needs_tasks" | "policy";
+        /** @enum {string} */
+        Becomes: "allowed" | "refused" | "open";
         /**
          * @description What a role lets somebody do.
          * @enum {string}
          */
-        Capability: "admin-tokens:read" | "admin-tokens:write" | "apps:read" | "apps:write" | "commands:write" | "cutoffs:read" | "cutoffs:write" | "gateways:read" | "gateways:write" | "identities:read" | "identities:write" | "limits:read" | "limits:write" | "people:read" | "people:write" | "pins:read" | "pins:write" | "records:read" | "roles:read" | "roles:write" | "rules:read" | "rules:write" | "servers:read" | "servers:write" | "workspaces:write";
+        Capability: "admin-tokens:read" | "admin-tokens:write" | "apps:read" | "apps:write" | "commands:write" | "cutoffs:read" | "cutoffs:write" | "gateways:read" | "gateways:write" | "identities:read" | "identities:write" | "limits:read" | "limits:write" | "people:read" | "people:write" | "pins:read" | "pins:write" | "policies:read" | "policies:write" | "records:read" | "roles:read" | "roles:write" | "rules:read" | "rules:write" | "servers:read" | "servers:write" | "workspaces:write";
+        /**
+         * @description What is done.
+         * @enum {string}
+         */
+        CaseAction: "call" | "get" | "read";
+        /** @description A test of a policy, by itself: nothing of the workspace counts, only what stands here. */
+        CaseText: {
+            action: components["schemas"]["CaseAction"];
+            context?: components["schemas"]["ContextText"];
+            expect: components["schemas"]["ExpectText"];
+            /** @description What it shows. */
+            name: string;
+            principal?: components["schemas"]["PrincipalText"];
+            resource: components["schemas"]["ResourceText"];
+        };
         /** @description A whole condition, which is bounded and compiles. */
         Checked: components["schemas"]["ConditionText"];
         /** @description What an offer must be like. */
@@ -1137,6 +1276,18 @@ export interface components {
             /** @description Missing, it is taken for `true`. */
             openWorldHint: boolean;
         };
+        /** @description On how many replicas a change holds. */
+        Confirmed: {
+            /** @description How many have said that nothing more passes there. */
+            acknowledged: number;
+            /** @description How many there are, this one among them. */
+            live: number;
+            /**
+             * @description The others. They begin nothing more by what held before either; what had begun they neither
+             *     write nor release for longer than a second after their last look at the database.
+             */
+            waited_out: string[];
+        };
         /** @description An app on a gateway. */
         ConnectionBody: {
             app: components["schemas"]["Name"];
@@ -1164,6 +1315,17 @@ export interface components {
             identities?: components["schemas"]["Ref"][] | null;
             /** @description Whether the app is at this gateway at the picker's URL, and so at no other. */
             picked?: boolean | null;
+        };
+        /** @description In which circumstances. What is absent is not known. */
+        ContextText: {
+            /** @default null */
+            address: components["schemas"]["Address"] | null;
+            arguments?: Record<string, never> | null;
+            /**
+             * Format: date-time
+             * @default null
+             */
+            time: string | null;
         };
         /** @description A new token, with its secret for the only time. */
         CreatedToken: {
@@ -1224,10 +1386,25 @@ export interface components {
          */
         DurabilityText: "written" | "synced";
         /**
+         * @description What a call of a tool does.
+         * @enum {string}
+         */
+        EffectText: "read" | "write" | "destructive";
+        /**
          * @description Which protocol era to speak to a server.
          * @enum {string}
          */
         EraText: "auto" | "modern" | "legacy";
+        /** @enum {string} */
+        ExpectText: "allow" | "refuse";
+        /** @description Something that is wrong in a text. */
+        FaultBody: {
+            /** @description In characters, from 1. */
+            column?: number | null;
+            /** @description From 1; absent where it is about the whole text. */
+            line?: number | null;
+            message: string;
+        };
         /** @description Documents, and the secrets that they refer to. */
         Files: {
             /** @description Whether the workspace's addresses are set even where the request's own is not among them. */
@@ -1269,16 +1446,16 @@ export interface components {
         Hash: string;
         /** @description A change that holds everywhere. */
         Held: {
-            /** @description How many of them have confirmed that nothing more passes. */
-            acknowledged: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description From the beginning of the change until it held everywhere.
+             */
             elapsed_ms: number;
-            /** @description Calls and streams that were ended. */
+            /** @description Calls and streams that were ended on the replica that answers. */
             ended: number;
             kind: components["schemas"]["KindText"];
             name: string;
-            /** @description How many replicas there are. */
-            replicas: number;
+            replicas: components["schemas"]["Confirmed"];
             /** Format: date-time */
             until?: string | null;
         };
@@ -1318,6 +1495,7 @@ export interface components {
          * @enum {string}
          */
         KindText: "app" | "assignment" | "connection" | "gateway" | "identity" | "server" | "tool" | "user";
+        Label: string;
         /** @description How much may be used, and by whom together. */
         LimitBody: {
             allowance: components["schemas"]["AllowanceText"];
@@ -1355,6 +1533,8 @@ export interface components {
         NewApp: {
             /** @description From where it may call. */
             addresses?: components["schemas"]["AddressesText"];
+            /** @description For policies; at most 100. */
+            labels?: components["schemas"]["Label"][];
             name: components["schemas"]["Name"];
             /** @description The user for whom it acts and who answers for it, by name or id. */
             owner: components["schemas"]["Ref"];
@@ -1428,6 +1608,19 @@ export interface components {
             scope: components["schemas"]["ScopeText"];
             unit: components["schemas"]["UnitText"];
         };
+        /** @description A policy to make. */
+        NewPolicy: {
+            /**
+             * @description Whether it counts.
+             * @default true
+             */
+            enabled: boolean;
+            name: components["schemas"]["Name"];
+            /** @description Which it must pass to be saved. */
+            tests?: components["schemas"]["CaseText"][];
+            /** @description In Cedar, from 1 to 100 statements. */
+            text: string;
+        };
         /** @description Something to turn on again. */
         NewRestore: {
             kind: components["schemas"]["KindText"];
@@ -1475,11 +1668,17 @@ export interface components {
         /** @description A server to register. */
         NewServer: {
             era?: components["schemas"]["EraText"];
+            /** @description For policies; at most 100. */
+            labels?: components["schemas"]["Label"][];
             name: components["schemas"]["Name"];
             review?: components["schemas"]["ReviewText"];
             /** @description Whether a legacy one may ask modern clients for their folders. */
             roots?: boolean;
             tasks?: components["schemas"]["TasksText"];
+            /** @description What administrators say of its tools, by its own names for them; of at most 1000. */
+            tool_labels?: {
+                [key: string]: components["schemas"]["ToolLabelText"];
+            };
             transport: components["schemas"]["TransportText"];
         };
         /** @description A team to make. */
@@ -1499,7 +1698,23 @@ export interface components {
         };
         /** @description A person to add. */
         NewUser: {
+            /**
+             * Format: int32
+             * @description How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+             */
+            assurance?: number | null;
+            /**
+             * Format: int32
+             * @description How much the person is cleared for, for policies: 0 where absent.
+             */
+            clearance?: number | null;
+            /** @description Where the person works, for policies: 1 to 128 characters. */
+            department?: string | null;
+            /** @description Groups of the company, for policies; at most 100. */
+            groups?: string[];
             name: components["schemas"]["Name"];
+            /** @description From which addresses the person works, for policies, such as `10.0.0.0/8`. */
+            network?: string | null;
         };
         /** @description A token to make. */
         NewUserAdminToken: {
@@ -1558,6 +1773,8 @@ export interface components {
                 enabled: boolean;
                 /** Format: uuid */
                 id: string;
+                /** @description For policies; at most 100. */
+                labels: components["schemas"]["Label"][];
                 name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
                 owner: components["schemas"]["Name"];
@@ -1705,6 +1922,24 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a list. */
+        Page_PolicyBody: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** @description Whether it counts. */
+                enabled: boolean;
+                /** Format: uuid */
+                id: string;
+                name: components["schemas"]["Name"];
+                simulation?: components["schemas"]["Simulation"] | null;
+                tests: components["schemas"]["CaseText"][];
+                /** @description In Cedar. */
+                text: string;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
         Page_RecordBody: {
             items: {
                 /** @description The clock stood before an earlier record. */
@@ -1725,6 +1960,36 @@ export interface components {
                 sequence: number;
                 /** Format: date-time */
                 time: string;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_ReplicaBody: {
+            items: {
+                /**
+                 * Format: int64
+                 * @description By how many changes that is less than the newest.
+                 */
+                behind: number;
+                /**
+                 * Format: int64
+                 * @description The epoch that it has acknowledged.
+                 */
+                epoch: number;
+                /** Format: uuid */
+                id: string;
+                /** @description Whether changes wait for it. One that has not been seen for five seconds lets nothing through. */
+                live: boolean;
+                name: string;
+                /**
+                 * Format: date-time
+                 * @description When it last showed that it is there, by the database's clock.
+                 */
+                seen_at: string;
+                /** Format: date-time */
+                started_at: string;
+                version: string;
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -1794,6 +2059,8 @@ export interface components {
                 era: components["schemas"]["EraText"];
                 /** Format: uuid */
                 id: string;
+                /** @description For policies; at most 100. */
+                labels: components["schemas"]["Label"][];
                 name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
                 review: components["schemas"]["ReviewText"];
@@ -1801,6 +2068,10 @@ export interface components {
                 roots: boolean;
                 status?: components["schemas"]["Status"] | null;
                 tasks: components["schemas"]["TasksText"];
+                /** @description What administrators say of its tools, by its own names for them; of at most 1000. */
+                tool_labels: {
+                    [key: string]: components["schemas"]["ToolLabelText"];
+                };
                 transport: components["schemas"]["TransportText"];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
@@ -1882,13 +2153,29 @@ export interface components {
         /** @description A page of a list. */
         Page_UserBody: {
             items: {
+                /**
+                 * Format: int32
+                 * @description How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+                 */
+                assurance?: number | null;
+                /**
+                 * Format: int32
+                 * @description How much the person is cleared for, for policies: 0 where absent.
+                 */
+                clearance?: number | null;
                 /** Format: date-time */
                 created_at: string;
+                /** @description Where the person works, for policies: 1 to 128 characters. */
+                department?: string | null;
                 /** @description Whether it may be used now. */
                 enabled: boolean;
+                /** @description Groups of the company, for policies; at most 100. */
+                groups: string[];
                 /** Format: uuid */
                 id: string;
                 name: components["schemas"]["Name"];
+                /** @description From which addresses the person works, for policies, such as `10.0.0.0/8`. */
+                network?: string | null;
                 off?: components["schemas"]["Off"] | null;
                 /** @description The teams that the user is in. */
                 teams: components["schemas"]["Name"][];
@@ -1968,6 +2255,28 @@ export interface components {
             /** @description Where it is, as a JSON pointer (RFC 6901). */
             path: string;
         };
+        /** @description What takes away from what is granted. */
+        PolicyBody: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description Whether it counts. */
+            enabled: boolean;
+            /** Format: uuid */
+            id: string;
+            name: components["schemas"]["Name"];
+            simulation?: components["schemas"]["Simulation"] | null;
+            tests: components["schemas"]["CaseText"][];
+            /** @description In Cedar. */
+            text: string;
+        };
+        /** @description What to change of a policy; what is absent stays. */
+        PolicyPatch: {
+            enabled?: boolean | null;
+            name?: components["schemas"]["Name"] | null;
+            /** @description All of them. */
+            tests?: components["schemas"]["CaseText"][] | null;
+            text?: string | null;
+        };
         /** @description What a client is shown. */
         PreviewBody: {
             /** @description Whose client it is. */
@@ -1995,12 +2304,44 @@ export interface components {
             /** Format: int64 */
             tokens: number;
         };
+        /** @description Who calls. */
+        PrincipalText: {
+            /** @default null */
+            app: components["schemas"]["Name"] | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            assurance: number | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            clearance: number | null;
+            /** @default null */
+            department: string | null;
+            /** @default [] */
+            groups: string[];
+            /**
+             * @description Labels of the app.
+             * @default []
+             */
+            labels: components["schemas"]["Label"][];
+            /** @default null */
+            network: string | null;
+            /** @default [] */
+            teams: components["schemas"]["Name"][];
+            /** @default null */
+            user: components["schemas"]["Name"] | null;
+        };
         /** @description The body of every refusal (RFC 9457). */
         Problem: {
             /** @description Stable and meant for programs. */
             code: string;
             /** @description What was wrong this time, for people; may change at any time. */
             detail: string;
+            /** @description What is wrong in the text of a policy, and where. */
+            faults?: components["schemas"]["FaultBody"][];
             /**
              * Format: uuid
              * @description The number of the request, which the log and the record of an act carry as well.
@@ -2012,6 +2353,26 @@ export interface components {
             title: string;
             /** @description Names the kind of problem; the same as `code`, as a URI. */
             type: string;
+        };
+        /** @description Policies to try on what has been called. */
+        Proposal: {
+            /**
+             * Format: int32
+             * @description How many calls to look at; the last 1000 where absent.
+             */
+            last?: number | null;
+            /** @description Beside what there is, or instead of it where the name is the same. */
+            policies: components["schemas"]["ProposedPolicy"][];
+        };
+        /** @description A policy to try. */
+        ProposedPolicy: {
+            /**
+             * @description Where it is `false`, what would change without it.
+             * @default true
+             */
+            enabled: boolean;
+            name: components["schemas"]["Name"];
+            text: string;
         };
         /** @description Which offers of one kind are exposed. */
         ProvisionText: {
@@ -2052,9 +2413,46 @@ export interface components {
         };
         /** @description A name, or an id. */
         Ref: string;
+        /** @description A process that serves this installation. */
+        ReplicaBody: {
+            /**
+             * Format: int64
+             * @description By how many changes that is less than the newest.
+             */
+            behind: number;
+            /**
+             * Format: int64
+             * @description The epoch that it has acknowledged.
+             */
+            epoch: number;
+            /** Format: uuid */
+            id: string;
+            /** @description Whether changes wait for it. One that has not been seen for five seconds lets nothing through. */
+            live: boolean;
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it last showed that it is there, by the database's clock.
+             */
+            seen_at: string;
+            /** Format: date-time */
+            started_at: string;
+            version: string;
+        };
         /** @description What became of each object, or would. */
         Report: {
             objects: components["schemas"]["Applied"][];
+        };
+        /** @description What is called. */
+        ResourceText: {
+            annotations?: components["schemas"]["AnnotationsText"] | null;
+            effect?: components["schemas"]["EffectText"] | null;
+            gateway?: components["schemas"]["Name"] | null;
+            labels?: components["schemas"]["Label"][];
+            /** @description The server's own name for it; of a resource its URI. */
+            name: string;
+            server: components["schemas"]["Name"];
+            server_labels?: components["schemas"]["Label"][];
         };
         /**
          * @description Whether what a server lists must be approved before anybody sees it.
@@ -2169,6 +2567,8 @@ export interface components {
             era: components["schemas"]["EraText"];
             /** Format: uuid */
             id: string;
+            /** @description For policies; at most 100. */
+            labels: components["schemas"]["Label"][];
             name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
             review: components["schemas"]["ReviewText"];
@@ -2176,16 +2576,26 @@ export interface components {
             roots: boolean;
             status?: components["schemas"]["Status"] | null;
             tasks: components["schemas"]["TasksText"];
+            /** @description What administrators say of its tools, by its own names for them; of at most 1000. */
+            tool_labels: {
+                [key: string]: components["schemas"]["ToolLabelText"];
+            };
             transport: components["schemas"]["TransportText"];
         };
         /** @description What to change of a server; what is absent stays. */
         ServerPatch: {
             enabled?: boolean | null;
             era?: components["schemas"]["EraText"] | null;
+            /** @description For policies; at most 100. */
+            labels?: components["schemas"]["Label"][] | null;
             name?: components["schemas"]["Name"] | null;
             review?: components["schemas"]["ReviewText"] | null;
             roots?: boolean | null;
             tasks?: components["schemas"]["TasksText"] | null;
+            /** @description What administrators say of its tools, by its own names for them; of at most 1000. */
+            tool_labels?: {
+                [key: string]: components["schemas"]["ToolLabelText"];
+            } | null;
             transport?: components["schemas"]["TransportText"] | null;
         };
         /**
@@ -2218,6 +2628,44 @@ export interface components {
         /** @description A token to sign in with. */
         SignIn: {
             token: string;
+        };
+        /** @description A call that is decided otherwise. */
+        SimulatedCall: {
+            app: string;
+            /** @description What becomes of it. */
+            becomes: components["schemas"]["Becomes"];
+            gateway: string;
+            /**
+             * Format: int64
+             * @description The place of its record.
+             */
+            index?: number | null;
+            /** @description `tool`, `prompt` or `resource`. */
+            kind: string;
+            name: string;
+            /** @description The policy that decides, where one does. */
+            policy?: string | null;
+            server: string;
+            /** Format: date-time */
+            time: string;
+        };
+        /** @description What policies would change. */
+        Simulation: {
+            /** @description Which a policy has refused, and would be let by. */
+            allowed: number;
+            /** @description How many calls have been looked at. */
+            calls: number;
+            /** @description The newest of those, of each at most 20. */
+            examples: components["schemas"]["SimulatedCall"][];
+            /** @description Of which it cannot be told, as it depends on what has not been kept, or is no longer there. */
+            open: number;
+            /** @description Which were let by, and would be refused. */
+            refused: number;
+            /**
+             * Format: date-time
+             * @description The first of them.
+             */
+            since?: string | null;
         };
         /**
          * @description What has been decided about a definition.
@@ -2252,6 +2700,11 @@ export interface components {
             members?: components["schemas"]["Ref"][] | null;
             name?: components["schemas"]["Name"] | null;
         };
+        /** @description What tests have shown. */
+        TestReport: {
+            passed: boolean;
+            tests: components["schemas"]["Tested"][];
+        };
         /** @description A test of a text; none holds for one that is missing. */
         TestText: {
             is: string;
@@ -2264,6 +2717,14 @@ export interface components {
             /** @description A regular expression. */
             matches: string;
         };
+        /** @description What a test has shown. */
+        Tested: {
+            expected: string;
+            /** @description What the policy says. */
+            found: string;
+            passed: boolean;
+            test: string;
+        };
         /** @description A secret that an app presents, without the secret. */
         TokenBody: {
             /** Format: date-time */
@@ -2273,6 +2734,11 @@ export interface components {
             /** Format: uuid */
             id: string;
             name: components["schemas"]["Name"];
+        };
+        /** @description What administrators say of one tool. */
+        ToolLabelText: {
+            effect?: components["schemas"]["EffectText"] | null;
+            labels?: components["schemas"]["Label"][];
         };
         /** @description How a server is reached. */
         TransportText: {
@@ -2338,21 +2804,53 @@ export interface components {
         };
         /** @description A person. */
         UserBody: {
+            /**
+             * Format: int32
+             * @description How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+             */
+            assurance?: number | null;
+            /**
+             * Format: int32
+             * @description How much the person is cleared for, for policies: 0 where absent.
+             */
+            clearance?: number | null;
             /** Format: date-time */
             created_at: string;
+            /** @description Where the person works, for policies: 1 to 128 characters. */
+            department?: string | null;
             /** @description Whether it may be used now. */
             enabled: boolean;
+            /** @description Groups of the company, for policies; at most 100. */
+            groups: string[];
             /** Format: uuid */
             id: string;
             name: components["schemas"]["Name"];
+            /** @description From which addresses the person works, for policies, such as `10.0.0.0/8`. */
+            network?: string | null;
             off?: components["schemas"]["Off"] | null;
             /** @description The teams that the user is in. */
             teams: components["schemas"]["Name"][];
         };
         /** @description What to change of a user; what is absent stays. */
         UserPatch: {
+            /**
+             * Format: int32
+             * @description How surely the person is recognised, for policies: an assurance level of NIST SP 800-63B, or 0.
+             */
+            assurance?: number | null;
+            /**
+             * Format: int32
+             * @description How much the person is cleared for, for policies.
+             */
+            clearance?: number | null;
+            /** @description Where the person works, for policies: 1 to 128 characters; `null` for nowhere. */
+            department?: string | null;
             enabled?: boolean | null;
+            /** @description All groups of the company, for policies; at most 100. */
+            groups?: string[] | null;
             name?: components["schemas"]["Name"] | null;
+            /** @description From which addresses the person works, for policies, such as `10.0.0.0/8`. */
+            network?: string | null;
         };
         /** @description Why, or why not. */
         Why: {
@@ -2486,6 +2984,86 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_policy_schema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A Cedar schema */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_replicas: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ReplicaBody"];
                 };
             };
             /** @description What the caller can do something about. */
@@ -5172,6 +5750,328 @@ export interface operations {
             };
         };
     };
+    list_policies: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PolicyBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_policy: {
+        parameters: {
+            query?: {
+                /** @description Save nothing, and tell what it would change of what has been called. */
+                dry_run?: boolean;
+                /** @description Save it even if every call of everybody is refused with it. */
+                force?: boolean;
+            };
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPolicy"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace: string;
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_policy: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
+            path: {
+                workspace: string;
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    update_policy: {
+        parameters: {
+            query?: {
+                /** @description Save nothing, and tell what it would change of what has been called. */
+                dry_run?: boolean;
+                /** @description Save it even if every call of everybody is refused with it. */
+                force?: boolean;
+            };
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
+            path: {
+                workspace: string;
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace: string;
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestReport"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulate_policies: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Proposal"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Simulation"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_records: {
         parameters: {
             query?: {
@@ -6710,6 +7610,11 @@ export interface operations {
                 tool?: string;
                 /** @description From which address; from anywhere where absent. */
                 from?: string;
+                /**
+                 * @description What the tool does by its annotations, for policies, where its server has not been listed yet:
+                 *     `read`, `write` or `destructive`.
+                 */
+                effect?: components["schemas"]["EffectText"];
                 /** @description Such as `servers:write`. */
                 capability?: components["schemas"]["Capability"];
                 /**

@@ -59,6 +59,7 @@ async fn main() {
             counters: None,
             allow_loopback: false,
             is_secure: false,
+            serving: None,
         };
         let control = Control::open(options).await.unwrap();
         let name = if fresh.db.is_exclusive() { "sqlite" } else { "postgres" };

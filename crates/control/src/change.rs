@@ -1,9 +1,9 @@
 //! The one way to change what the data plane reads.
 //!
 //! A change moves the epoch first, which makes it the only change under way, on either database.
-//! What it does then is compiled before it is committed, committed, published, and, where it has
-//! turned something off or taken it away, enforced on the traffic under way: in this order, and
-//! to the end, even when whoever asked for it has gone.
+//! What it does then is compiled before it is committed, committed, published, and enforced on the
+//! traffic under way, here and on every other replica: in this order, and to the end, even when
+//! whoever asked for it has gone.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -12,37 +12,39 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Capability, Object, Snapshot, Stamp, Target, WorkspaceId};
+use domain::{Capability, Object, Snapshot, Stamp, WorkspaceId};
 
 use crate::App;
 use crate::api::{Error, Rights, chain};
+use crate::replicas::{self, Confirmed};
 use crate::session::Caller;
-use crate::{policies, snapshot, trail};
+use crate::snapshot::{self, LoadError};
+use crate::{policies, trail};
 
 /// A transaction that will move the epoch. Dropped, it undoes itself.
 pub(crate) struct Change {
     tx: Tx,
     app: Arc<App>,
     rights: Rights,
-    ends: Vec<Target>,
     decisions: Vec<(WorkspaceId, String)>,
     began: Duration,
     only_switches: bool,
 }
 
+/// Compiling takes less. Whoever is frozen for longer has its change undone, since no other one, and
+/// so no cut-off, can be made before it ends.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
 /// What a change has led to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Committed {
-    /// Calls and streams that were ended.
+    /// Calls and streams that were ended here.
     pub(crate) ended: usize,
-    /// Whether the data plane has confirmed that nothing more passes.
-    pub(crate) is_acknowledged: bool,
+    /// Where it holds.
+    pub(crate) replicas: Confirmed,
     /// From the beginning of the change until it holds.
     pub(crate) elapsed: Duration,
 }
-
-/// The data plane answers in microseconds; if it has not by then, the answer says so.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Change {
     /// Begins a change of anything that these rights allow.
@@ -71,11 +73,12 @@ impl Change {
     ) -> Result<Self, Error> {
         let began = app.clock.elapsed();
         let mut tx = app.db.begin().await?;
-        snapshot::move_epoch(&mut tx, only_switches).await?;
+        tx.limit_pauses(LONGEST_PAUSE).await?;
+        let stamp = app.clock.id().as_u64_pair().1.cast_signed();
+        snapshot::move_epoch(&mut tx, stamp, only_switches).await?;
         let rights = rights.again(app, &mut tx).await?;
         let app = Arc::clone(app);
-        let (ends, decisions) = (Vec::new(), Vec::new());
-        Ok(Self { tx, app, rights, ends, decisions, began, only_switches })
+        Ok(Self { tx, app, rights, decisions: Vec::new(), began, only_switches })
     }
 
     /// The time, for what is new in it.
@@ -111,11 +114,6 @@ impl Change {
         &self.app
     }
 
-    /// Once committed, whatever depends on the target ends.
-    pub(crate) fn ends(&mut self, target: Target) {
-        self.ends.push(target);
-    }
-
     /// Has been decided with it, and is to be recorded by itself.
     pub(crate) fn decides(&mut self, workspace: WorkspaceId, what: String) {
         self.decisions.push((workspace, what));
@@ -135,6 +133,11 @@ impl Change {
         committed
     }
 
+    /// It destroys keys of recorded content, which are then in no memory either.
+    pub(crate) async fn destroys_keys(&mut self) -> Result<(), DbError> {
+        snapshot::note_destroyed(&mut self.tx).await
+    }
+
     /// Makes it so, everywhere, before it returns.
     pub(crate) async fn commit(self) -> Result<Committed, Error> {
         let tasks = self.app.tasks.clone();
@@ -152,43 +155,47 @@ impl Change {
         self.tx.rollback().await
     }
 
-    async fn finish(mut self) -> Result<Committed, Error> {
-        let publisher = &self.app.publisher;
-        let published = match publisher.prepare(&mut self.tx).await {
-            Ok(published) => Some(published),
+    async fn finish(self) -> Result<Committed, Error> {
+        let Self { mut tx, app, began, only_switches, .. } = self;
+        let publisher = &app.publisher;
+        let (next, compiles) = match publisher.prepare(&mut tx).await {
+            Ok(next) => (next, true),
             // A configuration that does not compile must not keep a cut-off from being stored.
-            Err(error) if self.only_switches => {
+            Err(error) if only_switches => {
                 tracing::error!(error = %chain(&error), "The configuration does not compile");
-                None
+                (publisher.prepare_switches(&mut tx).await?, false)
             }
             Err(error) => return Err(error.into()),
         };
-        if let Some(published) = published.as_ref().filter(|_| !self.only_switches) {
-            policies::check_names(&publisher.newest().snapshot, &published.snapshot)?;
+        if compiles && !only_switches {
+            policies::check_names(&publisher.newest().snapshot, &next.snapshot)?;
         }
-        if let Err(error) = self.tx.commit().await {
+        if next.epoch() <= publisher.epoch() {
+            // What has been seen of it is lost, and must not be counted past in silence.
+            return Err(LoadError::Behind.into());
+        }
+        tx.announce(next.epoch()).await?;
+        if let Err(error) = tx.commit().await {
             // It may have held nevertheless.
             publisher.cast_doubt();
             return Err(error.into());
         }
-        match published {
-            Some(published) => publisher.publish(published),
+        let committed = app.clock.elapsed();
+        let (epochs, snapshot) = (next.epochs, Arc::clone(&next.snapshot));
+        if compiles {
+            publisher.publish(next);
+        } else {
             // Nothing passes until it compiles again.
-            None => publisher.cast_doubt(),
+            publisher.cast_doubt();
         }
-        let mut ended = 0;
-        let mut is_acknowledged = true;
-        if let Some(traffic) = self.app.traffic.get().filter(|_| !self.ends.is_empty()) {
-            match tokio::time::timeout(STOP_LIMIT, traffic.stop(self.ends)).await {
-                Ok(count) => ended = count,
-                Err(late) => {
-                    tracing::error!(error = %chain(&late), "The data plane has not acknowledged");
-                    is_acknowledged = false;
-                }
-            }
-        }
-        let elapsed = self.app.clock.elapsed().saturating_sub(self.began);
-        Ok(Committed { ended, is_acknowledged, elapsed })
+        // Another may have been published since, and the later one decides.
+        let newest = publisher.newest();
+        let snapshot =
+            if epochs.epoch <= newest.epoch() { Arc::clone(&newest.snapshot) } else { snapshot };
+        let ended = replicas::settle(&app, &snapshot).await;
+        let replicas = replicas::confirm(&app, epochs, committed, ended.is_some()).await;
+        let elapsed = app.clock.elapsed().saturating_sub(began);
+        Ok(Committed { ended: ended.unwrap_or_default(), replicas, elapsed })
     }
 }
 

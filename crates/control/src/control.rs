@@ -7,7 +7,7 @@ use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
 use domain::ports::{Counters, Definitions, Gate, Offers, Picks, Previews, Secrets, Traffic};
-use domain::{Authority, Clock, WorkspaceId};
+use domain::{Authority, Clock, Stamp, WorkspaceId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,16 +15,18 @@ use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
 use crate::api::{Error, Ref, Rights, chain};
+use crate::change::Change;
 use crate::connections::Picking;
 use crate::content_keys::{self, ContentKeys};
 use crate::files::{Applied, Resolve, Scope};
 use crate::identities::VaultSecrets;
 use crate::limits::CounterStore;
 use crate::limits::counters::{Accounts, Counting, Shared};
+use crate::replicas::{Figures, Membership, Replica};
 use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
-use crate::{App, admin_mcp, api, files, installation, pins, session, trail, workspaces};
+use crate::{App, admin_mcp, api, files, installation, pins, replicas, session, trail, workspaces};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -39,6 +41,16 @@ pub struct ControlOptions {
     pub allow_loopback: bool,
     /// Whether administrators reach us by HTTPS, so that their cookie is sent by nothing else.
     pub is_secure: bool,
+    /// Absent where this process serves nobody.
+    pub serving: Option<Serving>,
+}
+
+/// How this process serves.
+pub struct Serving {
+    /// Its name among the replicas.
+    pub name: String,
+    /// How often a cut-off is tried; zero for never.
+    pub canary: Duration,
 }
 
 /// The control plane of this replica.
@@ -46,7 +58,6 @@ pub struct Control {
     app: Arc<App>,
     gate: Arc<StoreGate>,
     secrets: Arc<VaultSecrets>,
-    keys: Arc<ContentKeys>,
     notes: Arc<pins::Notes>,
     picks: Arc<Picking>,
     first_admin_token: Mutex<Option<Secret>>,
@@ -88,9 +99,18 @@ impl Control {
     /// # Errors
     /// As [`ControlError`] says.
     pub async fn open(options: ControlOptions) -> Result<Self, ControlError> {
-        let ControlOptions { db, vault, log, clock, counters, allow_loopback, is_secure } = options;
+        let ControlOptions { db, vault, log, clock, counters, allow_loopback, is_secure, serving } =
+            options;
         let publisher = Arc::new(Publisher::new());
-        let gate = Arc::new(StoreGate::new(Arc::clone(&publisher), db.clone(), Arc::clone(&clock)));
+        let name = serving.as_ref().map_or_else(|| "a command".into(), |it| it.name.clone());
+        let id = if serving.is_some() { clock.id() } else { Uuid::nil() };
+        let replica = Arc::new(Replica::new(Stamp { id, at: clock.now() }, name));
+        let membership = Arc::<Membership>::default();
+        let gate = Arc::new(StoreGate::new(
+            (Arc::clone(&publisher), db.clone()),
+            Arc::clone(&clock),
+            (Arc::clone(&replica), Arc::clone(&membership)),
+        ));
         let (keys, keeper) = content_keys::new(db.clone(), Arc::clone(&vault), Arc::clone(&clock));
         let authority = Authority::compile(WorkspaceId(Uuid::nil()), Vec::new())
             .map_err(|error| ControlError::Configuration(error.into()))?;
@@ -110,6 +130,8 @@ impl Control {
             publisher,
             gate: Arc::clone(&gate),
             authority: Arc::new(authority),
+            replica,
+            keys: Arc::new(keys),
             traffic: OnceLock::new(),
             status: OnceLock::new(),
             offers: OnceLock::new(),
@@ -122,7 +144,13 @@ impl Control {
             stop,
         });
         let first = installation::start(&app).await?;
-        gate.load().await.map_err(|error| ControlError::Configuration(error.into()))?;
+        if serving.is_some() {
+            replicas::join(&app, &membership).await?;
+        }
+        if let Err(error) = gate.load().await {
+            replicas::leave(&app).await;
+            return Err(ControlError::Configuration(error.into()));
+        }
         app.tasks.spawn(Arc::clone(&gate).run(app.stop.clone()));
         app.tasks.spawn(keeper.run(app.stop.clone()));
         app.tasks.spawn(Arc::clone(&app.accounts).keep(app.stop.clone()));
@@ -130,12 +158,15 @@ impl Control {
             app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
         }
         app.tasks.spawn(noter.run(app.stop.clone()));
+        if let Some(Serving { canary, .. }) = serving {
+            app.tasks.spawn(replicas::run(Arc::clone(&app), Arc::clone(&gate), membership));
+            app.tasks.spawn(replicas::run_canary(Arc::clone(&app), canary));
+        }
         let picks = Arc::new(Picking::new(Arc::clone(&app)));
         Ok(Self {
             app,
             gate,
             secrets: Arc::new(VaultSecrets(vault)),
-            keys: Arc::new(keys),
             notes,
             picks,
             first_admin_token: Mutex::new(first),
@@ -182,7 +213,7 @@ impl Control {
 
     /// For the audit crate: the keys of recorded content.
     pub fn data_keys(&self) -> Arc<dyn DataKeys> {
-        Arc::<ContentKeys>::clone(&self.keys)
+        Arc::<ContentKeys>::clone(&self.app.keys)
     }
 
     /// Where cut-offs are enforced. Until it is set there is no traffic to end; setting it twice
@@ -204,6 +235,16 @@ impl Control {
     /// What servers have listed. Until it is set, nothing is known of it.
     pub fn set_offers(&self, offers: Arc<dyn Offers>) {
         drop(self.app.offers.set(offers));
+    }
+
+    /// What is counted of changes.
+    pub fn figures(&self) -> &Figures {
+        &self.app.replica.figures
+    }
+
+    /// The newest epoch.
+    pub fn epoch(&self) -> i64 {
+        self.app.publisher.epoch()
     }
 
     /// The admin token that was made at the first start; taken once.
@@ -294,11 +335,19 @@ impl Control {
         let act = trail::open(&self.app, &actor, (self.app.clock.id(), &action), Some(workspace))
             .await
             .map_err(refused)?;
-        let erased = self.keys.erase(&self.app.db, WorkspaceId(workspace), day).await;
+        let erased = self.erase(WorkspaceId(workspace), day).await;
         let status =
             if erased.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
         act.close(&self.app, status, None);
-        Ok(erased?)
+        erased.map_err(refused)
+    }
+
+    async fn erase(&self, workspace: WorkspaceId, day: i32) -> Result<bool, Error> {
+        let rights = Rights::of_installation(&self.app);
+        let mut change = Change::begin_switch(&self.app, &rights).await?;
+        let erased = content_keys::erase(&mut change, workspace, day).await?;
+        change.commit().await?;
+        Ok(erased)
     }
 
     /// Refuses calls at the gate from now on, and waits for what is under way.

@@ -5,6 +5,7 @@
 //!
 //! * `change`: the one way to change what the data plane reads; it compiles, commits, publishes
 //!   and enforces, in this order;
+//! * `replicas`: who else serves, and how all come to hold what one has changed;
 //! * `snapshot`: the published configuration, and the gate that proves it current;
 //! * `trail`: no act without its record in the audit log;
 //! * `api`: what handlers share, and the table of all routes.
@@ -32,6 +33,7 @@ mod limits;
 mod pins;
 mod policies;
 mod records;
+mod replicas;
 mod role_grants;
 mod roles;
 mod row;
@@ -62,7 +64,7 @@ use tokio_util::task::TaskTracker;
 use vault::Vault;
 
 pub use api::ClientAddress;
-pub use control::{Control, ControlError, ControlOptions, Ownership};
+pub use control::{Control, ControlError, ControlOptions, Ownership, Serving};
 #[cfg(feature = "fuzzing")]
 pub use files::rewritten;
 pub use files::{
@@ -70,8 +72,11 @@ pub use files::{
 };
 pub use limits::CounterStore;
 pub use policies::Tested;
+pub use replicas::Figures;
 pub use status::{ServerState, ServerStatus, Status};
 
+use content_keys::ContentKeys;
+use replicas::Replica;
 use snapshot::{Publisher, StoreGate};
 
 /// What handlers may use.
@@ -84,6 +89,8 @@ struct App {
     gate: Arc<StoreGate>,
     /// What holds above all workspaces.
     authority: Arc<Authority>,
+    replica: Arc<Replica>,
+    keys: Arc<ContentKeys>,
     traffic: OnceLock<Arc<dyn Traffic>>,
     status: OnceLock<Arc<dyn ServerStatus>>,
     offers: OnceLock<Arc<dyn Offers>>,

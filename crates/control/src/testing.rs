@@ -1,7 +1,7 @@
 //! Set-up for the tests of all slices: a control plane on each database, asked as clients ask.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audit::{Log, Options, Signer};
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeZone as _, Utc};
 use db::testing::Fresh;
 use domain::ports::{Answer, Traffic};
-use domain::{Clock, Snapshot, Target};
+use domain::{Clock, Snapshot};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -46,12 +46,10 @@ pub(crate) struct TestClock {
     passed_ms: AtomicU64,
 }
 
-/// Remembers what it was told to stop, and what was in force then.
+/// Remembers what it was told to settle by. Each time one call ends.
 #[derive(Default)]
 pub(crate) struct TestTraffic {
-    pub(crate) stopped: Mutex<Vec<Target>>,
-    pub(crate) seen: Mutex<Vec<Arc<Snapshot>>>,
-    gate: OnceLock<Arc<dyn domain::ports::Gate>>,
+    pub(crate) settled: Mutex<Vec<Arc<Snapshot>>>,
 }
 
 impl Api {
@@ -78,7 +76,6 @@ impl Api {
         .unwrap();
         let control = Control::open(options(&fresh, &clock, &log)).await.unwrap();
         let traffic = Arc::<TestTraffic>::default();
-        assert!(traffic.gate.set(control.gate()).is_ok());
         control.set_traffic(Arc::<TestTraffic>::clone(&traffic));
         let token = control.first_admin_token().unwrap().expose_text().unwrap().to_owned();
         let router = control.router();
@@ -240,6 +237,7 @@ pub(crate) fn options(fresh: &Fresh, clock: &Arc<TestClock>, log: &Log) -> Contr
         counters: None,
         allow_loopback: true,
         is_secure: false,
+        serving: None,
     }
 }
 
@@ -317,12 +315,10 @@ impl audit::Clock for TestClock {
 }
 
 impl Traffic for TestTraffic {
-    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
-        if let Some(gate) = self.gate.get() {
-            self.seen.lock().push(gate.latest());
-        }
-        let count = targets.len();
-        self.stopped.lock().extend(targets);
-        Box::pin(std::future::ready(count))
+    fn settle(&self, snapshot: Arc<Snapshot>) -> Answer<'_, usize> {
+        self.settled.lock().push(snapshot);
+        Box::pin(std::future::ready(1))
     }
+
+    fn renew(&self, _: Duration) {}
 }

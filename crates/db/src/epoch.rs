@@ -2,10 +2,7 @@
 //!
 //! On PostgreSQL a connection is kept for nothing else, so that the question never queues behind
 //! other work. Whoever asks bounds the wait; an abandoned read costs a new connection, nothing
-//! more. Once the database has been claimed, that connection holds the lock which makes this
-//! process its only one: an answer that came over it was asked for by whoever owns the database.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! more.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::SqlitePool;
@@ -15,58 +12,43 @@ use tokio::sync::Mutex;
 use crate::DbError;
 
 /// How far the configuration has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
 pub struct Epochs {
     /// Moved by every change.
     pub epoch: i64,
     /// The epoch of the last change that touched more than switches.
     pub config: i64,
+    /// Random, and new with every epoch: a database that has lost changes counts the same numbers
+    /// again.
+    pub stamp: i64,
+    /// The stamp of `config`.
+    pub config_stamp: i64,
+    /// The epoch of the last change that destroyed keys of recorded content.
+    pub destroyed: i64,
 }
 
 pub(crate) enum EpochReader {
     Sqlite(SqlitePool),
-    Postgres {
-        options: Box<PgConnectOptions>,
-        idle: Mutex<Option<PgConnection>>,
-        claims: AtomicBool,
-    },
+    Postgres { options: Box<PgConnectOptions>, idle: Mutex<Option<PgConnection>> },
 }
 
-const QUESTION: &str = "SELECT epoch, config FROM epoch";
+const QUESTION: &str = "SELECT epoch, config, stamp, config_stamp, destroyed FROM epoch";
 
 impl EpochReader {
     pub(crate) fn postgres(options: PgConnectOptions) -> Self {
-        // A lost connection keeps its lock until the server notices.
-        let options = options.options([
-            ("tcp_keepalives_idle", "5"),
-            ("tcp_keepalives_interval", "5"),
-            ("tcp_keepalives_count", "3"),
-        ]);
-        let claims = AtomicBool::new(false);
-        Self::Postgres { options: Box::new(options), idle: Mutex::new(None), claims }
-    }
-
-    /// From now on, answers come to the only owner of the database or not at all.
-    pub(crate) async fn claim(&self) -> Result<(), DbError> {
-        if let Self::Postgres { idle, claims, .. } = self {
-            claims.store(true, Ordering::SeqCst);
-            // It was opened without the lock.
-            *idle.lock().await = None;
-        }
-        self.read().await.map(drop)
+        Self::Postgres { options: Box::new(options), idle: Mutex::new(None) }
     }
 
     pub(crate) async fn read(&self) -> Result<Epochs, DbError> {
         match self {
             Self::Sqlite(pool) => Ok(sqlx::query_as(QUESTION).fetch_one(pool).await?),
-            Self::Postgres { options, idle, claims } => {
+            Self::Postgres { options, idle } => {
                 let mut idle = idle.lock().await;
                 // Taken out while in use: a read that is abandoned half-way, or fails, must not
                 // leave its connection to the next one.
                 let mut connection = match idle.take() {
                     Some(connection) => connection,
-                    None if claims.load(Ordering::SeqCst) => owner(options).await?,
-                    None => PgConnection::connect_with(options).await?,
+                    None => connect(options).await?,
                 };
                 let epochs = sqlx::query_as(QUESTION).fetch_one(&mut connection).await?;
                 *idle = Some(connection);
@@ -85,12 +67,13 @@ impl EpochReader {
     }
 }
 
-/// A connection with the lock.
-async fn owner(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
+/// A connection that keeps processes of versions away which think that they are alone: they take the
+/// same lock for themselves.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, DbError> {
     let mut connection = PgConnection::connect_with(options).await?;
-    let lock = "SELECT pg_try_advisory_lock($1, hashtext(coalesce(current_schema(), '')))";
-    let is_ours: bool = sqlx::query_scalar(lock).bind(LOCK).fetch_one(&mut connection).await?;
-    if is_ours { Ok(connection) } else { Err(DbError::Owned) }
+    let lock = "SELECT pg_try_advisory_lock_shared($1, hashtext(coalesce(current_schema(), '')))";
+    let is_shared: bool = sqlx::query_scalar(lock).bind(LOCK).fetch_one(&mut connection).await?;
+    if is_shared { Ok(connection) } else { Err(DbError::Owned) }
 }
 
 /// Ours among the advisory locks of a database: `osti`.

@@ -7,13 +7,14 @@ pub enum DbError {
     Duplicate,
     #[error("a row that this one refers to, or that refers to it, stands in the way")]
     Referenced,
+    /// By a version that must be alone.
+    #[error("an older Ostiary that can share no database is using this one; stop it first")]
+    Owned,
     #[error("the database is busy")]
     Busy(#[source] sqlx::Error),
     /// PostgreSQL keeps no such text, so neither does SQLite.
     #[error("a text holds the character U+0000")]
     Nul,
-    #[error("another process owns the database")]
-    Owned,
     #[error("database request failed")]
     Other(#[source] sqlx::Error),
 }

@@ -10,6 +10,7 @@
 mod epoch;
 mod error;
 mod newer;
+mod notices;
 mod open;
 mod statement;
 #[cfg(feature = "testing")]
@@ -18,6 +19,7 @@ mod transaction;
 
 pub use epoch::Epochs;
 pub use error::DbError;
+pub use notices::Notices;
 pub use open::{Db, OpenError};
 pub use statement::{Sql, Value, sql};
 pub use transaction::{Record, Tx};

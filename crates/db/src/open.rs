@@ -17,7 +17,7 @@ use sqlx::sqlite::{
 
 use crate::epoch::EpochReader;
 use crate::transaction::Open;
-use crate::{DbError, Epochs, Tx, newer};
+use crate::{DbError, Epochs, Notices, Tx, newer};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -30,8 +30,15 @@ pub struct Db {
 
 #[derive(Clone)]
 enum Pools {
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres(PgPool),
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+    /// The one for all, and one for what must not queue behind it.
+    Postgres {
+        all: PgPool,
+        aside: PgPool,
+    },
 }
 
 /// Why a database cannot be used. Each text is a plain sentence for the operator.
@@ -45,10 +52,6 @@ pub enum OpenError {
     File { path: PathBuf, source: io::Error },
     #[error("another process is using the database {}", path.display())]
     InUse { path: PathBuf },
-    #[error("another Ostiary process is using the database; stop it first")]
-    Owned,
-    #[error("the database cannot be claimed")]
-    Claim(#[source] DbError),
     #[error("the database file {} is damaged ({what}); restore it from a backup", path.display())]
     Damaged { path: PathBuf, what: String },
     #[error(
@@ -70,8 +73,12 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// What newer versions have added is no error; [`newer::refuse`] looks at it.
 static FOR_SQLITE: LazyLock<Migrator> =
     LazyLock::new(|| tolerant(sqlx::migrate!("migrations/sqlite")));
-static FOR_POSTGRES: LazyLock<Migrator> =
-    LazyLock::new(|| tolerant(sqlx::migrate!("migrations/postgres")));
+static FOR_POSTGRES: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = tolerant(sqlx::migrate!("migrations/postgres"));
+    // It is locked by schema, and not the database as a whole.
+    migrator.set_locking(false);
+    migrator
+});
 
 fn tolerant(mut migrator: Migrator) -> Migrator {
     migrator.set_ignore_missing(true);
@@ -127,24 +134,6 @@ impl Db {
         matches!(self.pools, Pools::Sqlite { .. })
     }
 
-    /// Makes this process the only one that may use the database, for as long as it lives. On
-    /// SQLite it is that already.
-    ///
-    /// # Errors
-    /// [`OpenError::Owned`] where another process is, and does not end within a moment.
-    pub async fn claim(&self) -> Result<(), OpenError> {
-        const TRIES: u32 = 25;
-
-        for _ in 0..TRIES {
-            match self.epochs.claim().await {
-                // The server may not have noticed yet that the owner has gone.
-                Err(DbError::Owned) => tokio::time::sleep(LOCK_WAIT / TRIES).await,
-                outcome => return outcome.map_err(OpenError::Claim),
-            }
-        }
-        Err(OpenError::Owned)
-    }
-
     /// Begins a transaction that may write.
     ///
     /// # Errors
@@ -155,8 +144,32 @@ impl Db {
             Pools::Sqlite { writer, .. } => {
                 Open::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Pools::Postgres(pool) => Open::Postgres(pool.begin().await?),
+            Pools::Postgres { all, .. } => Open::Postgres(all.begin().await?),
         }))
+    }
+
+    /// Begins a transaction that may write what is of no worth after a crash of the database: its
+    /// commit does not wait for a disk, and it does not wait for a connection behind changes.
+    ///
+    /// # Errors
+    /// As [`Db::begin`].
+    pub async fn begin_passing(&self) -> Result<Tx, DbError> {
+        let Pools::Postgres { aside, .. } = &self.pools else { return self.begin().await };
+        let mut tx = aside.begin().await?;
+        sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
+        Ok(Tx(Open::Postgres(tx)))
+    }
+
+    /// A connection that hears what [`Tx::announce`] says, in any process. Absent where there is no
+    /// other process.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn listen(&self) -> Result<Option<Notices>, DbError> {
+        match &self.pools {
+            Pools::Sqlite { .. } => Ok(None),
+            Pools::Postgres { aside, .. } => Notices::open(aside).await.map(Some),
+        }
     }
 
     /// Begins a transaction that only reads, all of it as of one instant. Never waits for writers.
@@ -166,8 +179,8 @@ impl Db {
     pub async fn read(&self) -> Result<Tx, DbError> {
         Ok(Tx(match &self.pools {
             Pools::Sqlite { readers, .. } => Open::Sqlite(readers.begin().await?),
-            Pools::Postgres(pool) => Open::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            Pools::Postgres { all, .. } => Open::Postgres(
+                all.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
         }))
     }
@@ -192,7 +205,10 @@ impl Db {
                     lock.unlock().unwrap_or_default();
                 }
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { all, aside } => {
+                aside.close().await;
+                all.close().await;
+            }
         }
     }
 
@@ -242,8 +258,12 @@ impl Db {
                 ("lock_timeout", "5s"),
                 ("statement_timeout", "15s"),
                 ("idle_in_transaction_session_timeout", "30s"),
+                // Who has lost the network loses its locks.
+                ("tcp_keepalives_idle", "5"),
+                ("tcp_keepalives_interval", "5"),
+                ("tcp_keepalives_count", "3"),
             ]);
-        let pool = PgPoolOptions::new()
+        let pool = checked(PgPoolOptions::new())
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(LOCK_WAIT)
             .connect_with(options.clone())
@@ -252,27 +272,59 @@ impl Db {
         let tx = Tx(Open::Postgres(begun(pool.begin().await)?));
         newer::refuse(tx, &FOR_POSTGRES).await?;
         migrate_postgres(&options).await?;
+        let aside = checked(PgPoolOptions::new())
+            .max_connections(CONNECTIONS_ASIDE)
+            // What is in a hurry finds one that is open.
+            .min_connections(2)
+            .acquire_timeout(LOCK_WAIT)
+            .connect_with(options.clone())
+            .await
+            .map_err(OpenError::Unreachable)?;
         let epochs = Arc::new(EpochReader::postgres(options));
-        Ok(Self { pools: Pools::Postgres(pool), epochs, lock: None })
+        Ok(Self { pools: Pools::Postgres { all: pool, aside }, epochs, lock: None })
     }
 }
 
-/// On a connection of its own, since the lock that keeps two migrations apart is let go with it. Other
-/// processes may be at it before this one, so they are waited for longer than a statement waits, and
-/// none is cut short because there is much to change.
+/// Brings the schema up to date, or waits for whoever does: several processes may start at once, and
+/// the work of the first may take longer than a statement waits for its lock. On a connection of its
+/// own, since the lock that keeps them apart goes with it, and none is cut short because there is much
+/// to change.
 async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), OpenError> {
     let patient = options.clone().options([("lock_timeout", "60s"), ("statement_timeout", "0")]);
     let mut connection = patient.connect().await.map_err(OpenError::Unreachable)?;
+    let locked = sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut connection).await;
+    locked.map_err(|error| OpenError::Schema(error.into()))?;
     let migrated = FOR_POSTGRES.run(&mut connection).await.map_err(OpenError::Migration);
     let closed = connection.close().await.map_err(OpenError::Unreachable);
     migrated.and(closed)
 }
+
+/// By schema, where the migrator's own lock is one for a database. The number is `ostj`.
+const ONE_AT_A_TIME: &str =
+    "SELECT pg_advisory_lock(1869837418, hashtext(coalesce(current_schema(), '')))";
 
 /// SQLite readers do not wait for the writer; a few suffice for an administrator's pages.
 const READERS: u32 = 4;
 
 /// Changes are made one at a time anyway; the rest is reading for the admin API.
 const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// One that listens, one that says that this replica is there, one that says how far it has come, and
+/// one that looks for what others have said.
+const CONNECTIONS_ASIDE: u32 = 4;
+
+/// How long a connection that has been idle has to show that it is still one.
+const PULSE: Duration = Duration::from_millis(250);
+
+/// Takes no connection out of a pool that does not answer at once: one whose database has vanished
+/// with its network would keep whoever takes it waiting for as long as the system tries.
+fn checked(pool: PgPoolOptions) -> PgPoolOptions {
+    pool.test_before_acquire(false).before_acquire(|connection, _| {
+        Box::pin(async move {
+            Ok(matches!(tokio::time::timeout(PULSE, connection.ping()).await, Ok(Ok(()))))
+        })
+    })
+}
 
 /// One process owns the file: it answers from memory what others could change behind its back.
 fn lock(path: &Path) -> Result<File, OpenError> {

@@ -1,10 +1,13 @@
 //! An open transaction: whoever opens it decides its extent.
 
 use chrono::{DateTime, Utc};
+use std::time::Duration;
+
 use sqlx::Connection as _;
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
 
+use crate::notices::ANNOUNCE;
 use crate::statement::{for_postgres, for_sqlite};
 use crate::{DbError, Sql, sql};
 
@@ -26,6 +29,9 @@ impl<T> Record for T where
     T: for<'r> sqlx::FromRow<'r, SqliteRow> + for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin
 {
 }
+
+/// As `SET LOCAL`, which takes no parameters.
+const LIMIT_PAUSES: &str = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
 
 impl Tx {
     /// Makes it so.
@@ -105,6 +111,31 @@ impl Tx {
         };
         let row: Option<(DateTime<Utc>,)> = self.optional(sql(statement)).await?;
         row.map(|it| it.0).ok_or(DbError::Other(sqlx::Error::RowNotFound))
+    }
+
+    /// Gives all [`crate::Notices`] of the database a word once this has been committed. Where there
+    /// are no other processes nobody is told.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub async fn announce(&mut self, word: i64) -> Result<(), DbError> {
+        if let Open::Postgres(tx) = &mut self.0 {
+            sqlx::query(ANNOUNCE).bind(word.to_string()).execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+
+    /// From now on the database gives this transaction up where nothing is asked in it for so long:
+    /// a process that is frozen must not keep others from what it has locked.
+    ///
+    /// # Errors
+    /// As [`DbError`] says.
+    pub async fn limit_pauses(&mut self, limit: Duration) -> Result<(), DbError> {
+        if let Open::Postgres(tx) = &mut self.0 {
+            let limit = format!("{}ms", limit.as_millis());
+            sqlx::query(LIMIT_PAUSES).bind(limit).execute(&mut **tx).await?;
+        }
+        Ok(())
     }
 
     /// Whether the connection still answers.

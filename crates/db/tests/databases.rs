@@ -36,27 +36,21 @@ async fn what_is_written_is_read_back_unchanged() {
 }
 
 #[tokio::test]
-async fn whoever_has_lost_a_claimed_database_learns_nothing_more_of_it() {
-    let Some(Fresh { db: first, url, .. }) = testing::postgres().await else { return };
-    let second = Db::open(&url).await.unwrap();
-    first.claim().await.unwrap();
-    assert!(matches!(second.claim().await, Err(OpenError::Owned)));
-    first.epoch().await.unwrap();
-    // Its connection is lost, and the other one is quicker to come back.
-    let mut tx = first.begin().await.unwrap();
-    let lost = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
-                WHERE locktype = 'advisory' AND objsubid = 2
-                  AND objid = hashtext(current_schema())::bigint::bit(32)::bigint";
-    tx.execute(sql(lost)).await.unwrap();
+async fn a_notice_wakes_who_listens_to_the_same_installation_once_it_holds() {
+    let Some(Fresh { db, url, .. }) = testing::postgres().await else { return };
+    let Fresh { db: elsewhere, .. } = testing::postgres().await.unwrap();
+    let mut here = Db::open(&url).await.unwrap().listen().await.unwrap().unwrap();
+    let mut there = elsewhere.listen().await.unwrap().unwrap();
+    let mut tx = db.begin().await.unwrap();
+    tx.announce(1).await.unwrap();
     tx.rollback().await.unwrap();
-    second.claim().await.unwrap();
-    assert!(matches!(first.epoch().await, Err(DbError::Other(_))), "the connection is gone");
-    assert!(matches!(first.epoch().await, Err(DbError::Owned)));
-    second.epoch().await.unwrap();
-    second.close().await;
-    // The server may take a moment to notice.
-    first.claim().await.unwrap();
-    first.epoch().await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    tx.announce(2).await.unwrap();
+    let soon = std::time::Duration::from_millis(100);
+    assert!(tokio::time::timeout(soon, here.next()).await.is_err(), "nothing is committed");
+    tx.commit().await.unwrap();
+    here.next().await.unwrap();
+    assert!(tokio::time::timeout(soon, there.next()).await.is_err(), "another installation");
 }
 
 #[tokio::test]
@@ -127,16 +121,36 @@ async fn a_reader_sees_one_instant_and_cannot_write() {
 #[tokio::test]
 async fn the_epoch_is_read_after_a_commit_and_after_an_abandoned_read() {
     for Fresh { db, .. } in &testing::databases().await {
-        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 1, config: 1 });
+        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 1, config: 1, ..Epochs::default() });
         let mut tx = db.begin().await.unwrap();
         tx.execute(sql("UPDATE epoch SET epoch = epoch + 1")).await.unwrap();
-        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 1, config: 1 });
+        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 1, config: 1, ..Epochs::default() });
         tx.commit().await.unwrap();
         let abandoned = tokio::time::timeout(std::time::Duration::ZERO, db.epoch()).await;
         drop(abandoned);
-        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 2, config: 1 });
+        assert_eq!(db.epoch().await.unwrap(), Epochs { epoch: 2, config: 1, ..Epochs::default() });
     }
 }
+
+#[tokio::test]
+async fn who_must_be_alone_and_who_need_not_keep_each_other_away() {
+    let Some(Fresh { db, url, .. }) = testing::postgres().await else { return };
+    let other = Db::open(&url).await.unwrap();
+    // As versions do that know no others.
+    let mut alone = other.begin().await.unwrap();
+    let owned = alone.optional::<(bool,)>(sql(ALONE)).await.unwrap();
+    assert_eq!(owned, Some((true,)));
+    assert!(matches!(db.epoch().await, Err(DbError::Owned)));
+    alone.rollback().await.unwrap();
+    db.epoch().await.unwrap();
+    other.epoch().await.unwrap();
+    let mut alone = other.begin().await.unwrap();
+    let owned = alone.optional::<(bool,)>(sql(ALONE)).await.unwrap();
+    assert_eq!(owned, Some((false,)));
+}
+
+const ALONE: &str =
+    "SELECT pg_try_advisory_xact_lock(x'6f737469'::int, hashtext(coalesce(current_schema(), '')))";
 
 #[tokio::test]
 async fn both_databases_end_with_the_same_tables_and_columns() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::limits::Charge;
 use crate::{
     AppId, Described, GatewayId, Identity, IdentityId, Name, NoPreview, PinKey, Preview, Server,
-    ServerId, Snapshot, Target, WorkspaceId,
+    ServerId, Snapshot, WorkspaceId,
 };
 
 /// A boxed future, since these traits stand between crates.
@@ -22,7 +22,7 @@ pub trait Gate: Send + Sync {
     /// A snapshot proved current by a read that began after this was called.
     fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>>;
 
-    /// Resolves when [`Gate::latest`] is another one than `known`.
+    /// Resolves when [`Gate::latest`] says something else than `known`.
     fn replaced<'a>(&'a self, known: &'a Arc<Snapshot>) -> Answer<'a, ()>;
 }
 
@@ -134,10 +134,14 @@ pub enum NotPicked {
 
 /// What is under way in the data plane.
 pub trait Traffic: Send + Sync {
-    /// Ends every call and stream that depends on one of the targets, which are off in the latest
-    /// snapshot already. Resolves, with how many were ended, when none of them can reach an
-    /// upstream or release another byte to its client.
-    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize>;
+    /// Ends every call and stream that is not allowed any more by this snapshot, which is the latest.
+    /// They have been told so when this returns. What it returns resolves, with how many were ended,
+    /// when nothing that was ever ended can reach an upstream or release another byte to its client.
+    fn settle(&self, snapshot: Arc<Snapshot>) -> Answer<'_, usize>;
+
+    /// Says until when, by [`crate::Clock::elapsed`], what is under way may go on being written and
+    /// released unless this is called again. Before the first time it may for ever.
+    fn renew(&self, until: Duration);
 }
 
 /// What the data plane shows to clients.

@@ -14,10 +14,20 @@ use crate::{
 /// The configuration and the switches as of one epoch.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Grows with every change; equal epochs mean equal content.
+    /// Grows with every change.
     pub epoch: u64,
+    /// Random, and new with every change. Equal epochs with equal stamps mean equal content.
+    pub stamp: i64,
     pub config: Arc<Config>,
     pub switches: Arc<Switches>,
+}
+
+impl Snapshot {
+    /// Whether nothing can be decided otherwise by this one than by the other. Where that is not known
+    /// for certain it is false.
+    pub fn says_as_much_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && Arc::ptr_eq(&self.switches, &other.switches)
+    }
 }
 
 /// Everything but the switches.
@@ -209,6 +219,19 @@ pub enum Provision {
     Where(Arc<Condition>),
 }
 
+impl Provision {
+    /// Whether everything that the other lets through is let through here too.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) | (_, Self::Nothing) => true,
+            (Self::Named(names), Self::Named(others)) => names.is_superset(others),
+            // What a condition holds for is not known here.
+            (Self::Where(one), Self::Where(other)) => one == other,
+            (Self::Named(_) | Self::Nothing | Self::Where(_), _) => false,
+        }
+    }
+}
+
 /// An app on a gateway.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -254,7 +277,7 @@ pub struct NoIdentityChosen;
 impl Snapshot {
     /// Nothing configured, nothing allowed.
     pub fn empty() -> Self {
-        Self { epoch: 0, config: Arc::default(), switches: Arc::default() }
+        Self { epoch: 0, stamp: 0, config: Arc::default(), switches: Arc::default() }
     }
 }
 
@@ -337,5 +360,23 @@ impl Assignment {
                 .map(Some)
                 .ok_or(NoIdentityChosen),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_covers_what() {
+        let named =
+            |names: &[&str]| Provision::Named(names.iter().map(|it| (*it).to_owned()).collect());
+        let order = [Provision::Nothing, named(&["a"]), named(&["a", "b"]), Provision::All];
+        for (i, one) in order.iter().enumerate() {
+            for (j, other) in order.iter().enumerate() {
+                assert_eq!(one.covers(other), j <= i, "{one:?} {other:?}");
+            }
+        }
+        assert!(!named(&["a"]).covers(&named(&["b"])));
     }
 }

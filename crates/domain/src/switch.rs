@@ -35,7 +35,7 @@ pub struct Switch {
 }
 
 /// All that is off.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Switches {
     off: HashMap<Target, Switch>,
 }

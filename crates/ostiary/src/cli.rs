@@ -11,6 +11,7 @@ use crate::commands::audit::{self, AuditCommand};
 use crate::commands::files::{self, ApplyArgs, ExportArgs, FileArgs};
 use crate::commands::pin::{self, PinCommand};
 use crate::commands::record::{self, RecordCommand};
+use crate::commands::replicas::{self, ReplicasArgs};
 use crate::commands::shell::ShellArg;
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
 use crate::commands::why::{self, WhyArgs};
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Cutoff(CutoffArgs),
     /// Turn something on again.
     Restore(RestoreArgs),
+    /// The processes that serve the installation together.
+    Replicas(ReplicasArgs),
     /// What servers under review list, and what is approved of it.
     #[command(subcommand)]
     Pin(PinCommand),
@@ -164,6 +167,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Bridge(args) => bridge::run(args),
         Command::Cutoff(args) => switch::cutoff(&args),
         Command::Restore(args) => switch::restore(&args),
+        Command::Replicas(args) => replicas::list(&args),
         Command::Pin(command) => pin::run(&command),
         Command::Noun(asked) => nouns::run(&asked),
         Command::Record(command) => record::run(&command),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use control::CounterStore;
 use ipnet::IpNet;
-use ostiary::config_file::{ConfigFile, Invalid, Tls};
+use ostiary::config_file::{ConfigFile, Invalid, Tls, is_reachable};
 use vault::{MasterKey, Vault};
 
 use crate::cli::ServeArgs;
@@ -30,8 +30,12 @@ pub(crate) struct Config {
     pub(crate) behind_tls_proxy: bool,
     pub(crate) workers: usize,
     pub(crate) allow_loopback_upstreams: bool,
-    /// Others may use the database too, which no cut-off waits for.
-    pub(crate) share_database: bool,
+    /// Its name among the replicas, where it is not to be made up.
+    pub(crate) replica_name: Option<String>,
+    /// Where other replicas reach this one, if they do.
+    pub(crate) replica_listen: Option<SocketAddr>,
+    /// How often a cut-off is tried; zero for never.
+    pub(crate) canary: Duration,
     pub(crate) allowed_networks: Vec<IpNet>,
     /// The proxies before us whose word is taken for where a request comes from.
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -83,6 +87,8 @@ pub(crate) enum ConfigError {
     CountersPassword,
     #[error("what signs the certificate of `counters` cannot be used")]
     CountersTls(#[source] rustls::Error),
+    #[error("`replica_listen` is for several processes, and only one can use SQLite")]
+    Alone,
     #[error("{name} must be 1 or unset")]
     Switch { name: &'static str },
 }
@@ -96,8 +102,19 @@ impl Config {
         };
         let metrics_token =
             file.metrics_token_file.as_deref().map(MetricsToken::read).transpose()?;
+        let database = database(&args.data)?;
+        let replica_listen = match env("OSTIARY_REPLICA_LISTEN") {
+            None => file.replica_listen,
+            Some(text) => {
+                let address = text.parse().ok().filter(|it| is_reachable(*it));
+                Some(address.ok_or(ConfigError::File(Invalid::ReplicaListen))?)
+            }
+        };
+        if replica_listen.is_some() && !is_postgres(&database) {
+            return Err(ConfigError::Alone);
+        }
         Ok(Self {
-            database: database(&args.data)?,
+            database,
             vault: Arc::new(Vault::new(master_key()?, 1)),
             data: args.data.clone(),
             asked_listen: args.listen.or(file.listen),
@@ -107,7 +124,9 @@ impl Config {
             behind_tls_proxy: file.behind_tls_proxy,
             workers: file.workers.unwrap_or_else(default_workers),
             allow_loopback_upstreams: is_on("OSTIARY_ALLOW_LOOPBACK_UPSTREAMS")?,
-            share_database: is_on("OSTIARY_SHARE_DATABASE")?,
+            replica_name: file.replica_name,
+            replica_listen,
+            canary: file.canary,
             allowed_networks: file.allowed_networks,
             trusted_proxies: file.trusted_proxies,
             largest_request_bytes: file.largest_request_bytes,
@@ -130,6 +149,11 @@ impl Config {
     pub(crate) fn for_data(data: &Path) -> Result<Self, ConfigError> {
         Self::load(&ServeArgs::only(data))
     }
+
+    /// Whether administrators reach it by HTTPS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some() || self.behind_tls_proxy
+    }
 }
 
 fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
@@ -139,6 +163,8 @@ fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
         Invalid::Text(reason) => ConfigError::Parse { path: path.into(), reason },
         Invalid::Counters
         | Invalid::Host { .. }
+        | Invalid::ReplicaName
+        | Invalid::ReplicaListen
         | Invalid::Number { .. }
         | Invalid::Proxy { .. } => ConfigError::File(why),
     })

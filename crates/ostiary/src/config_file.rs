@@ -1,6 +1,6 @@
 //! The configuration file: TOML, read strictly, with every number within its bounds.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +39,12 @@ pub struct ConfigFile {
     pub drain: Duration,
     /// How long what is under way may take to end.
     pub grace: Duration,
+    /// How often a cut-off is tried; zero for never.
+    pub canary: Duration,
+    /// Its name among the replicas, where it is not to be made up.
+    pub replica_name: Option<String>,
+    /// Where other replicas reach this one.
+    pub replica_listen: Option<SocketAddr>,
     /// How many sessions legacy clients may have open.
     pub most_sessions: usize,
     /// How many calls may wait for their clients.
@@ -100,6 +106,9 @@ struct Text {
     probe_seconds: Option<u64>,
     drain_seconds: Option<u64>,
     grace_seconds: Option<u64>,
+    canary_seconds: Option<u64>,
+    replica_name: Option<String>,
+    replica_listen: Option<SocketAddr>,
     most_sessions: Option<usize>,
     most_held_calls: Option<usize>,
     metrics_token_file: Option<PathBuf>,
@@ -133,6 +142,15 @@ pub enum Invalid {
         /// What is wrong with it.
         why: String,
     },
+    /// `replica_name` is none.
+    #[error("`replica_name` must be 1 to 100 letters, digits and `-._:`")]
+    ReplicaName,
+    /// `replica_listen` is no address of this machine alone.
+    #[error(
+        "`replica_listen` must be an address at which other replicas reach this one and a port, as in \
+             `10.0.0.5:8081`"
+    )]
+    ReplicaListen,
     /// A number is out of its bounds.
     #[error("`{key}` must be from {least} to {most}")]
     Number {
@@ -158,6 +176,12 @@ impl ConfigFile {
         }
         let files = (text.counters_password_file, text.counters_ca_file);
         let counters = counters(text.counters.as_deref(), files)?;
+        if !text.replica_name.as_deref().is_none_or(is_replica_name) {
+            return Err(Invalid::ReplicaName);
+        }
+        if !text.replica_listen.is_none_or(is_reachable) {
+            return Err(Invalid::ReplicaListen);
+        }
         let largest = ("largest_request_bytes", text.largest_request_bytes);
         let workers = text.workers.map(|it| within(("workers", Some(it)), it, 1..=256));
         Ok(Self {
@@ -183,6 +207,9 @@ impl ConfigFile {
             probe: seconds(("probe_seconds", text.probe_seconds), 60, 0..=DAY)?,
             drain: seconds(("drain_seconds", text.drain_seconds), 0, 0..=3_600)?,
             grace: seconds(("grace_seconds", text.grace_seconds), 30, 1..=3_600)?,
+            canary: seconds(("canary_seconds", text.canary_seconds), 60, 0..=DAY)?,
+            replica_name: text.replica_name,
+            replica_listen: text.replica_listen,
             most_sessions: within(("most_sessions", text.most_sessions), 100_000, 1..=10_000_000)?,
             most_held_calls: within(("most_held_calls", text.most_held_calls), 2_048, 1..=65_536)?,
             metrics_token_file: text.metrics_token_file,
@@ -248,6 +275,22 @@ fn is_host(host: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-.[]:".contains(&b);
     let port = !host.starts_with('[') && host.contains(':');
     !host.is_empty() && host.bytes().all(plain) && !port
+}
+
+/// It stands in tables, logs and answers, as it is.
+fn is_replica_name(name: &str) -> bool {
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"-._:".contains(&it);
+    (1..=100).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+/// Whether others can be told to come there.
+pub fn is_reachable(address: SocketAddr) -> bool {
+    let ip = address.ip().to_canonical();
+    let is_link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    !ip.is_unspecified() && !ip.is_multicast() && !is_link_local
 }
 
 /// In seconds.
@@ -329,7 +372,17 @@ mod tests {
         }
         let proxies = ConfigFile::parse("trusted_proxies = ['10.0.0.0/8', '::1']").unwrap();
         assert_eq!(proxies.trusted_proxies.len(), 2);
-        for text in ["workers = 0", "answer_seconds = 0", "most_sessions = -1", "hosts = ['a:1']"] {
+        for text in [
+            "workers = 0",
+            "answer_seconds = 0",
+            "most_sessions = -1",
+            "hosts = ['a:1']",
+            "replica_name = 'a b'",
+            "replica_listen = '0.0.0.0:8081'",
+            "replica_listen = '[::]:8081'",
+            "replica_listen = '169.254.1.1:8081'",
+            "replica_listen = '10.0.0.5'",
+        ] {
             assert!(ConfigFile::parse(text).is_err(), "{text}");
         }
     }

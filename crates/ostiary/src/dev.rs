@@ -80,7 +80,7 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         content: Some(Arc::clone(&content)),
     };
     let proxy = Proxy::new(ports, options);
-    let wiring = Wiring::new(Guard { allow_loopback: true, allowed: Vec::new() })?;
+    let wiring = Wiring::new(Guard { allow_loopback: true, allowed: Vec::new() }, None)?;
     let mut settings = Settings::new(args.listen);
     settings.workers = 2;
     door::open_many_files();
@@ -96,8 +96,13 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
     ));
     let doors = Doors { wiring, proxy: Arc::clone(&proxy), pages: None };
     let (ending, drain) = (Arc::<Ending>::default(), Duration::ZERO);
-    door::serve(bound, doors, Wishes { signals: &mut signals, doorbell: None, ending, drain })
-        .await?;
+    door::serve(
+        bound,
+        None,
+        doors,
+        Wishes { signals: &mut signals, doorbell: None, ending, drain },
+    )
+    .await?;
     proxy.close().await;
     tasks.close();
     tasks.wait().await;
@@ -190,7 +195,7 @@ fn snapshot(
     });
     let workspaces = HashMap::from([(names.workspace.clone(), workspace)]);
     let config = Arc::new(Config { workspaces, tokens: HashMap::new() });
-    Ok(Snapshot { epoch: 1, config, switches: Arc::<Switches>::default() })
+    Ok(Snapshot { epoch: 1, stamp: 0, config, switches: Arc::<Switches>::default() })
 }
 
 fn transport(args: &DevArgs) -> Transport {

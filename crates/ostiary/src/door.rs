@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use futures::TryFutureExt;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Either;
@@ -37,7 +38,7 @@ struct Door {
 }
 
 impl App for Door {
-    type Body = Either<proxy::Body, axum::body::Body>;
+    type Body = Either<proxy::Released, axum::body::Body>;
 
     async fn handle(
         self: Arc<Self>,
@@ -58,6 +59,29 @@ impl App for Door {
 
     fn end(&self) {
         self.worker.end();
+    }
+}
+
+/// Where other replicas come in: to nothing but the data plane.
+struct BackDoor(Arc<Worker>);
+
+impl App for BackDoor {
+    type Body = proxy::Released;
+
+    async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _: SocketAddr,
+    ) -> Response<Self::Body> {
+        self.0.handle_passed_on(request).await
+    }
+
+    async fn finish(&self) {
+        self.0.finish().await;
+    }
+
+    fn end(&self) {
+        self.0.end();
     }
 }
 
@@ -128,9 +152,16 @@ pub(crate) enum End {
 }
 
 /// Serves until the process is told to stop, or has a successor.
-pub(crate) async fn serve(bound: Bound, doors: Doors, wishes: Wishes<'_>) -> Result<End, Failure> {
+pub(crate) async fn serve(
+    bound: Bound,
+    for_peers: Option<Bound>,
+    doors: Doors,
+    wishes: Wishes<'_>,
+) -> Result<End, Failure> {
     let Wishes { signals, doorbell, ending, drain } = wishes;
     let proxy = Arc::clone(&doors.proxy);
+    let (wiring, plane) = (doors.wiring.clone(), Arc::clone(&doors.proxy));
+    let make_back = move |_| Arc::new(BackDoor(wiring.worker(&plane)));
     let runtime = Handle::current();
     let make = move |_| {
         Arc::new(Door {
@@ -140,7 +171,14 @@ pub(crate) async fn serve(bound: Bound, doors: Doors, wishes: Wishes<'_>) -> Res
         })
     };
     let socket = bound.socket().map_err(Failure::other)?;
-    let serving = bound.serve(make, Arc::clone(&ending));
+    let behind = async {
+        match for_peers {
+            Some(bound) => bound.serve(make_back, Arc::clone(&ending)).await,
+            None => Ok(()),
+        }
+    };
+    let serving = async { tokio::try_join!(bound.serve(make, Arc::clone(&ending)), behind) };
+    let serving = serving.map_ok(drop);
     tokio::pin!(serving);
     let mut end = tokio::select! {
         outcome = &mut serving => return outcome.map(|()| End::Told).map_err(Failure::other),

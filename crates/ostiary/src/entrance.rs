@@ -2,8 +2,11 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use ostiary::listener::{self, Bound, Settings, TlsFiles};
+use ostiary::listener::{self, Bound, ListenError, Settings, TlsFiles};
+use ostiary::peers::Peers;
 
 use crate::cli::ServeArgs;
 use crate::config::Config;
@@ -72,6 +75,28 @@ pub(crate) fn again(
     Ok(bound.with_connections(inherited))
 }
 
+/// Where other replicas come in, if they do.
+///
+/// # Errors
+/// The address cannot be had. A process that has just ended, or is about to, is waited for.
+pub(crate) async fn for_peers(config: &Config, peers: &Peers) -> Result<Option<Bound>, Failure> {
+    const TRIES: u32 = 50;
+
+    let Some(address) = config.replica_listen else { return Ok(None) };
+    let peers = Some(Arc::clone(&peers.server));
+    let mut own = Settings { listen: address, tls: None, peers, ..settings(config) };
+    // Room for the one that says whose a request is, and what is said anew.
+    own.limits.max_headers += 4;
+    own.limits.max_head_bytes += 1 << 10;
+    for _ in 1..TRIES {
+        match listener::bind(own.clone()).await {
+            Err(ListenError::Taken { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+            bound => return bound.map(Some).map_err(Failure::configuration),
+        }
+    }
+    listener::bind(own).await.map(Some).map_err(Failure::configuration)
+}
+
 fn settings(config: &Config) -> Settings {
     let tls = config.tls.clone().map(|it| TlsFiles { certificate: it.certificate, key: it.key });
     let mut settings = Settings::new(config.listen);
@@ -79,5 +104,9 @@ fn settings(config: &Config) -> Settings {
     settings.tls = tls;
     settings.behind_tls_proxy = config.behind_tls_proxy;
     settings.limits.grace = config.grace;
+    if config.replica_listen.is_some() {
+        // Two listeners share what there is.
+        settings.limits.files_per_connection *= 2;
+    }
     settings
 }

@@ -2,3 +2,4 @@
 
 pub mod config_file;
 pub mod listener;
+pub mod peers;

@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use control::Control;
 use proxy::metrics::Histogram;
 
 use crate::config::ConfigError;
@@ -76,6 +77,9 @@ fn render(pages: &Pages) -> String {
     let metrics = &pages.proxy.metrics;
     let calls = metrics.calls.load(Ordering::Relaxed);
     counter(&mut text, "ostiary_calls", "Calls whose outcome was recorded.", &[(None, calls)]);
+    let passed_on = [(None, metrics.passed_on.load(Ordering::Relaxed))];
+    let help = "Requests that another replica has answered.";
+    counter(&mut text, "ostiary_passed_on", help, &passed_on);
     let refusals: Vec<_> =
         metrics.refusals().into_iter().map(|(reason, n)| (Some(("reason", reason)), n)).collect();
     counter(&mut text, "ostiary_refusals", "Messages that were refused.", &refusals);
@@ -100,8 +104,31 @@ fn render(pages: &Pages) -> String {
     gauge(&mut text, "ostiary_log_queued_bytes", "Not yet on disk.", health.queued_bytes as u64);
     let written = [(None, health.records_written)];
     counter(&mut text, "ostiary_log_records", "Records written.", &written);
+    changes(&mut text, &pages.control);
     text.push_str("# EOF\n");
     text
+}
+
+/// How changes spread, and whether they still would.
+fn changes(text: &mut String, control: &Control) {
+    let figures = control.figures();
+    let epoch = u64::try_from(control.epoch()).unwrap_or_default();
+    gauge(text, "ostiary_epoch", "The newest change that is known here.", epoch);
+    let is_behind = u64::from(figures.is_database_behind());
+    gauge(text, "ostiary_database_behind", "1 while the database has lost changes.", is_behind);
+    let is_astray = u64::from(figures.is_clock_astray());
+    let help = "1 while the clock of this machine is not the database's.";
+    gauge(text, "ostiary_clock_astray", help, is_astray);
+    let waited_out = [(None, figures.changes_waited_out())];
+    let help = "Changes that not all replicas have acknowledged in time.";
+    counter(text, "ostiary_changes_waited_out", help, &waited_out);
+    let (runs, failures) = figures.canaries();
+    counter(text, "ostiary_canaries", "Cut-offs of the canary.", &[(None, runs)]);
+    let help = "Those that did not hold everywhere in time.";
+    counter(text, "ostiary_canary_failures", help, &[(None, failures)]);
+    let name = "ostiary_canary_seconds";
+    head(text, name, "gauge", "How long the last cut-off of the canary took.");
+    line(text, format_args!("{name} {:.6}", figures.canary_took().as_secs_f64()));
 }
 
 type Sample<'a> = (Option<(&'a str, &'a str)>, u64);

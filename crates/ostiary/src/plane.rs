@@ -69,12 +69,17 @@ pub(crate) fn options(hosts: Hosts, keys: Keys, tasks: TaskTracker) -> Options {
 pub(crate) struct Wiring {
     guard: Guard,
     tls: Arc<rustls::ClientConfig>,
+    /// To other replicas, where there may be some.
+    hop: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Wiring {
-    pub(crate) fn new(guard: Guard) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        guard: Guard,
+        hop: Option<Arc<rustls::ClientConfig>>,
+    ) -> Result<Self, Failure> {
         let tls = proxy::wire::client_config(&[]).map_err(Failure::configuration)?;
-        Ok(Self { guard, tls: Arc::new(tls) })
+        Ok(Self { guard, tls: Arc::new(tls), hop })
     }
 
     pub(crate) fn worker(&self, proxy: &Arc<proxy::Proxy>) -> Arc<Worker> {
@@ -85,7 +90,7 @@ impl Wiring {
             ..WireLimits::default()
         };
         let wire = HttpWire::new(self.guard.clone(), Arc::clone(&self.tls), limits);
-        Worker::new(Arc::clone(proxy), wire)
+        Worker::new(Arc::clone(proxy), wire, self.hop.clone().map(proxy::hop::wire))
     }
 }
 

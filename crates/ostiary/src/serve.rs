@@ -1,16 +1,17 @@
 //! `ostiary serve`: opens everything in the order in which it depends on one another, serves, and
 //! closes it the other way round.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Control, ControlOptions, Ownership, ServerState, ServerStatus, Status};
+use control::{Control, ControlOptions, Ownership, ServerState, ServerStatus, Serving, Status};
 use db::Db;
 use domain::ServerId;
 use ostiary::listener::{Bound, Ending};
+use ostiary::peers::Peers;
 use proxy::wire::Guard;
 use proxy::{Ports, Proxy};
 use serde_json::{Value, json};
@@ -71,7 +72,7 @@ async fn serve(
     }
     let mut house = match &predecessor {
         Some(_) => House::open_soon(&config).await?,
-        None => House::open(&config).await?,
+        None => House::open(&config, Some(serving(&config))).await?,
     };
     // Shown before anything else can fail: nobody could ask for it again.
     if let Some(token) = house.control.first_admin_token()
@@ -89,7 +90,13 @@ async fn serve(
         None => None,
         Some(predecessor) => {
             bound = bound.with_connections(connections);
-            Some(follow(predecessor, room).await?)
+            match follow(predecessor, room).await {
+                Ok(waiting) => Some(waiting),
+                Err(failure) => {
+                    house.close().await?;
+                    return Err(failure);
+                }
+            }
         }
     };
     loop {
@@ -129,8 +136,23 @@ async fn live(
     bound: Bound,
     signals: &mut Signals,
 ) -> Result<End, Failure> {
-    let (log, content) = (house.log.clone(), Arc::clone(&house.content));
-    let bound = bound.let_go_when(move || log.is_blocked() || content.is_blocked());
+    let is_stalled = || {
+        let (log, content) = (house.log.clone(), Arc::clone(&house.content));
+        move || log.is_blocked() || content.is_blocked()
+    };
+    let bound = bound.let_go_when(is_stalled());
+    let for_peers = match entrance::for_peers(config, &house.peers).await {
+        Ok(for_peers) => for_peers.map(|it| it.let_go_when(is_stalled())),
+        Err(failure) => {
+            house.close().await?;
+            return Err(failure);
+        }
+    };
+    if let Some(for_peers) = &for_peers {
+        let address = for_peers.local_addr();
+        tracing::info!(%address, "Other replicas pass on what belongs here");
+        house.proxy.be_reached_at(address);
+    }
     let ending = Arc::<Ending>::default();
     let doors = Doors {
         wiring: house.wiring.clone(),
@@ -146,11 +168,11 @@ async fn live(
     notice::ready();
     let wishes = door::Wishes { signals, doorbell: doorbell.ok(), ending, drain: config.drain };
     let end = tokio::select! {
-        end = door::serve(bound, doors, wishes) => end?,
-        end = probing(&house, config.probe) => end,
+        end = door::serve(bound, for_peers, doors, wishes) => end,
+        end = probing(&house, config.probe) => Ok(end),
     };
     house.close().await?;
-    Ok(end)
+    end
 }
 
 /// Looks after servers that nobody calls, for as long as it is polled.
@@ -159,6 +181,19 @@ async fn probing(house: &House, every: Duration) -> End {
         proxy::probing::run(house.wiring.worker(&house.proxy), every).await;
     }
     std::future::pending().await
+}
+
+/// What the others are told of this process.
+fn serving(config: &Config) -> Serving {
+    let name = config.replica_name.clone();
+    let name = name.unwrap_or_else(|| replica_name(config.listen));
+    Serving { name, canary: config.canary }
+}
+
+/// What tells this process from others, where nobody has said it.
+fn replica_name(address: SocketAddr) -> String {
+    let system = rustix::system::uname();
+    format!("{}:{}", system.nodename().to_string_lossy(), address.port())
 }
 
 /// Everything that is open.
@@ -172,6 +207,7 @@ pub(crate) struct House {
     pub(crate) metrics_token: Option<MetricsToken>,
     db: Db,
     wiring: Wiring,
+    peers: Peers,
     tasks: TaskTracker,
 }
 
@@ -187,15 +223,16 @@ impl House {
         const TRIES: u32 = 50;
 
         for _ in 0..TRIES {
-            if let Ok(house) = Self::open(config).await {
+            if let Ok(house) = Self::open(config, Some(serving(config))).await {
                 return Ok(house);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        Self::open(config).await
+        Self::open(config, Some(serving(config))).await
     }
 
-    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+    /// Opens it to serve, or for a command that only looks after it.
+    pub(crate) async fn open(config: &Config, serving: Option<Serving>) -> Result<Self, Failure> {
         let is_new = make_private(&config.data)?;
         let clock = Arc::new(SystemClock);
         let vault = Arc::clone(&config.vault);
@@ -211,18 +248,12 @@ impl House {
                 return Err(Failure::configuration(error));
             }
         };
-        if config.share_database {
-            tracing::warn!("OSTIARY_SHARE_DATABASE is set: no cut-off waits for other processes");
-        } else {
-            db.claim().await.map_err(Failure::configuration)?;
-        }
         let signer = signer(&config.data, &vault, seed)?;
         let mut log = audit::Options::new(config.data.join("log"));
         // A thread that a disk may hold must not be the only one.
         log.callers_write = config.workers > 1;
         let log = audit::Log::open(log, signer, Arc::<SystemClock>::clone(&clock))
             .map_err(Failure::configuration)?;
-        let secure = config.tls.is_some() || config.behind_tls_proxy;
         let control = Control::open(ControlOptions {
             db: db.clone(),
             vault: Arc::clone(&vault),
@@ -230,10 +261,30 @@ impl House {
             clock: Arc::<SystemClock>::clone(&clock),
             counters: config.counters.clone(),
             allow_loopback: config.allow_loopback_upstreams,
-            is_secure: secure,
+            is_secure: config.is_secure(),
+            serving,
         });
         let control = Arc::new(control.await.map_err(Failure::configuration)?);
-        let content = Arc::new(content_store(config, &control, &clock)?);
+        match Self::furnish(config, &control, (&db, &log), clock) {
+            Ok(house) => Ok(house),
+            Err(failure) => {
+                // Others would wait for it.
+                control.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// What needs what others have, too, to be open.
+    fn furnish(
+        config: &Config,
+        control: &Arc<Control>,
+        (db, log): (&Db, &audit::Log),
+        clock: Arc<SystemClock>,
+    ) -> Result<Self, Failure> {
+        let vault = &config.vault;
+        let secure = config.is_secure();
+        let content = Arc::new(content_store(config, control, &clock)?);
         let tasks = TaskTracker::new();
         let hosts = plane::hosts(config.listen, &config.hosts, secure);
         let proxies = proxy::Proxies { trusted: config.trusted_proxies.clone() };
@@ -263,13 +314,29 @@ impl House {
         control.set_traffic(proxy.traffic());
         control.set_server_status(Arc::new(Watching(Arc::clone(&proxy))));
         control.set_offers(Arc::<Proxy>::clone(&proxy));
-        let wiring = Wiring::new(Guard {
+        let guard = Guard {
             allow_loopback: config.allow_loopback_upstreams,
             allowed: config.allowed_networks.clone(),
-        })?;
+        };
+        let peers = Peers::of(&vault.derive("way between replicas")).map_err(Failure::other)?;
+        let client = config.replica_listen.map(|_| Arc::clone(&peers.client));
+        let wiring = Wiring::new(guard, client)?;
         control.set_previews(Arc::new(proxy::Previewer::new(wiring.worker(&proxy))));
         let metrics_token = config.metrics_token.clone();
-        Ok(Self { control, proxy, log, hosts, proxies, content, metrics_token, db, wiring, tasks })
+        let (control, db, log) = (Arc::clone(control), db.clone(), log.clone());
+        Ok(Self {
+            control,
+            proxy,
+            log,
+            hosts,
+            proxies,
+            content,
+            metrics_token,
+            db,
+            wiring,
+            peers,
+            tasks,
+        })
     }
 
     /// Applies a text, or says what applying it would do.

@@ -5,6 +5,7 @@
 //! confirmed that nothing has changed, or that what has changed still allows it.
 
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -29,17 +30,30 @@ use crate::serve::{Proxy, Worker};
 /// The permission for one message, and its place among what is under way.
 pub(crate) struct Pass {
     pub(crate) proxy: Arc<Proxy>,
+    pub(crate) flight: Arc<Flight>,
+}
+
+/// What a permission rests on. It is looked at again at each gate, and whenever something has
+/// changed while the message is under way.
+#[derive(Clone)]
+pub(crate) struct Grounds {
     pub(crate) caller: Caller,
     pub(crate) place: Place,
     pub(crate) offered: Option<Offered>,
     pub(crate) subject: Subject,
     /// As of which epoch it was decided.
     pub(crate) epoch: u64,
-    pub(crate) flight: Arc<Flight>,
     /// Whether it is for what nobody here can read, and so depends on all of its server.
     pub(crate) is_opaque: bool,
     /// Whether policies look at the time, or at anything else that may decide otherwise later on.
     pub(crate) is_live: bool,
+}
+
+/// Grounds by which something is still allowed.
+struct Holding {
+    workspace: Arc<Workspace>,
+    /// Whether the configuration is the very one of the grounds.
+    is_unchanged: bool,
 }
 
 /// Proof that a [`Pass`] was current a moment ago. Borrowed, so that it cannot be kept.
@@ -58,17 +72,38 @@ pub(crate) fn authorize(
     place: Place,
     offered: Option<Offered>,
 ) -> Result<Pass, Refusal> {
-    let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
-    let (caller, place, offered) = if Arc::ptr_eq(&snapshot.config, &place.config) {
-        (caller, place, offered)
-    } else {
-        again(&snapshot.config, now, (&caller, &place, offered.as_ref()))?
-    };
-    let subject = decide(&snapshot, &caller, &place, offered.as_ref(), now)?;
-    let flight = Arc::new(proxy.flights.enter(subject.clone()));
-    let is_live = is_live(&caller, &place, offered.as_ref());
-    let (proxy, epoch) = (Arc::clone(proxy), snapshot.epoch);
-    Ok(Pass { proxy, caller, place, offered, subject, epoch, flight, is_opaque: false, is_live })
+    enter(proxy, (caller, place, offered), false)
+}
+
+/// The same for a call: where nobody here can read what it wants, it depends on all of its server.
+pub(crate) fn authorize_call(
+    proxy: &Arc<Proxy>,
+    caller: Caller,
+    place: Place,
+    offered: Option<Offered>,
+) -> Result<Pass, Refusal> {
+    let is_opaque = offered.is_none();
+    enter(proxy, (caller, place, offered), is_opaque)
+}
+
+fn enter(
+    proxy: &Arc<Proxy>,
+    mut wanted: (Caller, Place, Option<Offered>),
+    is_opaque: bool,
+) -> Result<Pass, Refusal> {
+    // Each turn after the first one takes a change that has come in between.
+    loop {
+        let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
+        let grounds = Grounds { is_opaque, ..Grounds::decide(&snapshot, now, wanted)? };
+        let flight = Arc::new(proxy.flights.enter(grounds));
+        // A change that has not seen it among the flights was published before it was there.
+        let latest = proxy.gate.latest();
+        if Arc::ptr_eq(&latest, &snapshot) || flight.grounds().hold(&latest, now) {
+            return Ok(Pass { proxy: Arc::clone(proxy), flight });
+        }
+        let Grounds { caller, place, offered, .. } = flight.grounds().clone();
+        wanted = (caller, place, offered);
+    }
 }
 
 /// The permission to speak to one server for a caller at a place, and the link to it.
@@ -116,24 +151,25 @@ impl Pass {
         if self.flight.is_ended() && self.proxy.flights.are_over() {
             return Err(Refusal::Interrupted);
         }
+        let holding = self.check(&snapshot, now);
         if self.flight.is_ended() {
-            return Err(match check_switches(&snapshot, &self.subject, now) {
-                Err(off) => off,
-                // Not off, but taken away; or given back since.
-                Ok(()) => self.decide_again(&snapshot, now).err().unwrap_or(Refusal::NoGateway),
-            });
+            // It may have been given back since.
+            return Err(holding.err().unwrap_or(Refusal::NoGateway));
         }
-        if self.caller.remains(now).is_some_and(|it| it.is_zero()) {
-            return Err(Refusal::Unauthenticated);
+        let Holding { workspace, is_unchanged } = holding?;
+        Ok(Cleared { workspace, identity: self.subject.identity, is_unchanged, pass: PhantomData })
+    }
+
+    /// Whether what the gate has let through may be released after a wait: nothing has ended it, and
+    /// where changes have not been heard of for a while, the gate says so once more.
+    pub(crate) async fn still(&self) -> Result<(), Refusal> {
+        if self.flight.is_ended() {
+            return Err(self.why_ended().await);
         }
-        if Arc::ptr_eq(&snapshot.config, &self.place.config) && !self.is_live {
-            check_switches(&snapshot, &self.subject, now)?;
-            self.check_whole(&snapshot, &self.place, now)?;
-            let workspace = Arc::clone(&self.caller.workspace);
-            let identity = self.subject.identity;
-            return Ok(Cleared { workspace, identity, is_unchanged: true, pass: PhantomData });
+        if self.flight.is_good() {
+            return Ok(());
         }
-        self.decide_again(&snapshot, now)
+        self.clear().await.map(drop)
     }
 
     /// Waits for as long as a stream may be silent, and no longer than what the caller has presented
@@ -166,26 +202,99 @@ impl Pass {
         }
     }
 
-    fn decide_again(
-        &self,
+    /// The same, with the same place among what is under way: for what outlives the message.
+    pub(crate) fn twin(&self) -> Self {
+        Self { proxy: Arc::clone(&self.proxy), flight: Arc::clone(&self.flight) }
+    }
+}
+
+impl Deref for Pass {
+    type Target = Grounds;
+
+    fn deref(&self) -> &Grounds {
+        self.flight.grounds()
+    }
+}
+
+impl Grounds {
+    fn decide(
         snapshot: &Snapshot,
         now: DateTime<Utc>,
-    ) -> Result<Cleared<'_>, Refusal> {
+        (caller, place, offered): (Caller, Place, Option<Offered>),
+    ) -> Result<Self, Refusal> {
+        let (caller, place, offered) = if Arc::ptr_eq(&snapshot.config, &place.config) {
+            (caller, place, offered)
+        } else {
+            again(&snapshot.config, now, (&caller, &place, offered.as_ref()))?
+        };
+        let subject = decide(snapshot, &caller, &place, offered.as_ref(), now)?;
+        let epoch = snapshot.epoch;
+        let is_live = is_live(&caller, &place, offered.as_ref());
+        Ok(Self { caller, place, offered, subject, epoch, is_opaque: false, is_live })
+    }
+
+    /// Of what serves one caller at one server, whichever of its offers was asked for first.
+    pub(crate) fn at_server(&self) -> Self {
+        let only = self.assignment().map(Arc::clone);
+        Self {
+            place: Place { only, ..self.place.clone() },
+            offered: None,
+            subject: Subject { tool: None, ..self.subject.clone() },
+            is_opaque: false,
+            is_live: false,
+            ..self.clone()
+        }
+    }
+
+    /// Whether nothing has been turned off or taken away that it rests on.
+    pub(crate) fn hold(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> bool {
+        self.check(snapshot, now).is_ok()
+    }
+
+    /// Whether the credential, if there is one, is what it was, and on: whoever replaces one wants
+    /// the old one to be used no more.
+    pub(crate) fn has_credential(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> bool {
+        let Some(id) = self.subject.identity else { return true };
+        let was = self.caller.workspace.identities.get(&id).map(|it| &it.sealed);
+        let mut workspaces = snapshot.config.workspaces.values();
+        let is = workspaces.find_map(|it| it.identities.get(&id)).map(|it| &it.sealed);
+        is.is_some() && is == was && snapshot.switches.find(&Target::Identity(id), now).is_none()
+    }
+
+    fn check(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Holding, Refusal> {
+        check_switches(snapshot, &self.subject, now)?;
+        if self.caller.remains(now).is_some_and(|it| it.is_zero()) {
+            return Err(Refusal::Unauthenticated);
+        }
+        if Arc::ptr_eq(&snapshot.config, &self.place.config) && !self.is_live {
+            self.check_whole(snapshot, &self.place, now)?;
+            let workspace = Arc::clone(&self.caller.workspace);
+            return Ok(Holding { workspace, is_unchanged: true });
+        }
         let before = (&self.caller, &self.place, self.offered.as_ref());
         let (caller, place, offered) = again(&snapshot.config, now, before)?;
         let subject = decide(snapshot, &caller, &place, offered.as_ref(), now)?;
         self.check_whole(snapshot, &place, now)?;
-        // The connection at hand may lead to where the server was before.
-        let moved = place.only.as_ref().zip(self.place.only.as_ref());
-        let moved = moved.is_some_and(|(is, was)| !leads_alike(is, was));
-        // What it carries has been judged by the rules of before.
-        let judged = self.offered.is_some() && place.gateway.rules != self.place.gateway.rules;
-        if moved || judged || subject != self.subject {
+        let is_same = subject == self.subject && self.has_credential(snapshot, now);
+        if !is_same || self.has_moved(&place) {
             return Err(Refusal::Gate(GateClosed));
         }
-        let (workspace, identity) = (Arc::clone(&caller.workspace), subject.identity);
-        let is_unchanged = Arc::ptr_eq(&snapshot.config, &self.place.config);
-        Ok(Cleared { workspace, identity, is_unchanged, pass: PhantomData })
+        Ok(Holding {
+            workspace: caller.workspace,
+            is_unchanged: Arc::ptr_eq(&snapshot.config, &self.place.config),
+        })
+    }
+
+    /// Whether what was begun is no more what would be begun now.
+    fn has_moved(&self, place: &Place) -> bool {
+        let servers = place.only.as_ref().zip(self.place.only.as_ref());
+        // The connection at hand may lead to where the server was before.
+        let leads_elsewhere = servers.is_some_and(|(is, was)| !leads_alike(is, was));
+        // Without an offer it is for all that there is, which must still be there.
+        let is_less = self.offered.is_none() && servers.is_some_and(|(is, was)| !covers(is, was));
+        // What it carries has been judged by the rules of before.
+        let rules = self.offered.is_some() && place.gateway.rules != self.place.gateway.rules;
+        leads_elsewhere || is_less || rules
     }
 
     fn check_whole(
@@ -200,25 +309,19 @@ impl Pass {
         Err(Refusal::Gate(GateClosed))
     }
 
-    /// The same, with the same place among what is under way: for what outlives the message.
-    pub(crate) fn twin(&self) -> Self {
-        Self {
-            proxy: Arc::clone(&self.proxy),
-            caller: self.caller.clone(),
-            place: self.place.clone(),
-            offered: self.offered.clone(),
-            subject: self.subject.clone(),
-            epoch: self.epoch,
-            flight: Arc::clone(&self.flight),
-            is_opaque: self.is_opaque,
-            is_live: self.is_live,
-        }
-    }
-
     /// The server that it leads to, where it leads to one.
     pub(crate) fn assignment(&self) -> Option<&Arc<Assignment>> {
         self.offered.as_ref().map(|it| &it.assignment).or(self.place.only.as_ref())
     }
+}
+
+/// Whether the one exposes all that the other does.
+fn covers(one: &Assignment, other: &Assignment) -> bool {
+    let is_reviewed_now = one.server.review.is_on() && !other.server.review.is_on();
+    !is_reviewed_now
+        && one.tools.covers(&other.tools)
+        && one.prompts.covers(&other.prompts)
+        && one.resources.covers(&other.resources)
 }
 
 /// Whether a place is one server of which everything is exposed, and nothing is off, nor refused by
@@ -376,4 +479,59 @@ fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
 
 fn off_by(target: &Target, switch: &domain::Switch) -> Refusal {
     Refusal::Off { noun: target.noun(), reason: switch.reason.as_deref().map(str::to_owned) }
+}
+
+#[cfg(test)]
+impl Grounds {
+    /// Grounds on which nothing can be decided, of this subject.
+    pub(crate) fn of(subject: Subject) -> Self {
+        use std::collections::{BTreeSet, HashMap};
+
+        use domain::{
+            Addresses, Config, Durability, Gateway, Lobby, Name, Policy, Workspace, WorkspaceId,
+        };
+        use uuid::Uuid;
+
+        use crate::identify::Proof;
+        use crate::route::Way;
+
+        let name = || Name::try_from("a-test".to_owned()).unwrap();
+        let workspace = Workspace {
+            id: WorkspaceId(Uuid::nil()),
+            name: name(),
+            durability: Durability::Written,
+            users: HashMap::new(),
+            apps: HashMap::new(),
+            servers: HashMap::new(),
+            identities: HashMap::new(),
+            gateways: HashMap::new(),
+            teams: HashMap::new(),
+            limits: Vec::new(),
+            authority: Arc::default(),
+            policies: Arc::default(),
+            addresses: Addresses::default(),
+            lobby: Lobby::default(),
+        };
+        let gateway = Gateway {
+            id: subject.gateway,
+            name: name(),
+            assignments: Vec::new(),
+            teams: BTreeSet::new(),
+            connections: HashMap::new(),
+            rules: Vec::new().into(),
+            addresses: Addresses::default(),
+            policy: Policy::compile(subject.gateway, &BTreeSet::new(), &[]).unwrap(),
+        };
+        let (workspace, app) = (Arc::new(workspace), subject.app);
+        let (config, gateway) = (Arc::<Config>::default(), Arc::new(gateway));
+        Self {
+            caller: Caller { workspace, app, address: None, proof: Proof::Anonymous },
+            place: Place { config, gateway, only: None, way: Way::Direct },
+            offered: None,
+            subject,
+            epoch: 1,
+            is_opaque: false,
+            is_live: false,
+        }
+    }
 }

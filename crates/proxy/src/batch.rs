@@ -20,10 +20,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer;
 use crate::body::{Body, Gone, Outlet, Whole};
+use crate::hop::{self, Errand};
+use crate::known::Known;
 use crate::legacy;
 use crate::refusal::Refusal;
 use crate::replay::{Reader, Told};
-use crate::serve::{Known, Worker};
+use crate::serve::Worker;
 
 /// How many messages one array may hold, whoever sends it.
 pub(crate) const MOST_MESSAGES: usize = 100;
@@ -42,7 +44,14 @@ pub(crate) async fn serve(
     if era::detect(&Method::POST, &known.headers, None) != Detected::LegacySession {
         return Err(EnvelopeError::Batch.into());
     }
-    let session = known.session(worker)?;
+    let session = match known.session(worker) {
+        Ok(session) => session,
+        Err(refusal) => {
+            let to = hop::named_session_at(&worker.proxy, &known);
+            let errand = || Errand::to(&known, Method::POST).carrying(body.clone());
+            return hop::pass_on(worker, &known, to, errand).await?.ok_or(refusal);
+        }
+    };
     if session.revision != Revision::V2025_03_26 {
         return Err(EnvelopeError::Batch.into());
     }

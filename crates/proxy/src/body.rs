@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::authorize::Pass;
-use crate::flight::Flight;
+use crate::flight::{Flight, Flights};
 use crate::replay::{Event, Origin, Reader, Writer};
 use crate::session::Session;
 
 /// A response body.
-pub enum Body {
+pub(crate) enum Body {
     /// Sent in order without being joined.
     Parts(VecDeque<Bytes>),
     /// The same, as long as no cut-off ends it.
@@ -31,11 +31,17 @@ pub enum Body {
     Kept(Box<Kept>),
 }
 
+/// A body that breaks off where nothing may be released because we cannot tell what has changed.
+pub struct Released {
+    body: Body,
+    flights: Arc<Flights>,
+}
+
 /// The events of a stream that its client can come back to.
-pub struct Kept(Reader);
+pub(crate) struct Kept(Reader);
 
 /// Parts that break off when their call is ended, so that the client sees that they are not all.
-pub struct Revocable {
+pub(crate) struct Revocable {
     parts: VecDeque<Bytes>,
     flights: Vec<Arc<Flight>>,
 }
@@ -49,7 +55,7 @@ pub(crate) struct Whole {
 
 /// The channel that a task writes to, which ends with this. It does not depend on whoever reads: a
 /// client that takes nothing must not keep a cut-off from being heard.
-pub struct Pump {
+pub(crate) struct Pump {
     reader: mpsc::Receiver<Bytes>,
     _writer: AbortOnDropHandle<()>,
 }
@@ -70,7 +76,7 @@ pub(crate) struct Gone;
 
 impl Body {
     /// Nothing.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::Parts(VecDeque::new())
     }
 
@@ -282,6 +288,39 @@ impl http_body::Body for Body {
     }
 }
 
+impl Released {
+    pub(crate) fn of(body: Body, flights: &Arc<Flights>) -> Self {
+        Self { body, flights: Arc::clone(flights) }
+    }
+
+    /// Whether what comes next rests on a decision of a while ago.
+    fn is_lasting(&self) -> bool {
+        !matches!(self.body, Body::Parts(_))
+    }
+}
+
+impl http_body::Body for Released {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let may_pass = !self.is_lasting() || self.flights.are_good();
+        Poll::Ready(frame.filter(|_| may_pass))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl Revocable {
     fn next(&mut self) -> Option<Bytes> {
         if self.flights.iter().any(|it| it.is_ended()) {
@@ -298,13 +337,11 @@ impl Revocable {
 
 #[cfg(test)]
 mod tests {
-    use domain::{AppId, ConnectionId, GatewayId, Subject, Target, UserId};
     use http_body_util::BodyExt;
     use tokio::sync::oneshot;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::flight::Flights;
+    use crate::flight::testing::{flights, grounds};
 
     #[tokio::test]
     async fn a_stream_goes_on_while_nobody_reads_it_and_ends_with_its_reader() {
@@ -323,26 +360,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_large_answer_breaks_off_when_its_call_is_ended() {
-        let flights = Arc::<Flights>::default();
-        let id = Uuid::from_u128;
-        let subject = Subject {
-            app: AppId(id(1)),
-            token: None,
-            user: UserId(id(2)),
-            gateway: GatewayId(id(3)),
-            connection: ConnectionId(id(4)),
-            server: None,
-            assignment: None,
-            identity: None,
-            tool: None,
-        };
-        let flight = Arc::new(flights.enter(subject));
+        let flights = flights();
+        let flight = Arc::new(flights.enter(grounds(1)));
         let whole = Bytes::from(vec![b'x'; 3 * PIECE]);
         let mut body = Body::revocable(vec![whole.clone()], vec![Arc::clone(&flight)]);
         assert_eq!(http_body::Body::size_hint(&body).exact(), Some(3 * PIECE as u64));
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(piece.len(), PIECE);
-        flights.stop(vec![Target::App(AppId(id(1)))]).await;
+        flights.stop(|_| false).await;
         assert!(body.frame().await.is_none());
         assert!(!http_body::Body::is_end_stream(&body), "it is seen to be broken");
     }

@@ -239,11 +239,11 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
         offered.how = how(&asked, task.is_some());
     }
     let (caller, place) = (asked.caller.clone(), asked.place.clone());
-    let mut pass = match authorize::authorize(&asked.worker.proxy, caller, place, found.offered) {
+    let proxy = &asked.worker.proxy;
+    let pass = match authorize::authorize_call(proxy, caller, place, found.offered) {
         Ok(pass) => pass,
         Err(refusal) => return Err((asked, refusal)),
     };
-    pass.is_opaque = pass.offered.is_none();
     let charged = match limit::charge(&asked, &pass).await {
         Ok(charged) => charged,
         Err(refusal) => return Err((asked, refusal)),

@@ -8,26 +8,35 @@
 //! that it has ended, and for nothing else, hence what remains of them is an answer on its way
 //! back. That is held back by whoever releases it: a client that reads slowly cannot delay a
 //! cut-off.
+//!
+//! Where others may turn things off as well, all of this is good for a time only, which is extended
+//! as long as we hear of changes. What is under way is not ended when the time is over, but nothing
+//! of it is written or released until it has been extended again.
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use domain::{Subject, Target};
+use domain::Clock;
+use domain::ports::Answer;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::authorize::Grounds;
 use crate::wire::Hold;
 
 /// All flights of this process.
-#[derive(Default)]
 pub(crate) struct Flights {
     shards: [Mutex<Shard>; SHARDS],
     next: AtomicUsize,
     written: Notify,
     waiting: AtomicUsize,
+    clock: Arc<dyn Clock>,
+    /// Until when they may go on, in milliseconds of the clock's.
+    good_until: AtomicU64,
     is_over: AtomicBool,
 }
 
@@ -38,7 +47,7 @@ struct Shard {
 }
 
 struct State {
-    subject: Subject,
+    grounds: Grounds,
     ended: AtomicBool,
     /// How many messages of it may yet reach an upstream.
     writing: AtomicUsize,
@@ -61,9 +70,22 @@ pub(crate) struct Writing(Arc<Flight>);
 const SHARDS: usize = 16;
 
 impl Flights {
-    pub(crate) fn enter(self: &Arc<Self>, subject: Subject) -> Flight {
+    /// None, good for ever until something else is said.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shards: Default::default(),
+            next: AtomicUsize::new(0),
+            written: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+            clock,
+            good_until: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>, grounds: Grounds) -> Flight {
         let state = Arc::new(State {
-            subject,
+            grounds,
             ended: AtomicBool::new(false),
             writing: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
@@ -105,44 +127,90 @@ impl Flights {
         self.shards.iter().map(|it| it.lock()).map(|it| it.slots.len() - it.free.len()).sum()
     }
 
-    /// Ends what depends on any target; gives what was ended.
-    fn end(&self, targets: &[Target]) -> Vec<Arc<State>> {
-        let mut found = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.lock();
-            let hit = |it: &&Arc<State>| targets.iter().any(|t| it.subject.depends_on(t));
-            found.extend(shard.slots.iter().flatten().filter(hit).map(Arc::clone));
-        }
-        for state in &found {
-            state.ended.store(true, Ordering::SeqCst);
-            state.waker.wake();
-        }
-        found
+    /// From now on they may go on until then.
+    pub(crate) fn renew(&self, until: Duration) {
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.good_until.store(until, Ordering::SeqCst);
     }
 
-    /// Ends what depends on any target. Resolves, with how many were ended, when nothing of them
-    /// can reach an upstream any more.
-    pub(crate) async fn stop(&self, targets: Vec<Target>) -> usize {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let ended = self.end(&targets);
-        let count = ended.len();
-        let mut left = ended;
+    /// Whether anything may be written or released now.
+    pub(crate) fn are_good(&self) -> bool {
+        let until = self.good_until.load(Ordering::SeqCst);
+        until == u64::MAX || self.clock.elapsed() < Duration::from_millis(until)
+    }
+
+    /// Ends what is not to go on; gives that, and what else has been ended and may still be written.
+    fn end(&self, may_go_on: impl Fn(&Grounds) -> bool) -> (usize, Vec<Arc<State>>) {
+        let (mut count, mut left) = (0, Vec::new());
+        for shard in &self.shards {
+            // Deciding takes longer than others should wait.
+            let all: Vec<_> = shard.lock().slots.iter().flatten().map(Arc::clone).collect();
+            for state in all {
+                if !may_go_on(&state.grounds) {
+                    state.ended.store(true, Ordering::SeqCst);
+                    state.waker.wake();
+                    count += 1;
+                }
+                if state.ended.load(Ordering::SeqCst) {
+                    left.push(state);
+                }
+            }
+        }
+        (count, left)
+    }
+
+    /// Ends what is not to go on, before it returns. Resolves, with how many were ended, when nothing
+    /// that has ever been ended can reach an upstream any more.
+    pub(crate) fn stop(
+        self: &Arc<Self>,
+        may_go_on: impl Fn(&Grounds) -> bool,
+    ) -> Answer<'static, usize> {
+        let awaited = Awaited::by(self);
+        let (count, left) = self.end(may_go_on);
+        Box::pin(awaited.until_written(count, left))
+    }
+}
+
+/// Somebody waits until something has been written.
+struct Awaited(Arc<Flights>);
+
+impl Awaited {
+    fn by(flights: &Arc<Flights>) -> Self {
+        flights.waiting.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(flights))
+    }
+
+    async fn until_written(self, count: usize, mut left: Vec<Arc<State>>) -> usize {
         loop {
-            let written = self.written.notified();
+            let written = self.0.written.notified();
             left.retain(|it| 0 < it.writing.load(Ordering::SeqCst));
             if left.is_empty() {
-                break;
+                return count;
             }
             written.await;
         }
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        count
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Flight {
+    /// What it rests on.
+    pub(crate) fn grounds(&self) -> &Grounds {
+        &self.state.grounds
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.state.ended.load(Ordering::SeqCst)
+    }
+
+    /// Whether anything of what is under way may be written or released now.
+    pub(crate) fn is_good(&self) -> bool {
+        self.flights.are_good()
     }
 
     /// Begins a message to an upstream.
@@ -184,9 +252,15 @@ impl Drop for Flight {
     }
 }
 
+impl Hold for Flight {
+    fn is_open(&self) -> bool {
+        !self.is_ended() && self.flights.are_good()
+    }
+}
+
 impl Hold for Writing {
     fn is_open(&self) -> bool {
-        !self.0.is_ended()
+        self.0.is_open()
     }
 }
 
@@ -202,19 +276,20 @@ impl Drop for Writing {
 
 #[cfg(test)]
 mod tests {
-    use domain::{AppId, ConnectionId, GatewayId, ServerId, UserId};
+    use domain::AppId;
     use futures::FutureExt;
     use uuid::Uuid;
 
+    use super::testing::{HandClock, flights, grounds};
     use super::*;
 
     #[tokio::test]
     async fn a_stop_ends_what_depends_on_the_target_and_waits_until_it_has_been_written() {
-        let flights = Arc::<Flights>::default();
-        let hit = Arc::new(flights.enter(subject(1)));
-        let other = Arc::new(flights.enter(subject(2)));
+        let flights = flights();
+        let hit = Arc::new(flights.enter(grounds(1)));
+        let other = Arc::new(flights.enter(grounds(2)));
         let (one, two, others) = (hit.write(), hit.write(), other.write());
-        let mut stop = Box::pin(flights.stop(vec![target(1)]));
+        let mut stop = Box::pin(flights.stop(|it| !is_of(1, it)));
         assert_eq!(stop.as_mut().now_or_never(), None, "two messages are on their way");
         assert!(hit.is_ended() && !other.is_ended());
         assert!(!one.is_open() && others.is_open());
@@ -228,11 +303,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_that_outlives_its_call_is_waited_for() {
-        let flights = Arc::<Flights>::default();
-        let flight = Arc::new(flights.enter(subject(1)));
+        let flights = flights();
+        let flight = Arc::new(flights.enter(grounds(1)));
         let queued = flight.write();
         drop(flight);
-        let mut stop = Box::pin(flights.stop(vec![target(1)]));
+        let mut stop = Box::pin(flights.stop(|it| !is_of(1, it)));
         assert_eq!(stop.as_mut().now_or_never(), None);
         assert!(!queued.is_open());
         drop(queued);
@@ -242,19 +317,61 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_on_its_way_back_delays_no_stop() {
-        let flights = Arc::<Flights>::default();
-        let flight = Arc::new(flights.enter(subject(1)));
+        let flights = flights();
+        let flight = Arc::new(flights.enter(grounds(1)));
         drop(flight.write());
-        assert_eq!(flights.stop(vec![target(1)]).now_or_never(), Some(1));
+        assert_eq!(flights.stop(|it| !is_of(1, it)).now_or_never(), Some(1));
         assert!(flight.is_ended());
     }
 
-    fn target(app: u128) -> Target {
-        Target::App(AppId(Uuid::from_u128(app)))
+    #[tokio::test]
+    async fn nothing_goes_on_for_longer_than_it_is_good() {
+        let clock = Arc::<HandClock>::default();
+        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock)));
+        let flight = Arc::new(flights.enter(grounds(1)));
+        assert!(flight.write().is_open());
+        flights.renew(Duration::from_secs(1));
+        clock.0.store(999, Ordering::SeqCst);
+        assert!(flight.write().is_open());
+        clock.0.store(1_000, Ordering::SeqCst);
+        assert!(!flight.write().is_open());
+        assert!(!flight.is_ended(), "it may go on later");
+        flights.renew(Duration::from_secs(2));
+        assert!(flight.write().is_open());
     }
 
-    fn subject(app: u128) -> Subject {
-        Subject {
+    #[tokio::test]
+    async fn what_is_to_end_has_ended_before_anybody_waits_and_is_waited_for_by_the_next_as_well() {
+        let flights = flights();
+        let hit = Arc::new(flights.enter(grounds(1)));
+        let written = hit.write();
+        drop(flights.stop(|it| !is_of(1, it)));
+        assert!(hit.is_ended());
+        let mut next = Box::pin(flights.stop(|_| true));
+        assert_eq!(next.as_mut().now_or_never(), None, "the first one's message is on its way");
+        drop(written);
+        assert_eq!(next.await, 0);
+    }
+
+    fn is_of(app: u128, grounds: &Grounds) -> bool {
+        grounds.subject.app == AppId(Uuid::from_u128(app))
+    }
+}
+
+/// Flights without anybody who flies.
+#[cfg(test)]
+pub(crate) mod testing {
+    use domain::{AppId, ConnectionId, GatewayId, ServerId, Subject, UserId};
+    use uuid::Uuid;
+
+    use super::*;
+
+    pub(crate) fn flights() -> Arc<Flights> {
+        Arc::new(Flights::new(Arc::<HandClock>::default()))
+    }
+
+    pub(crate) fn grounds(app: u128) -> Grounds {
+        Grounds::of(Subject {
             app: AppId(Uuid::from_u128(app)),
             token: None,
             user: UserId(Uuid::from_u128(10)),
@@ -264,6 +381,24 @@ mod tests {
             assignment: None,
             identity: None,
             tool: None,
+        })
+    }
+
+    /// Milliseconds, moved by hand.
+    #[derive(Default)]
+    pub(crate) struct HandClock(pub(crate) AtomicU64);
+
+    impl Clock for HandClock {
+        fn now(&self) -> chrono::DateTime<chrono::Utc> {
+            chrono::DateTime::UNIX_EPOCH
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::from_millis(self.0.load(Ordering::SeqCst))
+        }
+
+        fn id(&self) -> Uuid {
+            Uuid::nil()
         }
     }
 }

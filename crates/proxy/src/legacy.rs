@@ -21,6 +21,8 @@ use crate::call::{self, Asked};
 use crate::catalog::{List, Part, View};
 use crate::content;
 use crate::forward;
+use crate::hop;
+use crate::known::Known;
 use crate::levels;
 use crate::link::{Channel, Letter, Link};
 use crate::modern;
@@ -28,7 +30,7 @@ use crate::pending::{Pending, Whom};
 use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::{Refusal, Unanswered};
 use crate::rounds::{Given, Slot};
-use crate::serve::{Known, Proxy, Worker};
+use crate::serve::{Proxy, Worker};
 use crate::session::{Hello, Session};
 use crate::tasks;
 
@@ -78,7 +80,9 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
     let (_pass, view) = authorize::look(asked, Era::Legacy).await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;
-    let session = proxy.sessions.open(&asked.caller, &asked.place, hello, proxy.clock.elapsed())?;
+    let (whose, now) = ((&asked.caller, &asked.place), proxy.clock.elapsed());
+    let id = hop::new_id(proxy, whose.0, whose.1);
+    let session = proxy.sessions.open(whose, id, hello, now)?;
     if let Err(unrecorded) = record::answered(asked).await {
         // Its client will never learn of it.
         proxy.sessions.end(&session);

@@ -16,6 +16,8 @@
 //! A call whose server asks its client something in between is [`parked`] where the client's era
 //! cannot be asked, and goes on when the client comes back with answers.
 //!
+//! What lives in one of several processes is served by that one: others pass it on by a [`hop`].
+//!
 //! What is known of upstreams is in [`catalog`]; how they are spoken to in [`link`]; how bytes
 //! reach them in [`wire`]. Whatever is under way is in [`flight`], so that a cut-off finds it.
 //!
@@ -34,7 +36,9 @@ mod feed;
 mod flight;
 mod follow;
 mod forward;
+pub mod hop;
 mod identify;
+mod known;
 mod lasting;
 mod late;
 mod legacy;
@@ -74,7 +78,7 @@ mod terms;
 mod turned_away;
 pub mod wire;
 
-pub use body::Body;
+pub use body::Released;
 pub use link::ServerHealth;
 pub use preview::Previewer;
 pub use proxies::{BadForwarded, Proxies};

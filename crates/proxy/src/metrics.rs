@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 pub struct Metrics {
     /// Calls answered by an upstream.
     pub calls: AtomicU64,
+    /// Requests that other replicas have answered.
+    pub passed_on: AtomicU64,
     refusals: Mutex<BTreeMap<&'static str, u64>>,
     limited: Mutex<BTreeMap<String, u64>>,
     /// Time from a call's arrival to its release.

@@ -445,8 +445,10 @@ pub(crate) async fn settled(mut sent: Sent, message: Message) -> (StatusCode, Ve
     let told = match record::outcome(&sent.recorded, &outcome).await {
         Err(unrecorded) => Err(unrecorded),
         // What was cut off while this was being recorded is not released either.
-        Ok(()) if told.is_ok() && pass.flight.is_ended() => Err(pass.why_ended().await),
-        Ok(()) => told,
+        Ok(()) => match told {
+            Ok(told) => pass.still().await.map(|()| told),
+            Err(refusal) => Err(refusal),
+        },
     };
     let told = told.map(|(status, parts)| {
         let id = task.as_ref().and_then(|_| tended::id_of(&parts));

@@ -11,9 +11,10 @@ use mcp::sse;
 use crate::answer;
 use crate::authorize::{self, Pass};
 use crate::body::{Body, Outlet};
+use crate::known::Known;
 use crate::refusal::Refusal;
 use crate::replay::{Reader, Strand};
-use crate::serve::{Known, Worker};
+use crate::serve::Worker;
 use crate::session::Session;
 use crate::streams::Seat;
 

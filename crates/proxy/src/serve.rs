@@ -6,26 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Answer, Counters, Definitions, Gate, Listed, Offers, Picks, Secrets, Traffic};
-use domain::{Clock, IdentityId, Server, ServerId, Target};
+use domain::{Clock, IdentityId, Server, ServerId, Snapshot};
 use futures::future::BoxFuture;
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use mcp::envelope::{EnvelopeError, Message};
 use mcp::era::{self, Detected};
-use mcp::headers::{self, MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use mcp::headers::{self, MCP_SESSION_ID};
 use mcp::json::Limits;
-use mcp::revision::Revision;
 use mcp::sealed::Sealer;
 use tokio_util::task::TaskTracker;
 
+use crate::answer::{self, Manner};
+
 use crate::batch;
-use crate::body::Body;
-use crate::call::Asked;
+use crate::body::{Body, Released};
 use crate::catalog::Catalog;
 use crate::content::Rulebook;
 use crate::feed;
 use crate::flight::Flights;
-use crate::identify::{self, Anonymous, Caller};
+use crate::hop::{self, Errand, Hop};
+use crate::identify::{self, Anonymous};
+use crate::known::Known;
 use crate::legacy;
 use crate::limit::Returns;
 use crate::link::{Links, ServerHealth};
@@ -40,7 +42,7 @@ use crate::record;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::seats::Seats;
-use crate::session::{Session, Sessions};
+use crate::session::Sessions;
 use crate::strangers::Strangers;
 use crate::streams::Streams;
 use crate::tasks::{Book, Wards};
@@ -106,6 +108,7 @@ pub struct Proxy {
     pub(crate) content: Option<Arc<audit::ContentStore>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) sessions: Sessions,
+    pub(crate) hop: Hop,
     pub(crate) streams: Arc<Streams>,
     pub(crate) pairs: Arc<Pairs>,
     pub(crate) parking: Parking,
@@ -141,6 +144,8 @@ pub struct Ports {
 pub struct Worker {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) wire: HttpWire,
+    /// To other replicas, where there may be some.
+    pub(crate) hop: Option<HttpWire>,
     /// What goes on on its thread after requests have ended, and must come to its end before the thread
     /// does: calls that are held, or whose clients are away, streams, and whatever is yet to be recorded
     /// or told to a server.
@@ -153,6 +158,7 @@ impl Proxy {
         let Ports { gate, secrets, counters, definitions, picks, clock, log, content } = ports;
         let parking = Parking::new(clock.id(), &options);
         Arc::new(Self {
+            flights: Arc::new(Flights::new(Arc::clone(&clock))),
             gate,
             secrets,
             counters,
@@ -161,8 +167,8 @@ impl Proxy {
             clock,
             log,
             content,
-            flights: Arc::default(),
             sessions: Sessions::new(options.most_sessions),
+            hop: Hop::default(),
             streams: Arc::default(),
             pairs: Arc::default(),
             parking,
@@ -179,6 +185,12 @@ impl Proxy {
             metrics: Metrics::default(),
             options,
         })
+    }
+
+    /// Names the address at which other replicas reach this one, in what clients bring back from now
+    /// on: to be called before anybody is served.
+    pub fn be_reached_at(&self, address: SocketAddr) {
+        self.hop.set(address);
     }
 
     /// What is under way, for whoever cuts it off.
@@ -234,18 +246,22 @@ impl Proxy {
 }
 
 impl Traffic for Proxy {
-    fn stop(&self, targets: Vec<Target>) -> Answer<'_, usize> {
-        let server = |it: &Target| if let Target::Server(id) = it { Some(*id) } else { None };
-        let servers: Vec<ServerId> = targets.iter().filter_map(server).collect();
+    fn settle(&self, snapshot: Arc<Snapshot>) -> Answer<'_, usize> {
+        let now = self.clock.now();
         let Options { tasks, runtime, .. } = &self.options;
-        let close_lines = self.links.closing_lines(&targets);
-        for link in self.links.known(&servers, &self.gate.latest().config) {
+        let close_lines = self.links.closing_lines(&snapshot, now);
+        for link in self.links.barred(&snapshot, now) {
             // A process takes its time to end; what it is given to read ends at once.
             tasks.spawn_on(async move { link.stop().await }, runtime);
         }
         // Calls end first, and so of what has ended them and not of what they lose by it.
-        let stopping = self.flights.stop(targets);
-        Box::pin(async { futures::join!(stopping, async { close_lines() }).0 })
+        let stopping = self.flights.stop(move |it| it.hold(&snapshot, now));
+        close_lines();
+        stopping
+    }
+
+    fn renew(&self, until: Duration) {
+        self.flights.renew(until);
     }
 }
 
@@ -257,8 +273,8 @@ impl Offers for Proxy {
 
 impl Worker {
     /// A worker for the current thread.
-    pub fn new(proxy: Arc<Proxy>, wire: HttpWire) -> Arc<Self> {
-        Arc::new(Self { proxy, wire, held: TaskTracker::new() })
+    pub fn new(proxy: Arc<Proxy>, wire: HttpWire, hop: Option<HttpWire>) -> Arc<Self> {
+        Arc::new(Self { proxy, wire, hop, held: TaskTracker::new() })
     }
 
     /// Waits until nothing goes on on its thread for any call, and then ends the sessions with servers
@@ -286,7 +302,32 @@ impl Worker {
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: SocketAddr,
-    ) -> BoxFuture<'static, Response<Body>> {
+    ) -> BoxFuture<'static, Response<Released>> {
+        self.answer(request, (peer.ip(), false))
+    }
+
+    /// The same for one that another replica has received, which says from whom, and which goes no
+    /// further.
+    pub fn handle_passed_on(
+        self: &Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> BoxFuture<'static, Response<Released>> {
+        match hop::take_peer(request.headers_mut()) {
+            Some(peer) => self.answer(request, (peer, true)),
+            None => {
+                let refusal = Refusal::BadHeader { name: hop::PEER.to_string() };
+                let response = answer::refusal(&refusal, Manner::UNKNOWN);
+                let released = response.map(|it| Released::of(it, &self.proxy.flights));
+                Box::pin(std::future::ready(released))
+            }
+        }
+    }
+
+    fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        (peer, is_passed_on): (IpAddr, bool),
+    ) -> BoxFuture<'static, Response<Released>> {
         let worker = Arc::clone(self);
         Box::pin(async move {
             let proxy = &worker.proxy;
@@ -295,26 +336,36 @@ impl Worker {
                 let recording = Arc::clone(proxy);
                 worker.held.spawn(async move { recording.record_strangers(arrived).await });
             }
-            let client = proxy.options.proxies.client(peer.ip(), request.headers());
-            let said = client.unwrap_or_else(|_| domain::canonical(peer.ip()));
-            match Box::pin(worker.receive(request, client, arrived)).await {
+            let client = if is_passed_on {
+                // Whoever has passed it on has looked.
+                Ok(peer)
+            } else {
+                proxy.options.proxies.client(peer, request.headers())
+            };
+            let said = client.unwrap_or_else(|_| domain::canonical(peer));
+            let receiving = Box::pin(worker.receive(request, (client, is_passed_on), arrived));
+            let response = match receiving.await {
                 Ok(response) => response,
                 Err(turned) => Box::pin(worker.turn_away(*turned, said)).await,
-            }
+            };
+            response.map(|body| Released::of(body, &proxy.flights))
         })
     }
 
     async fn receive(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        client: Result<IpAddr, BadForwarded>,
+        (client, is_passed_on): (Result<IpAddr, BadForwarded>, bool),
         arrived: Duration,
     ) -> Result<Response<Body>, Box<TurnedAway>> {
         let (parts, body) = request.into_parts();
         // Read first, since whatever is turned away is recorded where it wanted to go.
         let path = Path::parse(parts.uri.path()).ok_or(Refusal::NoGateway)?;
         let away = |refusal| TurnedAway::stranger(&path, refusal);
-        self.proxy.options.hosts.check(&parts).map_err(away)?;
+        // Whoever has passed it on has looked at where it came to.
+        if !is_passed_on {
+            self.proxy.options.hosts.check(&parts).map_err(away)?;
+        }
         receive::check_names(&parts.headers).map_err(away)?;
         let peer = client.map_err(Refusal::from).map_err(away)?;
         let snapshot = match path.gateway {
@@ -336,7 +387,8 @@ impl Worker {
             None => Place::pick(&snapshot, &caller, &path, now),
         };
         let place = place.map_err(elsewhere)?;
-        let known = Known { caller, place, headers: parts.headers, peer, arrived };
+        let headers = parts.headers;
+        let known = Known { caller, place, headers, peer, is_passed_on, arrived };
         let away =
             |refusal| TurnedAway { is_stranger: false, ..TurnedAway::stranger(&path, refusal) };
         if path.is_paired {
@@ -372,6 +424,11 @@ impl Worker {
         match era::detect(&Method::POST, &known.headers, Some(&message)) {
             Detected::Modern => match headers::validate(&known.headers, &message) {
                 Ok(revision) => {
+                    let to = hop::held_at(&self.proxy, &known, &message);
+                    let errand = || Errand::with(&known, &message);
+                    if let Some(answer) = hop::pass_on(self, &known, to, errand).await? {
+                        return Ok(answer);
+                    }
                     let asked = known.ask(self, message, revision, None);
                     Ok(Box::pin(modern::serve(asked)).await)
                 }
@@ -382,7 +439,14 @@ impl Worker {
             },
             Detected::Initialize => Ok(Box::pin(legacy::initialize(self, known, message)).await),
             Detected::LegacySession => {
-                let session = known.session(self)?;
+                let session = match known.session(self) {
+                    Ok(session) => session,
+                    Err(refusal) => {
+                        let to = hop::named_session_at(&self.proxy, &known);
+                        let errand = || Errand::with(&known, &message);
+                        return hop::pass_on(self, &known, to, errand).await?.ok_or(refusal);
+                    }
+                };
                 let revision = session.revision;
                 let asked = known.ask(self, message, revision, Some(session));
                 Ok(Box::pin(legacy::serve(asked)).await)
@@ -405,67 +469,18 @@ impl Worker {
         {
             return Err(Refusal::Verb { allowed: "POST" });
         }
-        let session = known.session(self)?;
+        let session = match known.session(self) {
+            Ok(session) => session,
+            Err(refusal) => {
+                let to = hop::named_session_at(&self.proxy, &known);
+                let errand = || Errand::to(&known, method);
+                return hop::pass_on(self, &known, to, errand).await?.ok_or(refusal);
+            }
+        };
         if method == Method::DELETE {
             return legacy::end(self, known, &session).await;
         }
         receive::check_get(&known.headers)?;
         feed::open(self, known, session).await
-    }
-}
-
-/// A request of a known caller at a known place.
-#[derive(Clone)]
-pub(crate) struct Known {
-    pub(crate) caller: Caller,
-    pub(crate) place: Place,
-    pub(crate) headers: HeaderMap,
-    pub(crate) peer: IpAddr,
-    pub(crate) arrived: Duration,
-}
-
-impl Known {
-    /// The same by what holds now: a body may take its time to arrive.
-    pub(crate) fn again(self, proxy: &Proxy) -> Result<Self, Refusal> {
-        let config = &proxy.gate.latest().config;
-        if Arc::ptr_eq(config, &self.place.config) {
-            return Ok(self);
-        }
-        let caller = self.caller.again(config, proxy.clock.now())?;
-        let place = self.place.again(config, &caller)?;
-        Ok(Self { caller, place, ..self })
-    }
-
-    pub(crate) fn ask(
-        self,
-        worker: &Arc<Worker>,
-        message: Message,
-        revision: Revision,
-        session: Option<Arc<Session>>,
-    ) -> Asked {
-        let Self { caller, place, headers, peer, arrived } = self;
-        let worker = Arc::clone(worker);
-        Asked { worker, caller, place, headers, peer, message, revision, session, arrived }
-    }
-
-    /// The session that the request names.
-    pub(crate) fn session(&self, worker: &Worker) -> Result<Arc<Session>, Refusal> {
-        let id = self.headers.get(MCP_SESSION_ID).and_then(|it| it.to_str().ok());
-        let id = id.ok_or(Refusal::SessionMissing)?;
-        let now = worker.proxy.clock.elapsed();
-        let session = worker.proxy.sessions.find(id, &self.caller, &self.place, now)?;
-        self.check_revision()?;
-        Ok(session)
-    }
-
-    /// A protocol version that is named must be one that we know.
-    pub(crate) fn check_revision(&self) -> Result<(), Refusal> {
-        if let Some(version) = self.headers.get(MCP_PROTOCOL_VERSION) {
-            let known = version.to_str().ok().and_then(|it| it.parse::<Revision>().ok());
-            if known.is_none() {
-                return Err(Refusal::Revision);
-            }
-        }
-        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Legacy sessions between clients and us. (Modern clients have none.)
 //!
-//! An id is random and proves nothing: each message is authenticated anew, and a session answers
+//! An id cannot be guessed and proves nothing: each message is authenticated anew, and a session answers
 //! only the app, gateway and URL that opened it. Sessions are bounded, for each app and for all of
 //! them together, and end when idle.
 
@@ -106,8 +106,8 @@ impl Sessions {
 
     pub(crate) fn open(
         &self,
-        caller: &Caller,
-        place: &Place,
+        (caller, place): (&Caller, &Place),
+        id: String,
         hello: Hello,
         now: Duration,
     ) -> Result<Arc<Session>, Refusal> {
@@ -129,7 +129,7 @@ impl Sessions {
         let abilities = declared.map(|it| Abilities::of(it, hello.revision)).unwrap_or_default();
         let modern = declared.map(|it| bridge::to_modern_capabilities(it, hello.revision));
         let session = Arc::new(Session {
-            id: random_id(),
+            id,
             app: caller.app,
             gateway: (!place.is_picker()).then_some(place.gateway.id),
             only: place.only.as_ref().map(|it| it.id),

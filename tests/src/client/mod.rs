@@ -163,6 +163,12 @@ impl Client {
         Self { era, revision, session: None, ..self }
     }
 
+    /// The same as a legacy one in the session that it has been given.
+    #[must_use]
+    pub fn in_session(self) -> Self {
+        Self { era: Era::Legacy, revision: LEGACY, ..self }
+    }
+
     /// Where it sends to.
     pub fn path(&self) -> &str {
         &self.path

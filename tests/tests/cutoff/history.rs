@@ -1,8 +1,10 @@
-//! Many clients call while everything that their calls depend on is turned off and on again.
+//! Many clients call while everything that their calls depend on is turned off and on again, on one
+//! process and on many.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use futures::future::join_all;
 use tests::ledger::{Arrival, Mark};
 use tests::load::{Call, End};
 use tests::{Caller, Ledger, Load, Served, Site};
@@ -13,14 +15,24 @@ use crate::{SWITCHES, Switch, documents};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_no_call_reaches_a_server_after_a_cut_off_was_acknowledged() {
     for site in Site::on_each(db::testing::postgres_url().await) {
-        let history = History::make(&site).await;
+        let history = History::make(&site, 1).await;
         history.print(&site);
         history.check();
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_no_call_reaches_a_server_on_any_of_eight_replicas() {
+    let Some(url) = db::testing::postgres_url().await else { return };
+    let site = Site::new(Some(url));
+    let history = History::make(&site, 8).await;
+    history.print(&site);
+    history.check();
+}
+
 /// What happened.
 struct History {
+    replicas: usize,
     arrivals: Vec<Arrival>,
     /// Of clients that the throws stop, and of those that have nothing to do with them.
     calls: Vec<Call>,
@@ -31,6 +43,9 @@ struct History {
 /// Something was turned off, and on again.
 struct Throw {
     switch: Switch,
+    /// Which replica was asked to, and whether all have confirmed it.
+    at: usize,
+    is_complete: bool,
     began: Instant,
     /// When the API's answer was there.
     answered: Instant,
@@ -43,28 +58,38 @@ struct Throw {
 }
 
 impl History {
-    async fn make(site: &Site) -> Self {
+    async fn make(site: &Site, replicas: usize) -> Self {
         let (ledger, other) = (Ledger::start().await, Ledger::start().await);
-        let served = site.start_with(&documents(&ledger.url, &other.url)).await;
-        let victim = Caller::of("main", "target", &served.token("bot", "t").await);
-        let bystander = Caller::of("side", "elsewhere", &served.token("other-bot", "t").await);
-        let (mut load, mut others) = (Load::on(served.address), Load::on(served.address));
-        load.add(STOPPED, &victim);
-        others.add(CONNECTIONS - STOPPED, &bystander);
+        let first = site.start_with(&documents(&ledger.url, &other.url)).await;
+        let victim = Caller::of("main", "target", &first.token("bot", "t").await);
+        let bystander = Caller::of("side", "elsewhere", &first.token("other-bot", "t").await);
+        let (mut load, mut others) = (Load::on(first.address), Load::on(first.address));
+        let beside: Vec<Site> = (1..replicas).map(|_| site.beside()).collect();
+        let mut served = vec![first];
+        served.extend(join_all(beside.iter().map(Site::start)).await);
+        for (number, it) in (0..).zip(&served) {
+            load.add_at(it.address, share(STOPPED, number, replicas), &victim);
+            others.add_at(it.address, share(CONNECTIONS - STOPPED, number, replicas), &bystander);
+        }
         let scene = Scene { served, ledger, load, victim };
         let mut throws = Vec::new();
         let only = variable("OSTIARY_CUTOFF_ONLY").unwrap_or_default();
         let chosen = SWITCHES.iter().filter(|it| format!("{it:?}").contains(&only));
-        let times = variable("OSTIARY_CUTOFF_THROWS").map_or(100, |it| it.parse().unwrap());
+        let usual = if replicas == 1 { 100 } else { 60 };
+        let times = variable("OSTIARY_CUTOFF_THROWS").map_or(usual, |it| it.parse().unwrap());
         for switch in chosen.cycle().take(times) {
             scene.load.answers(BETWEEN).await;
-            throws.push(throw(*switch, &scene).await);
+            // Any of them, in an order that is the same each time.
+            let at = throws.len() * 5 % replicas;
+            throws.push(throw(*switch, at, &scene).await);
         }
         scene.load.answers(BETWEEN).await;
         let Scene { served, ledger, load, .. } = scene;
         let (calls, others) = (load.finish().await, others.finish().await);
-        assert!(served.stop().await.success());
-        Self { arrivals: ledger.arrivals(), calls, others, throws }
+        for it in served {
+            assert!(it.stop().await.success());
+        }
+        Self { replicas, arrivals: ledger.arrivals(), calls, others, throws }
     }
 
     /// Calls that reached the server between an answer of the API and the next question to it.
@@ -83,7 +108,8 @@ impl History {
         assert!(stale.is_empty(), "{} calls after the answer, as {some:?}", stale.len());
         let answered: Vec<_> = self.calls.iter().filter(|it| it.end == End::Answered).collect();
         for (number, throw) in self.throws.iter().enumerate() {
-            let what = throw.switch;
+            assert!(throw.is_complete || 1 < self.replicas, "there is nobody to wait for");
+            let what = (throw.switch, throw.at);
             // What was asked while it was off was refused.
             let off = |it: &&Call| throw.answered < it.began && it.ended < throw.on_began;
             let refused = self.calls.iter().filter(off);
@@ -125,9 +151,11 @@ impl History {
         took.sort();
         let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
         let all = self.calls.len() + self.others.len();
+        let late = self.throws.iter().filter(|it| !it.is_complete).count();
         eprintln!(
-            "{}: {all} calls on {CONNECTIONS} connections, of which {} in the way of {} throws; \
+            "{} replicas on {}: {all} calls on {CONNECTIONS} connections, of which {} in the way of {} throws; \
              {} stale; the API took {:.1} ms (p50), {:.1} ms (p99), {:.1} ms at most",
+            self.replicas,
             site.database(),
             self.calls.len(),
             self.throws.len(),
@@ -136,6 +164,7 @@ impl History {
             at(99),
             at(100),
         );
+        eprintln!("  {late} throws were not confirmed by all, but waited out");
         eprintln!("  {} calls of others, all answered", self.others.len());
         for (end, count) in ends {
             eprintln!("  {count} {end:?}");
@@ -145,17 +174,18 @@ impl History {
 
 /// Who calls whom.
 struct Scene {
-    served: Served,
+    served: Vec<Served>,
     ledger: Ledger,
     load: Load,
     victim: Caller,
 }
 
 /// Turns something off, lets each client hear of it, and turns it on again.
-async fn throw(switch: Switch, scene: &Scene) -> Throw {
+async fn throw(switch: Switch, at: usize, scene: &Scene) -> Throw {
     let Scene { served, ledger, load, victim } = scene;
+    let served = &served[at];
     let began = Instant::now();
-    switch.off(served).await;
+    let is_complete = switch.off(served).await;
     let answered = Instant::now();
     let off = ledger.mark().await;
     load.progress(2 * STOPPED).await;
@@ -163,7 +193,12 @@ async fn throw(switch: Switch, scene: &Scene) -> Throw {
     let on_began = Instant::now();
     switch.on(served, victim).await;
     let on_answered = Instant::now();
-    Throw { switch, began, answered, off, on, on_began, on_answered }
+    Throw { switch, at, is_complete, began, answered, off, on, on_began, on_answered }
+}
+
+/// A part of so many, of which there are that many.
+fn share(all: u32, number: u32, parts: usize) -> u32 {
+    (all + number) / u32::try_from(parts).unwrap()
 }
 
 const CONNECTIONS: u32 = 64;

@@ -7,14 +7,20 @@
 //! as `Member`.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod cluster;
+mod faults;
+mod fleet;
 mod held;
 mod history;
 mod kept;
+mod lost;
 mod paired;
 mod parked;
+mod postgres;
 mod replicas;
 mod scene;
 mod streams;
+mod takeover;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -52,11 +58,12 @@ const SWITCHES: [Switch; 12] = [
 ];
 
 impl Switch {
-    async fn off(self, served: &Served) {
+    /// Whether all replicas have confirmed it, as far as it is said.
+    async fn off(self, served: &Served) -> bool {
         match self {
             Self::Cutoff(kind, name) => {
                 let held = cut(served, kind, name, None).await;
-                assert_eq!(held["acknowledged"], held["replicas"], "{held}");
+                return held["replicas"]["waited_out"] == json!([]);
             }
             Self::Token => {
                 let tokens = served.must(Method::GET, "apps/bot/tokens", None).await;
@@ -67,6 +74,7 @@ impl Switch {
             Self::Narrowing => expose(served, "nothing").await,
             Self::Choice => choose(served, &[]).await,
         }
+        true
     }
 
     async fn on(self, served: &Served, caller: &Caller) {

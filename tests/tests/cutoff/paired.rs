@@ -118,6 +118,6 @@ fn goes_on(switch: Switch) -> bool {
     let of_one = ["server", "identity", "assignment", "tool"];
     match switch {
         Switch::Cutoff(kind, _) => of_one.contains(&kind),
-        other => matches!(other, Switch::Narrowing),
+        other => matches!(other, Switch::Narrowing | Switch::Choice),
     }
 }

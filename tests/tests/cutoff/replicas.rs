@@ -16,11 +16,11 @@ use crate::{SWITCHES, documents};
 #[tokio::test]
 async fn r3_a_replica_that_was_told_nothing_asks_before_it_sends() {
     let Some(url) = db::testing::postgres_url().await else { return };
-    let (mut here, mut there) = (Site::new(Some(url.clone())), Site::new(Some(url)));
-    (here.shares_database, there.shares_database) = (true, true);
+    let here = Site::new(Some(url));
     let (held, mut greetings) = mpsc::channel(16);
     let upstream = holding(held).start().await;
     let first = here.start_with(&documents(&upstream.url, &upstream.url)).await;
+    let there = here.beside();
     let second = there.start().await;
     let caller = Caller::of("main", "target", &first.token("bot", "t").await);
     for switch in SWITCHES {

@@ -179,7 +179,7 @@ fn goes_on(switch: Switch, caller: &Caller, at_gateway: &Caller) -> bool {
     caller.path == at_gateway.path
         && match switch {
             Switch::Cutoff(kind, _) => of_server.contains(&kind),
-            other => matches!(other, Switch::Narrowing),
+            other => matches!(other, Switch::Narrowing | Switch::Choice),
         }
 }
 
@@ -253,14 +253,14 @@ impl Scene {
 }
 
 /// An answer that comes piece by piece.
-struct Stream {
+pub(crate) struct Stream {
     body: Incoming,
     text: String,
     _line: Line,
 }
 
 impl Stream {
-    async fn open(served: &Served, request: Request<Full<Bytes>>) -> Self {
+    pub(crate) async fn open(served: &Served, request: Request<Full<Bytes>>) -> Self {
         let mut line = Line::to(served.address);
         let response = within("the head of a stream", line.open(request)).await.unwrap();
         let is_stream = response.headers()["content-type"] == "text/event-stream";
@@ -269,14 +269,14 @@ impl Stream {
     }
 
     /// Reads until this text has come.
-    async fn until(&mut self, text: &str) {
+    pub(crate) async fn until(&mut self, text: &str) {
         while !self.text.contains(text) {
             assert!(self.more().await, "the stream ended before `{text}`: {}", self.text);
         }
     }
 
     /// What comes until its end, comments left out.
-    async fn rest(&mut self) -> String {
+    pub(crate) async fn rest(&mut self) -> String {
         let known = self.text.len();
         while self.more().await {}
         let rest = self.text.split_off(known);
@@ -349,7 +349,7 @@ impl<'a> Session<'a> {
     }
 }
 
-const PROGRESS: &str = "notifications/progress";
+pub(crate) const PROGRESS: &str = "notifications/progress";
 
 /// Whatever is to end has ended within this.
 pub(crate) const SOON: Duration = Duration::from_secs(1);

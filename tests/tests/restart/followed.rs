@@ -154,8 +154,7 @@ async fn whoever_waits_for_a_long_call_of_somebody_else_is_served_when_it_has_en
 async fn r1_with_a_data_folder_of_its_own_the_next_serves_while_the_last_call_of_the_other_goes_on()
 {
     let Some(url) = db::testing::postgres_url().await else { return };
-    let (mut one, mut other) = (Site::new(Some(url.clone())), Site::new(Some(url)));
-    (one.shares_database, other.shares_database) = (true, true);
+    let (one, other) = (Site::new(Some(url.clone())), Site::new(Some(url)));
     let upstream = Upstream::modern().start().await;
     let mut first = one.start_with(&Documents::of("target", &upstream.url)).await;
     let token = first.token("bot", "t").await;

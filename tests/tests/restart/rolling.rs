@@ -18,8 +18,7 @@ const EVERY: Duration = Duration::from_secs(10);
 async fn r1_replicas_that_are_restarted_in_turn_lose_no_call() {
     let Some(url) = db::testing::postgres_url().await else { return };
     let upstream = Ledger::start().await;
-    let mut sites: Vec<_> = (0..REPLICAS).map(|_| Site::new(Some(url.clone()))).collect();
-    sites.iter_mut().for_each(|it| it.shares_database = true);
+    let sites: Vec<_> = (0..REPLICAS).map(|_| Site::new(Some(url.clone()))).collect();
     let balancer = Balancer::start().await;
     // Longer than the balancer needs to see it.
     let drain = "drain_seconds = 2";

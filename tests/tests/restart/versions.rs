@@ -46,8 +46,7 @@ async fn r22_a_version_follows_an_older_one_and_back_with_no_call_lost() {
 #[tokio::test]
 async fn h178_two_versions_serve_beside_each_other_and_cut_off_for_each_other() {
     let Some(url) = db::testing::postgres_url().await else { return };
-    let (mut older, mut newer) = (Site::new(Some(url.clone())), Site::new(Some(url.clone())));
-    (older.shares_database, newer.shares_database) = (true, true);
+    let (mut older, newer) = (Site::new(Some(url.clone())), Site::new(Some(url.clone())));
     older.program = older_binary();
     let upstream = Ledger::start().await;
     let one = older.start_with(&Documents::of_two_people("target", &upstream.url)).await;

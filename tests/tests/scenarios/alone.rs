@@ -1,4 +1,4 @@
-//! One gateway owns its data folder and its database, and says so to whoever wants them too.
+//! One gateway owns its data folder, and says so to whoever wants it too.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -6,19 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use tests::Site;
 
 #[tokio::test]
-async fn a_second_gateway_on_one_database_is_refused_until_the_first_has_ended() {
-    let Some(url) = db::testing::postgres_url().await else { return };
-    let (one, other) = (Site::new(Some(url.clone())), Site::new(Some(url)));
-    let first = one.start().await;
-    let refused = other.start_under(&[], &[]).await.err().expect("it is refused");
-    assert_eq!(refused.code(), Some(78), "{}", other.words());
-    let why = "another Ostiary process is using the database; stop it first";
-    assert!(other.words().contains(why), "{}", other.words());
-    assert_eq!(first.page("/healthz").await, 200);
-    // However it ends.
-    first.kill().await;
-    assert!(other.start().await.stop().await.success());
-    assert!(one.start().await.stop().await.success());
+async fn a_second_gateway_on_one_data_folder_is_refused_until_the_first_has_ended() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let first = site.start().await;
+        let refused = site.start_under(&[], &[]).await.err().expect("it is refused");
+        assert_eq!(refused.code(), Some(78), "{}", site.words());
+        assert_eq!(first.page("/healthz").await, 200);
+        // However it ends.
+        first.kill().await;
+        assert!(site.start().await.stop().await.success());
+    }
 }
 
 #[tokio::test]

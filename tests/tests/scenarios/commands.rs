@@ -289,6 +289,23 @@ async fn what_commands_did_is_in_the_record_and_can_be_proven() {
 }
 
 #[tokio::test]
+async fn something_is_turned_off_and_on_again_by_commands() {
+    for desk in Desk::on_each_database().await {
+        desk.prints("server create wiki --http https://wiki.example/mcp").await;
+        let said = desk.prints("cutoff server wiki --for 1h --reason a~drill").await;
+        assert!(said.starts_with("server `wiki` is off on 1/1 replicas after "), "{said}");
+        assert!(said.ends_with(" ms; 0 calls and streams were ended\n"), "{said}");
+        let off = desk.tells("cutoff list").await;
+        assert_eq!((&off[0]["name"], &off[0]["reason"]), (&json!("wiki"), &json!("a drill")));
+        assert!(off[0]["until"].is_string(), "{off}");
+        desk.prints("restore server wiki").await;
+        assert_eq!(desk.tells("cutoff list").await, json!([]));
+        let (code, why) = desk.refuses("cutoff server nowhere").await;
+        assert_eq!(code, 4, "{why}");
+    }
+}
+
+#[tokio::test]
 async fn shells_complete_every_noun_and_every_command_has_a_page() {
     let desk = Desk::at(Site::new(None)).await;
     for shell in ["bash", "zsh", "fish"] {

@@ -36,11 +36,7 @@ struct Pair {
 impl Pair {
     async fn start(port: u16) -> Option<Self> {
         let url = db::testing::postgres_url().await?;
-        let sites = [url.clone(), url].map(|it| {
-            let mut site = Site::new(Some(it));
-            site.shares_database = true;
-            site
-        });
+        let sites = [url.clone(), url].map(|it| Site::new(Some(it)));
         let upstream = Upstream::of_both_eras().echoing().start().await;
         let documents = Documents::of_two_people("target", &upstream.url);
         let first = sites[0].start_configured(&documents, &configuration(&sites[0], port)).await;

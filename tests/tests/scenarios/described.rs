@@ -97,10 +97,14 @@ async fn configuration(served: &Served) -> String {
 }
 
 /// What a document cannot say is a 422, such as that a name is taken by nobody; where a text is
-/// parsed by rules of its own, a 400.
+/// parsed by rules of its own, a 400. A text that is too long may make its URL too long.
 const REST: &str = r#"
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "412", "422"]
+
+negative_data_rejection.expected-statuses = [
+    "400", "401", "403", "404", "405", "406", "409", "414", "415", "422", "428", "429",
+]
 
 [[operations]]
 include-path-regex = "/(apply|diff|cutoffs|restores|why)$"

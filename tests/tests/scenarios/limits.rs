@@ -140,8 +140,8 @@ async fn of_many_calls_at_once_exactly_as_many_reach_the_server_as_a_limit_allow
 #[tokio::test]
 async fn two_processes_together_admit_what_a_limit_allows_and_not_one_call_more() {
     let Some(url) = db::testing::postgres_url().await else { return };
-    let (mut here, mut there) = (Site::new(Some(url.clone())), Site::new(Some(url)));
-    (here.shares_database, there.shares_database) = (true, true);
+    let here = Site::new(Some(url));
+    let there = here.beside();
     let upstream = Upstream::of_both_eras().echoing().start().await;
     let first = here.start_with(&Documents::of_two_people("target", &upstream.url)).await;
     let second = there.start().await;

@@ -82,14 +82,15 @@ export function CutoffSwitch({ workspace, target, isOn, off, reach }: Props) {
 
 /** How far a change holds. */
 function Outcome({ held, isOn }: { held: Held; isOn: boolean }) {
-  const isEverywhere = held.acknowledged === held.replicas;
+  const { live, acknowledged, waited_out } = held.replicas;
+  const isEverywhere = waited_out.length === 0;
   const took = held.elapsed_ms < 10 ? held.elapsed_ms.toFixed(1) : held.elapsed_ms.toFixed(0);
   return (
     <p className={isEverywhere ? classes.held : classes.doubt}>
       {!isEverywhere && <WarningIcon size={14} />}
-      Held by {held.acknowledged}/{held.replicas} replicas in {took} ms
+      Held by {acknowledged}/{live} replicas in {took} ms
       {!isOn && `; ${held.ended} ${held.ended === 1 ? 'call' : 'calls'} ended`}.
-      {!isEverywhere && ' The others may still let calls pass: look at them now.'}
+      {!isEverywhere && ` Not confirmed by ${waited_out.join(', ')}: look at them now.`}
     </p>
   );
 }

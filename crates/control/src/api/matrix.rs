@@ -17,6 +17,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/admin-tokens", "admin-tokens:read"),
     ("delete", "/admin-tokens/{admin_token}", "admin-tokens:write"),
     ("get", "/openapi.json", "public"),
+    ("get", "/replicas", "cutoffs:read"),
     ("delete", "/session", "any"),
     ("get", "/policy-schema", "any"),
     ("get", "/session", "any"),

@@ -24,8 +24,8 @@ use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
     App, apps, assignments, connections, files, gateways, idempotency, identities, limits, pins,
-    policies, records, role_grants, roles, rules, servers, session, switches, teams, tokens,
-    user_admin_tokens, users, why, workspaces,
+    policies, records, replicas, role_grants, roles, rules, servers, session, switches, teams,
+    tokens, user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -136,6 +136,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(why::routes());
     OpenApiRouter::new()
         .merge(policies::schema_routes())
+        .merge(replicas::routes())
         .merge(session::private_routes())
         .merge(workspaces::routes())
         .merge(in_workspace(inside))

@@ -11,7 +11,6 @@ use domain::{Addresses, AppId, Capability, Name, Object, Target, UserId, Workspa
 
 pub(crate) use api::{AppPatch, NewApp, routes};
 
-use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::labels::{self, Labels};
@@ -90,20 +89,13 @@ pub(crate) async fn update(
         change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
         app.name = patch.name.unwrap_or(app.name);
         app.purpose = patch.purpose.map(checked).transpose()?.unwrap_or(app.purpose);
-        if let Some(AddressesText(addresses)) = patch.addresses {
-            if !addresses.cover(&app.addresses) {
-                change.ends(Target::App(app.id));
-            }
-            app.addresses = addresses;
-        }
+        app.addresses = patch.addresses.map_or(app.addresses, |it| it.0);
         app.labels = patch.labels.unwrap_or(app.labels);
         labels::check(&app.labels)?;
         if let Some(owner) = patch.owner {
             let owner = users::find(change, workspace, &owner).await.map_err(Error::in_body)?;
             if owner.id != app.owner.id {
                 connections::hand_over(change, workspace, app.id, owner.id).await?;
-                // What is under way is done for the person who owned it.
-                change.ends(Target::App(app.id));
             }
             app.owner = Named { id: owner.id, name: owner.name };
         }

@@ -43,17 +43,6 @@ pub(crate) struct Assignment {
     pub(crate) created_at: DateTime<Utc>,
 }
 
-impl Assignment {
-    /// Whether anything that was allowed before is no longer, or goes by another credential.
-    fn takes_away(&self, before: &Self) -> bool {
-        let identity = |it: &Self| (it.scheme, it.identity.as_ref().map(|it| it.id));
-        identity(self) != identity(before)
-            || !provision::covers(&self.tools, &before.tools)
-            || !provision::covers(&self.prompts, &before.prompts)
-            || !provision::covers(&self.resources, &before.resources)
-    }
-}
-
 /// Of one gateway, by alias.
 pub(crate) async fn list(
     tx: &mut Tx,
@@ -157,9 +146,6 @@ pub(crate) async fn update(
         store::update(change, workspace, &assignment)
             .await
             .map_err(|error| Error::saving(error, "assignment", &assignment.alias))?;
-        if assignment.takes_away(&before) {
-            change.ends(Target::Assignment(assignment.id));
-        }
     }
     let target = Target::Assignment(assignment.id);
     switches::set_enabled(change, workspace, target, patch.enabled).await?;

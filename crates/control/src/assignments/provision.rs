@@ -40,20 +40,6 @@ pub(crate) enum SchemeText {
     Own,
 }
 
-/// Whether the one exposes all that the other does.
-pub(super) fn covers(one: &Provision, other: &Provision) -> bool {
-    match (one, other) {
-        (Provision::All, _) | (_, Provision::Nothing) => true,
-        (Provision::Named(one), Provision::Named(other)) => one.is_superset(other),
-        (Provision::Named(_), Provision::All) => false,
-        (Provision::Where(one), Provision::Where(other)) => one == other,
-        // What a condition holds for is not known here.
-        (Provision::Named(_) | Provision::Nothing, Provision::Where(_))
-        | (Provision::Where(_), Provision::All | Provision::Named(_)) => false,
-        (Provision::Nothing, Provision::All | Provision::Named(_)) => false,
-    }
-}
-
 impl SchemeText {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -89,23 +75,5 @@ impl From<Provision> for ProvisionText {
             Provision::Nothing => Self::Nothing {},
             Provision::Where(it) => Self::Conditions { condition: (*it).clone().into() },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_covers_what() {
-        let named =
-            |names: &[&str]| Provision::Named(names.iter().map(|it| (*it).to_owned()).collect());
-        let order = [Provision::Nothing, named(&["a"]), named(&["a", "b"]), Provision::All];
-        for (i, one) in order.iter().enumerate() {
-            for (j, other) in order.iter().enumerate() {
-                assert_eq!(covers(one, other), j <= i, "{one:?} {other:?}");
-            }
-        }
-        assert!(!covers(&named(&["a"]), &named(&["b"])));
     }
 }

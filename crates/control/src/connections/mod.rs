@@ -140,13 +140,8 @@ pub(crate) async fn update(
         }
     }
     let target = Target::Connection(connection.id);
-    switches::set_enabled(change, workspace, target.clone(), patch.enabled).await?;
-    let updated = find_by_id(change, workspace, connection.id).await?;
-    let kept = |(server, identity): (&Name, &Name)| updated.choices.get(server) == Some(identity);
-    if !connection.choices.iter().all(kept) {
-        change.ends(target);
-    }
-    Ok(updated)
+    switches::set_enabled(change, workspace, target, patch.enabled).await?;
+    find_by_id(change, workspace, connection.id).await
 }
 
 pub(crate) async fn delete(
@@ -186,19 +181,7 @@ pub(crate) async fn hand_over(
             kept.join(", ")
         )));
     }
-    store::hand_over(change, workspace, app, owner).await?;
-    end_unentitled(change, workspace).await
-}
-
-/// Ends what is under way on connections to which no team entitles any more.
-pub(crate) async fn end_unentitled(
-    change: &mut Change,
-    workspace: WorkspaceId,
-) -> Result<(), Error> {
-    for connection in store::unentitled(change, workspace).await? {
-        change.ends(Target::Connection(connection));
-    }
-    Ok(())
+    Ok(store::hand_over(change, workspace, app, owner).await?)
 }
 
 /// Makes these, and no others, the chosen credentials: at most one for each server that is on the

@@ -190,25 +190,6 @@ pub(super) async fn hand_over(
     Ok(())
 }
 
-/// Connections whose person is in none of the gateway's teams.
-pub(super) async fn unentitled(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-) -> Result<Vec<ConnectionId>, DbError> {
-    let rows: Vec<(Uuid,)> = tx
-        .all(
-            sql("SELECT c.id FROM connections c
-                 WHERE c.workspace_id = $1 AND NOT EXISTS (
-                   SELECT 1 FROM grants r JOIN members m
-                     ON m.workspace_id = r.workspace_id AND m.team_id = r.team_id
-                   WHERE r.workspace_id = c.workspace_id AND r.gateway_id = c.gateway_id
-                     AND m.user_id = c.user_id)")
-            .bind(workspace.0),
-        )
-        .await?;
-    Ok(rows.into_iter().map(|it| ConnectionId(it.0)).collect())
-}
-
 #[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,

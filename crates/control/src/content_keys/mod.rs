@@ -22,7 +22,8 @@ use uuid::Uuid;
 use vault::{Place, Vault};
 use zeroize::Zeroizing;
 
-use crate::api::chain;
+use crate::api::{Error, chain};
+use crate::change::Change;
 use crate::secret;
 
 /// Keys opened in memory, and the way to those that are not.
@@ -43,6 +44,8 @@ pub(crate) struct Keeper {
 struct Opened {
     by_day: HashMap<(Uuid, i32), Uuid>,
     keys: HashMap<Uuid, Zeroizing<[u8; 32]>>,
+    /// The epoch of the last change that destroyed keys, as far as it is known here.
+    destroyed: i64,
 }
 
 struct Ask {
@@ -140,34 +143,41 @@ impl Keeper {
     }
 }
 
+/// Destroys the key of a day, in the database and wherever it is in memory. Tells whether there was
+/// one.
+pub(crate) async fn erase(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    day: i32,
+) -> Result<bool, Error> {
+    let destroyed = store::delete(change, workspace, day).await?;
+    change.destroys_keys().await?;
+    Ok(destroyed)
+}
+
 impl ContentKeys {
-    /// Destroys the key of a day, here and in the database. Tells whether there was one.
-    pub(crate) async fn erase(
-        &self,
-        db: &Db,
-        workspace: WorkspaceId,
-        day: i32,
-    ) -> Result<bool, DbError> {
-        let mut tx = db.begin().await?;
-        let destroyed = store::delete(&mut tx, workspace, day).await?;
-        tx.commit().await?;
+    /// Forgets all keys where some have been destroyed; those that are left are opened again.
+    pub(crate) fn heed(&self, destroyed: i64) {
         let mut opened = self.opened.lock();
-        if let Some(id) = opened.by_day.remove(&(workspace.0, day)) {
-            opened.keys.remove(&id);
+        if opened.destroyed != destroyed {
+            *opened = Opened { destroyed, ..Opened::default() };
         }
-        Ok(destroyed)
     }
 
     fn ask(&self, what: Wanted) -> Option<DataKey> {
+        let known = self.opened.lock().destroyed;
         let (tell, told) = mpsc::sync_channel(1);
         self.asks.try_send(Ask { what, tell }).ok()?;
         let key = told.recv_timeout(PATIENCE).ok().flatten()?;
         let mut opened = self.opened.lock();
         if MOST_OPENED <= opened.keys.len() {
-            *opened = Opened::default();
+            *opened = Opened { destroyed: opened.destroyed, ..Opened::default() };
         }
-        opened.by_day.insert((key.workspace, key.day), key.id);
-        opened.keys.insert(key.id, key.plain.clone());
+        // It may have been destroyed since it was read.
+        if opened.destroyed == known {
+            opened.by_day.insert((key.workspace, key.day), key.id);
+            opened.keys.insert(key.id, key.plain.clone());
+        }
         Some(DataKey { id: key.id, key: key.plain })
     }
 }

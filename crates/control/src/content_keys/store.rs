@@ -1,4 +1,5 @@
-//! Table `content_keys`. The data plane's snapshot does not hold it, so the epoch stays.
+//! Table `content_keys`. The data plane's snapshot does not hold it, so the epoch stays until
+//! one is destroyed.
 
 use db::{DbError, Tx, sql};
 use domain::{Stamp, WorkspaceId};

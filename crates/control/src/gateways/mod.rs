@@ -18,7 +18,7 @@ use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::switches::{self, Off};
-use crate::{connections, limits, teams};
+use crate::{limits, teams};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Gateway {
@@ -91,9 +91,6 @@ pub(crate) async fn update(
     }
     if let Some(AddressesText(addresses)) = patch.addresses {
         store::set_addresses(change, workspace, gateway.id, &addresses).await?;
-        if !addresses.cover(&gateway.addresses) {
-            change.ends(Target::Gateway(gateway.id));
-        }
     }
     let target = Target::Gateway(gateway.id);
     switches::set_enabled(change, workspace, target, patch.enabled).await?;
@@ -115,7 +112,7 @@ async fn set_teams(
     for team in wanted {
         store::add_grant(change, workspace, gateway, team).await?;
     }
-    connections::end_unentitled(change, workspace).await
+    Ok(())
 }
 
 async fn add_grant(
@@ -135,8 +132,7 @@ async fn remove_grant(
     team: TeamId,
 ) -> Result<(), Error> {
     check(change, gateway.id, &gateway.name)?;
-    store::remove_grant(change, workspace, gateway.id, team).await?;
-    connections::end_unentitled(change, workspace).await
+    Ok(store::remove_grant(change, workspace, gateway.id, team).await?)
 }
 
 /// Its grants, assignments and rules go with it; connections stand in the way.

@@ -104,8 +104,6 @@ pub(crate) async fn update(
             let headers = Headers::parse(headers)?;
             identity.headers = headers.names();
             identity.sealed = headers.seal(&change.app().vault, workspace, identity.id)?;
-            // Whoever replaces a credential wants the old one to be used no more.
-            change.ends(Target::Identity(identity.id));
         }
         store::update(change, workspace, &identity)
             .await

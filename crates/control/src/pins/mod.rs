@@ -18,9 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::ports::Sighting;
-use domain::{
-    Capability, DefinitionHash, Name, Object, PinKey, PinKind, ServerId, Target, WorkspaceId,
-};
+use domain::{Capability, DefinitionHash, Name, Object, PinKey, PinKind, ServerId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -204,7 +202,7 @@ async fn approve(
     others.sort_by_key(|it| (it.decided_at, it.id));
     let surplus = (others.len() + 1).saturating_sub(MOST_APPROVED);
     for it in others.iter().take(surplus) {
-        withdraw(change, workspace, it, State::Pending, None).await?;
+        store::decide(change, workspace, it.id, State::Pending, None).await?;
     }
     Ok(())
 }
@@ -218,7 +216,7 @@ async fn reject(
 ) -> Result<(), Error> {
     require(change.rights(), Capability::PinsWrite, pin)?;
     let decided = Some((by, change.now()));
-    withdraw(change, workspace, pin, State::Rejected, decided).await
+    Ok(store::decide(change, workspace, pin.id, State::Rejected, decided).await?)
 }
 
 /// Refuses whoever may not do this with a pin; for those who may not even see it there is none.
@@ -231,20 +229,6 @@ fn require(rights: &Rights, capability: Capability, pin: &Pin) -> Result<(), Err
         }
         [false, false] => Err(Ref::from(pin.id).not_found("pin")),
     }
-}
-
-async fn withdraw(
-    change: &mut Change,
-    workspace: WorkspaceId,
-    pin: &Pin,
-    state: State,
-    decided: Option<(&str, DateTime<Utc>)>,
-) -> Result<(), Error> {
-    store::decide(change, workspace, pin.id, state, decided).await?;
-    if pin.state == State::Approved && pin.key.kind == PinKind::Tool {
-        change.ends(Target::Tool(pin.server.id, pin.name.as_str().into()));
-    }
-    Ok(())
 }
 
 /// Approves these definitions and no others, as a file says. Whether anything differed.
@@ -262,7 +246,7 @@ pub(crate) async fn set_approved(
     let mut differed = false;
     for left in known.iter().filter(|it| !wanted_keys.contains(&it.key)) {
         differed = true;
-        withdraw(change, workspace, left, State::Pending, None).await?;
+        store::decide(change, workspace, left.id, State::Pending, None).await?;
         change.decides(workspace, format!("withdraw the approval of {}", left.title()));
     }
     for (kind, name, hash) in wanted {

@@ -104,10 +104,6 @@ pub(crate) async fn update(
         server.tool_labels = patch.tool_labels.unwrap_or(server.tool_labels);
         let was_reviewed = server.review == ReviewText::On;
         server.review = patch.review.unwrap_or(server.review);
-        if server.review == ReviewText::On && !was_reviewed {
-            // Calls under way may be of what has to be approved first.
-            change.ends(Target::Server(server.id));
-        }
         if server.review == ReviewText::Off && was_reviewed {
             check_unreviewed(change, &server)?;
         }
@@ -120,8 +116,6 @@ pub(crate) async fn update(
             .map_err(|error| Error::saving(error, "server", &server.name))?;
         if server.transport != was {
             keep_credentials_at_home(change, workspace, &server, &was).await?;
-            // Calls under way were meant for where it was before.
-            change.ends(Target::Server(server.id));
         }
     }
     let target = Target::Server(server.id);

@@ -96,16 +96,20 @@ pub(super) fn config(rows: Rows, earlier: &Memo) -> Result<(Config, Memo), Build
     Ok((Config { workspaces, tokens }, memo))
 }
 
-/// Builds the switches.
-pub(super) fn switches(rows: Vec<SwitchRow>) -> Result<Switches, BuildError> {
-    let mut off = Vec::with_capacity(rows.len());
+/// Builds the switches, and beside them the canaries, which no call can meet.
+pub(super) fn switches(rows: Vec<SwitchRow>) -> Result<(Switches, Vec<Uuid>), BuildError> {
+    let (mut off, mut canaries) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
+        if row.kind == "server" && row.reason.as_deref() == Some(switches::CANARY) {
+            canaries.push(row.target_id);
+            continue;
+        }
         let target = switches::target(&row.kind, row.target_id, &row.tool)
             .ok_or_else(|| broken("switches", row.target_id, "no such kind"))?;
         let reason = row.reason.map(String::into_boxed_str);
         off.push((target, Switch { until: row.until, reason }));
     }
-    Ok(Switches::new(off))
+    Ok((Switches::new(off), canaries))
 }
 
 type Book = Vec<(Name, Arc<PolicyText>)>;

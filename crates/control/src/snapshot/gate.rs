@@ -18,18 +18,21 @@ use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
 use super::{LoadError, Publisher};
+use crate::replicas::{Membership, Replica};
 
 /// The gate of this replica.
 pub(crate) struct StoreGate {
     publisher: Arc<Publisher>,
     db: Db,
     clock: Arc<dyn Clock>,
+    membership: Arc<Membership>,
+    replica: Arc<Replica>,
     waiting: Mutex<Waiting>,
     wake: Notify,
 }
 
 /// A reply that took longer says how things were, not how they are.
-const FRESH: Duration = Duration::from_millis(50);
+pub(crate) const FRESH: Duration = Duration::from_millis(50);
 
 /// A question waits for the read under way and then for its own: two of these at most.
 const READ_LIMIT: Duration = Duration::from_secs(1);
@@ -37,8 +40,9 @@ const READ_LIMIT: Duration = Duration::from_secs(1);
 /// A load that takes longer than this is given up and begun again.
 const LOAD_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often an answer that went stale on its way is asked for again.
-const TRIES: usize = 4;
+/// For how long an answer that went stale on its way is asked for again: on a machine that has no time
+/// for us, several may.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 type Question = oneshot::Sender<Result<Proved, GateClosed>>;
 
@@ -56,14 +60,33 @@ struct Read {
 
 /// A snapshot that was current at some moment after `as_of`.
 #[derive(Clone)]
-struct Proved {
-    snapshot: Arc<Snapshot>,
-    as_of: Duration,
+pub(crate) struct Proved {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) as_of: Duration,
 }
 
 impl StoreGate {
-    pub(crate) fn new(publisher: Arc<Publisher>, db: Db, clock: Arc<dyn Clock>) -> Self {
-        Self { publisher, db, clock, waiting: Mutex::default(), wake: Notify::new() }
+    pub(crate) fn new(
+        (publisher, db): (Arc<Publisher>, Db),
+        clock: Arc<dyn Clock>,
+        (replica, membership): (Arc<Replica>, Arc<Membership>),
+    ) -> Self {
+        let (waiting, wake) = (Mutex::default(), Notify::new());
+        Self { publisher, db, clock, membership, replica, waiting, wake }
+    }
+
+    /// The snapshot, proved current by a read that began after this was called.
+    pub(crate) async fn prove(&self) -> Result<Proved, GateClosed> {
+        let begun = self.clock.elapsed();
+        while self.clock.elapsed().saturating_sub(begun) <= PATIENCE {
+            let told = self.ask().ok_or(GateClosed)?;
+            let proved = told.await.unwrap_or(Err(GateClosed))?;
+            // The answer may have lain for a while until this task was run again.
+            if self.is_fresh(proved.as_of) {
+                return Ok(proved);
+            }
+        }
+        Err(GateClosed)
     }
 
     /// Answers questions until `stop`, then refuses them.
@@ -107,12 +130,18 @@ impl StoreGate {
                 Ok(Err(error)) => return refuse(asked, &error),
                 Err(_) => return refuse(asked, "the epoch could not be read in time"),
             };
-            if read.epochs.epoch < newest.epochs.epoch {
+            let is_behind = read.epochs.epoch < newest.epochs.epoch;
+            self.note(is_behind, (&read.epochs, &newest.epochs));
+            if is_behind {
                 // A fail-over to a copy that was behind (H174).
                 return refuse(asked, "the database is behind what has been seen of it");
             }
             let newest = self.publisher.newest();
-            if read.epochs.epoch <= newest.epochs.epoch && !self.publisher.is_in_doubt() {
+            // A later one is a change of this replica's that was committed meanwhile. The number alone
+            // says nothing: a copy that has lost changes counts it again.
+            let is_current =
+                read.epochs == newest.epochs || read.epochs.epoch < newest.epochs.epoch;
+            if is_current && !self.publisher.is_in_doubt() {
                 let answer = Proved { snapshot: Arc::clone(&newest.snapshot), as_of: read.started };
                 return tell(asked, &Ok(answer));
             }
@@ -121,6 +150,20 @@ impl StoreGate {
                 Ok(Err(error)) => return refuse(asked, &error),
                 Err(_) => return refuse(asked, "the configuration could not be loaded in time"),
             }
+        }
+    }
+
+    /// Says it where the database has lost changes, and forgets what others have been told of them.
+    fn note(&self, is_behind: bool, (read, newest): (&Epochs, &Epochs)) {
+        let is_other = read.epoch == newest.epoch && read.stamp != newest.stamp;
+        let is_news = self.replica.figures.set_behind(is_behind) && is_behind;
+        // Before the first load nothing has been seen.
+        if is_news || is_other && newest.epoch != 0 {
+            let (epoch, seen) = (read.epoch, newest.epoch);
+            tracing::error!(epoch, seen, "The database has lost changes; has a copy taken over?");
+        }
+        if is_behind || is_other {
+            self.replica.forget_settled();
         }
     }
 
@@ -194,19 +237,14 @@ impl Gate for StoreGate {
             return Box::pin(std::future::ready(Ok(self.latest())));
         }
         Box::pin(async move {
-            for _ in 0..TRIES {
-                let told = self.ask().ok_or(GateClosed)?;
-                let proved = told.await.unwrap_or(Err(GateClosed))?;
-                // The answer may have lain for a while until this task was run again.
-                if self.is_fresh(proved.as_of) {
-                    return Ok(proved.snapshot);
-                }
-            }
-            Err(GateClosed)
+            let proved = self.prove().await?;
+            // Nobody waits for a replica that has not been seen for a while.
+            let holds = self.membership.holds(self.clock.elapsed());
+            if holds { Ok(proved.snapshot) } else { Err(GateClosed) }
         })
     }
 
     fn replaced<'a>(&'a self, known: &'a Arc<Snapshot>) -> Answer<'a, ()> {
-        Box::pin(self.publisher.replaced(known))
+        Box::pin(self.publisher.changed(known))
     }
 }

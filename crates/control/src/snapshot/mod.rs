@@ -21,17 +21,20 @@ use arc_swap::ArcSwap;
 use db::{DbError, Epochs, Tx};
 use domain::{Config, Snapshot, Switches};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 pub(crate) use build::BuildError;
-pub(crate) use gate::StoreGate;
-pub(crate) use store::{epoch, move_epoch};
+pub(crate) use gate::{FRESH, StoreGate};
+pub(crate) use store::{epoch, move_epoch, note_destroyed};
 
 use build::Memo;
 
 /// A snapshot, and what the next one can take over from it.
 pub(crate) struct Published {
     pub(crate) snapshot: Arc<Snapshot>,
-    epochs: Epochs,
+    pub(crate) epochs: Epochs,
+    /// The replicas whose canaries are off.
+    pub(crate) canaries: Vec<Uuid>,
     memo: Arc<Memo>,
 }
 
@@ -57,6 +60,8 @@ pub(crate) enum LoadError {
     Interrupted,
     #[error("the epoch row is missing")]
     NoEpoch,
+    #[error("the database is behind what has been seen of it")]
+    Behind,
 }
 
 impl Publisher {
@@ -64,7 +69,8 @@ impl Publisher {
     pub(crate) fn new() -> Self {
         let published = Published {
             snapshot: Arc::new(Snapshot::empty()),
-            epochs: Epochs { epoch: 0, config: 0 },
+            epochs: Epochs::default(),
+            canaries: Vec::new(),
             memo: Arc::default(),
         };
         Self {
@@ -82,18 +88,25 @@ impl Publisher {
     /// Replaces the snapshot, unless a newer one is there already.
     pub(crate) fn publish(&self, next: Published) {
         let next = Arc::new(next);
-        self.newest.rcu(|now| {
-            if now.epochs.epoch < next.epochs.epoch { Arc::clone(&next) } else { Arc::clone(now) }
-        });
+        self.newest.rcu(|now| if next.replaces(now) { Arc::clone(&next) } else { Arc::clone(now) });
         self.moved.notify_waiters();
     }
 
     /// Waits until the newest snapshot is another one than `known`.
     pub(crate) async fn replaced(&self, known: &Arc<Snapshot>) {
+        self.until(|it| !Arc::ptr_eq(it, known)).await;
+    }
+
+    /// Waits until the newest snapshot says something else than `known`.
+    pub(crate) async fn changed(&self, known: &Arc<Snapshot>) {
+        self.until(|it| !it.says_as_much_as(known)).await;
+    }
+
+    async fn until(&self, is_it: impl Fn(&Arc<Snapshot>) -> bool) {
         loop {
             // Before the look, so that no change comes unnoticed in between.
             let moved = self.moved.notified();
-            if !Arc::ptr_eq(&self.newest.load().snapshot, known) {
+            if is_it(&self.newest.load().snapshot) {
                 return;
             }
             moved.await;
@@ -104,17 +117,41 @@ impl Publisher {
     pub(crate) async fn prepare(&self, tx: &mut Tx) -> Result<Published, LoadError> {
         let epochs = store::epochs(tx).await?.ok_or(LoadError::NoEpoch)?;
         let newest = self.newest();
-        let switches = Arc::new(build::switches(store::switches(tx).await?)?);
-        if newest.epochs.config == epochs.config {
+        let off = self.off(tx).await?;
+        let version = |it: &Epochs| (it.config, it.config_stamp);
+        if version(&newest.epochs) == version(&epochs) {
             let config = Arc::clone(&newest.snapshot.config);
-            return Ok(Published::new(epochs, config, switches, Arc::clone(&newest.memo)));
+            return Ok(Published::new(epochs, config, off, Arc::clone(&newest.memo)));
         }
         let rows = store::Rows::read(tx).await?;
         // Compiling takes milliseconds for each gateway, too long for a thread that serves calls.
         let (config, memo) = tokio::task::spawn_blocking(move || build::config(rows, &newest.memo))
             .await
             .map_err(|_| LoadError::Interrupted)??;
-        Ok(Published::new(epochs, Arc::new(config), switches, Arc::new(memo)))
+        Ok(Published::new(epochs, Arc::new(config), off, Arc::new(memo)))
+    }
+
+    /// The same with the configuration as it was, where what is stored does not compile.
+    pub(crate) async fn prepare_switches(&self, tx: &mut Tx) -> Result<Published, LoadError> {
+        let epochs = store::epochs(tx).await?.ok_or(LoadError::NoEpoch)?;
+        let newest = self.newest();
+        let off = self.off(tx).await?;
+        let config = Arc::clone(&newest.snapshot.config);
+        Ok(Published::new(epochs, config, off, Arc::clone(&newest.memo)))
+    }
+
+    /// What is off, and the canaries that are. As long as it is as it was it is the very same, so that
+    /// nobody looks again at what has not changed.
+    async fn off(&self, tx: &mut Tx) -> Result<(Arc<Switches>, Vec<Uuid>), LoadError> {
+        let (switches, canaries) = build::switches(store::switches(tx).await?)?;
+        let known = &self.newest.load().snapshot.switches;
+        let same = (**known == switches).then(|| Arc::clone(known));
+        Ok((same.unwrap_or_else(|| Arc::new(switches)), canaries))
+    }
+
+    /// The newest epoch.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.newest.load().epoch()
     }
 
     /// From now on memory is not the truth until the database has been read again.
@@ -136,8 +173,29 @@ impl Publisher {
 }
 
 impl Published {
-    fn new(epochs: Epochs, config: Arc<Config>, switches: Arc<Switches>, memo: Arc<Memo>) -> Self {
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epochs.epoch
+    }
+
+    /// Whether it is newer; of two with the same number, whose stamps tell that the database has lost
+    /// changes, the one that has been read is what there is.
+    fn replaces(&self, known: &Self) -> bool {
+        let (is, was) = (&self.epochs, &known.epochs);
+        was.epoch < is.epoch || was.epoch == is.epoch && was.stamp != is.stamp
+    }
+
+    fn new(
+        epochs: Epochs,
+        config: Arc<Config>,
+        (switches, canaries): (Arc<Switches>, Vec<Uuid>),
+        memo: Arc<Memo>,
+    ) -> Self {
         let epoch = u64::try_from(epochs.epoch).unwrap_or_default();
-        Self { snapshot: Arc::new(Snapshot { epoch, config, switches }), epochs, memo }
+        Self {
+            snapshot: Arc::new(Snapshot { epoch, stamp: epochs.stamp, config, switches }),
+            epochs,
+            canaries,
+            memo,
+        }
     }
 }

@@ -112,13 +112,24 @@ pub(super) async fn switches(tx: &mut Tx) -> Result<Vec<SwitchRow>, DbError> {
 }
 
 /// Moves the epoch, which no other change can do until this transaction has ended.
-pub(crate) async fn move_epoch(tx: &mut Tx, only_switches: bool) -> Result<(), DbError> {
+/// `stamp` is random.
+pub(crate) async fn move_epoch(
+    tx: &mut Tx,
+    stamp: i64,
+    only_switches: bool,
+) -> Result<(), DbError> {
     let statement = if only_switches {
-        "UPDATE epoch SET epoch = epoch + 1"
+        "UPDATE epoch SET epoch = epoch + 1, stamp = $1"
     } else {
-        "UPDATE epoch SET epoch = epoch + 1, config = epoch + 1"
+        "UPDATE epoch SET epoch = epoch + 1, stamp = $1, config = epoch + 1, config_stamp = $1"
     };
-    tx.execute(sql(statement)).await?;
+    tx.execute(sql(statement).bind(stamp)).await?;
+    Ok(())
+}
+
+/// Keys of recorded content are destroyed by the change that this epoch is of.
+pub(crate) async fn note_destroyed(tx: &mut Tx) -> Result<(), DbError> {
+    tx.execute(sql("UPDATE epoch SET destroyed = epoch")).await?;
     Ok(())
 }
 
@@ -130,7 +141,7 @@ pub(crate) async fn epoch(tx: &mut Tx) -> Result<u64, DbError> {
 
 /// The epochs as this transaction sees them.
 pub(super) async fn epochs(tx: &mut Tx) -> Result<Option<db::Epochs>, DbError> {
-    tx.optional(sql("SELECT epoch, config FROM epoch")).await
+    tx.optional(sql("SELECT epoch, config, stamp, config_stamp, destroyed FROM epoch")).await
 }
 
 #[derive(sqlx::FromRow)]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{Publisher, StoreGate};
+use crate::replicas::Replica;
 use crate::testing::{Api, TestClock};
 
 #[tokio::test]
@@ -106,6 +107,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("installation", "read at the start"),
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("owners", "of objects, for files alone"),
+            ("replicas", "of processes"),
             ("sessions", "administrators call nothing"),
             ("user_sessions", "administrators call nothing"),
         ];
@@ -283,12 +285,17 @@ async fn replica_with(
     clock: Arc<dyn domain::Clock>,
 ) -> (Arc<StoreGate>, CancellationToken) {
     let db = db::Db::open(url).await.unwrap();
-    let gate = Arc::new(StoreGate::new(Arc::new(Publisher::new()), db, clock));
+    let gate = Arc::new(gate(db, clock));
     gate.load().await.unwrap();
     let stop = CancellationToken::new();
     let tasks = tokio_util::task::TaskTracker::new();
     tasks.spawn(Arc::clone(&gate).run(stop.clone()));
     (gate, stop)
+}
+
+fn gate(db: db::Db, clock: Arc<dyn domain::Clock>) -> StoreGate {
+    let replica = Arc::new(Replica::new(clock.stamp(), "a test".into()));
+    StoreGate::new((Arc::new(Publisher::new()), db), clock, (replica, Arc::default()))
 }
 
 /// Moves on by itself, for a while.
@@ -343,8 +350,7 @@ async fn a_restart_finds_what_was_there() {
         api.given_a_chain().await;
         let before = api.snapshot().await;
         let Fresh { db, .. } = &api.fresh;
-        let gate =
-            StoreGate::new(Arc::new(Publisher::new()), db.clone(), Arc::<TestClock>::default());
+        let gate = gate(db.clone(), Arc::<TestClock>::default());
         gate.load().await.unwrap();
         let after = gate.latest();
         assert_eq!(after.epoch, before.epoch);

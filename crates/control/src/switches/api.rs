@@ -18,6 +18,7 @@ use super::store::Listed;
 use crate::App;
 use crate::api::{Done, Error, InWorkspace, Json, Problem, Touched};
 use crate::change::{Change, Committed};
+use crate::replicas::Confirmed;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -72,12 +73,10 @@ struct Held {
     kind: KindText,
     name: String,
     until: Option<DateTime<Utc>>,
-    /// How many replicas there are.
-    replicas: usize,
-    /// How many of them have confirmed that nothing more passes.
-    acknowledged: usize,
-    /// Calls and streams that were ended.
+    replicas: Confirmed,
+    /// Calls and streams that were ended on the replica that answers.
     ended: usize,
+    /// From the beginning of the change until it held everywhere.
     elapsed_ms: f64,
 }
 
@@ -178,8 +177,7 @@ impl Held {
             kind,
             name,
             until,
-            replicas: 1,
-            acknowledged: usize::from(it.is_acknowledged),
+            replicas: it.replicas,
             ended: it.ended,
             elapsed_ms: it.elapsed.as_secs_f64() * 1000.0,
         }

@@ -63,6 +63,9 @@ impl Off {
     }
 }
 
+/// Why canaries are off. They are not listed.
+pub(crate) const CANARY: &str = "the canary of a replica";
+
 /// Turns a target off once the change is committed. Replaces what has turned it off before.
 pub(crate) async fn turn_off(
     change: &mut Change,
@@ -79,13 +82,14 @@ pub(crate) async fn turn_off(
         }
         _ => None,
     };
-    // Here, since this is where they come from.
-    store::delete_over(change, workspace, off.since).await?;
+    // Here, since this is where they come from. What one clock alone takes for over stays: others, by
+    // theirs, may not.
+    let now = off.since.min(Tx::now(change).await?);
+    store::delete_over(change, workspace, now).await?;
     store::insert(change, workspace, &target, &off).await?;
     if let Some(keeper) = keeper {
         keeper.check(change).await?;
     }
-    change.ends(target);
     Ok(off)
 }
 
@@ -153,14 +157,13 @@ pub(crate) async fn set_enabled(
     }
 }
 
-/// For a target that is about to be deleted: what depends on it ends, and its switches go.
+/// For a target that is about to be deleted: its switches go.
 pub(crate) async fn forget(
     change: &mut Change,
     workspace: WorkspaceId,
     target: Target,
 ) -> Result<(), Error> {
     store::forget(change, workspace, &target).await?;
-    change.ends(target);
     Ok(())
 }
 
@@ -186,6 +189,7 @@ pub(crate) async fn list(
     reach: &Reach,
 ) -> Result<Vec<store::Listed>, Error> {
     let mut found = store::list(tx, workspace).await?;
+    found.retain(|it| it.name.is_some() || it.reason.as_deref() != Some(CANARY));
     if !reach.is_whole {
         found.retain(|it| it.scopes().iter().any(|it| reach.scopes.contains(it)));
     }

@@ -15,7 +15,7 @@ pub(crate) use api::{NewTeam, TeamPatch, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::{connections, limits, role_grants, users};
+use crate::{limits, role_grants, users};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Team {
@@ -92,8 +92,7 @@ async fn set_members(
     for user in wanted {
         store::add_member(change, workspace, team, user).await?;
     }
-    keeper.check(change).await?;
-    connections::end_unentitled(change, workspace).await
+    keeper.check(change).await
 }
 
 async fn add_member(
@@ -118,8 +117,7 @@ async fn remove_member(
     change.require(Capability::PeopleWrite, &Object::Team(team.id), ("team", &team.name))?;
     let keeper = role_grants::keeper(change, workspace).await?;
     store::remove_member(change, workspace, team.id, user).await?;
-    keeper.check(change).await?;
-    connections::end_unentitled(change, workspace).await
+    keeper.check(change).await
 }
 
 /// Memberships and what is granted to it go with the team; gateways that grant it stand in the way.

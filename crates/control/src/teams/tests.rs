@@ -1,4 +1,3 @@
-use domain::Target;
 use serde_json::json;
 
 use crate::testing::Api;
@@ -25,22 +24,5 @@ async fn members_come_and_go() {
         assert_eq!(reply.problem(), (422, "invalid".into()));
         assert_eq!(api.delete("users/bob").await.status, 204, "memberships go with the user");
         assert_eq!(api.get("teams/dev").await.json()["members"], json!([]));
-    }
-}
-
-#[tokio::test]
-async fn who_leaves_the_team_that_entitled_them_is_cut_off_at_once() {
-    for api in Api::on_each_database().await {
-        api.given_a_chain().await;
-        api.given("teams", json!({"name": "ops", "members": ["ann"]})).await;
-        api.traffic.stopped.lock().clear();
-        // Another team still entitles.
-        assert_eq!(api.put("gateways/main/teams/ops").await.status, 200);
-        assert_eq!(api.delete("teams/dev/members/ann").await.status, 200);
-        assert_eq!(api.traffic.stopped.lock().len(), 0);
-        // The last one does.
-        assert_eq!(api.patch("teams/ops", json!({"members": []})).await.status, 200);
-        let stopped = std::mem::take(&mut *api.traffic.stopped.lock());
-        assert!(matches!(stopped[..], [Target::Connection(_)]), "{stopped:?}");
     }
 }

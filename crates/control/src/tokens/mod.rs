@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Capability, Name, Target, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, Capability, Name, TokenHash, TokenId, WorkspaceId};
 use vault::Secret;
 
 pub(crate) use api::{NewToken, routes};
@@ -97,6 +97,5 @@ async fn delete(
     (app, token): (&App, &Token),
 ) -> Result<(), Error> {
     change.require(Capability::AppsWrite, &app.object(), ("app", &app.name))?;
-    change.ends(Target::Token(token.id));
     Ok(store::delete(change, workspace, token.id).await?)
 }

@@ -7,7 +7,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
-use domain::{Addresses, Capability, Durability, Name, Object, Target, WorkspaceId};
+use domain::{Addresses, Capability, Durability, Name, Object, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,7 +16,6 @@ pub(crate) use api::{NewWorkspace, WorkspacePatch, routes};
 use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::gateways;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
@@ -77,11 +76,6 @@ pub(crate) async fn update(
     workspace.durability = patch.durability.map_or(workspace.durability, Into::into);
     if let Some(AddressesText(addresses)) = patch.addresses {
         check_addresses(change, &addresses, patch.force)?;
-        if !addresses.cover(&workspace.addresses) {
-            for gateway in gateways::list(change, workspace.id, Which::All).await? {
-                change.ends(Target::Gateway(gateway.id));
-            }
-        }
         workspace.addresses = addresses;
     }
     store::update(change, &workspace)

@@ -109,6 +109,15 @@ impl States {
         }
         Ok(state)
     }
+
+    /// At which node the call is held that a state goes on with, if it is of this workspace and
+    /// principal. What else it must agree with, that node says.
+    pub fn node_of(&self, text: &str, (workspace, principal): (&str, &str)) -> Option<String> {
+        let associated = [workspace.as_bytes(), principal.as_bytes()];
+        let opened = self.sealer.open(PURPOSE, &associated, text)?;
+        let state = State::read(&opened, &self.key)?;
+        (state.kind == Kind::Parked).then_some(state.node)
+    }
 }
 
 /// How far the clocks of two nodes may be apart.
@@ -286,7 +295,13 @@ mod tests {
             change(&mut other);
             assert_eq!(states.open(&text, &other, NOW), Err(Misfit::Foreign), "{index}");
         }
+        let (own, foreign) = (("w", "ann"), ("w", "bob"));
+        assert_eq!(states.node_of(&text, own).as_deref(), Some("n"));
+        assert_eq!(states.node_of(&text, foreign), None);
+        let replay = states.seal(&State { kind: Kind::Replay, ..state() });
+        assert_eq!(states.node_of(&replay, own), None, "it can be sent again anywhere");
         let elsewhere = States::new([8; 32]);
+        assert_eq!(elsewhere.node_of(&text, own), None);
         assert_eq!(elsewhere.open(&text, &bound(), NOW), Err(Misfit::Foreign));
     }
 

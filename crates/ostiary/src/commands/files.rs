@@ -163,7 +163,7 @@ pub(crate) fn offline<T>(
     let config = Config::for_data(data).map_err(Failure::configuration)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::other)?;
     runtime.block_on(async {
-        let house = House::open(&config).await?;
+        let house = House::open(&config, None).await?;
         let done = act(&house).await;
         house.close().await?;
         done

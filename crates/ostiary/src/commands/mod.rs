@@ -6,6 +6,7 @@ pub(crate) mod pin;
 pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod remote;
+pub(crate) mod replicas;
 pub(crate) mod shell;
 pub(crate) mod switch;
 pub(crate) mod token;

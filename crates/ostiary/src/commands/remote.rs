@@ -61,7 +61,7 @@ impl Remote {
         &self.workspace
     }
 
-    /// Sends a request: about the workspace, unless the path begins with `/workspaces`.
+    /// Sends a request: about the workspace, unless the path begins with what is above them.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -142,7 +142,10 @@ impl Remote {
     ) -> Result<reqwest::RequestBuilder, Failure> {
         let url = self.url.trim_end_matches('/');
         let workspace = segment("workspace", &self.workspace)?;
-        let url = if ["/workspaces", "/admin-tokens"].iter().any(|it| path.starts_with(it)) {
+        let url = if ["/workspaces", "/admin-tokens", "/replicas"]
+            .iter()
+            .any(|it| path.starts_with(it))
+        {
             format!("{url}/api/v1{path}")
         } else {
             format!("{url}/api/v1/workspaces/{workspace}{path}")

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::remote::{Content, Remote};
+use super::replicas::confirmed;
 use super::{converse, duration};
 use crate::failure::Failure;
 use crate::print;
@@ -47,7 +48,9 @@ enum CutoffCommand {
     },
 }
 
+// What is flattened into it keeps its own arguments from telling that it is there.
 #[derive(Args)]
+#[group(args = ["kind", "name"])]
 struct Cut {
     kind: Kind,
     /// Its name; for an assignment `gateway/alias`, a connection `app/gateway`, a tool
@@ -105,22 +108,20 @@ fn turn_off(args: &Cut) -> Result<ExitCode, Failure> {
         "reason": args.reason,
     });
     let held = converse(args.remote.ask(Method::POST, "/cutoffs", Content::Json(body)))?;
+    let (replicas, is_complete) = confirmed(&held);
     if args.json {
         print::line(&held);
     } else {
         let number = |key: &str| held.get(key).and_then(Value::as_f64).unwrap_or_default();
         print::line(format_args!(
-            "{} `{}` is off on {}/{} replicas after {:.1} ms; {} calls and streams were ended",
+            "{} `{}` is off on {replicas} after {:.1} ms; {} calls and streams were ended",
             args.kind.word(),
             args.name,
-            number("acknowledged"),
-            number("replicas"),
             number("elapsed_ms"),
             number("ended"),
         ));
     }
-    let all = held.get("acknowledged") == held.get("replicas");
-    Ok(if all { ExitCode::SUCCESS } else { 7.into() })
+    Ok(if is_complete { ExitCode::SUCCESS } else { 7.into() })
 }
 
 /// Undoes a cut-off.

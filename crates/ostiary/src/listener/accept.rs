@@ -51,7 +51,7 @@ pub(super) async fn run(
     limits: &Limits,
     (gauge, ending): (&Arc<Gauge>, &Ending),
 ) -> Result<(), ListenError> {
-    let most = cap(limits.max_connections);
+    let most = cap(limits);
     let seats = Arc::new(Semaphore::new(most));
     let (mut pause, mut is_full) = (FIRST_PAUSE, false);
     loop {
@@ -151,8 +151,9 @@ fn is_the_peers(error: &io::Error) -> bool {
 
 /// Leaves a quarter of the open files to the database and the log. Each connection takes three: its
 /// own, the one it is closed by when its worker is stuck, and one to a server.
-fn cap(wanted: usize) -> usize {
+fn cap(limits: &Limits) -> usize {
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let share = usize::try_from(allowed / 4).unwrap_or(usize::MAX);
-    wanted.min(share).clamp(1, Semaphore::MAX_PERMITS)
+    let share = allowed / limits.files_per_connection.max(1);
+    let share = usize::try_from(share).unwrap_or(usize::MAX);
+    limits.max_connections.min(share).clamp(1, Semaphore::MAX_PERMITS)
 }

@@ -41,6 +41,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use rustix::net::SocketType;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 pub use self::ending::Ending;
 pub use self::gauge::Gauge;
@@ -80,6 +81,7 @@ pub struct Bound {
     inherited: Option<mpsc::Receiver<TcpStream>>,
     address: SocketAddr,
     certificate: Option<tls::Certificate>,
+    acceptor: Option<TlsAcceptor>,
     limits: Arc<Limits>,
     workers: usize,
     gauge: Arc<Gauge>,
@@ -116,12 +118,18 @@ pub fn adopt(mut settings: Settings, socket: TcpListener) -> Result<Bound, Liste
     // Once more, which only makes room: while one process follows another, nobody accepts.
     rustix::net::listen(&socket, BACKLOG).map_err(|error| failed(error.into()))?;
     let certificate = settings.tls.map(tls::Certificate::load).transpose()?;
+    let acceptor = match (&certificate, settings.peers) {
+        (_, Some(peers)) => Some(TlsAcceptor::from(peers)),
+        (Some(certificate), None) => Some(certificate.acceptor()?),
+        (None, None) => None,
+    };
     let address = settings.listen;
     Ok(Bound {
         socket,
         inherited: None,
         address,
         certificate,
+        acceptor,
         limits: Arc::new(settings.limits),
         workers: settings.workers.max(1),
         gauge: Arc::default(),
@@ -183,7 +191,7 @@ impl Bound {
         let socket = socket.map_err(|source| ListenError::bind(at, source))?;
         let sources = accept::Sources { socket, inherited: self.inherited };
         let shop = worker::Shop {
-            acceptor: self.certificate.as_ref().map(tls::Certificate::acceptor).transpose()?,
+            acceptor: self.acceptor,
             limits: Arc::clone(&self.limits),
             ending: Arc::clone(&ending),
         };

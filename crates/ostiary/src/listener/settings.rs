@@ -3,7 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ServerConfig;
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub struct Settings {
     pub workers: usize,
     /// With files, TLS; without, plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// For others of ours and nobody else: TLS in which both sides prove who they are.
+    pub peers: Option<Arc<ServerConfig>>,
     /// Whether something in front ends TLS, so that plain HTTP beyond loopback is right.
     pub behind_tls_proxy: bool,
     /// Limits and patience.
@@ -54,9 +59,11 @@ pub struct Limits {
     pub max_head_bytes: usize,
     /// Bytes of one line of a head.
     pub max_line_bytes: usize,
-    /// Connections at once; lowered to a quarter of the open files that the system allows, since
-    /// each takes two, mostly one more to a server, and others need some.
+    /// Connections at once, as far as there are open files for them.
     pub max_connections: usize,
+    /// One connection for so many of the open files that the system allows: each takes two, mostly one
+    /// more to a server, and others need some.
+    pub files_per_connection: u64,
     /// Streams at once on one HTTP/2 connection.
     pub max_streams: u32,
 }
@@ -69,6 +76,7 @@ impl Settings {
             listen,
             workers: cores.div_ceil(2),
             tls: None,
+            peers: None,
             behind_tls_proxy: false,
             limits: Limits::default(),
         }
@@ -76,7 +84,7 @@ impl Settings {
 
     pub(super) fn check(&self) -> Result<(), ListenError> {
         let open = !self.listen.ip().to_canonical().is_loopback();
-        if open && self.tls.is_none() && !self.behind_tls_proxy {
+        if open && self.tls.is_none() && self.peers.is_none() && !self.behind_tls_proxy {
             return Err(ListenError::PlainBeyondLoopback { listen: self.listen });
         }
         Ok(())
@@ -97,6 +105,7 @@ impl Default for Limits {
             max_head_bytes: 64 << 10,
             max_line_bytes: 32 << 10,
             max_connections: 16_384,
+            files_per_connection: 4,
             max_streams: 128,
         }
     }

@@ -24,6 +24,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/policy-schema"),
     ("get", "/workspaces/{workspace}/policies/{policy}/test"),
     ("post", "/workspaces/{workspace}/policy-simulations"),
+    ("get", "/replicas"),
     ("get", "/workspaces/{workspace}/records"),
     ("get", "/workspaces/{workspace}/records/stream"),
     ("get", "/workspaces/{workspace}/records/{index}/proof"),

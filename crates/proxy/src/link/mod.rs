@@ -21,7 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{AppId, Config, EraSetting, IdentityId, Server, ServerId, Target, Transport};
+use chrono::{DateTime, Utc};
+use domain::{
+    AppId, Config, EraSetting, IdentityId, Server, ServerId, Snapshot, Target, Transport,
+};
 use http::HeaderValue;
 use mcp::bridge::askable::Askable;
 use mcp::meta::LogLevel;
@@ -183,20 +186,26 @@ impl Links {
         self.by_server.lock().get(&server).map(|it| it.health.lock().clone())
     }
 
-    /// The links to these servers; those that are gone are forgotten.
-    pub(crate) fn known(&self, servers: &[ServerId], config: &Config) -> Vec<Arc<Link>> {
+    /// The links that may not be used: to servers that are off, or elsewhere, or gone. Those of
+    /// servers that are gone are forgotten.
+    pub(crate) fn barred(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Vec<Arc<Link>> {
         let mut links = self.by_server.lock();
-        let is_gone = |id| !config.workspaces.values().any(|it| it.servers.contains_key(id));
-        let known = |id| if is_gone(id) { links.remove(id) } else { links.get(id).map(Arc::clone) };
-        servers.iter().filter_map(known).collect()
+        let is_barred = |it: &&Arc<Link>| !is_open(snapshot, &it.server, now);
+        let barred: Vec<_> = links.values().filter(is_barred).map(Arc::clone).collect();
+        links.retain(|id, _| find_server(&snapshot.config, *id).is_some());
+        barred
     }
 
-    /// What closes the streams of servers that depend on any of the targets.
-    pub(crate) fn closing_lines(&self, targets: &[Target]) -> impl FnOnce() + Send + use<> {
-        let links = self.by_server.lock();
-        let lines: Vec<_> = links.values().map(|it| Arc::clone(&it.lines)).collect();
-        let targets = targets.to_vec();
-        move || lines.iter().for_each(|it| it.stop(&targets))
+    /// What closes the streams of servers on which nothing may come any more.
+    pub(crate) fn closing_lines(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        now: DateTime<Utc>,
+    ) -> impl FnOnce() + Send + use<> {
+        let lines: Vec<_> =
+            self.by_server.lock().values().map(|it| Arc::clone(&it.lines)).collect();
+        let snapshot = Arc::clone(snapshot);
+        move || lines.iter().for_each(|it| it.stop(&snapshot, now))
     }
 
     /// Stops every child process, and closes every stream.
@@ -341,6 +350,16 @@ impl Link {
         health.failures = health.failures.saturating_add(1);
         health.error = Some(error.to_string());
     }
+}
+
+/// Whether a server is still there, where it was, and on.
+fn is_open(snapshot: &Snapshot, server: &Server, now: DateTime<Utc>) -> bool {
+    find_server(&snapshot.config, server.id).is_some_and(|it| it.transport == server.transport)
+        && snapshot.switches.find(&Target::Server(server.id), now).is_none()
+}
+
+fn find_server(config: &Config, id: ServerId) -> Option<&Arc<Server>> {
+    config.workspaces.values().find_map(|it| it.servers.get(&id))
 }
 
 fn slot<K: Eq + Hash, T>(slots: &Mutex<HashMap<K, Arc<Slot<T>>>>, key: K) -> Arc<Slot<T>> {

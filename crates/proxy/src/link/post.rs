@@ -1,6 +1,6 @@
 //! Sending one message, and only through the last gate.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use domain::Transport;
@@ -12,7 +12,7 @@ use mcp::revision::Revision;
 use super::exchange::Pipe;
 use super::{Channel, Exchange, Link, UpstreamSession, line};
 use crate::authorize::{Cleared, Pass};
-use crate::flight::Writing;
+use crate::flight::{Flight, Writing};
 use crate::refusal::{Refusal, UpstreamError};
 use crate::serve::Worker;
 use crate::wire::{Endpoint, Outgoing, Ready, SendError};
@@ -153,7 +153,8 @@ impl Link {
         let cleared = pass.clear().await?;
         outgoing.headers.clone_from(plain);
         attach_secret(worker, &cleared, &mut outgoing.headers)?;
-        Ok((ready, writing))
+        let flight: Weak<Flight> = Arc::downgrade(&pass.flight);
+        Ok((ready.held(flight), writing))
     }
 
     pub(crate) fn refuse(&self, error: UpstreamError) -> Refusal {

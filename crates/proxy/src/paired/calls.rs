@@ -14,9 +14,10 @@ use super::{Greeting, Pair, Room};
 use crate::body::Body;
 use crate::call::Asked;
 use crate::feed;
+use crate::known::Known;
 use crate::legacy;
 use crate::refusal::Refusal;
-use crate::serve::{Known, Worker};
+use crate::serve::Worker;
 use crate::session::Session;
 
 /// Begins what ends with an answer on the stream, or with the stream.

@@ -11,8 +11,9 @@ use super::relay::{Chunk, Chunks};
 use super::{Pair, Pairs};
 use crate::authorize::Pass;
 use crate::body::Outlet;
+use crate::known::Known;
 use crate::legacy;
-use crate::serve::{Known, Worker};
+use crate::serve::Worker;
 use crate::streams::Seat;
 
 pub(super) struct Hold {

@@ -5,7 +5,7 @@
 //! is done by the same code, and its response moved onto the stream ([`relay`]). The stream is the
 //! session. When it ends, whoever ended it, its calls end and our sessions with upstreams as well.
 //!
-//! The id in the URL is random and proves nothing: each message is authenticated anew, and a pair
+//! The id in the URL cannot be guessed and proves nothing: each message is authenticated anew, and a pair
 //! answers only the app, gateway and URL that opened it.
 
 mod calls;
@@ -30,13 +30,15 @@ use self::relay::{Chunks, Relay};
 use crate::answer;
 use crate::authorize;
 use crate::body::Body;
+use crate::hop::{self, Errand};
 use crate::identify::Caller;
+use crate::known::Known;
 use crate::legacy;
 use crate::receive::{self, Path};
 use crate::refusal::Refusal;
 use crate::route;
-use crate::serve::{Known, Worker};
-use crate::session::{Session, random_id};
+use crate::serve::Worker;
+use crate::session::Session;
 
 /// The open pairs of all apps, by their ids. Each has a seat among the streams, so they are bounded.
 #[derive(Default)]
@@ -91,8 +93,11 @@ pub(crate) async fn answer(
     match method {
         Method::GET => open(worker, known, path).await,
         Method::POST => {
-            let pair = worker.proxy.pairs.find(query, &known.caller, &known.place)?;
-            post(worker, known, pair, body).await
+            let id = named(query)?;
+            match worker.proxy.pairs.find(id, &known.caller, &known.place) {
+                Ok(pair) => post(worker, known, pair, body).await,
+                Err(refusal) => elsewhere(worker, known, (path, id), body).await?.ok_or(refusal),
+            }
         }
         _ => Err(Refusal::Verb { allowed: "GET, POST" }),
     }
@@ -106,7 +111,8 @@ async fn open(worker: &Arc<Worker>, known: Known, path: &Path) -> Result<Respons
     let pass = authorize::authorize(&worker.proxy, caller, place, None)?;
     let seat = worker.proxy.streams.take(known.caller.app)?;
     pass.clear().await?;
-    let (pair, chunks) = worker.proxy.pairs.open(&known.caller, &known.place);
+    let id = hop::new_id(&worker.proxy, &known.caller, &known.place);
+    let (pair, chunks) = worker.proxy.pairs.open(&known.caller, &known.place, id);
     let address = message_address(path, &pair.id);
     let hold = hold::Hold::new(worker, known, pair, (pass, seat));
     Ok(answer::events(Body::stream(&worker.held, |outlet| hold.run(address, chunks, outlet))))
@@ -117,6 +123,28 @@ fn message_address(path: &Path, id: &str) -> String {
     let server = path.server.as_ref().map(|it| format!("/{it}")).unwrap_or_default();
     let gateway = path.gateway.as_deref().unwrap_or_default();
     format!("/sse/{}/{gateway}{server}?session={id}", path.workspace)
+}
+
+/// Has a message taken by the replica that has the stream.
+async fn elsewhere(
+    worker: &Arc<Worker>,
+    known: Known,
+    (path, id): (&Path, &str),
+    body: Incoming,
+) -> Result<Option<Response<Body>>, Refusal> {
+    let to = hop::session_at(&worker.proxy, &known, id);
+    if to.is_none() {
+        return Ok(None);
+    }
+    receive::check_media(&known.headers)?;
+    let options = &worker.proxy.options;
+    let body = receive::read_body(body, options.largest_request, options.body_patience).await?;
+    let known = known.again(&worker.proxy)?;
+    let errand = || {
+        let target = message_address(path, id);
+        Errand::to(&known, Method::POST).at(target).carrying(body)
+    };
+    hop::pass_on(worker, &known, to, errand).await
 }
 
 /// Takes one message. What it asks for is answered on the stream.
@@ -144,11 +172,19 @@ async fn post(
     Ok(serving.await)
 }
 
+/// The pair that a query names.
+fn named(query: Option<&str>) -> Result<&str, Refusal> {
+    let mut named = query.unwrap_or_default().split('&');
+    let mut named = named.by_ref().filter_map(|it| it.strip_prefix("session="));
+    let id = named.next().ok_or(Refusal::SessionMissing)?;
+    if named.next().is_some() { Err(Refusal::SessionUnknown) } else { Ok(id) }
+}
+
 impl Pairs {
-    fn open(&self, caller: &Caller, place: &route::Place) -> (Arc<Pair>, Chunks) {
+    fn open(&self, caller: &Caller, place: &route::Place, id: String) -> (Arc<Pair>, Chunks) {
         let (relay, chunks) = relay::relay();
         let pair = Arc::new(Pair {
-            id: random_id(),
+            id,
             app: caller.app,
             gateway: place.gateway.id,
             only: place.only.as_ref().map(|it| it.id),
@@ -162,19 +198,8 @@ impl Pairs {
         (pair, chunks)
     }
 
-    /// The pair that a query names. One that is not this caller's at this place is not there.
-    fn find(
-        &self,
-        query: Option<&str>,
-        caller: &Caller,
-        place: &route::Place,
-    ) -> Result<Arc<Pair>, Refusal> {
-        let mut named = query.unwrap_or_default().split('&');
-        let mut named = named.by_ref().filter_map(|it| it.strip_prefix("session="));
-        let id = named.next().ok_or(Refusal::SessionMissing)?;
-        if named.next().is_some() {
-            return Err(Refusal::SessionUnknown);
-        }
+    /// One that is not this caller's at this place is not there.
+    fn find(&self, id: &str, caller: &Caller, place: &route::Place) -> Result<Arc<Pair>, Refusal> {
         let open = self.0.lock();
         let pair = open.get(id).ok_or(Refusal::SessionUnknown)?;
         let own = pair.app == caller.app

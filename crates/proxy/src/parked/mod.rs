@@ -18,11 +18,13 @@ mod attend;
 mod held;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::{AppId, UserId};
 use http::Response;
 use mcp::bridge::parked::{Limits, Round};
 use mcp::bridge::state::{Bound, Kind, Misfit, State, States, digest_params, input_required};
@@ -44,6 +46,7 @@ use crate::authorize::Pass;
 use crate::body::Body;
 use crate::call::{Asked, Permitted};
 use crate::forward::Sent;
+use crate::known::Known;
 use crate::link::our_info;
 use crate::refusal::Refusal;
 use crate::seats::{Seat, Seats};
@@ -170,6 +173,16 @@ impl Parking {
         }
     }
 
+    /// What this node is called in states: where it can be reached stands behind its name.
+    fn node(&self, at: Option<SocketAddr>) -> String {
+        at.map_or_else(|| self.node.to_string(), |at| format!("{}@{at}", self.node))
+    }
+
+    fn is_node(&self, named: &str) -> bool {
+        let name = named.split_once('@').map_or(named, |it| it.0);
+        name == self.node.to_string()
+    }
+
     fn leave(&self) {
         self.unattended.fetch_add(1, Ordering::SeqCst);
     }
@@ -228,10 +241,22 @@ pub(crate) fn find(mut permitted: Box<Permitted>) -> Comeback {
             permitted.replays = state.round;
             return Comeback::New(permitted);
         }
-        Ok(state) if state.node != parking.node.to_string() => GONE,
+        Ok(state) if !parking.is_node(&state.node) => GONE,
         Ok(state) => return Comeback::Answers(permitted, Box::new(state)),
     };
     Comeback::Wrong(Box::new(permitted.asked), Refusal::RequestState(wrong))
+}
+
+/// Where the call is held that a state goes on with, as far as others can reach it there.
+pub(crate) fn held_at(known: &Known, parking: &Parking, text: &str) -> Option<SocketAddr> {
+    let user = known.place.connection(&known.caller).ok()?.user;
+    let (workspace, principal) = (&known.caller.workspace, principal(known.caller.app, user));
+    let node = parking.states.node_of(text, (&workspace.id.0.to_string(), &principal))?;
+    node.split_once('@')?.1.parse().ok()
+}
+
+fn principal(app: AppId, user: UserId) -> String {
+    format!("{}/{}", app.0, user.0)
 }
 
 /// Whether a request can reach nothing but a call that is held here.
@@ -306,7 +331,7 @@ fn seal(permitted: &Permitted, (kind, call): (Kind, String), round: u32) -> Stri
     let answering = i64::try_from(proxy.parking.answering.as_millis()).unwrap_or(i64::MAX);
     proxy.parking.states.seal(&State {
         kind,
-        node: proxy.parking.node.to_string(),
+        node: proxy.parking.node(proxy.hop.own()),
         call,
         bound: bound(&permitted.asked, &permitted.pass),
         round,
@@ -323,7 +348,7 @@ pub(crate) fn bound(asked: &Asked, pass: &Pass) -> Bound {
     let upstream = assignment.map(|it| format!("{}/{}", it.server.id.0, it.id.0));
     Bound {
         workspace: pass.caller.workspace.id.0.to_string(),
-        principal: format!("{}/{}", subject.app.0, subject.user.0),
+        principal: principal(subject.app, subject.user),
         route: format!("{}/{only}", subject.gateway.0),
         upstream: upstream.unwrap_or_default(),
         method: asked.message.method().to_owned(),

@@ -23,12 +23,13 @@ use crate::cancel;
 use crate::content;
 use crate::flight::Flight;
 use crate::identify::Caller;
+use crate::known::Known;
 use crate::lasting::Lasting;
 use crate::limit::{self, Released};
 use crate::picker;
 use crate::refusal::Refusal;
 use crate::route::Place;
-use crate::serve::{Known, Proxy, Worker};
+use crate::serve::{Proxy, Worker};
 use crate::strangers::Crowd;
 
 mod outcome;

@@ -14,6 +14,7 @@ pub(crate) mod tended;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use domain::{Assignment, AssignmentId, Kind, Scheme};
@@ -28,6 +29,7 @@ use crate::authorize::Pass;
 use crate::call::{self, Asked, Permitted};
 use crate::catalog::{Part, View};
 use crate::identify::{Caller, Proof};
+use crate::known::Known;
 use crate::refusal::{Refusal, UpstreamError};
 use crate::route::{Offered, Place};
 
@@ -41,10 +43,13 @@ pub(crate) use mcp::extensions::TASKS as EXTENSION;
 pub(crate) const LONGEST: usize = 1_000;
 
 /// The largest number of tasks that one stream may tell of.
-const MOST_WATCHED: usize = 1_000;
+pub(crate) const MOST_WATCHED: usize = 1_000;
 
 /// What the seal is for.
 const PURPOSE: &str = "task";
+
+/// The same for a task that one replica tends.
+const TENDED: &str = "tended task";
 
 /// A task that a request is about.
 pub(crate) struct Task {
@@ -227,11 +232,25 @@ pub(crate) fn is_id(id: &str) -> bool {
 }
 
 fn sealed(pass: &Pass, id: &str) -> Option<String> {
+    seal_for(pass, id, None)
+}
+
+/// The same for a task that is tended here.
+fn sealed_here(pass: &Pass, id: &str) -> Option<String> {
+    seal_for(pass, id, pass.proxy.hop.own())
+}
+
+fn seal_for(pass: &Pass, id: &str, at: Option<SocketAddr>) -> Option<String> {
     let offered = pass.offered.as_ref()?;
     let whose = Whose::of(&pass.caller, &pass.place).ok()?;
     let assignment = offered.assignment.id;
     let task = Task { assignment, tool: offered.name.clone(), id: id.into() };
-    Some(whose.seal(&pass.proxy.sealer, &task))
+    Some(whose.seal(&pass.proxy.sealer, &task, at))
+}
+
+/// Where a task is tended, as its id says.
+pub(crate) fn tended_at(known: &Known, sealer: &Sealer, id: &str) -> Option<SocketAddr> {
+    Whose::of(&known.caller, &known.place).ok()?.open_at(sealer, id).1
 }
 
 /// Whom the ids of tasks are bound to, in bytes.
@@ -248,25 +267,48 @@ impl Whose {
         self.0.each_ref().map(<[u8; 16]>::as_slice)
     }
 
-    /// The assignment, the length of the tool's name in two bytes, that name, and the id.
-    fn seal(&self, sealer: &Sealer, task: &Task) -> String {
-        let mut payload = task.assignment.0.into_bytes().to_vec();
+    /// The assignment, the length of the tool's name in two bytes, that name, and the id; before them
+    /// where it is tended, if anywhere, after the length of that.
+    fn seal(&self, sealer: &Sealer, task: &Task, at: Option<SocketAddr>) -> String {
+        let mut payload = Vec::new();
+        if let Some(at) = at {
+            let at = at.to_string();
+            payload.push(u8::try_from(at.len()).expect("an address is short"));
+            payload.extend_from_slice(at.as_bytes());
+        }
+        payload.extend_from_slice(task.assignment.0.as_bytes());
         let length = u16::try_from(task.tool.len()).unwrap_or(u16::MAX);
         payload.extend_from_slice(&length.to_be_bytes());
         payload.extend_from_slice(task.tool.as_bytes());
         payload.extend_from_slice(task.id.as_bytes());
-        sealer.seal(PURPOSE, &self.bound(), &payload)
+        let purpose = if at.is_some() { TENDED } else { PURPOSE };
+        sealer.seal(purpose, &self.bound(), &payload)
     }
 
     fn open(&self, sealer: &Sealer, token: &str) -> Option<Task> {
-        let payload = sealer.open(PURPOSE, &self.bound(), token)?;
-        let (assignment, rest) = payload.split_first_chunk::<16>()?;
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        let (tool, id) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-        let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
-        let assignment = AssignmentId(uuid::Uuid::from_bytes(*assignment));
-        Some(Task { assignment, tool: text(tool)?, id: text(id)? })
+        self.open_at(sealer, token).0
     }
+
+    fn open_at(&self, sealer: &Sealer, token: &str) -> (Option<Task>, Option<SocketAddr>) {
+        if let Some(payload) = sealer.open(PURPOSE, &self.bound(), token) {
+            return (read(&payload), None);
+        }
+        let payload = sealer.open(TENDED, &self.bound(), token).unwrap_or_default();
+        let parts = payload.split_first().and_then(|(length, rest)| {
+            let (at, task) = rest.split_at_checked((*length).into())?;
+            Some((read(task)?, std::str::from_utf8(at).ok()?.parse().ok()?))
+        });
+        parts.unzip()
+    }
+}
+
+fn read(payload: &[u8]) -> Option<Task> {
+    let (assignment, rest) = payload.split_first_chunk::<16>()?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let (tool, id) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
+    let assignment = AssignmentId(uuid::Uuid::from_bytes(*assignment));
+    Some(Task { assignment, tool: text(tool)?, id: text(id)? })
 }
 
 #[cfg(test)]
@@ -282,16 +324,20 @@ mod tests {
             tool: "sum".into(),
             id: "task \u{1f600}".into(),
         };
-        let token = Whose(ids).seal(&sealer, &task);
-        let opened = Whose(ids).open(&sealer, &token).unwrap();
-        assert_eq!((opened.assignment, &*opened.tool), (task.assignment, "sum"));
-        assert_eq!(opened.id, task.id);
-        for other in 0..ids.len() {
-            let mut ids = ids;
-            ids[other] = [5; 16];
-            assert!(Whose(ids).open(&sealer, &token).is_none(), "{other}");
+        for at in [None, Some("10.0.0.1:8081".parse().unwrap())] {
+            let token = Whose(ids).seal(&sealer, &task, at);
+            let (opened, place) = Whose(ids).open_at(&sealer, &token);
+            let opened = opened.unwrap();
+            assert_eq!((opened.assignment, &*opened.tool), (task.assignment, "sum"));
+            assert_eq!((opened.id, place), (task.id.clone(), at));
+            for other in 0..ids.len() {
+                let mut ids = ids;
+                ids[other] = [5; 16];
+                let (opened, place) = Whose(ids).open_at(&sealer, &token);
+                assert!(opened.is_none() && place.is_none(), "{other}");
+            }
+            assert!(Whose(ids).open(&Sealer::new([8; 32]), &token).is_none());
         }
-        assert!(Whose(ids).open(&Sealer::new([8; 32]), &token).is_none());
         for made_up in ["", "task", "AAAA"] {
             assert!(Whose(ids).open(&sealer, made_up).is_none(), "{made_up}");
         }

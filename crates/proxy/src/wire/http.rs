@@ -8,7 +8,7 @@
 //! The connection is driven by whoever waits for it, in the caller's own task. Dropping any of the
 //! three closes it; a reply that has been read to its end gives it back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use super::guard::{Endpoint, Guard};
 use super::live::{Asked, Live, Pieces};
 use super::pool::Pool;
 use super::reply::{self, Reply};
+use super::stdio::Hold;
 
 /// The HTTP connections of one worker: they are bound to the runtime that opened them.
 #[derive(Clone)]
@@ -137,12 +138,14 @@ impl HttpWire {
     /// If the endpoint may not or cannot be connected to.
     pub async fn checkout(&self, endpoint: &Endpoint) -> Result<Ready, WireError> {
         let shared = Arc::clone(&self.shared);
-        let live = match shared.pool.take(endpoint.origin(), Instant::now()) {
+        let mut live = match shared.pool.take(endpoint.origin(), Instant::now()) {
             Some(live) => live,
             // Its type ends here: what holds a call has many levels, and the compiler follows only so
             // many of them.
             None => Live::open(shared.dialer.dial(endpoint).boxed().await?, &shared.http).await?,
         };
+        // That of an earlier request is of no account.
+        live.hold(None);
         let head = shared.limits.head;
         Ok(Ready { live, shared, endpoint: endpoint.clone(), head })
     }
@@ -164,6 +167,14 @@ impl Ready {
     #[must_use]
     pub fn with_head_limit(mut self, limit: Duration) -> Self {
         self.head = limit;
+        self
+    }
+
+    /// Writes the request only as long as this is open, to its last byte. It need not outlive the
+    /// request; once it is gone nothing more is written either.
+    #[must_use]
+    pub fn held(mut self, hold: Weak<dyn Hold>) -> Self {
+        self.live.hold(Some(hold));
         self
     }
 

@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,12 +20,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::dial::Stream;
 use super::error::{Wait, WireError};
-use super::tls;
+use super::{Hold, tls};
 
 /// An open connection and the state of HTTP on it.
 pub(super) struct Live {
@@ -82,6 +84,11 @@ impl Live {
     /// Whether the current request has been written to its last byte.
     pub(super) fn is_request_written(&self) -> bool {
         self.meter.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next request be written as long as this is open, or in any case.
+    pub(super) fn hold(&mut self, hold: Option<Weak<dyn Hold>>) {
+        *self.meter.hold.lock() = hold;
     }
 
     /// Drives the connection; ready when it has ended.
@@ -252,7 +259,7 @@ impl Body for Pieces {
 }
 
 /// What has happened on a connection since its current call began.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Meter {
     written: AtomicBool,
     /// Nothing is left of the request's body outside of the connection's buffer.
@@ -262,6 +269,14 @@ struct Meter {
     interim: AtomicU32,
     /// Asks for a look at the socket itself when it is read next.
     doubt: AtomicBool,
+    /// By whose leave the request is written; anybody's where it is absent.
+    hold: Mutex<Option<Weak<dyn Hold>>>,
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").finish_non_exhaustive()
+    }
 }
 
 impl Meter {
@@ -273,13 +288,23 @@ impl Meter {
     }
 }
 
-/// A stream that remembers whether anything has been written to it.
+/// A stream that lets nothing out that may not be written any more, and remembers whether anything has been written to it.
 struct Metered {
     stream: Stream,
     meter: Arc<Meter>,
 }
 
 impl Metered {
+    /// Bytes of a request may wait for the socket for as long as their reader likes.
+    fn check(&self) -> io::Result<()> {
+        let hold = self.meter.hold.lock();
+        let is_open = |it: &Weak<dyn Hold>| it.upgrade().is_some_and(|it| it.is_open());
+        if hold.as_ref().is_none_or(is_open) || self.meter.flushed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "it may not be written any more"))
+    }
+
     fn note(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.meter.written.store(true, Ordering::Relaxed);
@@ -309,6 +334,7 @@ impl AsyncWrite for Metered {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.check()?;
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note(&written);
         written
@@ -320,6 +346,7 @@ impl AsyncWrite for Metered {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.check()?;
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note(&written);
         written
@@ -331,6 +358,7 @@ impl AsyncWrite for Metered {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.check()?;
         // HTTP's state machine flushes the stream when its own buffer is empty, and not before.
         let taken = this.meter.taken.load(Ordering::Relaxed);
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);

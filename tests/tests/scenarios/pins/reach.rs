@@ -190,8 +190,8 @@ fn method_of(path: &str) -> Method {
 #[tokio::test]
 async fn replicas_share_what_waits_and_what_is_decided() {
     let Some(url) = db::testing::postgres_url().await else { return };
-    let (mut here, mut there) = (Site::new(Some(url.clone())), Site::new(Some(url)));
-    (here.shares_database, there.shares_database) = (true, true);
+    let here = Site::new(Some(url));
+    let there = here.beside();
     let upstream = Upstream::of_both_eras().echoing().start().await;
     let first = here.start_with(&documents(&http(&upstream.url))).await;
     let token = first.token("bot", "t").await;

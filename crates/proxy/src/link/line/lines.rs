@@ -3,7 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use domain::Target;
+use chrono::{DateTime, Utc};
+use domain::Snapshot;
 use parking_lot::Mutex;
 
 use super::Shared;
@@ -31,10 +32,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Lines {
-    /// Closes those that depend on any of the targets.
-    pub(in crate::link) fn stop(&self, targets: &[Target]) {
+    /// Closes those on which nothing may come any more.
+    pub(in crate::link) fn stop(&self, snapshot: &Snapshot, now: DateTime<Utc>) {
         let open: Vec<_> = self.0.lock().open.iter().filter_map(Weak::upgrade).collect();
-        for line in open.iter().filter(|it| targets.iter().any(|target| it.depends_on(target))) {
+        for line in open.iter().filter(|it| !it.may_stay(snapshot, now)) {
             line.stop.cancel();
             line.table.end(&UpstreamError::SessionLost);
         }

@@ -19,7 +19,8 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{IdentityId, ServerId, Subject, Target};
+use chrono::{DateTime, Utc};
+use domain::{Server, Snapshot};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -29,6 +30,7 @@ pub(super) use lines::Lines;
 pub(super) use open::open;
 pub(super) use post::deliver;
 
+use crate::authorize::Grounds;
 use crate::refusal::UpstreamError;
 use crate::wire::Endpoint;
 use table::Table;
@@ -49,10 +51,9 @@ struct Shared {
     /// The place of that call.
     turn: Arc<Semaphore>,
     stop: CancellationToken,
-    server: ServerId,
-    identity: Option<IdentityId>,
-    /// Who has opened it, where nobody else uses it.
-    owner: Option<Subject>,
+    server: Arc<Server>,
+    /// On what it rests that it was opened.
+    grounds: Grounds,
 }
 
 impl Line {
@@ -74,13 +75,12 @@ impl Line {
 }
 
 impl Shared {
-    /// Whether turning the target off closes it.
-    fn depends_on(&self, target: &Target) -> bool {
-        match target {
-            Target::Server(id) => self.server == *id,
-            Target::Identity(id) => self.identity == Some(*id),
-            _ => self.owner.as_ref().is_some_and(|it| it.depends_on(target)),
+    /// Whether anything may still come on it. Who has opened it matters where nobody else uses it.
+    fn may_stay(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> bool {
+        if self.is_exclusive {
+            return self.grounds.hold(snapshot, now);
         }
+        super::is_open(snapshot, &self.server, now) && self.grounds.has_credential(snapshot, now)
     }
 
     /// Closes a line on which nothing has come since a call was sent that has got no answer: the

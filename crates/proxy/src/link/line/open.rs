@@ -36,11 +36,6 @@ pub(in crate::link) async fn open(
     let mut stream = accept(reply).map_err(|it| link.refuse(it))?;
     let named = stream.endpoint().await.map_err(|it| link.refuse(it))?;
     let messages = message_address(worker.wire.guard(), (url, endpoint), &named);
-    let mut owner = Some(pass.subject.clone()).filter(|_| is_exclusive);
-    if let Some(owner) = &mut owner {
-        // It serves more than the call that opened it.
-        owner.tool = None;
-    }
     let stop = CancellationToken::new();
     let shared = Arc::new(Shared {
         messages: messages.map_err(|it| link.refuse(it))?,
@@ -48,14 +43,14 @@ pub(in crate::link) async fn open(
         is_exclusive,
         turn: Arc::new(Semaphore::new(1)),
         stop: stop.clone(),
-        server: link.server.id,
-        identity: pass.subject.identity,
-        owner,
+        server: Arc::clone(&link.server),
+        // It serves more than the call that opened it.
+        grounds: pass.at_server(),
     });
     link.lines.add(&shared);
     let opener = Opener {
         // Its connections are those of this thread, and so is the stream's.
-        worker: Worker::new(Arc::clone(&worker.proxy), worker.wire.clone()),
+        worker: Worker::new(Arc::clone(&worker.proxy), worker.wire.clone(), None),
         caller: pass.caller.clone(),
         place: pass.place.clone(),
         assignment,

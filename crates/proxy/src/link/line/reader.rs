@@ -177,7 +177,7 @@ impl Reader {
     async fn notify(&self, message: &Message) {
         let (table, text) = (&self.shared.table, message.body().clone());
         if message.method().ends_with("/list_changed") {
-            self.opener.worker.proxy.catalog.changed(self.shared.server);
+            self.opener.worker.proxy.catalog.changed(self.shared.server.id);
         }
         match message.method() {
             "notifications/progress" => {

@@ -181,7 +181,8 @@ pub(crate) fn told(permitted: &Permitted, result: Raw<'_>) -> Result<Option<Byte
     let Some(task) = task else { return Ok(None) };
     let malformed = || UpstreamError::Malformed("what it says of a task".to_owned());
     let id = task.get("taskId").and_then(Raw::str).filter(|it| super::is_id(it));
-    let sealed = id.and_then(|it| super::sealed(&permitted.pass, &it)).ok_or_else(malformed)?;
+    let sealed =
+        id.and_then(|it| super::sealed_here(&permitted.pass, &it)).ok_or_else(malformed)?;
     let now = recast::time(&permitted.asked.worker.proxy);
     let told = restate(task, (CORE, EXTENSION), &sealed, &now).ok_or_else(malformed)?;
     let mut splice = Splice::new(told.clone());
@@ -239,7 +240,7 @@ impl Begun {
         let seat = permitted.seat.lock().take().ok_or(Refusal::NoRoom)?;
         // What releases the call waits for a cut-off, too, and one can at a time. Both are under way
         // until that has been looked for once more, so that none can pass between them.
-        let flight = Arc::new(proxy.flights.enter(permitted.pass.subject.clone()));
+        let flight = Arc::new(proxy.flights.enter((*permitted.pass).clone()));
         let following = follow::result_of(recorded, way, (&id, &flight));
         Ok(Some(Self { seat, flight, following, said }))
     }
@@ -283,8 +284,10 @@ async fn answered(recorded: Recorded) -> (StatusCode, Vec<Bytes>, Arc<Flight>) {
     };
     let told = match record::outcome(&recorded, &outcome).await {
         Err(unrecorded) => Err(unrecorded),
-        Ok(()) if told.is_ok() && pass.flight.is_ended() => Err(pass.why_ended().await),
-        Ok(()) => told,
+        Ok(()) => match told {
+            Ok(told) => pass.still().await.map(|()| told),
+            Err(refusal) => Err(refusal),
+        },
     };
     let flight = Arc::clone(&pass.flight);
     match told {

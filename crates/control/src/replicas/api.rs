@@ -1,0 +1,102 @@
+//! `/replicas`, and what a change says of them.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::Known;
+use crate::App;
+use crate::api::{Error, Json, Page, Paging, Problem};
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list_replicas))
+}
+
+/// A process that serves this installation.
+#[derive(Serialize, ToSchema)]
+struct ReplicaBody {
+    id: Uuid,
+    name: String,
+    version: String,
+    started_at: DateTime<Utc>,
+    /// When it last showed that it is there, by the database's clock.
+    seen_at: DateTime<Utc>,
+    /// Whether changes wait for it. One that has not been seen for five seconds lets nothing through.
+    live: bool,
+    /// The epoch that it has acknowledged.
+    epoch: i64,
+    /// By how many changes that is less than the newest.
+    behind: i64,
+}
+
+/// On how many replicas a change holds.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Confirmed {
+    /// How many there are, this one among them.
+    live: usize,
+    /// How many have said that nothing more passes there.
+    acknowledged: usize,
+    /// The others. They begin nothing more by what held before either; what had begun they neither
+    /// write nor release for longer than a second after their last look at the database.
+    pub(super) waited_out: Vec<String>,
+}
+
+impl Confirmed {
+    /// On the replica that says it.
+    pub(super) fn of(name: String, is_settled: bool) -> Self {
+        let mut confirmed = Self { live: 0, acknowledged: 0, waited_out: Vec::new() };
+        confirmed.add(name, is_settled);
+        confirmed
+    }
+
+    pub(super) fn add(&mut self, name: String, has_acknowledged: bool) {
+        self.live += 1;
+        if has_acknowledged {
+            self.acknowledged += 1;
+        } else {
+            self.waited_out.push(name);
+        }
+    }
+
+    /// Whether all have said so.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.waited_out.is_empty()
+    }
+}
+
+/// The replicas, those that have died within the last hour among them, by name.
+#[utoipa::path(
+    get,
+    path = "/replicas",
+    params(Paging),
+    responses((status = 200, body = Page<ReplicaBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("cutoffs:read"))),
+    tag = "replicas",
+)]
+async fn list_replicas(
+    State(app): State<Arc<App>>,
+    paging: Paging,
+) -> Result<Json<Page<ReplicaBody>>, Error> {
+    // Several may have one name, since it is given to them.
+    let place = |it: &Known| format!("{} {}", it.name, it.id);
+    let mut known = super::list(&app).await?;
+    known.retain(|it| paging.after().is_none_or(|after| after < place(it).as_str()));
+    known.sort_by_key(place);
+    known.truncate(paging.limit() + 1);
+    let newest = app.publisher.epoch();
+    Ok(Json(paging.answer(known, place, |it| ReplicaBody::of(it, newest))))
+}
+
+impl ReplicaBody {
+    fn of(known: Known, newest: i64) -> Self {
+        let Known { id, name, version, epoch, started_at, seen_at, is_live, .. } = known;
+        let behind = newest.saturating_sub(epoch).max(0);
+        Self { id, name, version, started_at, seen_at, live: is_live, epoch, behind }
+    }
+}

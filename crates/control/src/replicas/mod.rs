@@ -1,0 +1,275 @@
+//! The processes that serve this installation together.
+//!
+//! On PostgreSQL there may be several, identical ones. Each has a row from its start to its end,
+//! which it writes anew every second; who has not done so for five is not live. A change commits,
+//! ends here what it no longer allows, and then waits for the others, live or not:
+//!
+//! * a replica that hears of a change ([`follow`]) loads it, ends what it no longer allows, and
+//!   acknowledges by writing its epoch into its row;
+//! * one that does not acknowledge is waited out: [`FRESH`] after the commit its own gate lets
+//!   nothing through any more by what held before, since every answer of the gate rests on a read
+//!   that began no longer ago. What had been let through before is bounded by [`LEASE`];
+//! * one that is not live lets nothing through at all: its gate is closed from a moment before
+//!   others take its row for dead ([`Membership`]).
+//!
+//! On SQLite this process is the only one, and none of this costs anything.
+
+mod api;
+mod canary;
+mod figures;
+mod follow;
+mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use db::{DbError, Epochs};
+use domain::Snapshot;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+pub(crate) use api::{Confirmed, routes};
+pub(crate) use canary::run as run_canary;
+pub use figures::Figures;
+pub(crate) use follow::{join, leave, run};
+
+use crate::App;
+use crate::api::chain;
+use crate::snapshot::FRESH;
+
+/// This process among the others.
+pub(crate) struct Replica {
+    id: Uuid,
+    name: String,
+    started_at: DateTime<Utc>,
+    /// The newest epoch by which what is under way here has been looked at, with its stamp.
+    settled: Mutex<(i64, i64)>,
+    /// What everything that is under way has been held against.
+    held: Mutex<Option<Arc<Snapshot>>>,
+    pub(crate) figures: Figures,
+}
+
+/// Until when this process may let anything through because others take it for live, in
+/// milliseconds of the clock's.
+pub(crate) struct Membership(AtomicU64);
+
+/// A row, and whether others wait for it.
+pub(crate) struct Known {
+    id: Uuid,
+    name: String,
+    version: String,
+    epoch: i64,
+    stamp: i64,
+    started_at: DateTime<Utc>,
+    seen_at: DateTime<Utc>,
+    is_live: bool,
+    /// Whether it is to be cleared away.
+    is_over: bool,
+}
+
+/// Whoever has not been seen for this long, by the database's clock, is not named as one that has not
+/// confirmed. Five renewals may be late or lost before that.
+const LIVE: TimeDelta = TimeDelta::seconds(5);
+
+/// For how long the row of one that has died is there. As long it is waited out: by a clock that
+/// jumps, who is alive may look dead.
+const SHOWN: TimeDelta = TimeDelta::hours(1);
+
+/// For how long a row that has been written lets its process through. It is measured from before the
+/// row was sent and so ends before [`LIVE`] does; the rest is for clocks that do not go alike.
+const MEMBER: Duration = Duration::from_millis(4_500);
+
+/// For how long what is under way goes on without another look at the epoch.
+const LEASE: Duration = Duration::from_secs(1);
+
+/// How often somebody who waits looks for acknowledgements. They come within milliseconds, and
+/// notices would wake every replica for each of them.
+const LOOK: Duration = Duration::from_millis(3);
+
+/// The data plane answers in microseconds; if it has not by then, the answer says so.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// No statement about replicas takes longer while the database is well.
+const STORE_LIMIT: Duration = Duration::from_secs(1);
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Replica {
+    pub(crate) fn new(stamp: domain::Stamp, name: String) -> Self {
+        Self {
+            id: stamp.id,
+            name,
+            started_at: stamp.at,
+            settled: Mutex::default(),
+            held: Mutex::default(),
+            figures: Figures::default(),
+        }
+    }
+
+    fn settled(&self) -> (i64, i64) {
+        *self.settled.lock()
+    }
+
+    /// Whether nothing under way could end by this snapshot that has not ended already.
+    fn has_held(&self, snapshot: &Snapshot) -> bool {
+        self.held.lock().as_ref().is_some_and(|it| it.says_as_much_as(snapshot))
+    }
+
+    fn set_settled(&self, snapshot: Arc<Snapshot>) {
+        let epoch = i64::try_from(snapshot.epoch).unwrap_or(i64::MAX);
+        let stamp = snapshot.stamp;
+        *self.held.lock() = Some(snapshot);
+        let mut settled = self.settled.lock();
+        if settled.0 <= epoch {
+            *settled = (epoch, stamp);
+        }
+    }
+
+    /// What it has acknowledged was of changes that are lost.
+    pub(crate) fn forget_settled(&self) {
+        *self.settled.lock() = (0, 0);
+    }
+}
+
+impl Known {
+    /// Whether it has acknowledged that change, or a later one.
+    fn has(&self, epochs: &Epochs) -> bool {
+        epochs.epoch < self.epoch || (epochs.epoch, epochs.stamp) == (self.epoch, self.stamp)
+    }
+}
+
+impl Default for Membership {
+    /// For ever: of those for whom nobody waits.
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Membership {
+    /// Whether it still holds.
+    pub(crate) fn holds(&self, now: Duration) -> bool {
+        now < Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn extend(&self, until: Duration) {
+        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.0.store(until, Ordering::SeqCst);
+    }
+}
+
+/// Ends what this snapshot no longer allows, before it returns. Resolves with how many calls and
+/// streams that were, when nothing of them goes on, or with nothing where the data plane has not
+/// confirmed that in time.
+pub(crate) fn settle<'a>(
+    app: &'a App,
+    snapshot: &Arc<Snapshot>,
+) -> impl Future<Output = Option<usize>> + Send + use<'a> {
+    let snapshot = Arc::clone(snapshot);
+    let traffic = app.traffic.get().filter(|_| !app.replica.has_held(&snapshot));
+    let settling = traffic.map(|it| it.settle(Arc::clone(&snapshot)));
+    async move {
+        let ended = match settling {
+            None => 0,
+            Some(settling) => match tokio::time::timeout(STOP_LIMIT, settling).await {
+                Ok(ended) => ended,
+                Err(late) => {
+                    tracing::error!(error = %chain(&late), "The data plane has not acknowledged");
+                    return None;
+                }
+            },
+        };
+        // Of this snapshot or a newer one.
+        app.keys.heed(app.publisher.newest().epochs.destroyed);
+        app.replica.set_settled(snapshot);
+        Some(ended)
+    }
+}
+
+/// Waits until a change that was committed by then holds everywhere.
+pub(crate) async fn confirm(
+    app: &App,
+    epochs: Epochs,
+    committed: Duration,
+    is_settled: bool,
+) -> Confirmed {
+    let own = app.replica.name.clone();
+    let mut confirmed = Confirmed::of(own, is_settled);
+    if app.db.is_exclusive() {
+        return confirmed;
+    }
+    let over = committed + FRESH;
+    let mut others = None;
+    // Those too that look dead: it costs 50 ms for as long as their rows are there.
+    loop {
+        let waits = app.clock.elapsed() < over;
+        match within(list(app)).await {
+            Ok(known) => {
+                let is_other = |it: &Known| it.id != app.replica.id;
+                let known: Vec<Known> = known.into_iter().filter(is_other).collect();
+                if !waits || known.iter().all(|it| it.has(&epochs)) {
+                    others = Some(known.into_iter().filter(|it| it.is_live).collect::<Vec<_>>());
+                    break;
+                }
+            }
+            Err(error) if !waits => {
+                tracing::warn!(%error, "It is not known which replicas have confirmed a change");
+                break;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    match others {
+        Some(others) => others.into_iter().for_each(|it| {
+            let has_acknowledged = it.has(&epochs);
+            confirmed.add(it.name, has_acknowledged);
+        }),
+        None => confirmed.add("all others".into(), false),
+    }
+    if !confirmed.is_complete() {
+        app.replica.figures.waited_out();
+        let names = confirmed.waited_out.join(", ");
+        tracing::warn!(replicas = %names, epochs.epoch, "Replicas have not confirmed a change in time");
+    }
+    confirmed
+}
+
+/// Every replica that has a row, by name; where this process is the only one, that one.
+async fn list(app: &App) -> Result<Vec<Known>, DbError> {
+    if app.db.is_exclusive() {
+        let Replica { id, name, started_at, .. } = &*app.replica;
+        return Ok(vec![Known {
+            id: *id,
+            name: name.clone(),
+            version: VERSION.into(),
+            epoch: app.publisher.epoch(),
+            stamp: 0,
+            started_at: *started_at,
+            seen_at: app.clock.now(),
+            is_live: true,
+            is_over: false,
+        }]);
+    }
+    let mut tx = app.db.begin_passing().await?;
+    let found = store::list(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(found)
+}
+
+/// What the database says, if it says it in time.
+async fn within<T>(doing: impl Future<Output = Result<T, DbError>>) -> Result<T, Late> {
+    Ok(tokio::time::timeout(STORE_LIMIT, doing).await??)
+}
+
+/// Why nothing was read or written of replicas.
+#[derive(Debug, thiserror::Error)]
+enum Late {
+    #[error("the database does not answer in time")]
+    Elapsed(#[from] tokio::time::error::Elapsed),
+    #[error("its clock is not the database's")]
+    Astray,
+    #[error(transparent)]
+    Db(#[from] DbError),
+}

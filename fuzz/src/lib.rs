@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "bridge", check: targets::bridge::check },
     Target { name: "conditions", check: targets::approvals::conditions },
     Target { name: "config", check: targets::config::check },
@@ -36,6 +36,7 @@ pub const TARGETS: [Target; 21] = [
     Target { name: "json", check: targets::json::document },
     Target { name: "names", check: targets::names::names },
     Target { name: "note", check: targets::audit::note },
+    Target { name: "policies", check: targets::policies::check },
     Target { name: "proof", check: targets::audit::proof },
     Target { name: "record", check: targets::audit::record },
     Target { name: "rules", check: targets::rules::check },

@@ -156,7 +156,7 @@ impl Change {
     }
 
     async fn finish(self) -> Result<Committed, Error> {
-        let Self { mut tx, app, began, only_switches, .. } = self;
+        let Self { mut tx, app, began, rights, only_switches, .. } = self;
         let publisher = &app.publisher;
         let (next, compiles) = match publisher.prepare(&mut tx).await {
             Ok(next) => (next, true),
@@ -168,7 +168,7 @@ impl Change {
             Err(error) => return Err(error.into()),
         };
         if compiles && !only_switches {
-            policies::check_names(&publisher.newest().snapshot, &next.snapshot)?;
+            policies::check_names(&rights, &publisher.newest().snapshot, &next.snapshot)?;
         }
         if next.epoch() <= publisher.epoch() {
             // What has been seen of it is lost, and must not be counted past in silence.

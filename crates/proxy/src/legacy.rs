@@ -30,7 +30,7 @@ use crate::pending::{Pending, Whom};
 use crate::record::{self, Aside, Outcome, Said};
 use crate::refusal::{Refusal, Unanswered};
 use crate::rounds::{Given, Slot};
-use crate::serve::{Proxy, Worker};
+use crate::serve::Worker;
 use crate::session::{Hello, Session};
 use crate::tasks;
 
@@ -77,7 +77,7 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         return Err(Refusal::Params("`capabilities` and `clientInfo` are too long"));
     }
     let proxy = &asked.worker.proxy;
-    let (_pass, view) = authorize::look(asked, Era::Legacy).await?;
+    let (pass, view) = authorize::look(asked, Era::Legacy).await?;
     modern::check_listed(asked, &view)?;
     let revision = hello.revision;
     let (whose, now) = ((&asked.caller, &asked.place), proxy.clock.elapsed());
@@ -88,20 +88,20 @@ async fn opened(asked: &Asked) -> Result<(Arc<Session>, Bytes), Refusal> {
         proxy.sessions.end(&session);
         return Err(unrecorded);
     }
-    Ok((session, introduction(&view, (revision, asked.follows_tasks()), proxy)))
+    let how = (revision, asked.follows_tasks());
+    Ok((session, introduction(&view, how, modern::instructions(&view, &pass, asked.peer))))
 }
 
 fn introduction(
     view: &View,
     (revision, follows_tasks): (revision::Revision, bool),
-    proxy: &Proxy,
+    instructions: Option<String>,
 ) -> Bytes {
     let only = view.parts.first().filter(|_| !view.is_prefixed());
     let knows_tasks = tasks::recast::is_known_to(revision);
     let info = only.and_then(Part::info).unwrap_or_else(crate::link::our_info);
-    let instructions = modern::instructions(view, proxy)
-        .map(|it| format!(r#","instructions":{}"#, quote(&it)))
-        .unwrap_or_default();
+    let instructions =
+        instructions.map(|it| format!(r#","instructions":{}"#, quote(&it))).unwrap_or_default();
     let result = format!(
         r#"{{"protocolVersion":"{}","capabilities":{},"serverInfo":{}{instructions}}}"#,
         revision.as_str(),

@@ -1,5 +1,7 @@
 //! Requests of clients of the modern era, each of which stands for itself.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::Response;
 use mcp::envelope::MessageKind;
@@ -9,7 +11,7 @@ use mcp::revision::{self, Era};
 use mcp::splice::Splice;
 
 use crate::answer;
-use crate::authorize;
+use crate::authorize::{self, Pass};
 use crate::body::Body;
 use crate::call::{self, Asked};
 use crate::catalog::{List, Part, View};
@@ -18,7 +20,6 @@ use crate::listen;
 use crate::picker;
 use crate::record;
 use crate::refusal::{Refusal, UpstreamError, WireBlame};
-use crate::serve::Proxy;
 use crate::subscribe;
 use crate::tasks;
 
@@ -139,7 +140,7 @@ async fn discover(asked: Asked) -> Response<Body> {
 
 async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
     let proxy = &asked.worker.proxy;
-    let (_pass, view) = authorize::look(asked, Era::Modern).await?;
+    let (pass, view) = authorize::look(asked, Era::Modern).await?;
     check_listed(asked, &view)?;
     record::answered(asked).await?;
     let versions: Vec<String> = revision::ALL
@@ -149,7 +150,7 @@ async fn discovered(asked: &Asked) -> Result<Bytes, Refusal> {
         .map(|it| quote(it.as_str()))
         .collect();
     let ttl = view.kept_for(proxy.clock.elapsed()).as_millis();
-    let instructions = instructions(&view, proxy)
+    let instructions = instructions(&view, &pass, asked.peer)
         .map(|it| format!(r#""instructions":{},"#, quote(&it)))
         .unwrap_or_default();
     let result = format!(
@@ -232,12 +233,17 @@ fn extensions(view: &View, era: Era) -> Vec<String> {
 }
 
 /// The instructions of all servers that may be seen, each under its name. Those of a server under
-/// review are text for models as its tools are, hence approved or not there.
-pub(crate) fn instructions(view: &View, proxy: &Proxy) -> Option<String> {
-    let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
+/// review are text for models as its tools are, hence approved or not there. A server of which
+/// policies refuse everything says nothing either.
+pub(crate) fn instructions(view: &View, pass: &Pass, peer: IpAddr) -> Option<String> {
+    let (snapshot, now) = (pass.proxy.gate.latest(), pass.proxy.clock.now());
     let own = view.is_picker().then(|| picker::INSTRUCTIONS.to_owned());
-    let theirs =
-        view.parts.iter().filter(|it| it.is_shown(&snapshot.switches, now)).filter_map(|it| {
+    let theirs = view
+        .parts
+        .iter()
+        .filter(|it| it.is_shown(&snapshot.switches, now))
+        .filter(|it| !pass.is_refused(&it.assignment, peer, now))
+        .filter_map(|it| {
             let said = it.listing.instructions.as_ref()?;
             let text = it.assignment.server.review.admits(said.pin).then_some(&said.text)?;
             let alias = it.assignment.alias.as_str();

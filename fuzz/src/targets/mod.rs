@@ -9,6 +9,7 @@ pub(crate) mod headers;
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod names;
+pub(crate) mod policies;
 pub(crate) mod rules;
 pub(crate) mod streams;
 pub(crate) mod yaml;

@@ -1,6 +1,7 @@
 //! What policies take away: in lists and in calls, for people and for agents, now and while a call
 //! is under way.
 
+use futures::future::join;
 use http::Method;
 use serde_json::{Value, json};
 use tests::{Client, Documents, Served, Site, Upstream};
@@ -19,6 +20,10 @@ const READERS: &str = r#"forbid(principal, action == Action::"call", resource)
 
 const SMALL: &str = r#"forbid(principal, action == Action::"call", resource == Tool::"mail/pay")
     unless { context.arguments.numbers.hasTag("amount") && context.arguments.numbers.getTag("amount") <= 100 };"#;
+
+/// Says nothing of the server that is called.
+const ONLY_JIRA: &str = r#"forbid(principal, action, resource == Tool::"mail/other")
+    when { context.arguments.texts.hasTag("a") };"#;
 
 #[tokio::test]
 async fn h168_what_policies_refuse_is_neither_listed_nor_called() {
@@ -184,6 +189,77 @@ async fn policies_are_tried_on_what_has_been_called_before_they_hold() {
         let proposal = json!({"policies": [without]});
         let told = served.must(Method::POST, "policy-simulations", Some(proposal)).await;
         assert_eq!(counts(&told), [4, 0, 1, 0], "{told}");
+    }
+}
+
+/// A call that was decided before a policy was made ends with it: what its server answers is kept
+/// back, whether or not the policy looks at arguments, which nobody has read.
+#[tokio::test]
+async fn h169_a_policy_holds_for_calls_under_way_when_its_answer_comes() {
+    for (_, plan) in each_era() {
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let listing = |call: tests::Arrived| async move { call.result(TOOLS) };
+            let plan = plan.clone().on("tools/list", listing);
+            let upstream = plan.by_hand("tools/call").start().await;
+            let served = site.start_with(&Documents::of("mail", &upstream.url)).await;
+            let token = served.token("bot", "t").await;
+            let done = r#"{"resultType":"complete","content":[{"type":"text","text":"paid"}]}"#;
+            for client in Client::with_token(&served, "/mcp/default/main/mail", &token).await {
+                for (text, is_over) in [(READERS, true), (SMALL, true), (ONLY_JIRA, false)] {
+                    let row = format!("{client} on {}: {text}", site.database());
+                    let call = client.send(client.tool("pay", r#"{"amount":1}"#));
+                    let (answer, ()) = join(call, async {
+                        let call = upstream.next().await;
+                        save(&served, "now", text).await;
+                        // It holds before the answer has come, so for lists and for other calls, too.
+                        let listed = names(&client).await.contains(&"pay".to_owned());
+                        assert_eq!(listed, text != READERS, "{row}");
+                        call.result(done);
+                    })
+                    .await;
+                    assert_eq!(
+                        answer.text().contains("paid"),
+                        !is_over,
+                        "{row}: {}",
+                        answer.text()
+                    );
+                    let is_told = answer.text().contains("the policies of this workspace");
+                    assert_eq!(is_told, is_over, "{row}: {}", answer.text());
+                    served.must(Method::DELETE, "policies/now", None).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_which_everything_is_refused_says_nothing_of_itself() {
+    let said = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"handle with care"}"#;
+    let opened = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"x","version":"1"},"instructions":"handle with care"}"#;
+    let upstream = Upstream::of_both_eras()
+        .on("server/discover", move |it| async move { it.result(said) })
+        .on("initialize", move |it| async move { it.result(opened) })
+        .start()
+        .await;
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let served = site.start_with(&Documents::of("mail", &upstream.url)).await;
+        let token = served.token("bot", "t").await;
+        for (text, is_told) in [
+            (READERS, true),
+            (r#"forbid(principal in Team::"dev", action, resource in Server::"mail");"#, false),
+            (r#"permit(principal, action, resource == Tool::"mail/read");"#, true),
+            ("permit(principal, action, resource) when { principal.user.clearance > 1 };", false),
+        ] {
+            save(&served, "now", text).await;
+            let [modern, legacy] =
+                Client::with_token(&served, "/mcp/default/main/mail", &token).await;
+            for post in [modern.request("server/discover", ""), legacy.initialize()] {
+                let answer = modern.send(post).await;
+                assert_eq!(answer.verdict(), "200", "{text}: {}", answer.text());
+                assert_eq!(answer.text().contains("handle with care"), is_told, "{text}");
+            }
+            served.must(Method::DELETE, "policies/now", None).await;
+        }
     }
 }
 

@@ -297,6 +297,7 @@ async fn apply_server(
     let found = seen(change, found, Capability::ServersRead, |it| Object::Server(it.id))?;
     let Some(found) = found else {
         let review = review.unwrap_or_default();
+        let (labels, tool_labels) = (labels.unwrap_or_default(), tool_labels.unwrap_or_default());
         let new = NewServer { name, transport, era, tasks, roots, review, labels, tool_labels };
         let server = servers::create(change, workspace, new).await?;
         if let Some(pins) = &pins {
@@ -324,11 +325,11 @@ async fn apply_server(
         members.push("roots");
         patch.roots = Some(roots);
     }
-    if labels != found.labels {
+    if let Some(labels) = labels.filter(|it| *it != found.labels) {
         members.push("labels");
         patch.labels = Some(labels);
     }
-    if tool_labels != found.tool_labels {
+    if let Some(tool_labels) = tool_labels.filter(|it| *it != found.tool_labels) {
         members.push("tool_labels");
         patch.tool_labels = Some(tool_labels);
     }

@@ -56,13 +56,14 @@ pub(super) struct WorkspaceFile {
 pub(super) struct UserFile {
     #[schema(value_type = NameText)]
     pub(super) name: Name,
-    /// What is known of the person, for policies; what is absent is the least.
+    /// What is known of the person, for policies. Where one of these five is there, all of it, so
+    /// that what is absent is the least; where none is, it stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) department: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) clearance: Option<u32>,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) groups: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) groups: Option<BTreeSet<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) network: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,14 +134,14 @@ pub(super) struct ServerFile {
     /// Absent: as it is, and `on` for a new server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) review: Option<ReviewText>,
-    /// For policies.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schema(value_type = Vec<Label>)]
-    pub(super) labels: Labels,
-    /// What administrators say of its tools, for policies.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, ToolLabelText>)]
-    pub(super) tool_labels: ToolLabels,
+    /// All of them, for policies. Absent: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Label>>)]
+    pub(super) labels: Option<Labels>,
+    /// All that administrators say of its tools, for policies. Absent: as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, ToolLabelText>>)]
+    pub(super) tool_labels: Option<ToolLabels>,
     /// All that is approved of what it lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pins: Option<Vec<PinFile>>,
@@ -263,10 +264,10 @@ pub(super) struct AppFile {
     /// From where it may call; absent: as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) addresses: Option<AddressesText>,
-    /// For policies.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schema(value_type = Vec<Label>)]
-    pub(super) labels: Labels,
+    /// All of them, for policies. Absent: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Label>>)]
+    pub(super) labels: Option<Labels>,
     /// All gateways that it is connected to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gateways: Option<Vec<ConnectionFile>>,

@@ -135,7 +135,8 @@ fn user(it: User, now: DateTime<Utc>) -> Document {
         name: it.name,
         department,
         clearance,
-        groups,
+        // Always there, so that all of it is stated.
+        groups: Some(groups),
         network,
         assurance,
         enabled: enabled(it.off, now),
@@ -182,8 +183,8 @@ async fn server(
         tasks: it.tasks.into(),
         roots: it.roots,
         review: Some(it.review),
-        labels: it.labels,
-        tool_labels: it.tool_labels,
+        labels: Some(it.labels),
+        tool_labels: Some(it.tool_labels),
         pins,
         enabled: enabled(it.off, now),
     }))
@@ -263,7 +264,7 @@ async fn app(
         owner: it.owner.name,
         purpose: it.purpose,
         addresses: addresses(it.addresses),
-        labels: it.labels,
+        labels: Some(it.labels),
         gateways: Some(connected.collect()),
         enabled: enabled(it.off, now),
     })

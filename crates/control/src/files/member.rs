@@ -264,7 +264,7 @@ pub(super) async fn apply_app(
                 owner: (&owner).into(),
                 purpose: purpose.clone(),
                 addresses: addresses.clone().unwrap_or_default(),
-                labels: labels.clone(),
+                labels: labels.clone().unwrap_or_default(),
             };
             apps::create(change, workspace, new).await?
         }
@@ -283,7 +283,7 @@ pub(super) async fn apply_app(
         members.push("addresses");
         patch.addresses = Some(wanted);
     }
-    if app.labels != labels {
+    if let Some(labels) = labels.filter(|it| *it != app.labels) {
         members.push("labels");
         patch.labels = Some(labels);
     }

@@ -18,18 +18,19 @@ pub(super) async fn apply_user(
     workspace: WorkspaceId,
     file: UserFile,
 ) -> Result<Differed, Error> {
-    let UserFile { name, department, clearance, groups, network, assurance, enabled } = file;
-    let attributes = AttributesText { department, clearance, groups, network, assurance };
+    let (name, enabled) = (file.name.clone(), file.enabled);
+    let stated = stated(file);
     let found = users::find(change, workspace, &(&name).into()).await;
     let found = seen(change, found, Capability::PeopleRead, |it| Object::User(it.id))?;
     let Some(found) = found else {
+        let attributes = stated.unwrap_or_default();
         let user = users::create(change, workspace, NewUser { name, attributes }).await?;
         let wanted = enabled.filter(|it| !it);
         users::set_enabled(change, workspace, user.id, wanted).await?;
         return Ok(None);
     };
     let mut members = Vec::new();
-    if attributes != found.attributes {
+    if let Some(attributes) = stated.filter(|it| *it != found.attributes) {
         members.extend(differing(&attributes, &found.attributes));
         let AttributesText { department, clearance, groups, network, assurance } = attributes;
         let patch = UserPatch {
@@ -70,6 +71,17 @@ pub(super) async fn apply_team(
         teams::update(change, workspace, found, patch).await?;
     }
     Ok(Some(members))
+}
+
+/// All that a file says to be known of a person; nothing where it leaves that to others.
+fn stated(file: UserFile) -> Option<AttributesText> {
+    let UserFile { name: _, department, clearance, groups, network, assurance, enabled: _ } = file;
+    let is_silent = clearance.is_none() && assurance.is_none() && groups.is_none();
+    if is_silent && department.is_none() && network.is_none() {
+        return None;
+    }
+    let groups = groups.unwrap_or_default();
+    Some(AttributesText { department, clearance, groups, network, assurance })
 }
 
 /// The members in which what is known of a person differs.

@@ -9,6 +9,8 @@ mod api;
 mod named;
 mod simulation;
 mod store;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::BTreeSet;

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use db::Tx;
-use domain::{Name, PolicyText, Snapshot, Workspace, WorkspaceId};
+use domain::{Capability, Name, Object, PolicyText, Snapshot, Workspace, WorkspaceId};
 
-use crate::api::{Error, Ref};
+use crate::api::{Error, Ref, Rights};
 use crate::{apps, gateways, servers, teams, users};
 
 /// What a policy names that is not there, as it stands in the policy.
@@ -57,8 +57,14 @@ fn name_of(kind: &str, id: &str) -> Option<Name> {
     name.parse().ok()
 }
 
-/// Refuses a change that takes away, or gives another name to, what a policy names.
-pub(crate) fn check_names(was: &Snapshot, will_be: &Snapshot) -> Result<(), Error> {
+/// Refuses a change that takes away, or gives another name to, what a policy names. Which policy that
+/// is, and of what else it speaks, is told to those who may see policies.
+pub(crate) fn check_names(
+    rights: &Rights,
+    was: &Snapshot,
+    will_be: &Snapshot,
+) -> Result<(), Error> {
+    let may_see = rights.may(Capability::PoliciesRead, &Object::Workspace);
     for workspace in will_be.config.workspaces.values() {
         let mut all = was.config.workspaces.values();
         let Some(before) = all.find(|it| it.id == workspace.id) else { continue };
@@ -74,6 +80,11 @@ pub(crate) fn check_names(was: &Snapshot, will_be: &Snapshot) -> Result<(), Erro
             })
             .take(10)
             .collect();
+        if !lost.is_empty() && !may_see {
+            let why = "a policy names what would not be there any more; ask somebody who may see \
+                       policies";
+            return Err(Error::Conflict(why.into()));
+        }
         if !lost.is_empty() {
             let lost: Vec<String> = lost.into_iter().collect();
             let why = format!("{}, which would not be there any more", lost.join(", "));

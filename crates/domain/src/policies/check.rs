@@ -22,6 +22,23 @@ impl Expected {
     }
 }
 
+/// Whether policies refuse every tool, prompt and resource of a server, whatever its name and
+/// whatever the call brings beside these facts.
+pub(super) fn refuses_all_of(
+    book: &PolicyBook,
+    (caller, unknown): (&Caller, Parts),
+    thing: &Thing,
+    facts: &Facts<'_>,
+) -> bool {
+    [Kind::Tool, Kind::Prompt, Kind::Resource].into_iter().all(|kind| {
+        let thing = Thing { kind, hints: None, ..thing.clone() };
+        match book.candidate(caller, &thing, unknown) {
+            Ok(it) => matches!(it.decide(book, facts), Verdict::Refused(_)),
+            Err(_) => true,
+        }
+    })
+}
+
 /// Whether policies refuse every call of everybody: of each of these callers, or of anybody where
 /// it is absent, whatever is called of the server of the thing, and whatever the call brings.
 pub fn refuses_everybody(
@@ -31,12 +48,6 @@ pub fn refuses_everybody(
     all.all(|(caller, thing)| {
         let unknown = if caller.is_some() { Parts::NAME } else { Parts::ALL };
         let caller = caller.unwrap_or_default();
-        [Kind::Tool, Kind::Prompt, Kind::Resource].into_iter().all(|kind| {
-            let thing = Thing { kind, hints: None, ..thing.clone() };
-            match book.candidate(&caller, &thing, unknown) {
-                Ok(it) => matches!(it.decide(book, &Facts::default()), Verdict::Refused(_)),
-                Err(_) => true,
-            }
-        })
+        refuses_all_of(book, (&caller, unknown), &thing, &Facts::default())
     })
 }

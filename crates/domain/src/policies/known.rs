@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
+use super::check::refuses_all_of;
 use super::expression::Parts;
 use super::{Caller, Candidate, Facts, PolicyBook, Thing, Verdict};
 use crate::{AppId, Assignment, AssignmentId, Gateway, Kind, User, Workspace};
@@ -79,6 +80,15 @@ impl Policies {
     /// Whether what they say may change while the snapshot stays, or with what a call brings.
     pub fn depends(&self, question: &Question<'_>) -> bool {
         !self.is_empty() && self.kept(question).is_none_or(|it| matches!(*it, Kept::Live(_)))
+    }
+
+    /// Whether they refuse all that could be asked of the server, whatever it is called.
+    pub fn refuse_all_of(&self, question: &Question<'_>, facts: &Facts<'_>) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let Some((caller, thing)) = question.described() else { return true };
+        refuses_all_of(&self.book, (&caller, Parts::NAME), &thing, facts)
     }
 
     /// Whether any that may have a say looks at what the server says of a tool.

@@ -1,10 +1,14 @@
 //! What the policies of a workspace let by of what is listed.
 
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
 use domain::policies::Verdict;
-use domain::{Facts, Gateway, Kind, Question};
+use domain::{Assignment, Facts, Gateway, Kind, Question};
 
 use super::view::{List, Looker, Sight};
 use super::{Offer, Part};
+use crate::authorize::Grounds;
 
 /// Which of the offers that are seen policies let by, in the circumstances of the looker and with
 /// some arguments or other. It is the decision that calls are under: what is hidden is refused.
@@ -40,4 +44,33 @@ pub(super) fn of(
         list == List::Templates || !matches!(verdict, Verdict::Refused(_))
     };
     all.zip(sight.iter()).map(|((part, offer), yes)| *yes && is_let_by(part, offer)).collect()
+}
+
+impl Grounds {
+    /// Whether policies refuse all that could be asked of a server of the place, now and from there.
+    pub(crate) fn is_refused(
+        &self,
+        assignment: &Assignment,
+        peer: IpAddr,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let (workspace, gateway) = (&self.caller.workspace, &self.place.gateway);
+        if workspace.policies.is_empty() {
+            return false;
+        }
+        let connection = gateway.connections.get(&self.caller.app);
+        let Some(user) = connection.and_then(|it| self.caller.user(it.user)) else { return true };
+        let question = Question {
+            workspace,
+            app: self.caller.app,
+            user,
+            gateway,
+            assignment,
+            kind: Kind::Tool,
+            name: "",
+            hints: None,
+        };
+        let facts = Facts { now: Some(now), address: Some(peer), arguments: None };
+        workspace.policies.refuse_all_of(&question, &facts)
+    }
 }

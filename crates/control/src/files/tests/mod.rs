@@ -56,7 +56,24 @@ async fn what_differs_is_named_and_changed() {
         ("    enabled: false\n", "    enabled: true\n", "changed Gateway main [assignments]"),
         ("keep_last: 4", "keep_last: 2", "changed Gateway main [rules]"),
         ("name: keys", "name: tokens", "changed Gateway main [rules]"),
+        ("roots: true", "roots: true\nlabels: [pii]", "changed Server files [labels]"),
+        (
+            "labels: [pii]",
+            "labels: [pii]\ntool_labels: {get: {effect: read}}",
+            "changed Server files [tool_labels]",
+        ),
+        (
+            "User\nname: ann\n",
+            "User\nname: ann\nclearance: 3\ngroups: [a]\n",
+            "changed User ann [clearance, groups]",
+        ),
+        ("clearance: 3\ngroups: [a]\n", "clearance: 3\n", "changed User ann [groups]"),
         ("owner: ann\npurpose: sorts", "owner: ann\npurpose: reads", "changed App bot [purpose]"),
+        (
+            "purpose: reads tickets",
+            "purpose: reads tickets\nlabels: [attended]",
+            "changed App bot [labels]",
+        ),
         ("identities: [ann-jira]", "identities: []", "changed App bot [gateways]"),
         ("burst: 20", "burst: 30", "changed Limit each-app [allowance]"),
         ("month}\ngateway: main\n", "month}\n", "changed Limit searches [gateway]"),
@@ -78,6 +95,21 @@ async fn what_differs_is_named_and_changed() {
             assert_eq!(changed, [expected], "{to}");
             assert_eq!(outcomes(&diff(&api, &text).await), [""; 0], "{to}");
         }
+        // What policies look at stays where nothing is said of it.
+        for (said, without) in [
+            ("labels: [pii]\ntool_labels: {get: {effect: read}}", "era: modern"),
+            ("clearance: 3", "kind: User"),
+            ("labels: [attended]", "kind: App"),
+        ] {
+            assert!(text.contains(without) && text.contains(said), "{said}");
+            text = text.replace(&format!("{said}\n"), "");
+            assert_eq!(outcomes(&diff(&api, &text).await), [""; 0], "without {said}");
+        }
+        let none = "kind: App\nname: bot\nowner: ann\npurpose: reads\nlabels: []\n---\n\
+                    kind: User\nname: ann\ngroups: []\n";
+        apply(&api, none).await;
+        assert_eq!(api.get("users/ann").await.json()["clearance"], json!(null));
+        assert_eq!(api.get("apps/bot").await.json()["labels"], json!([]));
         // What a list has no more is gone.
         let none = "kind: Gateway\nname: main\nassignments: []\nrules: []\n";
         apply(&api, none).await;

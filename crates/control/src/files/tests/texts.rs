@@ -90,9 +90,11 @@ durability: synced
 ---
 kind: User
 name: ann
+groups: []
 ---
 kind: User
 name: bob
+groups: []
 enabled: false
 ---
 kind: Team
@@ -115,6 +117,8 @@ era: legacy
 tasks: relay
 roots: false
 review: "on"
+labels: []
+tool_labels: {}
 pins: []
 ---
 kind: Server
@@ -126,6 +130,8 @@ era: auto
 tasks: relay
 roots: false
 review: "on"
+labels: []
+tool_labels: {}
 pins: []
 ---
 kind: Identity
@@ -192,6 +198,7 @@ kind: App
 name: bot
 owner: ann
 purpose: "sorts tickets"
+labels: []
 gateways:
   - gateway: main
     identities:

@@ -1,0 +1,233 @@
+use serde_json::{Value, json};
+
+use crate::testing::Api;
+
+/// Refuses what is not read to whoever is not attended; two lines, so that places can be told.
+const READERS: &str = "forbid(principal, action == Action::\"call\", resource)\n\
+                       when { resource.effect != \"read\" };";
+const ALL: &str = "forbid(principal, action, resource);";
+const OPS: &str = "forbid(principal in Team::\"ops\", action, resource);";
+
+fn case(name: &str, expect: &str) -> Value {
+    let resource = json!({"server": "jira", "name": "create"});
+    json!({"name": name, "action": "call", "resource": resource, "expect": expect})
+}
+
+#[tokio::test]
+async fn a_policy_is_made_shown_changed_and_deleted() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let new = json!({"name": "readers", "text": READERS, "tests": [case("write", "refuse")]});
+        let tried = api.post("policies?dry_run=true", new.clone()).await;
+        assert_eq!((tried.status.as_u16(), &tried.json()["simulation"]["calls"]), (200, &json!(0)));
+        assert_eq!(api.get("policies").await.json(), json!({"items": []}), "nothing was saved");
+
+        let made = api.given("policies", new).await;
+        let shown = api.get("policies/readers").await;
+        assert_eq!((shown.json(), made["enabled"].clone()), (made.clone(), json!(true)));
+        assert!(!shown.header("etag").is_empty());
+        assert_eq!(api.get("policies").await.json()["items"], json!([made]));
+        let tested = api.get("policies/readers/test").await.json();
+        assert_eq!(
+            (&tested["passed"], &tested["tests"][0]["found"]),
+            (&json!(true), &json!("refuse"))
+        );
+        let count = async || {
+            let snapshot = api.snapshot().await;
+            snapshot.config.workspaces["default"].policies.book().iter().count()
+        };
+        assert_eq!(count().await, 1);
+        let again = api.post("policies", json!({"name": "readers", "text": READERS})).await;
+        assert_eq!(again.problem(), (409, "duplicate".into()));
+
+        let changed = api.patch("policies/readers", json!({"name": "r", "enabled": false})).await;
+        assert_eq!(changed.json()["name"], "r");
+        assert_eq!(count().await, 0, "one that does not count decides nothing");
+        assert_eq!(api.delete("policies/r").await.status, 204);
+        assert_eq!(api.get("policies/r").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_policy_is_refused_with_its_line_and_the_reason() {
+    let many: Vec<Value> = (0..101).map(|n| case(&n.to_string(), "refuse")).collect();
+    let long = format!("{ALL}//{}", "x".repeat(64 << 10));
+    let cases = [
+        ("forbid(principal, action, resource)", json!([]), 422, "", Some(1)),
+        (
+            "forbid(principal, action, resource)\nwhen { principal.shoe };",
+            json!([]),
+            422,
+            "shoe",
+            Some(2),
+        ),
+        (
+            "forbid(principal, action, resource)\nwhen { resource.name > 3 };",
+            json!([]),
+            422,
+            "",
+            Some(2),
+        ),
+        ("forbid(principal == ?principal, action, resource);", json!([]), 422, "template", None),
+        (&long, json!([]), 422, "longer than", None),
+        ("", json!([]), 422, "statements", None),
+        (OPS, json!([]), 422, "it names what is not there: Team::\"ops\"", None),
+        (
+            READERS,
+            json!([case("write", "allow")]),
+            422,
+            "`write` expects allow and finds: refuse",
+            None,
+        ),
+        (READERS, json!(many), 422, "at most 100 tests", None),
+        (READERS, json!([case("", "refuse")]), 422, "1 to 200 characters", None),
+        (READERS, json!([{"name": "a"}]), 400, "", None),
+    ];
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given_a_policy().await;
+        for (text, tests, status, said, line) in &cases {
+            let body = json!({"text": text, "tests": tests});
+            let mut new = body.clone();
+            new["name"] = json!("p");
+            for reply in
+                [api.post("policies", new).await, api.patch("policies/hours", body.clone()).await]
+            {
+                assert_eq!(reply.status, *status, "{body}: {}", reply.text);
+                let problem = reply.json();
+                assert!(problem.to_string().contains(&said.replace('"', "\\\"")), "{problem}");
+                if let Some(line) = line {
+                    assert_eq!(problem["faults"][0]["line"], *line, "{problem}");
+                    let detail = problem["detail"].as_str().unwrap();
+                    assert!(detail.contains(&format!("line {line}, column ")), "{problem}");
+                }
+            }
+        }
+        assert_eq!(api.get("policies").await.json()["items"].as_array().unwrap().len(), 1);
+        let kept = api.get("policies/hours").await.json();
+        assert!(kept["text"].as_str().unwrap().contains("context.hour > 23"));
+    }
+}
+
+/// Whoever would be left with nothing does not learn of it from their users.
+#[tokio::test]
+async fn what_refuses_everybody_is_saved_only_where_that_is_meant() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("teams", json!({"name": "ops"})).await;
+        let permits = "permit(principal in Team::\"ops\", action, resource);";
+        let server = "forbid(principal, action, resource in Server::\"jira\");";
+        for text in [ALL, permits, server] {
+            let reply = api.post("policies", json!({"name": "p", "text": text})).await;
+            assert_eq!(reply.problem(), (409, "conflict".into()), "{text}");
+            assert!(reply.text.contains("every call of everybody"), "{}", reply.text);
+            let file = json!({"text": format!("kind: Policy\nname: p\ntext: '{text}'\n")});
+            assert_eq!(api.post("apply", file).await.problem(), (409, "conflict".into()), "{text}");
+        }
+        assert_eq!(api.get("policies").await.json(), json!({"items": []}));
+        let off = api.given("policies", json!({"name": "p", "text": ALL, "enabled": false})).await;
+        let on = api.patch("policies/p", json!({"enabled": true})).await;
+        assert_eq!(on.problem(), (409, "conflict".into()));
+        assert_eq!(api.get("policies/p").await.json(), off);
+        let on = api.patch("policies/p?force=true", json!({"enabled": true})).await;
+        assert_eq!(on.status, 200, "{}", on.text);
+        // It is so already, so that nothing more is taken away.
+        api.given("policies", json!({"name": "also", "text": READERS})).await;
+        assert_eq!(api.delete("policies/p").await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn what_a_policy_names_stays_and_is_told_to_those_who_see_policies() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("teams", json!({"name": "ops"})).await;
+        let capabilities = json!(["people:read", "people:write"]);
+        api.given("roles", json!({"name": "people", "capabilities": capabilities})).await;
+        let eve = api.given_admin("eve", &[("people", "workspace")]).await;
+        api.given("policies", json!({"name": "secret", "text": OPS})).await;
+        let renamed = Some(json!({"name": "operations"}));
+        for (method, body) in [("DELETE", None), ("PATCH", renamed)] {
+            let reply = api.ask(method.parse().unwrap(), "teams/ops", body.clone()).await;
+            assert_eq!(reply.problem(), (409, "conflict".into()), "{method}");
+            assert!(
+                reply.text.contains(r#"policy `secret` names Team::\"ops\""#),
+                "{}",
+                reply.text
+            );
+            let path = "/workspaces/default/teams/ops";
+            let reply = api.ask_as(&eve, method.parse().unwrap(), path, body).await;
+            assert_eq!(reply.problem(), (409, "conflict".into()), "{method}");
+            assert!(reply.text.contains("a policy names what"), "{}", reply.text);
+            assert!(!reply.text.contains("secret"), "{}", reply.text);
+        }
+        assert_eq!(api.get("teams/ops").await.status, 200);
+        assert_eq!(api.delete("policies/secret").await.status, 204);
+        assert_eq!(api.delete("teams/ops").await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn policies_are_of_one_workspace_and_of_those_who_may_see_them() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("/workspaces", json!({"name": "other"})).await;
+        let there = "/workspaces/other/policies";
+        let named =
+            json!({"name": "p", "text": "forbid(principal in Team::\"dev\", action, resource);"});
+        assert_eq!(
+            api.post(there, named.clone()).await.status,
+            422,
+            "no team of another workspace"
+        );
+        let all = json!({"name": "p", "text": ALL});
+        assert_eq!(api.post(&format!("{there}?force=true"), all).await.status, 201);
+        let snapshot = api.snapshot().await;
+        assert!(snapshot.config.workspaces["default"].policies.is_empty());
+        assert!(!snapshot.config.workspaces["other"].policies.is_empty());
+
+        api.given("roles", json!({"name": "reader", "capabilities": ["policies:read"]})).await;
+        let reader = api.given_admin("eve", &[("reader", "workspace")]).await;
+        let nobody = api.given_admin("mallory", &[]).await;
+        let proposal = json!({"policies": [{"name": "q", "text": ALL}]});
+        for (method, path, body, [as_reader, as_nobody]) in [
+            ("GET", "policies", None, [200, 403]),
+            ("GET", "/policy-schema", None, [200, 200]),
+            ("POST", "policies", Some(named.clone()), [403, 403]),
+            // What has been called is in the record, which is for others.
+            ("POST", "policy-simulations", Some(proposal.clone()), [403, 403]),
+            ("GET", "/workspaces/other/policies", None, [404, 404]),
+        ] {
+            for (token, expected) in [(&reader, as_reader), (&nobody, as_nobody)] {
+                let reply = api.ask_as(token, method.parse().unwrap(), path, body.clone()).await;
+                assert_eq!(reply.status, expected, "{method} {path}: {}", reply.text);
+            }
+        }
+        assert_eq!(api.post("policy-simulations", proposal).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_set_of_files_takes_back_the_policies_that_it_no_longer_names() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given_a_policy().await;
+        let policy = |text: &str| format!("kind: Policy\nname: filed\ntext: '{text}'\n");
+        let apply = async |text: &str, prune: bool| {
+            let body = json!({"text": text, "owner": "set", "prune": prune});
+            let reply = api.post("apply", body).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+            reply.json()["objects"].clone()
+        };
+        let hours = "forbid(principal, action, resource) when { context.hour > 22 };";
+        assert_eq!(apply(&policy(hours), false).await[0]["outcome"], "created");
+        assert_eq!(apply(&policy(hours), false).await[0]["outcome"], "unchanged");
+        let later = hours.replace("22", "23");
+        assert_eq!(apply(&policy(&later), false).await[0]["members"], json!(["text"]));
+        apply("kind: User\nname: ann\n", true).await;
+        let left = api.get("policies").await.json();
+        let names: Vec<&Value> =
+            left["items"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+        assert_eq!(names, ["hours"], "the one of another stays");
+    }
+}

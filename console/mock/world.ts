@@ -170,6 +170,8 @@ function server(
     tasks: 'relay' as const,
     roots: false,
     review: 'on' as const,
+    labels: [],
+    tool_labels: {},
     created_at: CREATED,
   };
   return { ...base, enabled: true, off: null, status: status ?? null };

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Attributes, Effect, ToolLabel};
+use domain::{Attributes, Capability, Effect, ToolLabel};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::Error;
+use crate::change::Change;
 
 /// 1 to 64 of a-z, 0-9 and `-_./`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -61,6 +62,12 @@ const MOST_LABELS: usize = 100;
 const MOST_TOOLS: usize = 1_000;
 /// The longest name of a tool, in bytes.
 const LONGEST_TOOL: usize = 1_024;
+
+/// Refuses to change what policies look at without the right to change policies: whoever takes a label
+/// away takes away what is said of it.
+pub(crate) fn check_change<T: PartialEq>(change: &Change, is: &T, was: &T) -> Result<(), Error> {
+    if is == was { Ok(()) } else { change.require_on_workspace(Capability::PoliciesWrite) }
+}
 
 /// Refuses more labels than a thing may have.
 pub(crate) fn check(labels: &Labels) -> Result<(), Error> {

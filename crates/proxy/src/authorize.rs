@@ -468,6 +468,7 @@ fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
                 policy: against.policy.map(|it| it.to_string()),
                 argument: match against.how {
                     How::Argument(path) => Some(path.into()),
+                    How::Spelling => Some("uri".to_owned()),
                     How::Forbids | How::DoesNotPermit | How::Fails => None,
                 },
             };

@@ -15,7 +15,7 @@ use http::{HeaderMap, Response};
 use mcp::bridge::askable::Askable;
 use mcp::envelope::Message;
 use mcp::headers::{self, ParamHeader};
-use mcp::json::Raw;
+use mcp::json::{Limits, Raw};
 use mcp::meta;
 use mcp::methods::{self, Direction, Form, Names};
 use mcp::revision::{Era, Revision};
@@ -248,9 +248,9 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
         Ok(charged) => charged,
         Err(refusal) => return Err((asked, refusal)),
     };
-    match inspected(&asked, &pass, &found.params, view.is_prefixed() && task.is_none()) {
+    match inspected(&asked, pass, &found.params, view.is_prefixed() && task.is_none()) {
         Err(refusal) => Err((asked, refusal)),
-        Ok((mut splice, rules, hits)) => {
+        Ok((pass, mut splice, rules, hits)) => {
             if let Some(task) = &task {
                 task.unseal(asked.message.params(), &mut splice);
             }
@@ -295,13 +295,16 @@ async fn permit(asked: Asked) -> Result<Box<Permitted>, (Asked, Refusal)> {
 fn how(asked: &Asked, is_of_task: bool) -> How {
     let is_call = !is_of_task
         && matches!(asked.message.method(), "tools/call" | "prompts/get" | "resources/read");
-    let arguments = (is_call && asked.caller.workspace.policies.look_at_arguments()).then(|| {
-        let given = asked.message.params().and_then(|it| it.get("arguments"));
-        // What cannot be read is taken for a text, which no argument is found in.
-        let read = given.map(|it| serde_json::from_slice(it.bytes()).unwrap_or("".into()));
-        Arc::new(read.unwrap_or_default())
-    });
+    let look = asked.caller.workspace.policies.look_at_arguments();
+    let arguments = (is_call && look).then(|| arguments(&asked.message));
     How { peer: Some(asked.peer), arguments, is_call }
+}
+
+fn arguments(message: &Message) -> Arc<serde_json::Value> {
+    let given = message.params().and_then(|it| it.get("arguments"));
+    // What cannot be read is taken for a text, which no argument is found in.
+    let read = given.map(|it| serde_json::from_slice(it.bytes()).unwrap_or("".into()));
+    Arc::new(read.unwrap_or_default())
 }
 
 /// Whether a call is to become a task of revision 2025-11-25.
@@ -404,12 +407,12 @@ fn missing(view: &View, kind: Kind, name: String) -> Refusal {
     }
 }
 
-type Inspected = (Splice, inspect::Rules, Vec<inspect::Hit>);
+type Inspected = (Pass, Splice, inspect::Rules, Vec<inspect::Hit>);
 
-/// Header mirrors and content rules of the request leg.
+/// Header mirrors and content rules of the request leg, and what policies say of what is left.
 fn inspected(
     asked: &Asked,
-    pass: &Pass,
+    pass: Pass,
     params: &[ParamHeader],
     prefixed: bool,
 ) -> Result<Inspected, Refusal> {
@@ -435,7 +438,32 @@ fn inspected(
             unprefix(&asked.message, offered, &mut splice);
         }
     }
-    Ok((splice, rules, hits))
+    let pass = on_edited(asked, pass, &splice, &hits)?;
+    Ok((pass, splice, rules, hits))
+}
+
+/// What rules have changed has to be a message still, and what policies look at is decided anew: what is
+/// sent has to be allowed as well as what has come.
+fn on_edited(
+    asked: &Asked,
+    pass: Pass,
+    splice: &Splice,
+    hits: &[inspect::Hit],
+) -> Result<Pass, Refusal> {
+    let is_edited = hits.iter().any(|it| !it.observed_only);
+    if !is_edited {
+        return Ok(pass);
+    }
+    let body = splice.clone().finish().into_bytes();
+    // Of names that have become the same nobody knows which one the server takes.
+    let message = Message::parse(body, Limits::default()).map_err(|_| Refusal::Rules)?;
+    let Some(offered) = pass.offered.as_ref().filter(|it| it.how.arguments.is_some()) else {
+        return Ok(pass);
+    };
+    let how = How { arguments: Some(arguments(&message)), ..offered.how.clone() };
+    let offered = Offered { how, ..offered.clone() };
+    let (caller, place) = (pass.caller.clone(), pass.place.clone());
+    authorize::authorize_call(&asked.worker.proxy, caller, place, Some(offered))
 }
 
 /// Takes away what an upstream that ignores case could take for what policy has looked at.

@@ -263,6 +263,92 @@ async fn a_server_of_which_everything_is_refused_says_nothing_of_itself() {
     }
 }
 
+#[tokio::test]
+async fn policies_judge_what_rules_have_made_of_arguments() {
+    const ETC: &str = r#"forbid(principal, action, resource in Server::"mail")
+        when { context.arguments.texts.hasTag("path") && context.arguments.texts.getTag("path") like "/etc/*" };"#;
+    for (_, plan) in each_era() {
+        let listing = |call: tests::Arrived| async move { call.result(TOOLS) };
+        let upstream = plan.on("tools/list", listing).echoing().start().await;
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let documents = Documents::of("mail", &upstream.url).rules(&[
+                r"name: invisible, pattern: '\x{200b}', action: { type: replace, with: '' }",
+            ]);
+            let served = site.start_with(&documents).await;
+            save(&served, "etc", ETC).await;
+            let token = served.token("bot", "t").await;
+            for client in Client::with_token(&served, "/mcp/default/main/mail", &token).await {
+                client.warm_up().await;
+                for (arguments, expected) in [
+                    (r#"{"path":"/data/x"}"#, Some("/data/x")),
+                    (r#"{"path":"/da\u200bta/x"}"#, Some("/data/x")),
+                    (r#"{"path":"/etc/x"}"#, None),
+                    (r#"{"path":"/\u200betc/x"}"#, None),
+                ] {
+                    let before = upstream.calls().len();
+                    let answer = client.send(client.tool("read", arguments)).await;
+                    let row = format!("{client}: {arguments}: {}", answer.text());
+                    assert_eq!(
+                        upstream.calls().len() - before,
+                        usize::from(expected.is_some()),
+                        "{row}"
+                    );
+                    let echoed = &answer.json()["result"]["structuredContent"]["path"];
+                    assert_eq!(echoed.as_str(), expected, "{row}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn h137_a_resource_that_policies_refuse_has_no_other_spelling() {
+    const SECRET: &str =
+        r#"forbid(principal, action, resource == Resource::"mail/file:///secret");"#;
+    for (_, plan) in each_era() {
+        let upstream = plan
+            .on("resources/read", |it| async move { it.result(r#"{"contents":[]}"#) })
+            .start()
+            .await;
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let served = site.start_with(&Documents::of("mail", &upstream.url)).await;
+            let token = served.token("bot", "t").await;
+            let clients = Client::with_token(&served, "/mcp/default/main/mail", &token).await;
+            let check = async |cases: &[(&str, bool)]| {
+                for client in &clients {
+                    for (uri, expected) in cases {
+                        let before = upstream.seen_of("resources/read").len();
+                        let members = format!(r#""uri":{}"#, json!(uri));
+                        let answer = client.send(client.request("resources/read", &members)).await;
+                        let passed = upstream.seen_of("resources/read").len() - before;
+                        let row = format!("{client}: {uri}: {}", answer.text());
+                        assert_eq!(passed, usize::from(*expected), "{row}");
+                        let is_told = answer.text().contains("the policies of this workspace");
+                        assert_eq!(is_told, !*expected, "{row}");
+                    }
+                }
+            };
+            // Where policies do not ask for it, spelling is between the client and the server.
+            save(&served, "agents", READERS).await;
+            check(&[("file:///secret", true), ("file:///./secret", true)]).await;
+            save(&served, "secret", SECRET).await;
+            check(&[
+                ("file:///open", true),
+                ("file:///secret", false),
+                ("file:///./secret", false),
+                ("file:///a/../secret", false),
+                ("file:///a/..%2fsecret", false),
+                ("file:////secret", false),
+                ("file:///%73ecret", false),
+                ("file:///secret#", false),
+                ("file:\\\\\\secret", false),
+                ("FILE:///secret", false),
+            ])
+            .await;
+        }
+    }
+}
+
 async fn save(served: &Served, name: &str, text: &str) {
     served
         .must(Method::POST, "policies?force=true", Some(json!({"name": name, "text": text})))

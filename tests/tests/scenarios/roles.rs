@@ -65,12 +65,18 @@ async fn h159_a_request_is_let_in_by_the_roles_of_its_token() {
         let off = |name: &str| json!({"kind": "server", "name": name});
         let server = json!({"name": "new", "transport": {"type": "stdio", "command": "sh"}});
         let named = |name: &str| Some(json!({ "name": name }));
+        let as_read = json!({"tool_labels": {"drop": {"effect": "read"}}});
         let cases = [
             // The guard, by the address.
             (&ann, Method::GET, "servers/jira", None, 200),
             (&ann, Method::GET, "servers/wiki", None, 404),
             (&ann, Method::PATCH, "servers/jira", Some(json!({"era": "modern"})), 200),
             (&ann, Method::DELETE, "teams/dev", None, 404),
+            // What policies look at is for those who may change policies.
+            (&ann, Method::PATCH, "servers/jira", Some(json!({"labels": ["pii"]})), 403),
+            (&ann, Method::PATCH, "servers/jira", Some(json!({"labels": []})), 200),
+            (&ann, Method::PATCH, "servers/jira", Some(as_read.clone()), 403),
+            (&kim, Method::PATCH, "servers/jira", Some(as_read), 200),
             (&ann, Method::POST, "users", named("eve"), 403),
             (&ann, Method::GET, "records", None, 403),
             (&ann, Method::GET, "records/stream", None, 403),

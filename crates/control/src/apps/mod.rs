@@ -73,6 +73,7 @@ pub(crate) async fn create(
         created_at: stamp.at,
     };
     labels::check(&app.labels)?;
+    labels::check_change(change, &app.labels, &Labels::new())?;
     store::insert(change, workspace, &app)
         .await
         .map_err(|error| Error::saving(error, "app", &app.name))?;
@@ -90,8 +91,11 @@ pub(crate) async fn update(
         app.name = patch.name.unwrap_or(app.name);
         app.purpose = patch.purpose.map(checked).transpose()?.unwrap_or(app.purpose);
         app.addresses = patch.addresses.map_or(app.addresses, |it| it.0);
-        app.labels = patch.labels.unwrap_or(app.labels);
-        labels::check(&app.labels)?;
+        if let Some(labels) = patch.labels {
+            labels::check(&labels)?;
+            labels::check_change(change, &labels, &app.labels)?;
+            app.labels = labels;
+        }
         if let Some(owner) = patch.owner {
             let owner = users::find(change, workspace, &owner).await.map_err(Error::in_body)?;
             if owner.id != app.owner.id {

@@ -13,8 +13,9 @@ mod store;
 mod tests;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
@@ -44,8 +45,10 @@ pub(crate) struct Policy {
     pub(crate) created_at: DateTime<Utc>,
 }
 
-/// More would make the longest list of a gateway slow.
+/// More would make the longest list of a gateway slow, and first calls after a change those of others.
 const MOST_POLICIES: i64 = 1_000;
+/// Of all policies of a workspace, in characters.
+const LONGEST_TEXTS: i64 = 512 << 10;
 const MOST_TESTS: usize = 100;
 
 /// By name.
@@ -73,9 +76,6 @@ pub(crate) async fn create(
     new: NewPolicy,
 ) -> Result<Policy, Error> {
     change.require_on_workspace(Capability::PoliciesWrite)?;
-    if MOST_POLICIES <= store::count(change, workspace).await? {
-        return Err(Error::Invalid(format!("a workspace has at most {MOST_POLICIES} policies")));
-    }
     let stamp = change.stamp();
     let NewPolicy { name, text, enabled, tests } = new;
     let policy = Policy { id: stamp.id, name, text, enabled, tests, created_at: stamp.at };
@@ -122,16 +122,30 @@ pub(crate) async fn check_everybody(
 ) -> Result<(), Error> {
     let was = change.app().publisher.newest();
     let next = change.preview().await?;
-    let refuses = |snapshot: &Snapshot| here(snapshot, workspace).is_some_and(|it| leaves_out(it));
-    if refuses(&next) && !refuses(&was.snapshot) {
+    let clock = Arc::clone(&change.app().clock);
+    let looking = tokio::task::spawn_blocking(move || {
+        // Whether they do, and whether that is certain.
+        let refuses = |snapshot: &Snapshot| {
+            let until = clock.elapsed() + LONGEST_LOOK;
+            let gives_up = || until < clock.elapsed();
+            let refuses = here(snapshot, workspace).is_some_and(|it| leaves_out(it, gives_up));
+            (refuses, !gives_up())
+        };
+        refuses(&next).0 && refuses(&was.snapshot) != (true, true)
+    });
+    if looking.await.map_err(Error::internal)? {
         return Err(Error::Conflict(
-            "with this, the policies refuse every call of everybody who is connected; nothing was \
-             saved. Look at what it refuses with a simulation, or save it with `force`"
+            "with this, the policies refuse every call of everybody who is connected, as far as that \
+             could be looked at in a second; nothing was saved. Look at what it refuses with a \
+             simulation, or save it with `force`"
                 .into(),
         ));
     }
     Ok(())
 }
+
+/// For how long somebody is looked for whom policies let by. No other change can be made meanwhile.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 /// A workspace in a snapshot.
 fn here(snapshot: &Snapshot, id: WorkspaceId) -> Option<&Arc<Workspace>> {
@@ -139,16 +153,23 @@ fn here(snapshot: &Snapshot, id: WorkspaceId) -> Option<&Arc<Workspace>> {
 }
 
 /// Whether policies refuse everybody who could call something, or where nobody can yet, anybody.
-fn leaves_out(workspace: &Workspace) -> bool {
+fn leaves_out(workspace: &Workspace, gives_up: impl Fn() -> bool) -> bool {
     let book = workspace.policies.book();
     if book.is_empty() {
         return false;
     }
-    let mut all = connected(workspace).peekable();
-    if all.peek().is_some() {
-        return refuses_everybody(book, all.map(|(caller, thing)| (Some(caller), thing)));
+    if connected(workspace).next().is_none() {
+        return refuses_everybody(book, std::iter::once((None, somewhere())), gives_up);
     }
-    refuses_everybody(book, std::iter::once((None, somewhere())))
+    let names: HashSet<String> = book.iter().flat_map(|it| it.1.names()).map(|it| it.1).collect();
+    let is_named = |caller: &Caller| {
+        let mut own = caller.teams.iter().chain([&caller.app, &caller.user]);
+        own.any(|it| names.contains(&**it))
+    };
+    // Those of whom policies speak come first: a policy may let by only them.
+    let (named, others) = (connected(workspace), connected(workspace));
+    let all = named.filter(|it| is_named(&it.0)).chain(others.filter(|it| !is_named(&it.0)));
+    refuses_everybody(book, all.map(|(caller, thing)| (Some(caller), thing)), gives_up)
 }
 
 /// Everybody who is connected, with every server that they reach.
@@ -196,6 +217,16 @@ async fn check(change: &mut Change, workspace: WorkspaceId, policy: &Policy) -> 
     }
     if MOST_TESTS < policy.tests.len() {
         return Err(Error::Invalid(format!("a policy has at most {MOST_TESTS} tests")));
+    }
+    let (others, length) = store::others(change, workspace, policy.id).await?;
+    if MOST_POLICIES <= others {
+        return Err(Error::Invalid(format!("a workspace has at most {MOST_POLICIES} policies")));
+    }
+    let own = i64::try_from(policy.text.chars().count()).unwrap_or(i64::MAX);
+    if LONGEST_TEXTS < length.saturating_add(own) {
+        return Err(Error::Invalid(format!(
+            "all policies of a workspace together have at most {LONGEST_TEXTS} characters"
+        )));
     }
     let book = PolicyBook::new(vec![(policy.name.clone(), text)]);
     let mut failed = Vec::new();

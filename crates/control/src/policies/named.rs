@@ -4,6 +4,7 @@
 //! another name now.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use db::Tx;
 use domain::{Capability, Name, Object, PolicyText, Snapshot, Workspace, WorkspaceId};
@@ -66,41 +67,83 @@ pub(crate) fn check_names(
 ) -> Result<(), Error> {
     let may_see = rights.may(Capability::PoliciesRead, &Object::Workspace);
     for workspace in will_be.config.workspaces.values() {
+        let book = workspace.policies.book();
         let mut all = was.config.workspaces.values();
         let Some(before) = all.find(|it| it.id == workspace.id) else { continue };
-        let lost: BTreeSet<String> = workspace
-            .policies
-            .book()
-            .iter()
-            .flat_map(|(policy, text)| {
-                text.names().into_iter().filter_map(move |(kind, id)| {
-                    let is_lost = knows(before, &kind, &id) && !knows(workspace, &kind, &id);
-                    is_lost.then(|| format!("policy `{policy}` names {kind}::{id:?}"))
-                })
-            })
-            .take(10)
-            .collect();
-        if !lost.is_empty() && !may_see {
+        if book.is_empty() || Arc::ptr_eq(before, workspace) {
+            continue;
+        }
+        let lost = lost(before, workspace);
+        if lost.is_empty() {
+            continue;
+        }
+        let is_lost = |(kind, id): &(String, String)| {
+            name_of(kind, id).is_some_and(|it| lost.contains(&(whose(kind), it)))
+        };
+        let said = book.iter().flat_map(|(policy, text)| {
+            let names = text.names().into_iter().filter(is_lost);
+            names.map(move |(kind, id)| format!("policy `{policy}` names {kind}::{id:?}"))
+        });
+        let said: BTreeSet<String> = said.take(10).collect();
+        if !said.is_empty() && !may_see {
             let why = "a policy names what would not be there any more; ask somebody who may see \
                        policies";
             return Err(Error::Conflict(why.into()));
         }
-        if !lost.is_empty() {
-            let lost: Vec<String> = lost.into_iter().collect();
-            let why = format!("{}, which would not be there any more", lost.join(", "));
+        if !said.is_empty() {
+            let said: Vec<String> = said.into_iter().collect();
+            let why = format!("{}, which would not be there any more", said.join(", "));
             return Err(Error::Conflict(why));
         }
     }
     Ok(())
 }
 
-fn knows(workspace: &Workspace, kind: &str, id: &str) -> bool {
-    let Some(name) = name_of(kind, id) else { return false };
+/// Of what kind the thing is by whose name something goes.
+fn whose(kind: &str) -> &'static str {
     match kind {
-        "App" => workspace.apps.values().any(|it| it.name == name),
-        "Gateway" => workspace.gateways.contains_key(&name),
-        "Team" => workspace.teams.values().any(|it| *it == name),
-        "User" => workspace.users.values().any(|it| it.name == name),
-        _ => workspace.servers.values().any(|it| it.name == name),
+        "App" => "App",
+        "Gateway" => "Gateway",
+        "Team" => "Team",
+        "User" => "User",
+        _ => "Server",
+    }
+}
+
+/// The names of things, by their kind, that were there and are not any more.
+fn lost(before: &Workspace, after: &Workspace) -> BTreeSet<(&'static str, Name)> {
+    let mut lost = BTreeSet::new();
+    let mut lose = |kind, was: &Name, is: Option<&Name>| {
+        if is != Some(was) {
+            lost.insert((kind, was.clone()));
+        }
+    };
+    for (id, it) in &before.apps {
+        lose("App", &it.name, after.apps.get(id).map(|it| &it.name));
+    }
+    for name in before.gateways.keys() {
+        lose("Gateway", name, after.gateways.get_key_value(name).map(|it| it.0));
+    }
+    for (id, name) in &before.teams {
+        lose("Team", name, after.teams.get(id));
+    }
+    for (id, it) in &before.users {
+        lose("User", &it.name, after.users.get(id).map(|it| &it.name));
+    }
+    for (id, it) in &before.servers {
+        lose("Server", &it.name, after.servers.get(id).map(|it| &it.name));
+    }
+    // Something else may have the name now.
+    lost.retain(|(kind, name)| !knows(after, kind, name));
+    lost
+}
+
+fn knows(workspace: &Workspace, kind: &str, name: &Name) -> bool {
+    match kind {
+        "App" => workspace.apps.values().any(|it| it.name == *name),
+        "Gateway" => workspace.gateways.contains_key(name),
+        "Team" => workspace.teams.values().any(|it| it == name),
+        "User" => workspace.users.values().any(|it| it.name == *name),
+        _ => workspace.servers.values().any(|it| it.name == *name),
     }
 }

@@ -25,10 +25,18 @@ pub(super) async fn select(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-pub(super) async fn count(tx: &mut Tx, workspace: WorkspaceId) -> Result<i64, DbError> {
-    let statement = sql("SELECT COUNT(*) FROM policies WHERE workspace_id = $1").bind(workspace.0);
-    let row: Option<(i64,)> = tx.optional(statement).await?;
-    Ok(row.map_or(0, |it| it.0))
+/// How many other policies there are, and the length of their texts in characters.
+pub(super) async fn others(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    than: Uuid,
+) -> Result<(i64, i64), DbError> {
+    let statement = sql("SELECT COUNT(*), COALESCE(SUM(LENGTH(policy)), 0) FROM policies
+         WHERE workspace_id = $1 AND id <> $2")
+    .bind(workspace.0)
+    .bind(than);
+    let row: Option<(i64, i64)> = tx.optional(statement).await?;
+    Ok(row.unwrap_or_default())
 }
 
 pub(super) async fn insert(

@@ -77,6 +77,8 @@ pub(crate) async fn create(
     if server.review == ReviewText::Off {
         check_unreviewed(change, &server)?;
     }
+    labels::check_change(change, &server.labels, &Labels::new())?;
+    labels::check_change(change, &server.tool_labels, &ToolLabels::new())?;
     check(change, &server)?;
     check_command(change, &server)?;
     store::insert(change, workspace, &server)
@@ -100,8 +102,14 @@ pub(crate) async fn update(
         server.era = patch.era.map_or(server.era, Into::into);
         server.tasks = patch.tasks.map_or(server.tasks, Into::into);
         server.roots = patch.roots.unwrap_or(server.roots);
-        server.labels = patch.labels.unwrap_or(server.labels);
-        server.tool_labels = patch.tool_labels.unwrap_or(server.tool_labels);
+        if let Some(labels) = patch.labels {
+            labels::check_change(change, &labels, &server.labels)?;
+            server.labels = labels;
+        }
+        if let Some(labels) = patch.tool_labels {
+            labels::check_change(change, &labels, &server.tool_labels)?;
+            server.tool_labels = labels;
+        }
         let was_reviewed = server.review == ReviewText::On;
         server.review = patch.review.unwrap_or(server.review);
         if server.review == ReviewText::Off && was_reviewed {

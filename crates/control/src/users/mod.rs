@@ -13,7 +13,7 @@ pub(crate) use api::{NewUser, UserPatch, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
-use crate::labels::AttributesText;
+use crate::labels::{self, AttributesText};
 use crate::switches::{self, Off};
 use crate::{limits, role_grants};
 
@@ -57,6 +57,7 @@ pub(crate) async fn create(
         created_at: stamp.at,
     };
     user.attributes.checked()?;
+    labels::check_change(change, &user.attributes, &AttributesText::default())?;
     store::insert(change, workspace, &user)
         .await
         .map_err(|error| Error::saving(error, "user", &user.name))?;
@@ -71,8 +72,10 @@ pub(crate) async fn update(
 ) -> Result<User, Error> {
     if patch.touches_more_than_switches() {
         change.require(Capability::PeopleWrite, &Object::User(user.id), ("user", &user.name))?;
+        let was = user.attributes.clone();
         user.attributes = patch.attributes(user.attributes);
         user.attributes.checked()?;
+        labels::check_change(change, &user.attributes, &was)?;
         user.name = patch.name.unwrap_or(user.name);
         store::update(change, workspace, &user)
             .await

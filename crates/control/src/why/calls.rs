@@ -339,6 +339,9 @@ fn objection(how: &How) -> String {
         How::Forbids => "it forbids this".to_owned(),
         How::DoesNotPermit => "it permits other things, and not this".to_owned(),
         How::Argument(path) => format!("it cannot judge the argument `{path}`"),
+        How::Spelling => {
+            "policies compare this URI, which can be written in a plainer way".to_owned()
+        }
         How::Fails => "it cannot be decided".to_owned(),
     }
 }

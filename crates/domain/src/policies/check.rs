@@ -1,5 +1,8 @@
 //! What is looked at before policies are saved: their tests, and whom they leave out.
 
+use std::sync::Arc;
+
+use super::choice::{Choice, Place};
 use super::expression::Parts;
 use super::{Caller, Facts, PolicyBook, Thing, Verdict};
 use crate::Kind;
@@ -32,7 +35,8 @@ pub(super) fn refuses_all_of(
 ) -> bool {
     [Kind::Tool, Kind::Prompt, Kind::Resource].into_iter().all(|kind| {
         let thing = Thing { kind, hints: None, ..thing.clone() };
-        match book.candidate(caller, &thing, unknown) {
+        let choose = |it: &[Place]| Arc::new(Choice::new(book, it));
+        match book.candidate((caller, &thing), unknown, choose) {
             Ok(it) => matches!(it.decide(book, facts), Verdict::Refused(_)),
             Err(_) => true,
         }
@@ -40,14 +44,16 @@ pub(super) fn refuses_all_of(
 }
 
 /// Whether policies refuse every call of everybody: of each of these callers, or of anybody where
-/// it is absent, whatever is called of the server of the thing, and whatever the call brings.
+/// it is absent, whatever is called of the server of the thing, and whatever the call brings. True,
+/// too, where nobody has been found whom they let by when it `gives_up`.
 pub fn refuses_everybody(
     book: &PolicyBook,
     mut all: impl Iterator<Item = (Option<Caller>, Thing)>,
+    gives_up: impl Fn() -> bool,
 ) -> bool {
     all.all(|(caller, thing)| {
         let unknown = if caller.is_some() { Parts::NAME } else { Parts::ALL };
         let caller = caller.unwrap_or_default();
-        refuses_all_of(book, (&caller, unknown), &thing, &Facts::default())
+        gives_up() || refuses_all_of(book, (&caller, unknown), &thing, &Facts::default())
     })
 }

@@ -166,6 +166,7 @@ pub(super) struct Scene {
     action: Line,
     resource: Line,
     entities: Entities,
+    weight: usize,
 }
 
 impl Scene {
@@ -192,12 +193,21 @@ impl Scene {
             all.push(Entity::new_no_attrs(it.clone(), parents));
         }
         let entities = Entities::from_entities(all, None).map_err(entity_error)?;
-        Ok(Self { principal, action, resource, entities })
+        let texts = [&caller.labels, &caller.attributes.groups, &caller.teams];
+        let texts = texts.into_iter().chain([&thing.server_labels, &thing.label.labels]);
+        // Of each text there are several hundred bytes, in the entities and around it.
+        let weight = 8 + texts.map(BTreeSet::len).sum::<usize>() / 2;
+        Ok(Self { principal, action, resource, entities, weight })
     }
 
     /// Who, what is done and to what, each followed by what it is in.
     pub(super) fn lines(&self) -> (&[EntityUid], &[EntityUid], &[EntityUid]) {
         (&self.principal, &self.action, &self.resource)
+    }
+
+    /// About how many kilobytes it takes.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Without what they are in.

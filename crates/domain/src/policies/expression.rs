@@ -58,6 +58,8 @@ impl Parts {
     /// Who calls.
     pub(super) const PRINCIPAL: Self = Self(32);
     pub(super) const ALL: Self = Self(63);
+    /// The text of a name. It is known wherever the name is.
+    pub(super) const SPELLING: Self = Self(64);
 
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -186,7 +188,8 @@ fn own_parts(expression: &Value) -> Parts {
             (Some("context"), "time" | "hour" | "weekday") => Parts::TIME,
             (Some("context"), _) => Parts::ARGUMENTS,
             (Some("resource"), "server") => Parts::NONE,
-            (Some("resource"), "name" | "labels") => Parts::NAME,
+            (Some("resource"), "name") => Parts::NAME.with(Parts::SPELLING),
+            (Some("resource"), "labels") => Parts::NAME,
             (Some("resource"), _) => Parts::ANNOTATIONS.with(Parts::NAME),
             _ => Parts::NONE,
         };
@@ -194,7 +197,7 @@ fn own_parts(expression: &Value) -> Parts {
     match variable(expression) {
         // Taken whole, so that nobody can tell what is looked at.
         Some("context") => Parts::ARGUMENTS.with(Parts::ADDRESS).with(Parts::TIME),
-        Some("resource") => Parts::NAME,
+        Some("resource") => Parts::NAME.with(Parts::SPELLING),
         Some("principal") => Parts::PRINCIPAL,
         _ => Parts::NONE,
     }

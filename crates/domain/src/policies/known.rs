@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use super::check::refuses_all_of;
+use super::choice::{Choice, Place};
 use super::expression::Parts;
 use super::{Caller, Candidate, Facts, PolicyBook, Thing, Verdict};
 use crate::{AppId, Assignment, AssignmentId, Gateway, Kind, User, Workspace};
@@ -39,6 +40,7 @@ type Key = (AppId, AssignmentId, Kind, Option<[Option<bool>; 4]>);
 #[derive(Default)]
 struct Known {
     by_key: HashMap<Key, HashMap<Box<str>, Arc<Kept>>>,
+    choices: HashMap<Box<[Place]>, Arc<Choice>>,
     weight: usize,
 }
 
@@ -94,14 +96,13 @@ impl Policies {
     /// Whether any that may have a say looks at what the server says of a tool.
     pub fn look_at_annotations(&self, question: &Question<'_>) -> bool {
         let Some((caller, thing)) = question.described() else { return true };
-        let candidate = self.book.candidate(&caller, &thing, Parts::NONE);
-        candidate.map_or(true, |it| !it.looks.parts.and(Parts::ANNOTATIONS).is_empty())
+        let candidate = self.candidate(&caller, &thing);
+        candidate.is_none_or(|it| !it.choice.looks.parts.and(Parts::ANNOTATIONS).is_empty())
     }
 
     /// Whether any of them looks at the arguments of calls.
     pub fn look_at_arguments(&self) -> bool {
-        let mut statements = self.book.policies.iter().flat_map(|(_, text)| &text.statements);
-        statements.any(|it| !it.looks.arguments.is_empty())
+        self.book.looks_at_arguments
     }
 
     fn kept(&self, question: &Question<'_>) -> Option<Arc<Kept>> {
@@ -112,7 +113,7 @@ impl Policies {
             return Some(Arc::clone(kept));
         }
         let (caller, thing) = question.described()?;
-        let candidate = self.book.candidate(&caller, &thing, Parts::NONE).ok()?;
+        let candidate = self.candidate(&caller, &thing)?;
         let kept = if candidate.is_settled() {
             Kept::Settled(candidate.decide(&self.book, &Facts::default()))
         } else {
@@ -124,27 +125,54 @@ impl Policies {
         }
         Some(kept)
     }
+
+    fn candidate(&self, caller: &Caller, thing: &Thing) -> Option<Candidate> {
+        let made = self.book.candidate((caller, thing), Parts::NONE, |it| self.choice(it));
+        made.ok()
+    }
+
+    fn choice(&self, places: &[Place]) -> Arc<Choice> {
+        if let Ok(known) = self.known.read()
+            && let Some(choice) = known.choices.get(places)
+        {
+            return Arc::clone(choice);
+        }
+        let choice = Arc::new(Choice::new(&self.book, places));
+        if let Ok(mut known) = self.known.write() {
+            known.add(1 + FORMS * choice.weight());
+            known.choices.insert(places.into(), Arc::clone(&choice));
+        }
+        choice
+    }
 }
+
+/// In how many forms statements are asked, mostly.
+const FORMS: usize = 4;
 
 impl Known {
     fn keep(&mut self, key: Key, name: &str, kept: &Arc<Kept>) {
         /// Longer names are looked at each time.
         const LONGEST: usize = 512;
-        /// In about a kilobyte each.
-        const MOST: usize = 64 << 10;
-
         if LONGEST < name.len() {
             return;
         }
         let weight = match &**kept {
             Kept::Settled(_) => 1,
-            Kept::Live(it) => 8 + 2 * it.statements.len(),
+            Kept::Live(it) => it.scene.weight(),
         };
+        self.add(weight);
+        self.by_key.entry(key).or_default().insert(name.into(), Arc::clone(kept));
+    }
+
+    /// Makes room, for what would be found out anew.
+    fn add(&mut self, weight: usize) {
+        /// In about a kilobyte each.
+        const MOST: usize = 64 << 10;
+
         if MOST < self.weight + weight {
             *self = Self::default();
         }
         self.weight += weight;
-        self.by_key.entry(key).or_default().insert(name.into(), Arc::clone(kept));
     }
 }
 

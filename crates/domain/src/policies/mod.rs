@@ -10,21 +10,20 @@
 
 mod arguments;
 mod check;
+mod choice;
 mod entities;
 mod expression;
 mod known;
+mod spelling;
 mod statement;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicyId, PolicySet, Request,
-    Schema,
-};
+use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Request, Schema};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
@@ -33,10 +32,11 @@ pub use entities::{Attributes, Caller, Effect, InvalidAttributes, Thing, ToolLab
 pub use known::{Policies, Question};
 pub use statement::{Fault, LONGEST_TEXT};
 
-use crate::{Name, PolicyError};
+use crate::{Kind, Name, PolicyError};
 use arguments::Untypable;
+use choice::{Choice, Place, owner};
 use entities::Scene;
-use expression::{Bound, Looks, Parts};
+use expression::{Bound, Parts};
 use statement::Statement;
 
 /// The schema of policies, in Cedar's schema language.
@@ -46,13 +46,16 @@ pub const SCHEMA: &str = include_str!("../../../../api/policies.cedarschema");
 #[derive(Debug)]
 pub struct PolicyText {
     text: Box<str>,
-    statements: Vec<Statement>,
+    statements: Vec<Arc<Statement>>,
 }
 
 /// Policies by name, all of which must let a call by.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyBook {
     policies: Vec<(Name, Arc<PolicyText>)>,
+    /// Whether any compares the URIs of resources.
+    compares_uris: bool,
+    looks_at_arguments: bool,
 }
 
 /// What a call brings with it, as far as it is known.
@@ -89,17 +92,22 @@ pub enum How {
     DoesNotPermit,
     /// An argument that it looks at, by its path, is of another type, or spelt in two ways.
     Argument(Box<str>),
+    /// Its URI can be written in another way, and policies compare it.
+    Spelling,
     /// It cannot be decided by it.
     Fails,
 }
 
 /// The statements that may have a say in something, and everything they look at but the facts.
 struct Candidate {
-    statements: Vec<(usize, Statement)>,
+    choice: Arc<Choice>,
     scene: Scene,
-    looks: Looks,
     /// What of the thing is not known.
     unknown: Parts,
+    /// Whether policies compare its URI, which is written in another way than they expect.
+    is_misspelt: bool,
+    /// What it says where nothing is known of the call, if time and address make no difference.
+    listed: OnceLock<Verdict>,
 }
 
 static PARSED: LazyLock<Result<Schema, PolicyError>> = LazyLock::new(|| statement::schema(SCHEMA));
@@ -134,7 +142,10 @@ impl PolicyText {
 impl PolicyBook {
     /// Policies in the order in which they are to be blamed.
     pub fn new(policies: Vec<(Name, Arc<PolicyText>)>) -> Self {
-        Self { policies }
+        let statements = || policies.iter().flat_map(|(_, text)| &text.statements);
+        let compares_uris = statements().any(|it| it.compares_uris());
+        let looks_at_arguments = statements().any(|it| !it.looks.arguments.is_empty());
+        Self { policies, compares_uris, looks_at_arguments }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -148,7 +159,7 @@ impl PolicyBook {
 
     /// What they say of a call, without anything kept.
     pub fn decide(&self, caller: &Caller, thing: &Thing, facts: &Facts<'_>) -> Verdict {
-        match self.candidate(caller, thing, Parts::NONE) {
+        match self.candidate((caller, thing), Parts::NONE, |it| Arc::new(Choice::new(self, it))) {
             Ok(candidate) => candidate.decide(self, facts),
             Err(_) => Verdict::fails(),
         }
@@ -157,30 +168,27 @@ impl PolicyBook {
     /// Chooses the statements that may have a say; parts of the question may not be known.
     fn candidate(
         &self,
-        caller: &Caller,
-        thing: &Thing,
+        (caller, thing): (&Caller, &Thing),
         unknown: Parts,
+        choose: impl FnOnce(&[Place]) -> Arc<Choice>,
     ) -> Result<Candidate, PolicyError> {
         let unknown = match thing.hints {
             Some(_) => unknown,
             None => unknown.with(Parts::ANNOTATIONS),
         };
         let scene = Scene::of(caller, thing)?;
-        let mut looks = Looks::default();
-        let mut statements = Vec::new();
+        let mut places = Vec::new();
         for (index, (_, text)) in self.policies.iter().enumerate() {
-            for it in &text.statements {
-                if !it.applies(scene.lines(), unknown, Bound::Over) {
-                    continue;
+            for (n, it) in text.statements.iter().enumerate() {
+                if it.applies(scene.lines(), unknown, Bound::Over) {
+                    places.push((index, n));
                 }
-                looks.parts = looks.parts.with(it.looks.parts);
-                for (path, types) in &it.looks.arguments {
-                    looks.arguments.entry(path.clone()).or_default().extend(types);
-                }
-                statements.push((index, it.clone()));
             }
         }
-        Ok(Candidate { statements, scene, looks, unknown })
+        let choice = choose(&places);
+        let compares = self.compares_uris && thing.kind == Kind::Resource;
+        let is_misspelt = compares && !spelling::is_plain(&thing.name);
+        Ok(Candidate { choice, scene, unknown, is_misspelt, listed: OnceLock::new() })
     }
 
     fn objection(&self, index: usize, how: How) -> Objection {
@@ -192,10 +200,21 @@ impl Candidate {
     /// Whether nothing but the caller and the thing decides.
     fn is_settled(&self) -> bool {
         const FACTS: Parts = Parts::ARGUMENTS.with(Parts::ADDRESS).with(Parts::TIME);
-        self.looks.parts.and(FACTS).is_empty()
+        self.choice.looks.parts.and(FACTS).is_empty()
     }
 
     fn decide(&self, book: &PolicyBook, facts: &Facts<'_>) -> Verdict {
+        const MOMENT: Parts = Parts::ADDRESS.with(Parts::TIME);
+        if self.is_misspelt {
+            return Verdict::Refused(Objection { policy: None, how: How::Spelling });
+        }
+        if facts.arguments.is_none() && self.choice.looks.parts.and(MOMENT).is_empty() {
+            return self.listed.get_or_init(|| self.weigh(book, facts)).clone();
+        }
+        self.weigh(book, facts)
+    }
+
+    fn weigh(&self, book: &PolicyBook, facts: &Facts<'_>) -> Verdict {
         let missing = |is_missing: bool, part| if is_missing { part } else { Parts::NONE };
         let unknown = self
             .unknown
@@ -203,7 +222,7 @@ impl Candidate {
             .with(missing(facts.address.is_none(), Parts::ADDRESS))
             .with(missing(facts.arguments.is_none(), Parts::ARGUMENTS));
         // Whom and what it is about is looked at by scopes, too, whatever conditions look at.
-        let bound = unknown.and(self.looks.parts.with(Parts::PRINCIPAL).with(Parts::NAME));
+        let bound = unknown.and(self.choice.looks.parts.with(Parts::PRINCIPAL).with(Parts::NAME));
         if bound.is_empty() {
             return match self.evaluate(book, facts, Parts::NONE, Bound::Under) {
                 Ok(()) => Verdict::Allowed,
@@ -230,7 +249,7 @@ impl Candidate {
     ) -> Result<(), Objection> {
         let fails = || Objection { policy: None, how: How::Fails };
         let (context, entities) = self.context(book, facts)?;
-        let set = self.set(unknown, forbidding).ok_or_else(fails)?;
+        let set = self.choice.set(self.scene.lines(), (unknown, forbidding)).ok_or_else(fails)?;
         let [principal, action, resource] = self.scene.uids();
         let request = Request::new(principal, action, resource, context, None);
         let request = request.map_err(|_| fails())?;
@@ -259,50 +278,22 @@ impl Candidate {
         }
     }
 
-    fn set(&self, unknown: Parts, forbidding: Bound) -> Option<PolicySet> {
-        let mut set = PolicySet::new();
-        set.add(Policy::parse(Some(PolicyId::new(GRANTED)), BASE).ok()?).ok()?;
-        for (n, (index, it)) in self.statements.iter().enumerate() {
-            let bound = match (it.is_permit, forbidding) {
-                (true, Bound::Under) | (false, Bound::Over) => Bound::Over,
-                (true, Bound::Over) | (false, Bound::Under) => Bound::Under,
-            };
-            if !it.applies(self.scene.lines(), unknown, bound) {
-                continue;
-            }
-            let id = PolicyId::new(format!("{index}/{n}"));
-            set.add(it.bounded(unknown, bound)?.new_id(id)).ok()?;
-        }
-        Some(set)
-    }
-
     /// The facts, as far as statements look at them.
     fn context(
         &self,
         book: &PolicyBook,
         facts: &Facts<'_>,
     ) -> Result<(Context, Entities), Objection> {
-        let made = self.scene.context(&self.looks, facts);
+        let made = self.scene.context(&self.choice.looks, facts);
         made.map_err(|error| match error {
             Ok(Untypable(path)) => {
-                let looks = |it: &&(usize, Statement)| it.1.looks.arguments.contains_key(&path);
-                let first = self.statements.iter().find(looks).map(|it| it.0);
-                let how = How::Argument(path.clone());
+                let first = self.choice.asks_for(&path);
+                let how = How::Argument(path);
                 Objection { how, ..book.objection(first.unwrap_or(usize::MAX), How::Fails) }
             }
             Err(_) => Objection { policy: None, how: How::Fails },
         })
     }
-}
-
-/// That something has been granted is what policies start from.
-const BASE: &str = "permit(principal, action, resource);";
-const GRANTED: &str = "granted";
-
-/// The policy of a statement.
-fn owner(id: &PolicyId) -> Option<usize> {
-    let text: &str = id.as_ref();
-    text.split_once('/')?.0.parse().ok()
 }
 
 impl Verdict {

@@ -1,6 +1,7 @@
 //! From the text of a policy to its statements, which have been checked.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::{
     ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
@@ -18,6 +19,8 @@ pub(super) struct Statement {
     pub(super) cedar: Policy,
     pub(super) is_permit: bool,
     pub(super) looks: Looks,
+    /// About how many kilobytes it takes when it is ready to be asked.
+    pub(super) weight: usize,
     scope: Scope,
     /// In Cedar's JSON form.
     json: Value,
@@ -75,6 +78,19 @@ impl Statement {
             && (what.holds(resource) || is_open(Parts::NAME) && what.may(resource))
     }
 
+    /// Whether it asks which resource it is by its URI.
+    pub(super) fn compares_uris(&self) -> bool {
+        let is_of = |it: &EntityUid| it.type_name().to_string() == "Resource";
+        let is_read =
+            |it: &EntityUid| it.id().unescaped() != "call" && it.id().unescaped() != "get";
+        let names = match &self.scope.resource {
+            Constraint::In(it) | Constraint::IsIn(_, it) => is_of(it),
+            Constraint::Any | Constraint::Is(_) => false,
+        };
+        let reads = self.scope.actions.as_deref().is_none_or(|all| all.iter().any(is_read));
+        reads && (names || !self.looks.parts.and(Parts::SPELLING).is_empty())
+    }
+
     /// What it says at most or at least where something is not known. Its scope is left out where
     /// that is not known: [`Statement::applies`] has decided.
     pub(super) fn bounded(&self, unknown: Parts, bound: Bound) -> Option<Policy> {
@@ -108,6 +124,8 @@ impl Statement {
 
     fn of(cedar: &Policy, id: PolicyId) -> Result<Self, String> {
         let json = cedar.to_json().map_err(|error| error.to_string())?;
+        // A node of a condition takes some hundred bytes, and some ten in the text.
+        let weight = 1 + json.to_string().len() / 128;
         let mut looks = Looks::default();
         let clauses = json.get("conditions").and_then(Value::as_array).into_iter().flatten();
         for clause in clauses {
@@ -134,7 +152,7 @@ impl Statement {
             },
         };
         let is_permit = cedar.effect() == Effect::Permit;
-        Ok(Self { cedar: cedar.new_id(id), is_permit, looks, scope, json })
+        Ok(Self { cedar: cedar.new_id(id), is_permit, looks, weight, scope, json })
     }
 }
 
@@ -167,7 +185,7 @@ impl Constraint {
 ///
 /// # Errors
 /// With what is wrong, and where.
-pub(super) fn parse(schema: &Schema, text: &str) -> Result<Vec<Statement>, Vec<Fault>> {
+pub(super) fn parse(schema: &Schema, text: &str) -> Result<Vec<Arc<Statement>>, Vec<Fault>> {
     if LONGEST_TEXT < text.len() {
         return Err(vec![Fault::whole(format!("it is longer than {LONGEST_TEXT} bytes"))]);
     }
@@ -194,7 +212,7 @@ pub(super) fn parse(schema: &Schema, text: &str) -> Result<Vec<Statement>, Vec<F
     let mut statements = Vec::with_capacity(count);
     for policy in set.policies() {
         let made = Statement::of(policy, policy.id().clone());
-        statements.push(made.map_err(|why| vec![Fault::whole(why)])?);
+        statements.push(Arc::new(made.map_err(|why| vec![Fault::whole(why)])?));
     }
     // Cedar names them by their order in the text and gives them in any.
     statements.sort_by_key(|it| {
@@ -205,7 +223,7 @@ pub(super) fn parse(schema: &Schema, text: &str) -> Result<Vec<Statement>, Vec<F
 }
 
 /// What the statements name: kinds and ids.
-pub(super) fn literals(statements: &[Statement]) -> BTreeSet<(String, String)> {
+pub(super) fn literals(statements: &[Arc<Statement>]) -> BTreeSet<(String, String)> {
     let all = statements.iter().flat_map(|it| it.cedar.entity_literals());
     let named = all.map(|it| (it.type_name().to_string(), it.id().unescaped().to_owned()));
     named.filter(|(kind, _)| kind != "Action").collect()

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use chrono::{TimeZone, Utc};
 use proptest::prelude::*;
 use serde_json::json;
@@ -152,9 +154,9 @@ fn whoever_refuses_everybody_is_told() {
     ] {
         let book = book(&[text]);
         let all = callers.iter().map(|it| (Some(it.clone()), tool()));
-        assert_eq!(refuses_everybody(&book, all), expected, "{text}");
+        assert_eq!(refuses_everybody(&book, all, || false), expected, "{text}");
         let nobody = std::iter::once((None, tool()));
-        assert_eq!(refuses_everybody(&book, nobody), of_nobody, "{text} of nobody");
+        assert_eq!(refuses_everybody(&book, nobody, || false), of_nobody, "{text} of nobody");
     }
 }
 
@@ -179,14 +181,58 @@ proptest! {
         prop_assume!(parsed.is_ok());
         let book = PolicyBook::new(vec![("p0".parse().unwrap(), Arc::new(parsed.unwrap()))]);
         let arguments = json!({"n": number, "t": text});
-        let called = Facts { arguments: Some(&arguments), ..Facts::default() };
+        let listed = Facts { now: Some(Utc.with_ymd_and_hms(2026, 1, 1, 9, 0, 0).unwrap()), ..Facts::default() };
+        let called = Facts { arguments: Some(&arguments), ..listed };
         let call = book.decide(&caller(team), &tool(), &called);
-        match book.decide(&caller(team), &tool(), &Facts::default()) {
+        match book.decide(&caller(team), &tool(), &listed) {
             Verdict::Refused(_) => prop_assert!(matches!(call, Verdict::Refused(_))),
             Verdict::Allowed => prop_assert_eq!(call, Verdict::Allowed),
             Verdict::Open(_) => prop_assert!(!matches!(call, Verdict::Open(_))),
         }
     }
+
+    /// Whatever has been asked before of the same statements, or of the same thing.
+    #[test]
+    fn what_is_kept_says_what_is_said_anew(
+        statements in prop::collection::vec((any::<bool>(), scope(), condition()), 1..4),
+        asked in prop::collection::vec((any::<[bool; 4]>(), prop::option::of(-1_i64..3)), 1..12),
+    ) {
+        let text_of = |(permits, scope, condition): &(bool, &str, String)| {
+            let effect = if *permits { "permit" } else { "forbid" };
+            format!("{effect}({scope}) when {{ {condition} }};")
+        };
+        let parsed: Vec<_> = statements.iter().map(|it| PolicyText::parse(&text_of(it))).collect();
+        prop_assume!(parsed.iter().all(Result::is_ok));
+        let named = |(n, it): (usize, Result<_, _>)| (format!("p{n}").parse().unwrap(), Arc::new(it.unwrap()));
+        let book = PolicyBook::new(parsed.into_iter().enumerate().map(named).collect());
+        let (mut choices, mut kept) = (HashMap::new(), HashMap::new());
+        for ([is_dev, is_create, is_morning, is_listed], number) in asked {
+            let caller = caller(if is_dev { "dev" } else { "ops" });
+            let name = if is_create { "create" } else { "delete" };
+            let thing = Thing { name: name.into(), ..tool() };
+            let candidate = kept.entry((is_dev, is_create)).or_insert_with(|| {
+                let choose = |it: &[Place]| {
+                    let made = || Arc::new(Choice::new(&book, it));
+                    Arc::clone(choices.entry(it.to_vec()).or_insert_with(made))
+                };
+                book.candidate((&caller, &thing), Parts::NONE, choose).unwrap()
+            });
+            let arguments = json!({"n": number});
+            let hour = if is_morning { 9 } else { 15 };
+            let now = Some(Utc.with_ymd_and_hms(2026, 1, 1, hour, 0, 0).unwrap());
+            let arguments = (!is_listed).then_some(&arguments);
+            let facts = Facts { now, arguments, ..Facts::default() };
+            prop_assert_eq!(candidate.decide(&book, &facts), book.decide(&caller, &thing, &facts));
+        }
+    }
+}
+
+fn scope() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "principal, action, resource",
+        r#"principal in Team::"dev", action, resource"#,
+        r#"principal, action, resource == Tool::"jira/create""#,
+    ])
 }
 
 fn condition() -> impl Strategy<Value = String> {
@@ -197,6 +243,7 @@ fn condition() -> impl Strategy<Value = String> {
         "(context.arguments.numbers.hasTag(\"n\") && context.arguments.numbers.getTag(\"n\") > 0)"
             .to_owned(),
         "context.arguments.texts.hasTag(\"t\")".to_owned(),
+        "context.hour < 12".to_owned(),
         "(context.arguments.texts.hasTag(\"t\") && context.arguments.texts.getTag(\"t\") == \"a\")"
             .to_owned(),
     ]);

@@ -72,6 +72,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest records of the installation first: acts on workspaces and admin tokens. */
+        get: operations["list_installation_records"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/records/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One record of the installation, with what the act has changed. */
+        get: operations["show_installation_record"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/records/{index}/proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The proof that a record is in the log of the installation (c2sp.org/tlog-proof). */
+        get: operations["show_installation_proof"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/replicas": {
         parameters: {
             query?: never;
@@ -757,6 +808,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/records/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One record; of an administrative act with what it has changed. */
+        get: operations["show_record"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/records/{index}/proof": {
         parameters: {
             query?: never;
@@ -1316,6 +1384,11 @@ export interface components {
             /** @description Whether the app is at this gateway at the picker's URL, and so at no other. */
             picked?: boolean | null;
         };
+        /**
+         * @description Whether the content of a record is there.
+         * @enum {string}
+         */
+        Content: "none" | "kept" | "erased" | "missing";
         /** @description In which circumstances. What is absent is not known. */
         ContextText: {
             /** @default null */
@@ -1365,6 +1438,20 @@ export interface components {
         Decisions: {
             /** @description Their hashes. */
             hashes: components["schemas"]["Hash"][];
+        };
+        /** @description What an act has changed. */
+        Deed: {
+            /** @description The object after, likewise. */
+            after: unknown;
+            /**
+             * @description The object before, as a GET showed it; `null` where there was none. Where it is too large, its
+             *     length in `bytes` and its `sha256` as JSON.
+             */
+            before: unknown;
+            /** @description The members that differ. A secret is never shown: it is `set` or `changed`. */
+            changes: components["schemas"]["Difference"][];
+            /** @description Whether something was too large to be kept. */
+            is_cut: boolean;
         };
         /** @description A member that differed. */
         Difference: {
@@ -2411,6 +2498,15 @@ export interface components {
             /** Format: date-time */
             time: string;
         };
+        /** @description What happened once, and what it has changed. */
+        RecordDetail: components["schemas"]["RecordBody"] & {
+            /**
+             * @description Whether that is there: `none` was recorded, it is `kept`, it has been `erased`, or it is
+             *     `missing`.
+             */
+            content: components["schemas"]["Content"];
+            deed?: components["schemas"]["Deed"] | null;
+        };
         /** @description A name, or an id. */
         Ref: string;
         /** @description A process that serves this installation. */
@@ -3016,6 +3112,129 @@ export interface operations {
         requestBody?: never;
         responses: {
             /** @description A Cedar schema */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_installation_records: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RecordBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_installation_record: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place of the record in the log. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordDetail"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_installation_proof: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The place of the record in the log. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The proof */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6134,6 +6353,47 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": unknown;
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_record: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace: string;
+                /** @description The place of the record in the log. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordDetail"];
                 };
             };
             /** @description What the caller can do something about. */

@@ -16,10 +16,11 @@ use domain::{Capability, Object, Snapshot, Stamp, WorkspaceId};
 
 use crate::App;
 use crate::api::{Error, Rights, chain};
+use crate::policies;
 use crate::replicas::{self, Confirmed};
 use crate::session::Caller;
 use crate::snapshot::{self, LoadError};
-use crate::{policies, trail};
+use crate::trail::{self, End, What};
 
 /// A transaction that will move the epoch. Dropped, it undoes itself.
 pub(crate) struct Change {
@@ -124,12 +125,13 @@ impl Change {
         let app = Arc::clone(&self.app);
         let mut acts = Vec::with_capacity(self.decisions.len());
         for (workspace, what) in std::mem::take(&mut self.decisions) {
-            let act = (app.clock.id(), what.as_str());
-            acts.push(trail::open(&app, actor, act, Some(workspace.0)).await?);
+            let act = (app.clock.id(), What::words(what));
+            acts.push(trail::open(&app, actor, act, vec![workspace.0]).await?);
         }
         let committed = self.commit().await;
-        let status = committed.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
-        acts.into_iter().for_each(|it| it.close(&app, status, None));
+        let end = || committed.as_ref().map_or_else(End::failed, |_| End::with(StatusCode::OK));
+        // All at once, as they wait for the same disk.
+        futures::future::join_all(acts.into_iter().map(|it| it.close(&app, end()))).await;
         committed
     }
 

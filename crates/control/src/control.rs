@@ -1,5 +1,6 @@
 //! The front door.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ use crate::replicas::{Figures, Membership, Replica};
 use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
-use crate::{App, admin_mcp, api, files, installation, pins, replicas, session, trail, workspaces};
+use crate::trail::{self, Act, End, What};
+use crate::{App, admin_mcp, api, files, installation, pins, replicas, session, workspaces};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -61,6 +63,8 @@ pub struct Control {
     notes: Arc<pins::Notes>,
     picks: Arc<Picking>,
     first_admin_token: Mutex<Option<Secret>>,
+    /// What the first start was, until what it has made can be kept.
+    first_start: Mutex<Option<(Act, End)>>,
 }
 
 /// Why the control plane cannot start, or do what it was asked at the command line.
@@ -126,6 +130,8 @@ impl Control {
             db,
             vault: Arc::clone(&vault),
             log,
+            content: OnceLock::new(),
+            refusals: trail::Refusals::default(),
             clock,
             publisher,
             gate: Arc::clone(&gate),
@@ -144,6 +150,7 @@ impl Control {
             stop,
         });
         let first = installation::start(&app).await?;
+        let (first_admin_token, first_start) = first.map(|it| (it.secret, it.act)).unzip();
         if serving.is_some() {
             replicas::join(&app, &membership).await?;
         }
@@ -158,6 +165,7 @@ impl Control {
             app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
         }
         app.tasks.spawn(noter.run(app.stop.clone()));
+        app.tasks.spawn(trail::Refusals::keep(Arc::clone(&app)));
         if let Some(Serving { canary, .. }) = serving {
             app.tasks.spawn(replicas::run(Arc::clone(&app), Arc::clone(&gate), membership));
             app.tasks.spawn(replicas::run_canary(Arc::clone(&app), canary));
@@ -169,7 +177,8 @@ impl Control {
             secrets: Arc::new(VaultSecrets(vault)),
             notes,
             picks,
-            first_admin_token: Mutex::new(first),
+            first_admin_token: Mutex::new(first_admin_token),
+            first_start: Mutex::new(first_start),
         })
     }
 
@@ -216,6 +225,22 @@ impl Control {
         Arc::<ContentKeys>::clone(&self.app.keys)
     }
 
+    /// Where it is kept what administrative acts have changed, sealed under our
+    /// [data keys](Self::data_keys). Until it is set, records of acts say no more than that they
+    /// were done.
+    pub async fn set_content(&self, content: Arc<audit::ContentStore>) {
+        drop(self.app.content.set(content));
+        self.end_first_start().await;
+    }
+
+    /// The first start ends when there is a place for what it has made.
+    async fn end_first_start(&self) {
+        let first = self.first_start.lock().take();
+        if let Some((act, end)) = first {
+            act.close(&self.app, end).await;
+        }
+    }
+
     /// Where cut-offs are enforced. Until it is set there is no traffic to end; setting it twice
     /// changes nothing.
     pub fn set_traffic(&self, traffic: Arc<dyn Traffic>) {
@@ -257,12 +282,27 @@ impl Control {
     /// # Errors
     /// Where the name is taken, or the database fails.
     pub async fn mint_admin_token(&self, name: &str) -> Result<Secret, ControlError> {
-        let mut tx = self.app.db.begin().await?;
-        let minted = session::mint_admin(&mut tx, self.app.clock.stamp(), name).await;
-        let secret = minted.map_err(|error| match error {
+        let stamp = self.app.clock.stamp();
+        let act = (stamp.id, What::words("make an admin token"));
+        let actor = Caller::command_line();
+        let act = trail::open(&self.app, &actor, act, vec![trail::INSTALLATION]).await;
+        let act = act.map_err(refused)?;
+        let minted = self.mint(stamp, name).await;
+        let end = match &minted {
+            Ok(_) => End::with(StatusCode::CREATED).touching(session::minted(stamp, name)),
+            Err(DbError::Duplicate) => End::with(StatusCode::CONFLICT),
+            Err(_) => End::with(StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        act.close(&self.app, end).await;
+        minted.map_err(|error| match error {
             DbError::Duplicate => ControlError::Duplicate { name: name.to_owned() },
             error => error.into(),
-        })?;
+        })
+    }
+
+    async fn mint(&self, stamp: Stamp, name: &str) -> Result<Secret, DbError> {
+        let mut tx = self.app.db.begin().await?;
+        let secret = session::mint_admin(&mut tx, stamp, name).await?;
         tx.commit().await?;
         Ok(secret)
     }
@@ -287,13 +327,27 @@ impl Control {
     ) -> Result<Vec<Applied>, ControlError> {
         let scope = default_scope(ownership)?;
         let actor = Caller::command_line();
-        let act = trail::open(&self.app, &actor, (self.app.clock.id(), "apply"), None)
-            .await
-            .map_err(refused)?;
+        let id = self.app.clock.id();
+        let mut acts = Vec::new();
+        for (workspace, log) in self.logs_of(text, &scope).await? {
+            let what = What::words("apply");
+            let act = trail::open(&self.app, &actor, (id, what), vec![log]).await;
+            acts.push((workspace, act.map_err(refused)?));
+        }
         let rights = Rights::of_installation(&self.app);
         let applied = files::apply(&self.app, (&actor, &rights), &scope, text, secrets).await;
-        let status = applied.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
-        act.close(&self.app, status, None);
+        for (workspace, act) in acts {
+            // None of them is told of another.
+            let is_told =
+                |it: &&Applied| workspace.as_ref().is_none_or(|name| it.workspace == *name);
+            let end = match &applied {
+                Ok(all) => {
+                    End::with(StatusCode::OK).touching(files::touched(all.iter().filter(is_told)))
+                }
+                Err(error) => End::failed(error),
+            };
+            act.close(&self.app, end).await;
+        }
         applied.map_err(refused)
     }
 
@@ -324,6 +378,26 @@ impl Control {
         files::export(&self.app, &rights, &reference).await.map_err(refused)
     }
 
+    /// The logs of the workspaces that a text names, as far as there are any yet, by their names; and
+    /// first that of the installation, which is told of all of it.
+    async fn logs_of(
+        &self,
+        text: &str,
+        scope: &Scope,
+    ) -> Result<Vec<(Option<String>, Uuid)>, ControlError> {
+        // What does not parse is about the one that is meant without it.
+        let own = || BTreeSet::from([scope.workspace.clone()]);
+        let named = files::workspaces(text, scope).unwrap_or_else(|_| own());
+        let mut logs = vec![(None, trail::INSTALLATION)];
+        let mut tx = self.app.db.read().await?;
+        for name in named {
+            if let Ok(found) = workspaces::find(&mut tx, &(&name).into()).await {
+                logs.push((Some(name.to_string()), found.id.0));
+            }
+        }
+        Ok(logs)
+    }
+
     /// Destroys the key of what was recorded on a day (days since 1970, UTC), which nobody can
     /// read from then on; proofs still hold. Tells whether there was a key.
     ///
@@ -332,13 +406,15 @@ impl Control {
     pub async fn erase_content(&self, workspace: Uuid, day: i32) -> Result<bool, ControlError> {
         let actor = Caller::command_line();
         let action = format!("erase content of day {day}");
-        let act = trail::open(&self.app, &actor, (self.app.clock.id(), &action), Some(workspace))
-            .await
-            .map_err(refused)?;
+        let act = (self.app.clock.id(), What::words(action));
+        let act = trail::open(&self.app, &actor, act, vec![workspace]).await.map_err(refused)?;
         let erased = self.erase(WorkspaceId(workspace), day).await;
-        let status =
-            if erased.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
-        act.close(&self.app, status, None);
+        let end = match &erased {
+            Ok(was_there) => End::with(StatusCode::OK)
+                .touching(content_keys::erased((workspace, day), *was_there)),
+            Err(error) => End::failed(error),
+        };
+        act.close(&self.app, end).await;
         erased.map_err(refused)
     }
 
@@ -352,6 +428,7 @@ impl Control {
 
     /// Refuses calls at the gate from now on, and waits for what is under way.
     pub async fn close(&self) {
+        self.end_first_start().await;
         self.app.stop.cancel();
         self.app.tasks.close();
         if tokio::time::timeout(CLOSE_LIMIT, self.app.tasks.wait()).await.is_err() {

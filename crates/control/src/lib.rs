@@ -84,6 +84,9 @@ struct App {
     db: Db,
     vault: Arc<Vault>,
     log: audit::Log,
+    /// Where it is kept what acts have changed. Until it is set, that is not kept.
+    content: OnceLock<Arc<audit::ContentStore>>,
+    refusals: trail::Refusals,
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
     gate: Arc<StoreGate>,

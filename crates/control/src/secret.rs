@@ -14,6 +14,14 @@ pub(crate) fn fresh(prefix: &str) -> Secret {
     Secret::from(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random())))
 }
 
+/// Whether it looks like one of ours: no name does.
+pub(crate) fn is_secret(word: &str) -> bool {
+    word.starts_with("ost") && word.bytes().take(5).any(|it| it == b'_') && LENGTH <= word.len()
+}
+
+/// Of the shortest prefix, `ost_`, and 32 bytes as base64url.
+const LENGTH: usize = 4 + 43;
+
 /// 32 random bytes.
 pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];

@@ -29,7 +29,8 @@ pub(crate) struct Api {
     pub(crate) fresh: Fresh,
     pub(crate) token: String,
     router: axum::Router,
-    _log_folder: tempfile::TempDir,
+    /// Of the log, and of what is kept beside it.
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What came back.
@@ -69,17 +70,21 @@ impl Api {
         let clock = Arc::<TestClock>::default();
         let folder = log_folder();
         let log = Log::open(
-            Options::new(folder.path()),
+            Options::new(folder.path().join("log")),
             Signer::from_seed("test", &[7; 32]),
             Arc::<TestClock>::clone(&clock),
         )
         .unwrap();
         let control = Control::open(options(&fresh, &clock, &log)).await.unwrap();
+        let kept = audit::ContentOptions::new(folder.path().join("content"));
+        let clock_ = Arc::<TestClock>::clone(&clock);
+        let content = audit::ContentStore::open(kept, control.data_keys(), clock_).unwrap();
+        control.set_content(Arc::new(content)).await;
         let traffic = Arc::<TestTraffic>::default();
         control.set_traffic(Arc::<TestTraffic>::clone(&traffic));
         let token = control.first_admin_token().unwrap().expose_text().unwrap().to_owned();
         let router = control.router();
-        Self { control, clock, traffic, log, fresh, token, router, _log_folder: folder }
+        Self { control, clock, traffic, log, fresh, token, router, folder }
     }
 
     /// What is in the published configuration now.

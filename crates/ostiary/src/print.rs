@@ -71,6 +71,13 @@ pub(crate) fn word(text: impl Display) {
     writeln!(out, "{text}").and_then(|()| out.flush()).ok();
 }
 
+/// A member that has changed, with what it was and what it is.
+pub(crate) fn change(change: &Value) {
+    let member = change.get("member").and_then(Value::as_str).unwrap_or_default();
+    let [before, after] = ["before", "after"].map(|it| cell(change.get(it)));
+    line(format_args!("    {}: {before} -> {after}", plain(member)));
+}
+
 /// Why a command did not work.
 pub(crate) fn failure(failure: &Failure) -> ExitCode {
     eprintln!("ostiary: {failure}");

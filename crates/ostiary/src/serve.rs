@@ -266,7 +266,10 @@ impl House {
         });
         let control = Arc::new(control.await.map_err(Failure::configuration)?);
         match Self::furnish(config, &control, (&db, &log), clock) {
-            Ok(house) => Ok(house),
+            Ok(house) => {
+                house.control.set_content(Arc::clone(&house.content)).await;
+                Ok(house)
+            }
             Err(failure) => {
                 // Others would wait for it.
                 control.close().await;

@@ -1,8 +1,10 @@
 //! Whole-system scenarios: the real binary, clients of both eras, and a server that the test plays.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod acts;
 mod addresses;
 mod admin_mcp;
+mod administration;
 mod admins;
 mod alone;
 mod batches;

@@ -5,10 +5,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Error;
 use crate::secret::sha256;
+use crate::switches::Off;
 
 /// The present state of one thing.
 pub(crate) struct Shown<T> {
@@ -28,14 +30,23 @@ pub(crate) struct Done<T> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HoldsSecret;
 
-/// What the audit record says about a change: digests of what was there, never content.
+/// In the extensions of an answer that was given before: nothing has been done again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Repeated;
+
+/// What the audit record says about a change: what was there and what is, as anybody may see it who
+/// may see it at all. So a secret is in neither.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Touched {
     pub(crate) kind: &'static str,
     pub(crate) id: Uuid,
     pub(crate) name: String,
-    pub(crate) before: Option<String>,
-    pub(crate) after: Option<String>,
+    pub(crate) before: Option<Value>,
+    pub(crate) after: Option<Value>,
+    /// Members that are written and never read, and have got another value.
+    pub(crate) sealed: Vec<String>,
+    /// Whether it was only tried, and nothing has been changed.
+    pub(crate) is_trial: bool,
 }
 
 /// What a change may meet, if the caller cares (RFC 9110 section 13.1.1).
@@ -65,35 +76,60 @@ impl<T: Serialize> Shown<T> {
 
 impl<T: Serialize> Done<T> {
     pub(crate) fn created(touched: Touched, body: T) -> Self {
-        let touched = Touched { after: Some(digest(&body)), ..touched };
         Self::other(StatusCode::CREATED, touched, body)
     }
 
     pub(crate) fn changed(touched: Touched, before: &T, after: T) -> Self {
-        let (before, digest) = (Some(digest(before)), Some(digest(&after)));
-        let touched = Touched { before, after: digest, ..touched };
+        let touched = Touched { before: Some(to_json(before)), ..touched };
         Self::other(StatusCode::OK, touched, after)
     }
 
     pub(crate) fn deleted(touched: Touched, before: &T) -> Self {
-        let touched = Touched { before: Some(digest(before)), ..touched };
+        let touched = Touched { before: Some(to_json(before)), ..touched };
         Self { status: StatusCode::NO_CONTENT, body: None, touched, holds_secret: false }
     }
 
     /// For what is neither of these.
     pub(crate) fn other(status: StatusCode, touched: Touched, body: T) -> Self {
+        let after = touched.after.or_else(|| Some(to_json(&body)));
+        let touched = Touched { after, ..touched };
         Self { status, body: Some(body), touched, holds_secret: false }
     }
 
-    /// Made, with a secret in the body that is shown this once.
-    pub(crate) fn minted(touched: Touched, body: T) -> Self {
+    /// Made, with a secret in the body that is shown this once; `shown` is the same without.
+    pub(crate) fn minted(touched: Touched, shown: &impl Serialize, body: T) -> Self {
+        let sealed = vec!["secret".to_owned()];
+        let touched = Touched { after: Some(to_json(shown)), sealed, ..touched };
         Self { status: StatusCode::CREATED, body: Some(body), touched, holds_secret: true }
     }
 }
 
 impl Touched {
     pub(crate) fn new(kind: &'static str, id: Uuid, name: impl ToString) -> Self {
-        Self { kind, id, name: name.to_string(), before: None, after: None }
+        Self { kind, id, name: name.to_string(), ..Self::default() }
+    }
+
+    /// The same, where something has been turned off or on.
+    pub(crate) fn switched(self, before: Option<&Off>, after: Option<&Off>) -> Self {
+        let shown = |off: Option<&Off>| Some(json!({"enabled": off.is_none(), "off": off}));
+        Self { before: shown(before), after: shown(after), ..self }
+    }
+
+    /// The same, where what these definitions are called waited and is approved.
+    pub(crate) fn decided(self, titles: impl Iterator<Item = String>) -> Self {
+        let titles: Vec<String> = titles.collect();
+        let all = |state: &str| -> Value { titles.iter().map(|it| (it.as_str(), state)).collect() };
+        Self { before: Some(all("pending")), after: Some(all("approved")), ..self }
+    }
+
+    /// The same, where nothing was to be changed by it.
+    pub(crate) fn tried(self) -> Self {
+        Self { is_trial: true, ..self }
+    }
+
+    /// The same, where secrets have been set.
+    pub(crate) fn sealing(self, members: impl IntoIterator<Item = String>) -> Self {
+        Self { sealed: members.into_iter().collect(), ..self }
     }
 }
 
@@ -144,6 +180,11 @@ impl IfMatch {
 fn etag(body: &impl Serialize) -> String {
     let digest = digest(body);
     format!("\"{}\"", digest.get(..32).unwrap_or(&digest))
+}
+
+/// What cannot be written is shown as nothing.
+fn to_json(body: &impl Serialize) -> Value {
+    serde_json::to_value(body).unwrap_or_default()
 }
 
 fn digest(body: &impl Serialize) -> String {

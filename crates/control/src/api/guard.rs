@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,9 +13,10 @@ use domain::WorkspaceId;
 use uuid::Uuid;
 
 use super::needs::Table;
-use super::{Error, Ref, RequestId, Rights, Touched};
+use super::{Error, Ref, RequestId, Rights};
 use crate::session::{self, Caller};
-use crate::{App, trail, workspaces};
+use crate::trail::{self, End, What};
+use crate::{App, workspaces};
 
 /// In the extensions of a request: from where it comes, by whoever has taken it in.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +123,12 @@ async fn workspace(app: &App, rights: &Rights, named: &str) -> Result<InWorkspac
     Ok(InWorkspace { id: found.id, name: found.name, rights: rights.clone() })
 }
 
+/// The path as it was called.
+fn address(request: &Request) -> &str {
+    let whole = request.extensions().get::<OriginalUri>();
+    whole.map_or(request.uri(), |it| &it.0).path()
+}
+
 /// The address as it was declared.
 fn template(request: &Request) -> &str {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
@@ -136,26 +144,42 @@ async fn recorded(
     request: Request,
     next: Next,
 ) -> Response {
-    let action = format!("{} {}", request.method(), template(&request));
+    let what = What {
+        action: format!("{} {}", request.method(), template(&request)),
+        address: address(&request).to_owned(),
+    };
+    let is_whole = template(&request) == "/workspaces/{workspace}";
     let id = request.extensions().get::<RequestId>().map_or_else(|| app.clock.id(), |it| it.0);
     let tasks = app.tasks.clone();
     let handled = tasks.spawn(async move {
-        let workspace = match &admitted {
-            Ok(workspace) => *workspace,
-            Err(_) => caller.workspace(),
+        let workspace = match admitted {
+            Ok(workspace) => workspace,
+            Err(error) => {
+                let log = caller.workspace().unwrap_or(trail::INSTALLATION);
+                let refused = trail::refuse(&app, &caller, (id, what), (log, &error)).await;
+                return refused.map_or_else(|it| it, |()| error).into_response();
+            }
         };
-        let act = match trail::open(&app, &caller, (id, &action), workspace).await {
+        let logs = logs(request.method(), workspace, is_whole);
+        let act = match trail::open(&app, &caller, (id, what), logs).await {
             Ok(act) => act,
             Err(error) => return error.into_response(),
         };
-        let response = match admitted {
-            Ok(_) => next.run(request).await,
-            Err(error) => error.into_response(),
-        };
-        act.close(&app, response.status(), response.extensions().get::<Touched>());
+        let response = next.run(request).await;
+        act.close(&app, End::of(&response)).await;
         response
     });
     handled.await.unwrap_or_else(|error| Error::internal(error).into_response())
+}
+
+/// What becomes of a whole workspace concerns those above it, too; and when it is gone, them alone.
+fn logs(method: &Method, workspace: Option<Uuid>, is_whole: bool) -> Vec<Uuid> {
+    match workspace {
+        None => vec![trail::INSTALLATION],
+        Some(_) if is_whole && method == Method::DELETE => vec![trail::INSTALLATION],
+        Some(id) if is_whole => vec![id, trail::INSTALLATION],
+        Some(id) => vec![id],
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for InWorkspace {

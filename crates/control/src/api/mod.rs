@@ -20,7 +20,7 @@ use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub(crate) use answer::{Done, HoldsSecret, IfMatch, Shown, Touched};
+pub(crate) use answer::{Done, HoldsSecret, IfMatch, Repeated, Shown, Touched};
 pub use guard::ClientAddress;
 pub(crate) use guard::{InWorkspace, Via};
 pub(crate) use needs::Needs;

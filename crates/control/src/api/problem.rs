@@ -178,6 +178,19 @@ impl Error {
         self.kind().0
     }
 
+    /// What a record says of it: its code, and the words where they hold nothing but names.
+    pub(crate) fn recorded(&self) -> (&'static str, Option<String>) {
+        let (status, code, _) = self.kind();
+        (code, says_names_alone(status).then(|| self.to_string()))
+    }
+
+    /// The same of an answer that is a refusal.
+    pub(crate) fn of(response: &Response) -> Option<(&'static str, Option<String>)> {
+        let problem = &response.extensions().get::<Refused>()?.problem;
+        let says = says_names_alone(response.status()).then(|| problem.detail.clone());
+        Some((problem.code, says))
+    }
+
     fn kind(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy"),
@@ -223,6 +236,17 @@ impl FaultBody {
         let Fault { line, column, message } = fault.clone();
         Self { line, column, message }
     }
+}
+
+/// What does not parse may be quoted in the words about it, and may be anything.
+fn says_names_alone(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::CONFLICT
+            | StatusCode::PRECONDITION_FAILED
+    )
 }
 
 impl IntoResponse for Error {

@@ -136,6 +136,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(why::routes());
     OpenApiRouter::new()
         .merge(policies::schema_routes())
+        .merge(records::installation_routes())
         .merge(replicas::routes())
         .merge(session::private_routes())
         .merge(workspaces::routes())

@@ -14,15 +14,17 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use audit::{DataKey, DataKeys, KeyUnavailable};
-use db::{Db, DbError};
+use chrono::DateTime;
+use db::{Db, DbError, Tx};
 use domain::{Clock, WorkspaceId};
 use parking_lot::Mutex;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use vault::{Place, Vault};
 use zeroize::Zeroizing;
 
-use crate::api::{Error, chain};
+use crate::api::{Error, Touched, chain};
 use crate::change::Change;
 use crate::secret;
 
@@ -86,6 +88,11 @@ const QUEUE: usize = 256;
 
 /// Days of each workspace are few; beyond this all are forgotten and opened again.
 const MOST_OPENED: usize = 10_000;
+
+/// Lets what has been recorded of a workspace be read when the workspace has been deleted.
+pub(crate) async fn keep(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), DbError> {
+    store::keep(tx, workspace).await
+}
 
 /// A store of keys, and the task that it needs.
 pub(crate) fn new(db: Db, vault: Arc<Vault>, clock: Arc<dyn Clock>) -> (ContentKeys, Keeper) {
@@ -153,6 +160,14 @@ pub(crate) async fn erase(
     let destroyed = store::delete(change, workspace, day).await?;
     change.destroys_keys().await?;
     Ok(destroyed)
+}
+
+/// What the record of it says, which is not erased with it.
+pub(crate) fn erased((workspace, day): (Uuid, i32), was_there: bool) -> Touched {
+    let date = DateTime::from_timestamp(i64::from(day) * 24 * 60 * 60, 0);
+    let date = date.map(|it| it.date_naive().to_string()).unwrap_or_default();
+    let before = was_there.then(|| json!({ "day": date }));
+    Touched { before, ..Touched::new("content", workspace, date) }
 }
 
 impl ContentKeys {

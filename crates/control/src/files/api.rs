@@ -8,9 +8,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::Name;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 use vault::Secret;
 
 use super::{Applied, DEFAULT_OWNER, Outcome, Scope};
@@ -83,7 +85,7 @@ async fn apply_files(
     let secrets = |name: &str| find(&files.secrets, name);
     let by = (&caller, &workspace.rights);
     let objects = super::apply(&app, by, &scope, &files.text, &secrets).await?;
-    let touched = Touched::new("files", workspace.id.0, summary(&objects));
+    let touched = Touched { id: workspace.id.0, ..touched(&objects) };
     Ok(Done::other(StatusCode::OK, touched, Report { objects }))
 }
 
@@ -130,13 +132,32 @@ fn find(secrets: &BTreeMap<String, SecretText>, name: &str) -> Option<Secret> {
     secrets.get(name).map(|it| Secret::from(it.expose().to_owned()))
 }
 
+/// What the audit record says of what has been applied: each object that is another one now, as it
+/// was and as it is.
+pub(crate) fn touched<'a>(objects: impl IntoIterator<Item = &'a Applied>) -> Touched {
+    let changed: Vec<&Applied> =
+        objects.into_iter().filter(|it| it.outcome != Outcome::Unchanged).collect();
+    let [mut before, mut after] = [Map::new(), Map::new()];
+    let mut sealed = Vec::new();
+    for object in &changed {
+        let name = format!("{} {}/{}", object.kind, object.workspace, object.name);
+        for (all, side) in [&mut before, &mut after].into_iter().zip(&object.sides) {
+            all.extend(side.clone().map(|it| (name.clone(), it)));
+        }
+        let hidden = object.changes.iter().filter(|it| it.before == it.after);
+        sealed.extend(hidden.map(|it| format!("{name}.{}", it.member)));
+    }
+    let touched = Touched::new("files", Uuid::nil(), summary(&changed)).sealing(sealed);
+    Touched { before: Some(before.into()), after: Some(after.into()), ..touched }
+}
+
 /// What the audit record says: how many were made, changed and deleted, and the first of them.
-pub(super) fn summary(objects: &[Applied]) -> String {
+pub(super) fn summary(objects: &[&Applied]) -> String {
     let mut parts = Vec::new();
     for (outcome, deed) in
         [(Outcome::Created, "made"), (Outcome::Changed, "changed"), (Outcome::Deleted, "deleted")]
     {
-        let found: Vec<&Applied> = objects.iter().filter(|it| it.outcome == outcome).collect();
+        let found: Vec<_> = objects.iter().filter(|it| it.outcome == outcome).collect();
         let named = found.iter().take(NAMED).map(|it| format!("{deed} {} {}", it.kind, it.name));
         parts.extend(named);
         if NAMED < found.len() {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Capability, DefinitionHash, Name, Object, PinKind, ServerId, WorkspaceId};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::difference::{self, Difference};
@@ -35,6 +36,9 @@ pub struct Applied {
     pub members: Vec<&'static str>,
     /// How they differed. Secrets are never shown.
     pub changes: Vec<Difference>,
+    /// What it was and what it is, as documents: for the record of the act.
+    #[serde(skip)]
+    pub(crate) sides: [Option<Value>; 2],
 }
 
 /// What became of an object.
@@ -120,6 +124,7 @@ async fn object(
         outcome: Outcome::Created,
         members: Vec::new(),
         changes: Vec::new(),
+        sides: [None, Some(document.members().into())],
     };
     if let Document::Workspace(file) = document {
         let before = if_found(workspaces::find(change, &(&name).into()).await)?;
@@ -143,7 +148,7 @@ async fn object(
     };
     match one(change, place.id, document, secrets).await? {
         None => place.owned.claim(change, what, &scope.owner).await?,
-        Some(members) if members.is_empty() => applied.outcome = Outcome::Unchanged,
+        Some(members) if members.is_empty() => applied.differed(None, None, members),
         Some(members) => {
             let after = export::find(change, place.id, what, now).await?;
             applied.differed(before, after, members);
@@ -162,6 +167,7 @@ impl Applied {
         after: Option<Document>,
         members: Vec<&'static str>,
     ) {
+        self.sides = [&before, &after].map(|it| it.as_ref().map(|it| it.members().into()));
         if members.is_empty() {
             self.outcome = Outcome::Unchanged;
             return;

@@ -3,14 +3,14 @@
 //! Both are compared as documents, in which secrets stand as references: no value of one is ever
 //! here. A secret that has changed is told as such.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::document::Document;
 
 /// A member that differed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Difference {
     /// Where it is: the names of members with dots between them; parts of lists go by their names.
     pub member: String,
@@ -42,6 +42,16 @@ pub(super) fn between(
         }
     }
     found.truncate(MOST);
+    found
+}
+
+/// How two objects differ, as they are shown: all of it.
+pub(crate) fn differences(
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+) -> Vec<Difference> {
+    let mut found = Vec::new();
+    objects(&mut found, "", before, after);
     found
 }
 

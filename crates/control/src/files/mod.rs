@@ -31,13 +31,15 @@ mod store;
 mod tests;
 mod yaml;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::Name;
 
-pub(crate) use api::routes;
+pub(crate) use api::{routes, touched};
 pub use apply::{Applied, Outcome};
 pub use difference::Difference;
+pub(crate) use difference::differences;
 pub use reference::Resolve;
 pub use schema::schema;
 
@@ -140,6 +142,11 @@ pub fn rewritten(text: &str) -> Result<String, String> {
     let documents = document::parse(text, &scope).map_err(|error| error.to_string())?;
     let texts: Vec<String> = documents.iter().map(|(_, it)| it.to_text()).collect();
     Ok(texts.join("---\n"))
+}
+
+/// The workspaces that a text is about.
+pub(crate) fn workspaces(text: &str, scope: &Scope) -> Result<BTreeSet<Name>, Error> {
+    Ok(document::parse(text, scope)?.into_iter().map(|it| it.0).collect())
 }
 
 /// The references to secrets that a text holds, each once: what whoever applies it must resolve.

@@ -10,7 +10,7 @@ use domain::{Capability, Name, Object, Scope, WorkspaceId};
 use uuid::Uuid;
 
 use super::apply::{Applied, Outcome};
-use super::store;
+use super::{export, store};
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
 use crate::{
@@ -122,6 +122,8 @@ impl Owned {
                     let why = "pruning would delete what you may not see";
                     return Err(Error::Forbidden(why.into()));
                 }
+                let now = change.now();
+                let before = export::find(change, self.workspace, (kind, &name), now).await?;
                 let deleted = delete(change, self.workspace, kind, id).await;
                 deleted.map_err(|error| error.of_document(kind, &name))?;
                 store::delete(change, self.workspace, (kind, id)).await?;
@@ -132,6 +134,7 @@ impl Owned {
                     outcome: Outcome::Deleted,
                     members: Vec::new(),
                     changes: Vec::new(),
+                    sides: [before.map(|it| it.members().into()), None],
                 });
             }
         }

@@ -13,11 +13,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use crate::App;
 use crate::api::{
     Error, InWorkspace, Json, Path, Problem, Query, Ref, RefText, RequestId, Rights, Touched,
 };
 use crate::session::Caller;
-use crate::{App, trail};
+use crate::trail::{self, End, What};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(show_gateway_preview))
@@ -154,12 +155,14 @@ async fn show_gateway_preview(
     query: PreviewQuery,
     Onlooker { caller, id }: Onlooker,
 ) -> Result<Json<PreviewBody>, Error> {
-    let action = "GET /workspaces/{workspace}/gateways/{gateway}/preview";
-    let act = trail::open(&app, &caller, (id, action), Some(workspace.id.0)).await?;
+    let what = What::words("GET /workspaces/{workspace}/gateways/{gateway}/preview");
+    let act = trail::open(&app, &caller, (id, what), vec![workspace.id.0]).await?;
     let looked = look(&app, &workspace, &path.gateway, &query).await;
-    let status = looked.as_ref().map_or_else(Error::status, |_| StatusCode::OK);
-    let touched = looked.as_ref().ok().map(|it| &it.0);
-    act.close(&app, status, touched);
+    let end = match &looked {
+        Ok((touched, _)) => End::with(StatusCode::OK).touching(touched.clone()),
+        Err(error) => End::failed(error),
+    };
+    act.close(&app, end).await;
     looked.map(|it| Json(it.1))
 }
 

@@ -25,7 +25,7 @@ use futures::TryStreamExt as _;
 use uuid::Uuid;
 
 use crate::App;
-use crate::api::{Error, HoldsSecret, InWorkspace, chain};
+use crate::api::{Error, HoldsSecret, InWorkspace, Repeated, chain};
 use crate::secret::sha256;
 use crate::session::Caller;
 
@@ -224,6 +224,7 @@ impl Kept {
         };
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = (status, body).into_response();
+        response.extensions_mut().insert(Repeated);
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_TYPE);
         for (name, text) in [(header::CONTENT_TYPE, self.media), (header::ETAG, self.etag)] {

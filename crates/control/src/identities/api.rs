@@ -146,7 +146,8 @@ async fn create_identity(
     let mut change = Change::begin(&app, &workspace.rights).await?;
     let identity = super::create(&mut change, workspace.id, new).await?;
     change.commit().await?;
-    let touched = Touched::new("identity", identity.id.0, &identity.name);
+    let sealed = sealed(&identity.headers);
+    let touched = Touched::new("identity", identity.id.0, &identity.name).sealing(sealed);
     Ok(Done::created(touched, IdentityBody::of(identity, app.clock.now())))
 }
 
@@ -189,9 +190,11 @@ async fn update_identity(
     let identity = super::find(&mut change, workspace.id, &path.identity).await?;
     let before = IdentityBody::of(identity.clone(), app.clock.now());
     if_match.check(&before)?;
+    let sets_headers = patch.headers.is_some();
     let identity = super::update(&mut change, workspace.id, identity, patch).await?;
     change.commit().await?;
-    let touched = Touched::new("identity", identity.id.0, &identity.name);
+    let sealed = if sets_headers { sealed(&identity.headers) } else { Vec::new() };
+    let touched = Touched::new("identity", identity.id.0, &identity.name).sealing(sealed);
     Ok(Done::changed(touched, &before, IdentityBody::of(identity, app.clock.now())))
 }
 
@@ -217,4 +220,9 @@ async fn delete_identity(
     change.commit().await?;
     let touched = Touched::new("identity", identity.id.0, &identity.name);
     Ok(Done::deleted(touched, &before))
+}
+
+/// The members of a record that tell of values.
+fn sealed(headers: &[String]) -> Vec<String> {
+    headers.iter().map(|it| format!("headers.{it}")).collect()
 }

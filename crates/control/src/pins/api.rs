@@ -358,7 +358,8 @@ async fn approve_pins(
     }
     change.commit_decided(&caller).await?;
     let approved = waiting.len();
-    let touched = Touched::new("server", server.id.0, format!("{}: {approved} pins", server.name));
+    let name = format!("{}: {approved} pins", server.name);
+    let touched = Touched::new("server", server.id.0, name).decided(waiting.iter().map(Pin::title));
     Ok(Done::other(StatusCode::OK, touched, Approved { approved }))
 }
 

@@ -375,8 +375,11 @@ async fn tried(
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let policies = Arc::clone(&here.policies);
     let simulation = simulated(app, workspace, Arc::clone(here), policies, LAST).await?;
+    let touched = Touched::new("policy", policy.id, &policy.name).tried();
     let body = PolicyBody { simulation: Some(simulation), ..PolicyBody::of(policy) };
-    Ok(Json(body).into_response())
+    let mut response = Json(body).into_response();
+    response.extensions_mut().insert(touched);
+    Ok(response)
 }
 
 /// Whoever sees what has been called sees it here, too.

@@ -82,7 +82,7 @@ pub(super) fn run(
     last: usize,
 ) -> Result<Simulation, TreeError> {
     let mut simulation = Simulation::default();
-    let records = crate::records::newest(log, workspace.id, None, last * RECORDS_PER_CALL)?;
+    let records = crate::records::newest(log, workspace.id.0, None, last * RECORDS_PER_CALL)?;
     for entry in &records {
         if simulation.calls == last {
             break;

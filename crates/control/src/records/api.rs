@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit::{Live, ProveError, TailEntry};
+use audit::{ContentError, ContentRef, Live, ProveError, TailEntry};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -23,14 +23,24 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::App;
-use crate::api::{Error, InWorkspace, Json, Page, Paging, Path, Problem, Rights};
+use crate::api::{Error, InWorkspace, Json, Page, Paging, Path, Problem, Rights, chain};
 use crate::session::{self, Caller};
+use crate::trail::{self, Deed};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list_records))
         .routes(routes!(stream_records))
+        .routes(routes!(show_record))
         .routes(routes!(show_proof))
+}
+
+/// Those of the log of the installation.
+pub(crate) fn installation_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_installation_records))
+        .routes(routes!(show_installation_record))
+        .routes(routes!(show_installation_proof))
 }
 
 /// What happened once.
@@ -47,6 +57,29 @@ struct RecordBody {
     kind: &'static str,
     /// The record as it is in the log.
     record: Value,
+}
+
+/// What happened once, and what it has changed.
+#[derive(Serialize, ToSchema)]
+struct RecordDetail {
+    #[serde(flatten)]
+    record: RecordBody,
+    /// What an administrative act has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deed: Option<Deed>,
+    /// Whether that is there: `none` was recorded, it is `kept`, it has been `erased`, or it is
+    /// `missing`.
+    content: Content,
+}
+
+/// Whether the content of a record is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Content {
+    None,
+    Kept,
+    Erased,
+    Missing,
 }
 
 #[derive(Deserialize)]
@@ -72,6 +105,26 @@ async fn list_records(
     workspace: InWorkspace,
     paging: Paging,
 ) -> Result<Json<Page<RecordBody>>, Error> {
+    newest(&app, workspace.id.0, &paging).await
+}
+
+/// The newest records of the installation first: acts on workspaces and admin tokens.
+#[utoipa::path(
+    get,
+    path = "/records",
+    params(Paging),
+    responses((status = 200, body = Page<RecordBody>), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("records:read"))),
+    tag = "records",
+)]
+async fn list_installation_records(
+    State(app): State<Arc<App>>,
+    paging: Paging,
+) -> Result<Json<Page<RecordBody>>, Error> {
+    newest(&app, trail::INSTALLATION, &paging).await
+}
+
+async fn newest(app: &App, log: Uuid, paging: &Paging) -> Result<Json<Page<RecordBody>>, Error> {
     let before = match paging.after() {
         None => None,
         Some(text) => {
@@ -79,8 +132,8 @@ async fn list_records(
             Some(index.map_err(|_| Error::Malformed("`cursor` is not from a page".into()))?)
         }
     };
-    let (log, limit) = (app.log.clone(), paging.limit());
-    let reading = move || super::newest(&log, workspace.id, before, limit + 1);
+    let (records, limit) = (app.log.clone(), paging.limit());
+    let reading = move || super::newest(&records, log, before, limit + 1);
     let found = tokio::task::spawn_blocking(reading).await.map_err(Error::internal)?;
     let found = found.map_err(Error::internal)?;
     let index = |it: &TailEntry| it.index.map(|it| it.to_string()).unwrap_or_default();
@@ -139,18 +192,103 @@ async fn show_proof(
     workspace: InWorkspace,
     Path(path): Path<IndexPath>,
 ) -> Result<Response, Error> {
-    let log = app.log.clone();
-    let proving = move || log.prove(workspace.id.0, path.index);
+    proof(&app, workspace.id.0, workspace.name.as_str(), path.index).await
+}
+
+/// The proof that a record is in the log of the installation (c2sp.org/tlog-proof).
+#[utoipa::path(
+    get,
+    path = "/records/{index}/proof",
+    params(("index" = u64, Path, description = "The place of the record in the log.")),
+    responses(
+        (status = 200, description = "The proof", content_type = "text/plain"),
+        (status = "4XX", body = Problem),
+    ),
+    extensions(("x-capability" = json!("records:read"))),
+    tag = "records",
+)]
+async fn show_installation_proof(
+    State(app): State<Arc<App>>,
+    Path(path): Path<IndexPath>,
+) -> Result<Response, Error> {
+    proof(&app, trail::INSTALLATION, "installation", path.index).await
+}
+
+async fn proof(app: &App, log: Uuid, name: &str, index: u64) -> Result<Response, Error> {
+    let records = app.log.clone();
+    let proving = move || records.prove(log, index);
     let proved = tokio::task::spawn_blocking(proving).await.map_err(Error::internal)?;
     let proof = proved.map_err(|error| match error {
-        ProveError::NotYet { .. } => {
-            Error::NotFound { kind: "record", name: path.index.to_string() }
-        }
+        ProveError::NotYet { .. } => missing(index),
         error => Error::internal(error),
     })?;
-    let file = format!("attachment; filename=\"{}-{}.tlog-proof\"", workspace.name, proof.index);
+    let file = format!("attachment; filename=\"{name}-{}.tlog-proof\"", proof.index);
     let file = HeaderValue::try_from(file).map_err(Error::internal)?;
     Ok(([(header::CONTENT_DISPOSITION, file)], proof.text).into_response())
+}
+
+/// One record; of an administrative act with what it has changed.
+#[utoipa::path(
+    get,
+    path = "/records/{index}",
+    params(("index" = u64, Path, description = "The place of the record in the log.")),
+    responses((status = 200, body = RecordDetail), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("records:read"))),
+    tag = "records",
+)]
+async fn show_record(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<IndexPath>,
+) -> Result<Json<RecordDetail>, Error> {
+    detail(&app, workspace.id.0, path.index).await
+}
+
+/// One record of the installation, with what the act has changed.
+#[utoipa::path(
+    get,
+    path = "/records/{index}",
+    params(("index" = u64, Path, description = "The place of the record in the log.")),
+    responses((status = 200, body = RecordDetail), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("records:read"))),
+    tag = "records",
+)]
+async fn show_installation_record(
+    State(app): State<Arc<App>>,
+    Path(path): Path<IndexPath>,
+) -> Result<Json<RecordDetail>, Error> {
+    detail(&app, trail::INSTALLATION, path.index).await
+}
+
+/// Reads the disk, and where it is sealed what is beside it.
+async fn detail(app: &App, log: Uuid, index: u64) -> Result<Json<RecordDetail>, Error> {
+    let (records, store) = (app.log.clone(), app.content.get().cloned());
+    let reading = move || {
+        let found = super::one(&records, log, index).map_err(Error::internal)?;
+        let record = RecordBody::of(found.ok_or_else(|| missing(index))?);
+        let place = match (record.kind, record.record.get("content")) {
+            ("admin", Some(place)) => ContentRef::from_json(log, &place.to_string()),
+            // That of calls is not for everyone who may read records.
+            _ => None,
+        };
+        let Some((place, store)) = place.zip(store) else {
+            return Ok(RecordDetail { record, deed: None, content: Content::None });
+        };
+        let (deed, content) = match store.read(&place) {
+            Ok(bytes) => (Deed::from_bytes(&bytes), Content::Kept),
+            Err(ContentError::Erased) => (None, Content::Erased),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "What an act has changed cannot be read");
+                (None, Content::Missing)
+            }
+        };
+        Ok(RecordDetail { record, deed, content })
+    };
+    tokio::task::spawn_blocking(reading).await.map_err(Error::internal)?.map(Json)
+}
+
+fn missing(index: u64) -> Error {
+    Error::NotFound { kind: "record", name: index.to_string() }
 }
 
 /// Someone who follows one workspace.

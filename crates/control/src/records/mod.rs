@@ -5,23 +5,23 @@ mod api;
 mod tests;
 
 use audit::{Log, TailEntry, TreeError};
-use domain::WorkspaceId;
+use uuid::Uuid;
 
-pub(crate) use api::routes;
+pub(crate) use api::{installation_routes, routes};
 
 /// The newest records first: from before the index `before`, or the very newest. Reads the disk
 /// where memory does not reach back far enough.
 pub(crate) fn newest(
     log: &Log,
-    workspace: WorkspaceId,
+    workspace: Uuid,
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<TailEntry>, TreeError> {
     // Read before the records: what has no index among them is in no tree of this size.
-    let size = log.checkpoint(workspace.0).map_or(0, |head| head.size);
+    let size = log.checkpoint(workspace).map_or(0, |head| head.size);
     let mut found = match before {
         Some(_) => Vec::new(),
-        None => log.tail(workspace.0, limit),
+        None => log.tail(workspace, limit),
     };
     found.reverse();
     let reached = found.iter().filter_map(|it| it.index).min();
@@ -30,8 +30,17 @@ pub(crate) fn newest(
     let from = end.saturating_sub(u64::try_from(missing).unwrap_or(u64::MAX));
     let count = usize::try_from(end - from).unwrap_or(missing);
     if count != 0 {
-        let older = log.entries(workspace.0, from, count)?;
+        let older = log.entries(workspace, from, count)?;
         found.extend(older.into_iter().rev());
     }
     Ok(found)
+}
+
+/// The record at a place in the log. Reads the disk.
+fn one(log: &Log, workspace: Uuid, index: u64) -> Result<Option<TailEntry>, TreeError> {
+    let size = log.checkpoint(workspace).map_or(0, |head| head.size);
+    if size <= index {
+        return Ok(None);
+    }
+    Ok(log.entries(workspace, index, 1)?.pop())
 }

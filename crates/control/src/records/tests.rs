@@ -44,9 +44,24 @@ async fn every_act_is_recorded_before_and_after_it_is_done() {
     let record = |i: usize| &records[i]["record"];
     assert_eq!(record(0)["act"], record(1)["act"]);
     assert_ne!(record(1)["act"], record(2)["act"]);
-    assert_eq!(record(1)["before"], json!(null));
-    assert_eq!(record(1)["after"], record(3)["before"], "the digest of what was there");
-    assert_ne!(record(3)["before"], record(3)["after"]);
+    assert_eq!(record(1)["object"], "user");
+    assert!(record(0)["epoch"].is_null() && record(1)["epoch"].is_u64(), "{}", record(1));
+    assert_eq!(record(5)["code"], "duplicate");
+    assert_eq!(record(5)["reason"], "user `anna` already exists");
+    // What has been changed is kept beside the log.
+    api.log.clone().close().unwrap();
+    let [made, changed, refused] = [1, 3, 5].map(|it| format!("records/{it}"));
+    let made = api.get(&made).await.json();
+    assert_eq!((&made["deed"]["before"], &made["content"]), (&json!(null), &json!("kept")));
+    let changed = api.get(&changed).await.json();
+    assert_eq!(changed["deed"]["before"], made["deed"]["after"]);
+    let told = json!([{"member": "name", "before": "ann", "after": "anna"}]);
+    assert_eq!(changed["deed"]["changes"], told);
+    let refused = api.get(&refused).await.json();
+    assert!(refused.get("deed").is_none() && refused["content"] == "none", "{refused}");
+    for none in ["records/6", "records/x", "/records/2", "records/99999999999999999999"] {
+        assert_eq!(api.get(none).await.problem(), (404, "not_found".into()), "{none}");
+    }
 }
 
 #[tokio::test]
@@ -223,5 +238,36 @@ async fn a_stream_ends_with_the_right_to_it() {
             let text = String::from_utf8(text).unwrap();
             assert!(!text.contains(&format!("unseen{i}")), "{path}: {text}");
         }
+    }
+}
+
+/// Destroying the key of a day takes what acts of that day have changed, and nothing else.
+#[tokio::test]
+async fn h156_what_an_act_has_changed_can_be_erased_and_its_record_stays() {
+    for api in Api::on_each_database().await {
+        api.given("users", json!({"name": "ann"})).await;
+        let before = kept(&api, 1).await;
+        assert_eq!(before["deed"]["after"]["name"], "ann");
+        let id = api.snapshot().await.config.workspaces["default"].id.0;
+        let day = before["record"]["content"]["day"].as_i64().unwrap();
+        assert!(api.control.erase_content(id, i32::try_from(day).unwrap()).await.unwrap());
+        let after = kept(&api, 1).await;
+        assert_eq!(after["content"], "erased");
+        assert!(after.get("deed").is_none(), "{after}");
+        assert_eq!(after["record"], before["record"]);
+        let proof = api.get("records/1/proof").await;
+        let key: audit::VerifierKey = api.log.verifier_key().parse().unwrap();
+        assert_eq!(audit::verify_proof(&proof.text, &[key]).unwrap().index, 1);
+    }
+}
+
+/// A record, once it has its place.
+async fn kept(api: &Api, index: u64) -> Value {
+    loop {
+        let reply = api.get(&format!("records/{index}")).await;
+        if reply.status == 200 {
+            return reply.json();
+        }
+        tokio::task::yield_now().await;
     }
 }

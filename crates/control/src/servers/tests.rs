@@ -16,7 +16,7 @@ async fn a_new_server_is_shown_as_it_was_stored() {
         insta::allow_duplicates! {
             insta::assert_json_snapshot!(reply.json(), @r#"
             {
-              "id": "01900000-0000-7000-8000-000000000006",
+              "id": "01900000-0000-7000-8000-000000000007",
               "name": "jira",
               "transport": {
                 "type": "http",

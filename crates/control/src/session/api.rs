@@ -23,7 +23,7 @@ use crate::api::{
 };
 use crate::change::Change;
 use crate::identities::SecretText;
-use crate::trail;
+use crate::trail::{self, End, What};
 
 pub(crate) fn public_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(sign_in))
@@ -113,10 +113,12 @@ async fn sign_in(
     // What anyone may send is recorded only once it is known to come from an administrator, or
     // the log could be filled from outside.
     let rights = Rights::of(&app, &caller).await?;
-    let record = trail::open(&app, &caller, (id, "POST /session"), caller.workspace()).await?;
+    let what = What::words("POST /session");
+    let log = caller.workspace().unwrap_or(trail::INSTALLATION);
+    let record = trail::open(&app, &caller, (id, what), vec![log]).await?;
     let begun = begin(&app, &caller).await;
-    let status = begun.as_ref().map_or_else(Error::status, |_| StatusCode::CREATED);
-    record.close(&app, status, None);
+    let end = begun.as_ref().map_or_else(End::failed, |_| End::with(StatusCode::CREATED));
+    record.close(&app, end).await;
     let (value, expires_at) = begun?;
     let body = SessionBody::of(caller, &rights, Some(expires_at));
     let cookie = cookie(&app, value.expose_text().unwrap_or_default(), SESSION_LIFE.as_secs())?;

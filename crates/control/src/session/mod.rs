@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, Method, header};
 use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{Capability, Stamp, UserId, WorkspaceId};
+use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 use vault::Secret;
@@ -25,7 +26,7 @@ use vault::Secret;
 pub(crate) use api::{private_routes, public_routes};
 
 use crate::App;
-use crate::api::{Error, Ref, Rights, Which};
+use crate::api::{Error, Ref, Rights, Touched, Which};
 use crate::change::Change;
 use crate::secret;
 use crate::user_admin_tokens::{self, Presented};
@@ -97,6 +98,15 @@ impl Caller {
         Self { id, name, of, address, expires_at, token_expires_at, via, session }
     }
 
+    /// In which way they administer.
+    pub(crate) fn by(&self) -> &'static str {
+        match (&self.session, self.id.is_nil()) {
+            (Some(_), _) => "session",
+            (None, true) => "command line",
+            (None, false) => "token",
+        }
+    }
+
     /// The workspace of a user.
     pub(crate) fn workspace(&self) -> Option<Uuid> {
         match self.of {
@@ -156,6 +166,13 @@ pub(crate) async fn mint_admin(
     let secret = secret::fresh(ADMIN_PREFIX);
     store::insert_admin(tx, stamp, name, &secret::sha256(secret.expose())).await?;
     Ok(secret)
+}
+
+/// What the record says of a token that has been made so.
+pub(crate) fn minted(stamp: Stamp, name: &str) -> Touched {
+    let after = json!({"id": stamp.id, "name": name, "created_at": stamp.at});
+    let touched = Touched::new("admin_token", stamp.id, name).sealing(["secret".to_owned()]);
+    Touched { after: Some(after), ..touched }
 }
 
 async fn find_admin_token(tx: &mut Tx, token: &Ref) -> Result<store::AdminToken, Error> {

@@ -196,7 +196,8 @@ async fn signing_in_is_refused_without_the_token() {
     let foreign = post_session(&api, &body, &[("sec-fetch-site", "cross-site")]).await;
     assert_eq!(foreign.problem(), (403, "cross_site".into()));
     // Nothing of what strangers send is in the log.
-    let records = api.log.tail(crate::trail::INSTALLATION, 100);
+    let mut records = api.log.tail(crate::trail::INSTALLATION, 100);
+    records.retain(|it| !it.text.contains("\"first start\""));
     assert!(records.is_empty(), "{records:?}");
 }
 

@@ -105,6 +105,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("content_keys", "read by the log, when it needs them"),
             ("epoch", "it is the epoch"),
             ("installation", "read at the start"),
+            ("kept_keys", "read by the log, when it needs them"),
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("owners", "of objects, for files alone"),
             ("replicas", "of processes"),

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::resolve::{self, KindText};
-use super::store::Listed;
+use super::store::{self, Listed};
 use crate::App;
 use crate::api::{Done, Error, InWorkspace, Json, Problem, Touched};
 use crate::change::{Change, Committed};
@@ -125,7 +125,9 @@ async fn create_cutoff(
     let touched = Touched::new(target.noun(), super::columns(&target).0, &new.name);
     super::check(&mut change, workspace.id, &target, &new.name).await?;
     let until = limit.map(|it| change.now() + it);
-    super::turn_off(&mut change, workspace.id, target, until, reason).await?;
+    let before = store::find(&mut change, workspace.id, &target).await?;
+    let after = super::turn_off(&mut change, workspace.id, target, until, reason).await?;
+    let touched = touched.switched(before.as_ref(), Some(&after));
     let committed = change.commit().await?;
     Ok(Done::other(StatusCode::OK, touched, Held::of(new.kind, new.name, until, committed)))
 }
@@ -149,6 +151,8 @@ async fn create_restore(
     let target = target.map_err(|error| new.kind.missing(error, &new.name))?;
     let touched = Touched::new(target.noun(), super::columns(&target).0, &new.name);
     super::check(&mut change, workspace.id, &target, &new.name).await?;
+    let before = store::find(&mut change, workspace.id, &target).await?;
+    let touched = touched.switched(before.as_ref(), None);
     super::turn_on(&mut change, workspace.id, &target).await?;
     let committed = change.commit().await?;
     Ok(Done::other(StatusCode::OK, touched, Held::of(new.kind, new.name, None, committed)))

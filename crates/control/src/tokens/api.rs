@@ -38,7 +38,7 @@ pub(crate) struct NewToken {
 }
 
 /// A secret that an app presents, without the secret.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 struct TokenBody {
     id: Uuid,
     #[schema(value_type = NameText)]
@@ -158,6 +158,7 @@ async fn create_token(
     change.commit().await?;
     let touched = Touched::new("token", token.id.0, format!("{}/{}", owner.name, token.name));
     let secret = secret.expose_text().unwrap_or_default().to_owned();
-    let body = CreatedToken { secret, token: TokenBody::of(token) };
-    Ok(Done::minted(touched, body))
+    let shown = TokenBody::of(token);
+    let body = CreatedToken { secret, token: shown.clone() };
+    Ok(Done::minted(touched, &shown, body))
 }

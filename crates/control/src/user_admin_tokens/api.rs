@@ -43,7 +43,7 @@ pub(crate) struct NewUserAdminToken {
 }
 
 /// A token with which a user administers, without its secret.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 struct UserAdminTokenBody {
     id: Uuid,
     #[schema(value_type = NameText)]
@@ -169,6 +169,7 @@ async fn create_user_admin_token(
     let name = format!("{}/{}", user.name, token.name);
     let touched = Touched::new("user_admin_token", token.id.0, name);
     let secret = secret.expose_text().unwrap_or_default().to_owned();
-    let body = CreatedUserAdminToken { secret, token: UserAdminTokenBody::of(token) };
-    Ok(Done::minted(touched, body))
+    let shown = UserAdminTokenBody::of(token);
+    let body = CreatedUserAdminToken { secret, token: shown.clone() };
+    Ok(Done::minted(touched, &shown, body))
 }

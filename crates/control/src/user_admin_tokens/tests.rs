@@ -129,7 +129,7 @@ async fn what_a_user_does_is_recorded_under_the_users_name_and_so_is_what_is_ref
         .tail(workspace, 100)
         .iter()
         .map(|it| serde_json::from_str(&it.text).unwrap())
-        .filter(|it: &Value| it["actor"] == "kim/cli" && it["phase"] == "ended")
+        .filter(|it: &Value| it["actor"] == "kim/cli" && it["phase"] != "begun")
         .collect();
     let ends: Vec<(&str, u64)> = texts
         .iter()

@@ -16,6 +16,7 @@ pub(crate) use api::{NewWorkspace, WorkspacePatch, routes};
 use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;
+use crate::content_keys;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
@@ -105,8 +106,12 @@ async fn delete(change: &mut Change, workspace: &Workspace) -> Result<(), Error>
     if !by.is_empty() {
         return Err(in_use(by));
     }
+    content_keys::keep(change, workspace.id).await?;
     match store::delete(change, workspace.id).await {
-        Err(DbError::Referenced) => Err(in_use(vec!["its recorded content".into()])),
+        // Replicas may make a key meanwhile.
+        Err(DbError::Referenced) => {
+            Err(Error::Conflict("it was in use just now: try again".into()))
+        }
         outcome => Ok(outcome?),
     }
 }

@@ -61,6 +61,7 @@ pub(super) async fn uses(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Stri
                 "SELECT 'gateway `' || name || '`' AS used_by FROM gateways WHERE workspace_id = $1
                  UNION ALL SELECT 'limit `' || name || '`' FROM limits WHERE workspace_id = $1
                  UNION ALL SELECT 'policy `' || name || '`' FROM policies WHERE workspace_id = $1
+                 UNION ALL SELECT 'role `' || name || '`' FROM roles WHERE workspace_id = $1
                  UNION ALL SELECT 'server `' || name || '`' FROM servers WHERE workspace_id = $1
                  UNION ALL SELECT 'team `' || name || '`' FROM teams WHERE workspace_id = $1
                  UNION ALL SELECT 'user `' || name || '`' FROM users WHERE workspace_id = $1

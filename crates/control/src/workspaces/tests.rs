@@ -25,6 +25,11 @@ async fn a_workspace_is_made_changed_and_deleted_when_empty() {
         let full = api.delete("/workspaces/shop").await;
         assert_eq!(full.json()["detail"], "workspace `shop` is used by user `ann`");
         assert_eq!(api.delete("/workspaces/shop/users/ann").await.status, 204);
+        let role = json!({"name": "keeper", "capabilities": []});
+        api.given("/workspaces/shop/roles", role).await;
+        let full = api.delete("/workspaces/shop").await;
+        assert_eq!(full.json()["detail"], "workspace `shop` is used by role `keeper`");
+        assert_eq!(api.delete("/workspaces/shop/roles/keeper").await.status, 204);
         assert_eq!(api.delete("/workspaces/shop").await.status, 204);
         assert_eq!(api.get("/workspaces/shop/users").await.problem().0, 404);
     }

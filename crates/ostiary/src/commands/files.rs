@@ -242,11 +242,7 @@ fn show(args: &FileArgs, objects: &[Value]) {
         }
         print::line(format_args!("{sign} {} {}", text(object, "kind"), text(object, "name")));
         for change in object.get("changes").and_then(Value::as_array).into_iter().flatten() {
-            let [before, after] = ["before", "after"].map(|it| print::cell(change.get(it)));
-            print::line(format_args!(
-                "    {}: {before} -> {after}",
-                print::plain(&text(change, "member"))
-            ));
+            print::change(change);
         }
     }
     let counted = counts.map(|(outcome, _, count)| format!("{count} {outcome}"));

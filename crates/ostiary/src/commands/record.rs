@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::converse;
-use super::remote::{Content, Remote};
+use super::remote::{ABOVE, Content, Remote};
 use crate::failure::Failure;
 use crate::print;
 
@@ -19,6 +19,23 @@ pub(crate) enum RecordCommand {
         /// How many.
         #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=100_000))]
         last: u32,
+        /// Those of the installation: acts on workspaces and admin tokens.
+        #[arg(long)]
+        installation: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// One record; of an administrative act with what it has changed.
+    #[command(after_help = "Example:\n  ostiary record show 17")]
+    Show {
+        /// The record's place in the log.
+        index: u64,
+        /// In the log of the installation.
+        #[arg(long)]
+        installation: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -36,6 +53,9 @@ pub(crate) enum RecordCommand {
     Proof {
         /// The record's place in the log.
         index: u64,
+        /// In the log of the installation.
+        #[arg(long)]
+        installation: bool,
         #[command(flatten)]
         remote: Remote,
     },
@@ -59,8 +79,9 @@ const LINE_BYTES: usize = 1024 * 1024;
 /// Runs a command to its end.
 pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
     match command {
-        RecordCommand::List { last, json, remote } => {
-            let items = Value::Array(converse(newest(remote, *last))?);
+        RecordCommand::List { last, installation, json, remote } => {
+            let path = path(*installation, "");
+            let items = Value::Array(converse(newest(remote, &path, *last))?);
             if *json {
                 print::line(items);
             } else {
@@ -68,8 +89,13 @@ pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
             }
         }
         RecordCommand::Follow { remote } => converse(follow(remote))?,
-        RecordCommand::Proof { index, remote } => {
-            let path = format!("/records/{index}/proof");
+        RecordCommand::Show { index, installation, json, remote } => {
+            let path = path(*installation, &format!("/{index}"));
+            let record = converse(remote.ask(Method::GET, &path, Content::Nothing))?;
+            if *json { print::line(record) } else { show(&record) }
+        }
+        RecordCommand::Proof { index, installation, remote } => {
+            let path = path(*installation, &format!("/{index}/proof"));
             let proof = converse(remote.send(Method::GET, &path, Content::Nothing))?;
             print::line(proof.trim_end());
         }
@@ -77,9 +103,37 @@ pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn newest(remote: &Remote, last: u32) -> Result<Vec<Value>, Failure> {
+fn path(installation: bool, rest: &str) -> String {
+    let above = if installation { ABOVE } else { "" };
+    format!("{above}/records{rest}")
+}
+
+async fn newest(remote: &Remote, path: &str, last: u32) -> Result<Vec<Value>, Failure> {
     let last = usize::try_from(last).unwrap_or(usize::MAX);
-    remote.list_until("/records", last).await
+    remote.list_until(path, last).await
+}
+
+/// The members of a record, a line each, and what an act has changed below them.
+fn show(record: &Value) {
+    let members = |it: Option<&Value>| it.and_then(Value::as_object).cloned().unwrap_or_default();
+    for key in ["index", "time", "kind"] {
+        print::line(format_args!("{key}: {}", print::cell(record.get(key))));
+    }
+    for (key, value) in members(record.get("record")) {
+        print::line(format_args!("{}: {}", print::plain(&key), print::cell(Some(&value))));
+    }
+    match record.get("content").and_then(Value::as_str) {
+        None | Some("none") => return,
+        Some("kept") => {}
+        Some(other) => print::line(format_args!("what it has changed is {other}")),
+    }
+    let deed = members(record.get("deed"));
+    for change in deed.get("changes").and_then(Value::as_array).into_iter().flatten() {
+        print::change(change);
+    }
+    if deed.get("is_cut") == Some(&Value::Bool(true)) {
+        print::line("(something was too large to be kept)");
+    }
 }
 
 /// A gateway ends a stream after a while, so that whoever follows it proves again who they are.

@@ -55,13 +55,17 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The largest files change thousands of objects, and a cut-off waits for the traffic to end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What the path of a request begins with that is about no workspace.
+pub(crate) const ABOVE: &str = "/above";
+
 impl Remote {
     /// The name of the workspace that is meant.
     pub(crate) fn workspace(&self) -> &str {
         &self.workspace
     }
 
-    /// Sends a request: about the workspace, unless the path begins with what is above them.
+    /// Sends a request: about the workspace, unless the path begins with what is above them or with
+    /// [`ABOVE`].
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -147,6 +151,8 @@ impl Remote {
             .any(|it| path.starts_with(it))
         {
             format!("{url}/api/v1{path}")
+        } else if let Some(above) = path.strip_prefix(ABOVE) {
+            format!("{url}/api/v1{above}")
         } else {
             format!("{url}/api/v1/workspaces/{workspace}{path}")
         };

@@ -9,6 +9,9 @@ use crate::cli::{Cli, Command};
 /// What is asked by commands of their own, or is for the console alone.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/openapi.json"),
+    ("get", "/records"),
+    ("get", "/records/{index}"),
+    ("get", "/records/{index}/proof"),
     ("delete", "/session"),
     ("get", "/session"),
     ("post", "/session"),
@@ -27,6 +30,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/replicas"),
     ("get", "/workspaces/{workspace}/records"),
     ("get", "/workspaces/{workspace}/records/stream"),
+    ("get", "/workspaces/{workspace}/records/{index}"),
     ("get", "/workspaces/{workspace}/records/{index}/proof"),
     ("post", "/workspaces/{workspace}/restores"),
     ("post", "/workspaces/{workspace}/servers/{server}/pins/approve"),

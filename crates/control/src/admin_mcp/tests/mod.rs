@@ -142,8 +142,8 @@ async fn an_act_says_in_the_record_that_it_came_by_mcp() {
         api.given("teams", json!({"name": "ops"})).await;
         let page = api.get("records?limit=50").await.json();
         let records = page["items"].as_array().unwrap().iter().map(|it| &it["record"]);
-        let begun = records.filter(|it| it["phase"] == "begun");
-        let seen: Vec<_> = begun
+        let asked = records.filter(|it| it["phase"] != "ended");
+        let seen: Vec<_> = asked
             .map(|it| {
                 let text = |member: &str| it[member].as_str();
                 (text("actor").unwrap(), text("via"), text("action").unwrap())

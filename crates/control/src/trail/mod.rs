@@ -1,0 +1,239 @@
+//! Every administrative act in the audit log.
+//!
+//! An act is recorded before it is done, and is not done where that fails; its end is recorded
+//! after it and before it is answered, without undoing what has been done. The two records carry
+//! the same `act`, which is the number of the request. What it has changed is the content of the
+//! second ([`deed`]): readable, without secrets, and erasable. What is refused before it begins
+//! leaves one record, and floods of that are counted ([`refused`]).
+//!
+//! Acts are in the log of the workspace that they are about. What is about a workspace as a whole,
+//! and what is about none, is in the log of the installation.
+
+mod deed;
+mod refused;
+
+use audit::{Durability, Entry, Kind, Leaf};
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::response::Response;
+use uuid::Uuid;
+
+pub(crate) use deed::Deed;
+pub(crate) use refused::Refusals;
+
+use crate::App;
+use crate::api::{Error, Repeated, Touched, chain};
+use crate::secret::is_secret;
+use crate::session::Caller;
+
+/// An act that has begun.
+#[must_use]
+pub(crate) struct Act {
+    id: Uuid,
+    logs: Vec<Uuid>,
+    actor: Caller,
+    what: What,
+}
+
+/// What somebody asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct What {
+    /// A method and an address as it is declared, or words.
+    pub(crate) action: String,
+    /// The address as it was called; empty where there was none.
+    pub(crate) address: String,
+}
+
+/// How an act has ended.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    pub(crate) status: StatusCode,
+    /// The kind of refusal, and what it says.
+    pub(crate) refusal: Option<(&'static str, Option<String>)>,
+    pub(crate) touched: Option<Touched>,
+    /// Whether the answer was given before, and nothing has been done again.
+    pub(crate) is_repeated: bool,
+}
+
+/// Acts that belong to no workspace are in a log of their own.
+pub(crate) const INSTALLATION: Uuid = Uuid::nil();
+
+/// No address of ours is longer, nor is what we say of it.
+const MOST_CHARS: usize = 1_024;
+
+/// Records that someone is about to do something, as the act of that number; returns when that is
+/// durable.
+pub(crate) async fn open(
+    app: &App,
+    actor: &Caller,
+    (id, what): (Uuid, What),
+    logs: Vec<Uuid>,
+) -> Result<Act, Error> {
+    let act = Act { id, logs, actor: actor.clone(), what };
+    for log in &act.logs {
+        append(app, *log, act.leaf("begun")).await?;
+    }
+    Ok(act)
+}
+
+/// Records that someone has asked for what they may not have, or for what is not there.
+pub(crate) async fn refuse(
+    app: &App,
+    actor: &Caller,
+    (id, what): (Uuid, What),
+    (log, error): (Uuid, &Error),
+) -> Result<(), Error> {
+    let Some(before) = app.refusals.admit(app, log) else { return Ok(()) };
+    let act = Act { id, logs: vec![log], actor: actor.clone(), what };
+    let mut leaf = act.leaf("refused").u64("status", error.status().as_u16().into());
+    leaf = refusal(leaf, error.recorded());
+    if before != 0 {
+        leaf = leaf.u64("unrecorded", before);
+    }
+    append(app, log, leaf).await
+}
+
+impl Act {
+    /// Records how it ended. Returns when that is durable; where it cannot be, the log says so, and
+    /// what has been done stays done.
+    pub(crate) async fn close(self, app: &App, end: End) {
+        let deed = end.touched.as_ref().and_then(Deed::of);
+        for log in &self.logs {
+            let mut leaf = self.leaf("ended").u64("status", u64::from(end.status.as_u16()));
+            leaf = leaf.u64("epoch", app.publisher.newest().snapshot.epoch);
+            if let Some(said) = &end.refusal {
+                leaf = refusal(leaf, said.clone());
+            }
+            if end.is_repeated {
+                leaf = leaf.bool("repeated", true);
+            }
+            if let Some(touched) = &end.touched {
+                leaf = leaf
+                    .str("object", touched.kind)
+                    .uuid("object_id", touched.id)
+                    .str("object_name", &touched.name);
+                if touched.is_trial {
+                    leaf = leaf.bool("dry_run", true);
+                }
+            }
+            if let Some(deed) = &deed {
+                leaf = self.keep(app, *log, deed, leaf).await;
+            }
+            if let Err(error) = append(app, *log, leaf).await {
+                tracing::error!(error = %chain(&error), "The end of an act is not recorded");
+            }
+        }
+    }
+
+    /// Keeps what was changed, beside the log. A record without it says so.
+    async fn keep(&self, app: &App, log: Uuid, deed: &Deed, leaf: Leaf) -> Leaf {
+        let Some(store) = app.content.get().cloned() else { return leaf };
+        let (id, parts) = (self.id, [Bytes::from(deed.to_bytes())]);
+        // The key may have to be asked of the database, for which a thread waits.
+        let kept =
+            tokio::task::spawn_blocking(move || store.append(log, id, &parts, Durability::Written));
+        let kept = async {
+            let (place, durable) = kept.await.map_err(Error::internal)?.map_err(Error::internal)?;
+            durable.await.map_err(Error::internal)?;
+            Ok::<_, Error>(place)
+        };
+        match kept.await {
+            Ok(place) => leaf.content("content", &place),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "What an act has changed is not kept");
+                leaf.str("content_lost", "it could not be stored")
+            }
+        }
+    }
+
+    fn leaf(&self, phase: &str) -> Leaf {
+        let address = Some(plain(&self.what.address)).filter(|it| !it.is_empty());
+        Leaf::new(Kind::Admin)
+            .uuid("act", self.id)
+            .str("phase", phase)
+            .str("action", &self.what.action)
+            .opt_str("address", address.as_deref())
+            .str("actor", &self.actor.name)
+            .uuid("actor_id", self.actor.id)
+            .opt_str("actor_user_id", self.actor.user().map(|it| it.to_string()).as_deref())
+            .str("by", self.actor.by())
+            .opt_str("via", self.actor.via)
+            .opt_str("peer", self.actor.address.map(|it| it.to_string()).as_deref())
+    }
+}
+
+impl What {
+    /// What has no address.
+    pub(crate) fn words(action: impl Into<String>) -> Self {
+        Self { action: action.into(), address: String::new() }
+    }
+}
+
+impl End {
+    /// Without anything that was touched.
+    pub(crate) fn with(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// With what was touched.
+    pub(crate) fn touching(self, touched: Touched) -> Self {
+        Self { touched: Some(touched), ..self }
+    }
+
+    /// As an error says.
+    pub(crate) fn failed(error: &Error) -> Self {
+        Self { refusal: Some(error.recorded()), ..Self::with(error.status()) }
+    }
+
+    /// As a request was answered.
+    pub(crate) fn of(response: &Response) -> Self {
+        Self {
+            status: response.status(),
+            refusal: Error::of(response),
+            touched: response.extensions().get::<Touched>().cloned(),
+            is_repeated: response.extensions().get::<Repeated>().is_some(),
+        }
+    }
+}
+
+fn refusal(leaf: Leaf, (code, reason): (&'static str, Option<String>)) -> Leaf {
+    leaf.str("code", code).opt_str("reason", reason.as_deref().map(plain).as_deref())
+}
+
+/// What somebody has written into an address, or is told of it. A record is for ever, and who mistakes
+/// a token for its name must not find it there.
+fn plain(text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let start: String = text.chars().take(MOST_CHARS).collect();
+    let words = start.split_inclusive(|c| !is_word(c)).map(|it| {
+        let word = it.trim_end_matches(|c| !is_word(c));
+        if is_secret(word) { it.replacen(word, "[secret]", 1) } else { it.to_owned() }
+    });
+    words.collect()
+}
+
+async fn append(app: &App, log: Uuid, leaf: Leaf) -> Result<(), Error> {
+    let entry = Entry { workspace: log, kind: Kind::Admin, leaf: leaf.finish() };
+    match app.log.append(entry, Durability::Written).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::Unrecorded(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_an_address_is_not_recorded() {
+        let token = crate::secret::fresh("osta_");
+        let token = token.expose_text().unwrap();
+        let address = format!("/api/v1/admin-tokens/{token}");
+        assert_eq!(plain(&address), "/api/v1/admin-tokens/[secret]");
+        let said = format!("there is no admin token `{token}`, nor `{token}x`");
+        assert_eq!(plain(&said), "there is no admin token `[secret]`, nor `[secret]`");
+        let name = format!("/api/v1/workspaces/default/users/osta-{}", "a".repeat(58));
+        assert_eq!(plain(&name), name);
+        assert_eq!(plain(&"/".repeat(5_000)).len(), MOST_CHARS);
+    }
+}

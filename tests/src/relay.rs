@@ -1,5 +1,6 @@
 //! What stands between two who speak to each other, and can break or hold all their connections.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
@@ -15,8 +16,23 @@ pub struct Relay {
     /// Host and port of the server.
     place: Arc<Mutex<String>>,
     cut: broadcast::Sender<()>,
-    held: watch::Sender<bool>,
+    held: watch::Sender<Held>,
+    /// Of the connections that there are, as their server sees them.
+    ports: Arc<Mutex<BTreeSet<u16>>>,
     _listener: JoinSet<()>,
+}
+
+/// What is not let through.
+#[derive(Default)]
+struct Held {
+    all: bool,
+    ports: BTreeSet<u16>,
+}
+
+/// A port that is in use while this is there.
+struct Port {
+    ports: Arc<Mutex<BTreeSet<u16>>>,
+    number: u16,
 }
 
 impl Relay {
@@ -27,7 +43,9 @@ impl Relay {
         let url = format!("http://{}/{path}", listener.local_addr().unwrap());
         let (cut, place) = (broadcast::channel(1).0, Arc::new(Mutex::new(place.to_owned())));
         let (cuts, places) = (cut.clone(), Arc::clone(&place));
-        let (held, is_held) = watch::channel(false);
+        let (held, is_held) = watch::channel(Held::default());
+        let ports = Arc::<Mutex<BTreeSet<u16>>>::default();
+        let open = Arc::clone(&ports);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -36,12 +54,14 @@ impl Relay {
                 let mut is_cut = cuts.subscribe();
                 let mut is_held = is_held.clone();
                 let place = places.lock().unwrap().clone();
+                let open = Arc::clone(&open);
                 connections.spawn(async move {
                     // Where nobody listens, what has come near is let go.
                     let Ok(mut far) = TcpStream::connect(place).await else { return };
+                    let port = Port::of(open, &far);
                     let mut copying = pin!(copy_bidirectional(&mut near, &mut far));
                     loop {
-                        let may_copy = !*is_held.borrow_and_update();
+                        let may_copy = is_held.borrow_and_update().lets_through(port.number);
                         tokio::select! {
                             copied = &mut copying, if may_copy => return drop(copied),
                             cut = is_cut.recv() => return drop(cut),
@@ -52,7 +72,7 @@ impl Relay {
                 });
             }
         });
-        Self { url, place, cut, held, _listener: tasks }
+        Self { url, place, cut, held, ports, _listener: tasks }
     }
 
     /// Breaks all connections.
@@ -63,7 +83,17 @@ impl Relay {
     /// Lets nothing through any more, in either direction, and breaks nothing: as a network that loses
     /// everything. Or lets it through again, what has come meanwhile first.
     pub fn hold(&self, is_held: bool) {
-        self.held.send(is_held).unwrap();
+        self.held.send_modify(|it| it.all = is_held);
+    }
+
+    /// The same of one connection alone, which its server sees come from this port.
+    pub fn hold_one(&self, port: u16) {
+        self.held.send_modify(|it| it.ports.extend([port]));
+    }
+
+    /// The ports from which its connections come to the server.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.ports.lock().unwrap().clone()
     }
 
     /// Host and port of the relay.
@@ -74,6 +104,26 @@ impl Relay {
     /// Leads from now on to the server with that URL.
     pub fn lead_to(&self, server: &str) {
         parts(server).0.clone_into(&mut self.place.lock().unwrap());
+    }
+}
+
+impl Held {
+    fn lets_through(&self, port: u16) -> bool {
+        !self.all && !self.ports.contains(&port)
+    }
+}
+
+impl Port {
+    fn of(ports: Arc<Mutex<BTreeSet<u16>>>, far: &TcpStream) -> Self {
+        let number = far.local_addr().unwrap().port();
+        ports.lock().unwrap().insert(number);
+        Self { ports, number }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.ports.lock().unwrap().remove(&self.number);
     }
 }
 

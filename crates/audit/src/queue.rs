@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) refusal: Option<LogError>,
     /// A sync has failed: what is unsynced must be written again.
     pub(crate) needs_repair: bool,
+    /// How many syncs have failed since one last succeeded.
+    pub(crate) failed_syncs: u32,
     /// When the writer last looked whether a disk that failed takes records again.
     pub(crate) probed: Duration,
     /// Somebody waits for a sync.

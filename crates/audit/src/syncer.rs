@@ -88,6 +88,7 @@ impl Syncer {
     fn settle(&self, records: usize, note: impl FnOnce(&mut State)) -> Vec<Written> {
         let mut state = self.shared.state.lock();
         note(&mut state);
+        state.failed_syncs = 0;
         let done: Vec<Written> = state.unsynced.drain(..records).collect();
         for written in &done {
             state.queued_bytes -= written.frames.len();
@@ -115,6 +116,7 @@ impl Syncer {
         tracing::error!(%error, "the audit log could not sync, and writes again to a new segment");
         let mut state = self.shared.state.lock();
         state.needs_repair = true;
+        state.failed_syncs = state.failed_syncs.saturating_add(1);
         state.writer_idles = false;
         drop(state);
         self.shared.work.notify_one();

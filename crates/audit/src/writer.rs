@@ -73,7 +73,7 @@ impl Writer {
         loop {
             match shared.next_work() {
                 Work::Write(taken) => pen.lock().write(taken),
-                Work::Repair => pen.lock().repair(),
+                Work::Repair => pen.lock().mend(),
                 Work::Probe => pen.lock().probe(),
                 Work::End => break,
             }
@@ -299,6 +299,16 @@ impl Writer {
         dropped.iter().for_each(|batch| batch.fail(reason));
     }
 
+    /// Makes a failed sync good, at once where it is the first. A disk that takes everything and syncs
+    /// nothing is asked as seldom as one that takes nothing.
+    fn mend(&mut self) {
+        if self.shared.state.lock().failed_syncs <= MOST_FAILED_SYNCS {
+            self.repair();
+        } else {
+            self.refuse(LogError::Io);
+        }
+    }
+
     /// Writes what is unsynced to a new segment: after a failed sync its old place is not trusted.
     fn repair(&mut self) {
         let (frames, first) = {
@@ -344,6 +354,9 @@ impl Writer {
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+/// How often in a row a sync may fail before the log refuses calls.
+const MOST_FAILED_SYNCS: u32 = 3;
 
 /// How often a log that refuses looks for space. Recovery takes at most this and one write.
 const PROBE_EVERY: Duration = Duration::from_millis(500);

@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::policies::How;
-use domain::ports::GateClosed;
+use domain::ports::{Gate, GateClosed};
 use domain::{
-    Assignment, AssignmentId, Call, Config, Denied, IdentityId, Provision, Question, Snapshot,
-    Subject, Target, Use, Withheld, Workspace,
+    Assignment, AssignmentId, Call, Clock, Config, Denied, IdentityId, Provision, Question,
+    Snapshot, Subject, Target, Use, Withheld, Workspace,
 };
 use mcp::revision::Era;
 
 use crate::call::Asked;
 use crate::catalog::{Look, View};
-use crate::flight::Flight;
+use crate::flight::{Flight, Flights};
 use crate::identify::Caller;
 use crate::late::HEARTBEAT;
 use crate::link::Link;
@@ -88,18 +88,28 @@ pub(crate) fn authorize_call(
 
 fn enter(
     proxy: &Arc<Proxy>,
-    mut wanted: (Caller, Place, Option<Offered>),
+    wanted: (Caller, Place, Option<Offered>),
     is_opaque: bool,
 ) -> Result<Pass, Refusal> {
+    let flight = fly((&*proxy.gate, &*proxy.clock, &proxy.flights), wanted, is_opaque)?;
+    Ok(Pass { proxy: Arc::clone(proxy), flight })
+}
+
+/// A place among what is under way, by the latest snapshot that there is once it has been taken.
+fn fly(
+    (gate, clock, flights): (&dyn Gate, &dyn Clock, &Arc<Flights>),
+    mut wanted: (Caller, Place, Option<Offered>),
+    is_opaque: bool,
+) -> Result<Arc<Flight>, Refusal> {
     // Each turn after the first one takes a change that has come in between.
     loop {
-        let (snapshot, now) = (proxy.gate.latest(), proxy.clock.now());
+        let (snapshot, now) = (gate.latest(), clock.now());
         let grounds = Grounds { is_opaque, ..Grounds::decide(&snapshot, now, wanted)? };
-        let flight = Arc::new(proxy.flights.enter(grounds));
+        let flight = Arc::new(flights.enter(grounds));
         // A change that has not seen it among the flights was published before it was there.
-        let latest = proxy.gate.latest();
+        let latest = gate.latest();
         if Arc::ptr_eq(&latest, &snapshot) || flight.grounds().hold(&latest, now) {
-            return Ok(Pass { proxy: Arc::clone(proxy), flight });
+            return Ok(flight);
         }
         let Grounds { caller, place, offered, .. } = flight.grounds().clone();
         wanted = (caller, place, offered);
@@ -534,5 +544,125 @@ impl Grounds {
             is_opaque: false,
             is_live: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap, VecDeque};
+
+    use domain::ports::Answer;
+    use domain::{
+        Addresses, App, AppId, Durability, Lobby, Switch, Switches, TeamId, User, UserId,
+        WorkspaceId,
+    };
+    use parking_lot::Mutex;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::flight::testing::HandClock;
+    use crate::route::Way;
+
+    const BOT: AppId = AppId(Uuid::from_u128(1));
+    const ANN: UserId = UserId(Uuid::from_u128(2));
+    const BOB: UserId = UserId(Uuid::from_u128(3));
+
+    /// The latest snapshot as of each time that somebody looks, the last one from then on.
+    struct Changing(Mutex<VecDeque<Arc<Snapshot>>>);
+
+    impl Gate for Changing {
+        fn latest(&self) -> Arc<Snapshot> {
+            let mut looks = self.0.lock();
+            if 1 < looks.len() { looks.pop_front().unwrap() } else { Arc::clone(&looks[0]) }
+        }
+
+        fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>> {
+            Box::pin(std::future::ready(Ok(self.latest())))
+        }
+
+        fn replaced<'a>(&'a self, _: &'a Arc<Snapshot>) -> Answer<'a, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// An app of somebody who is in a team.
+    fn config(owner: UserId) -> Arc<Config> {
+        let name = |text: &str| domain::Name::try_from(text.to_owned()).unwrap();
+        let team = TeamId(Uuid::from_u128(4));
+        let user = |id, text| User {
+            id,
+            name: name(text),
+            teams: BTreeSet::from([team]),
+            attributes: domain::Attributes::default(),
+        };
+        let app = App {
+            id: BOT,
+            name: name("bot"),
+            owner,
+            addresses: Addresses::default(),
+            picked: None,
+            labels: BTreeSet::new(),
+        };
+        let workspace = Workspace {
+            id: WorkspaceId(Uuid::nil()),
+            name: name("default"),
+            durability: Durability::Written,
+            users: HashMap::from([(ANN, user(ANN, "ann")), (BOB, user(BOB, "bob"))]),
+            apps: HashMap::from([(BOT, app)]),
+            servers: HashMap::new(),
+            identities: HashMap::new(),
+            gateways: HashMap::new(),
+            teams: HashMap::from([(team, name("dev"))]),
+            limits: Vec::new(),
+            authority: Arc::default(),
+            policies: Arc::default(),
+            addresses: Addresses::default(),
+            lobby: Lobby::default(),
+        };
+        let workspaces = HashMap::from([(workspace.name.clone(), Arc::new(workspace))]);
+        Arc::new(Config { workspaces, tokens: HashMap::new() })
+    }
+
+    fn snapshot(epoch: u64, config: &Arc<Config>, off: Option<Target>) -> Arc<Snapshot> {
+        let off = off.map(|it| (it, Switch { until: None, reason: None }));
+        let switches = Arc::new(Switches::new(off));
+        Arc::new(Snapshot { epoch, stamp: 0, config: Arc::clone(config), switches })
+    }
+
+    /// The bot enters where it has picked nothing, as found in the first of these, while they follow
+    /// each other as fast as anybody looks.
+    fn entered(snapshots: &[&Arc<Snapshot>]) -> Result<Arc<Flight>, Refusal> {
+        let config = Arc::clone(&snapshots[0].config);
+        let workspace = config.workspaces.values().next().unwrap();
+        let caller = Caller::ourselves(workspace, BOT).unwrap();
+        let gateway = Arc::clone(workspace.lobby().unwrap());
+        let place = Place { config: Arc::clone(&config), gateway, only: None, way: Way::Lobby };
+        let gate = Changing(Mutex::new(snapshots.iter().map(|it| Arc::clone(it)).collect()));
+        let flights = crate::flight::testing::flights();
+        fly((&gate, &HandClock::default(), &flights), (caller, place, None), false)
+    }
+
+    /// There is no time between the two looks in which a test could change anything from outside.
+    #[test]
+    fn a_change_between_the_decision_and_the_place_among_what_is_under_way_is_heard() {
+        let config = config(ANN);
+        let on = snapshot(1, &config, None);
+        assert!(entered(&[&on]).is_ok());
+        let off = snapshot(2, &config, Some(Target::App(BOT)));
+        let refused = entered(&[&on, &off]).err();
+        assert!(matches!(refused, Some(Refusal::Off { noun: "app", .. })), "{refused:?}");
+        // Nor does what is on again for a moment only let it by.
+        let flickering = entered(&[&on, &off, &on, &off]).err();
+        assert!(matches!(flickering, Some(Refusal::Off { noun: "app", .. })), "{flickering:?}");
+        let elsewhere = snapshot(2, &config, Some(Target::User(BOB)));
+        assert!(entered(&[&on, &elsewhere]).is_ok(), "that is nothing to it");
+    }
+
+    #[test]
+    fn whoever_enters_is_held_to_what_holds_then() {
+        let before = snapshot(1, &config(ANN), None);
+        let after = snapshot(2, &config(BOB), None);
+        let flight = entered(&[&before, &after]).unwrap();
+        assert_eq!((flight.grounds().subject.user, flight.grounds().epoch), (BOB, 2));
     }
 }

@@ -34,6 +34,26 @@ async fn h149_a_write_or_sync_that_fails_is_made_good_and_calls_go_on() {
 }
 
 #[tokio::test]
+async fn h149_a_disk_that_takes_everything_and_syncs_nothing_is_not_asked_again_and_again() {
+    let origin = Origin::new("synced").await;
+    let site = origin.copy();
+    let fault = Fault { inject: "fdatasync:error=EIO:when=20+".to_owned(), group: Group::Segments };
+    let served = site.start_under(&tracer_of(&site, Some(&fault)), &[]).await.unwrap();
+    let failed = || std::fs::read_to_string(trace_of(&site)).unwrap().matches("(INJECTED)").count();
+    let began = Instant::now();
+    while failed() == 0 {
+        origin.call(&served, 3).await;
+    }
+    tokio::time::interval_at(Instant::now() + LONG, LONG).tick().await;
+    // It may look twice a second, and a few times at once before that.
+    let most = 2 * (began.elapsed().as_millis() / 500 + 1) + 8;
+    let times = failed();
+    assert!((times as u128) <= most, "{times} syncs that failed in {:?}", began.elapsed());
+    served.kill().await;
+    verify(&site, "afterwards").await;
+}
+
+#[tokio::test]
 async fn h148_a_write_without_space_refuses_calls_until_there_is_some() {
     for group in [Group::Segments, Group::Content] {
         let case = format!("{group:?}");
@@ -143,6 +163,8 @@ pub(crate) async fn until_page(served: &Served, path: &str, status: u16) {
 
 /// How often a gateway is asked how it is.
 const TICK: Duration = Duration::from_millis(5);
+/// Long enough to see how often something happens.
+const LONG: Duration = Duration::from_secs(2);
 /// How long a record may take at most.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// What a busy machine may add. Less than is left of the fault.

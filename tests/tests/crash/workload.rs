@@ -218,7 +218,7 @@ impl Group {
         if matches!(self, Self::Segments | Self::All) {
             let segments = log.join("segment");
             paths.extend(["next", "reserve", "probe"].map(|it| segments.join(it)));
-            paths.extend((1..=9).map(|it| segments.join(format!("{it:020}.seg"))));
+            paths.extend((1..=99).map(|it| segments.join(format!("{it:020}.seg"))));
             paths.push(segments);
         }
         if matches!(self, Self::Trees | Self::All) {

@@ -27,14 +27,20 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// None where there is no PostgreSQL.
     pub(crate) async fn of(replicas: usize, plan: Plan) -> Option<Self> {
+        let upstream = plan.start().await;
+        let place = upstream.url.clone();
+        Self::before(replicas, upstream, &place).await
+    }
+
+    /// The same in front of a server that is reached by that URL.
+    pub(crate) async fn before(replicas: usize, upstream: Upstream, place: &str) -> Option<Self> {
         let url = db::testing::postgres_url().await?;
         let relay = relay_to(&url).await;
-        let upstream = plan.start().await;
         // For which the functions of its schema come before PostgreSQL's own.
         let through = format!("{}%2Cpg_catalog", through(&relay, &url));
         assert!(through.contains("search_path%3D"), "{through}");
         let site = Site::new(Some(url));
-        let mut served = vec![site.start_with(&documents(&upstream.url, &upstream.url)).await];
+        let mut served = vec![site.start_with(&documents(place, place)).await];
         let caller = Caller::of("main", "target", &served[0].token("bot", "t").await);
         let mut sites = vec![site];
         for _ in 2..replicas {

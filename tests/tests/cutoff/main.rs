@@ -14,6 +14,7 @@ mod held;
 mod history;
 mod kept;
 mod lost;
+mod midst;
 mod paired;
 mod parked;
 mod postgres;

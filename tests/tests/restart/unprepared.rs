@@ -1,10 +1,40 @@
 //! A successor that cannot follow: the one before it goes on.
 
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use tests::line::Line;
 use tests::load::{End, once};
+use tests::wait::{eventually, within};
 use tests::{Caller, Client, Ledger, Site};
 
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
 use crate::ledgers::{Clients, documents};
+
+/// Who has rung stands there until somebody opens.
+#[tokio::test]
+async fn a_successor_for_whom_there_is_no_open_file_is_let_in_later() {
+    const PAUSE: Duration = Duration::from_millis(50);
+    const SAID: &str = "Somebody rang who cannot take over";
+
+    let site = Site::new(None);
+    let served = site.start().await;
+    assert_eq!(served.page("/readyz").await, 200);
+    // What is open stays so.
+    let few = Rlimit { current: Some(3), maximum: getrlimit(Resource::Nofile).maximum };
+    let most = prlimit(served.pid(), Resource::Nofile, few).unwrap();
+    let began = Instant::now();
+    let place = site.data().join("handover.sock");
+    let _ringing = within("a doorbell", UnixStream::connect(place)).await.unwrap();
+    let rung = || site.words().matches(SAID).count();
+    let times = eventually("somebody at the door", || (2 < rung()).then(rung)).await;
+    let least = PAUSE * u32::try_from(times - 1).unwrap();
+    assert!(least <= began.elapsed(), "{times} times in {:?}", began.elapsed());
+    prlimit(served.pid(), Resource::Nofile, most).unwrap();
+    assert!(served.stop().await.success());
+}
 
 #[tokio::test]
 async fn a_successor_that_is_not_prepared_changes_nothing() {

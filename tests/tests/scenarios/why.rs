@@ -133,3 +133,29 @@ async fn why_says_what_a_call_does_whatever_is_configured() {
     }
     assert!(10 <= told.len(), "too few reasons: {told:?}");
 }
+
+/// Policies look at what a tool does, and nobody has asked its server yet.
+#[tokio::test]
+async fn the_command_is_told_what_a_tool_does_whose_server_has_not_been_listed() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let upstream = Upstream::of_both_eras().with_tools(TOOLS).start().await;
+        let served = site.start_with(&Documents::of("target", &upstream.url)).await;
+        served.token("bot", "t").await;
+        let text = r#"forbid(principal, action == Action::"call", resource)
+            unless { resource.readOnlyHint };"#;
+        let readers = json!({"name": "readers", "text": text});
+        served.must(Method::POST, "policies", Some(readers)).await;
+        let asked = ["why", "--app", "bot", "--gateway", "main", "--tool", "target/echo"];
+        for (effect, code) in
+            [(&[][..], 3), (&["--effect", "read"], 0), (&["--effect", "write"], 3)]
+        {
+            let ran = site.command(&served, &[&asked[..], effect].concat()).await;
+            assert_eq!(ran.code, Some(code), "{} {effect:?}: {ran:?}", site.database());
+        }
+        assert!(upstream.seen().is_empty(), "nobody asks it for this");
+        let odd = site.command(&served, &[&asked[..], &["--effect", "magic"]].concat()).await;
+        assert!(odd.code == Some(2) && odd.err.contains("read, write, destructive"), "{odd:?}");
+        let alone = ["why", "--app", "bot", "--gateway", "main", "--effect", "read"];
+        assert_eq!(site.command(&served, &alone).await.code, Some(2), "of which tool?");
+    }
+}

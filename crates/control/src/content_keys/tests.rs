@@ -1,11 +1,13 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use audit::DataKeys;
+use db::Db;
 use domain::Clock as _;
 use uuid::Uuid;
 
-use crate::Control;
 use crate::testing::{Api, options};
+use crate::{Control, ControlOptions, Serving};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_for_one_workspace_and_day_and_survives_a_restart() {
@@ -40,6 +42,28 @@ async fn h156_a_destroyed_key_is_gone_for_good() {
         let (other, other_plain) = current(&keys, workspace, 20_000).await.unwrap();
         assert_ne!((id, plain), (other, other_plain));
     }
+}
+
+/// The other one follows, as every replica that serves: what it has confirmed, it has forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h156_a_key_that_was_destroyed_at_one_replica_is_in_the_memory_of_none() {
+    let Some(fresh) = db::testing::postgres().await else { return };
+    let api = Api::on(fresh).await;
+    let workspace = default_workspace(&api).await;
+    let other = ControlOptions {
+        db: Db::open(&api.fresh.url).await.unwrap(),
+        serving: Some(Serving { name: "other".into(), canary: Duration::ZERO }),
+        ..options(&api.fresh, &api.clock, &api.log)
+    };
+    let other = Control::open(other).await.unwrap();
+    let keys = other.data_keys();
+    let (id, plain) = current(&keys, workspace, 20_000).await.unwrap();
+    assert_eq!(open(&keys, id).await, Some(plain), "it is in memory");
+    assert!(api.control.erase_content(workspace, 20_000).await.unwrap());
+    assert_eq!(open(&keys, id).await, None);
+    let (new, _) = current(&keys, workspace, 20_000).await.unwrap();
+    assert_ne!(new, id, "nothing more is sealed with it");
+    other.close().await;
 }
 
 async fn default_workspace(api: &Api) -> Uuid {

@@ -28,6 +28,9 @@ pub(crate) struct WhyArgs {
     /// From which address it calls.
     #[arg(long, requires = "gateway")]
     from: Option<String>,
+    /// What the tool does, for policies, where its server has not been listed yet.
+    #[arg(long, requires = "tool", value_parser = ["read", "write", "destructive"])]
+    effect: Option<String>,
     /// What is administered, such as servers:write.
     #[arg(long, requires = "user")]
     capability: Option<String>,
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &WhyArgs) -> Result<ExitCode, Failure> {
         ("gateway", &args.gateway),
         ("tool", &args.tool),
         ("from", &args.from),
+        ("effect", &args.effect),
         ("capability", &args.capability),
         ("on", &args.on),
     ];

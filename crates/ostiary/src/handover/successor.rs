@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::process::Command;
@@ -28,6 +29,9 @@ pub(crate) struct Successor {
     given: Vec<TcpStream>,
 }
 
+/// How soon the door is opened again after it could not be.
+const AGAIN: Duration = Duration::from_millis(50);
+
 impl Doorbell {
     /// Makes the socket. Whoever does so has locked the data folder, so one that is there already
     /// belongs to nobody any more.
@@ -47,7 +51,11 @@ impl Doorbell {
         loop {
             match self.answer().await {
                 Ok(successor) => return successor,
-                Err(error) => tracing::warn!(%error, "Somebody rang who cannot take over"),
+                Err(error) => {
+                    tracing::warn!(%error, "Somebody rang who cannot take over");
+                    // For want of open files, say, they stand there still.
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use uuid::Uuid;
@@ -35,8 +36,13 @@ pub(crate) struct Sequencer {
     trees: HashMap<Uuid, Tree>,
     /// The last sequence that has been put into a tree.
     through: u64,
-    is_failing: bool,
+    /// How many rounds in a row have failed.
+    failures: u32,
 }
+
+/// What is lost is made again from all that is on disk, which takes its time with a large log. So who
+/// keeps failing waits for longer each time; a disk that is well again is waited for no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 impl Sequencer {
     /// Loads all trees, replays the segments into them and brings them to the disk. After this no
@@ -58,7 +64,7 @@ impl Sequencer {
             root,
             trees: HashMap::new(),
             through: 0,
-            is_failing: false,
+            failures: 0,
         };
         // What was in the kernel only must be on disk before others see it in a checkpoint.
         sequencer.sync_all().map_err(|source| OpenError::io(&sequencer.dir, source))?;
@@ -99,7 +105,7 @@ impl Sequencer {
         }
         // Every sync notifies: what counts is the time that has passed, or the end.
         let began = self.shared.clock.monotonic();
-        let every = self.shared.options.checkpoint_every;
+        let every = pause(self.shared.options.checkpoint_every, self.failures);
         while !state.syncer_ended {
             let waited = self.shared.clock.monotonic().saturating_sub(began);
             let Some(left) = every.checked_sub(waited).filter(|left| !left.is_zero()) else {
@@ -118,16 +124,21 @@ impl Sequencer {
             self.retire(is_last)
         });
         match result {
-            Ok(()) if self.is_failing => {
-                self.is_failing = false;
-                tracing::warn!("audit checkpoints are written again");
+            Ok(()) => {
+                if 0 < std::mem::take(&mut self.failures) {
+                    tracing::warn!("audit checkpoints are written again");
+                }
             }
-            Err(error) if !self.is_failing => {
-                self.is_failing = true;
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(error, "audit checkpoints cannot be written; records still are");
+            Err(error) => {
+                if self.failures == 0 {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(
+                        error,
+                        "audit checkpoints cannot be written; records still are"
+                    );
+                }
+                self.failures = self.failures.saturating_add(1);
             }
-            Ok(()) | Err(_) => {}
         }
     }
 
@@ -323,6 +334,12 @@ impl Sequencer {
     }
 }
 
+/// How long to wait before the next round: twice as long after each one in a row that has failed.
+fn pause(every: Duration, failures: u32) -> Duration {
+    let longer = every.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
+    longer.min(LONGEST_PAUSE).max(every)
+}
+
 /// Where the segments are.
 pub(crate) fn segments_folder(dir: &std::path::Path) -> PathBuf {
     dir.join("segment")
@@ -330,3 +347,18 @@ pub(crate) fn segments_folder(dir: &std::path::Path) -> PathBuf {
 
 /// Each holds at most one bundle, some 150 KiB with usual records.
 const TREES_IN_MEMORY: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_that_keep_failing_become_rare_and_a_disk_that_is_well_again_is_soon_noticed() {
+        let every = Duration::from_millis(200);
+        let pauses: Vec<u128> = (0..6).map(|it| pause(every, it).as_millis()).collect();
+        assert_eq!(pauses, [200, 400, 800, 1_600, 3_000, 3_000]);
+        assert_eq!(pause(every, u32::MAX), LONGEST_PAUSE);
+        let rare = Duration::from_secs(60);
+        assert_eq!([0, 1, 40].map(|it| pause(rare, it)), [rare; 3]);
+    }
+}

@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
 use domain::{Capability, Object, Snapshot, Stamp, WorkspaceId};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::App;
 use crate::api::{Error, Rights, chain};
@@ -30,11 +31,16 @@ pub(crate) struct Change {
     decisions: Vec<(WorkspaceId, String)>,
     began: Duration,
     only_switches: bool,
+    was: Arc<Snapshot>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Compiling takes less. Whoever is frozen for longer has its change undone, since no other one, and
 /// so no cut-off, can be made before it ends.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long a change waits for others of this process: as long as for a lock of the database.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What a change has led to.
 #[derive(Clone, Debug)]
@@ -73,13 +79,15 @@ impl Change {
         only_switches: bool,
     ) -> Result<Self, Error> {
         let began = app.clock.elapsed();
+        let turn = if only_switches { None } else { Some(turn(app).await?) };
         let mut tx = app.db.begin().await?;
         tx.limit_pauses(LONGEST_PAUSE).await?;
         let stamp = app.clock.id().as_u64_pair().1.cast_signed();
         snapshot::move_epoch(&mut tx, stamp, only_switches).await?;
         let rights = rights.again(app, &mut tx).await?;
+        let was = before(app, &mut tx, only_switches).await?;
         let app = Arc::clone(app);
-        Ok(Self { tx, app, rights, decisions: Vec::new(), began, only_switches })
+        Ok(Self { tx, app, rights, decisions: Vec::new(), began, only_switches, was, turn })
     }
 
     /// The time, for what is new in it.
@@ -147,6 +155,11 @@ impl Change {
         tasks.spawn(self.finish()).await.map_err(Error::internal)?
     }
 
+    /// What the configuration was when it began.
+    pub(crate) fn was(&self) -> &Arc<Snapshot> {
+        &self.was
+    }
+
     /// What the configuration will be once this is committed.
     pub(crate) async fn preview(&mut self) -> Result<Arc<Snapshot>, Error> {
         Ok(self.app.publisher.prepare(&mut self.tx).await?.snapshot)
@@ -158,7 +171,7 @@ impl Change {
     }
 
     async fn finish(self) -> Result<Committed, Error> {
-        let Self { mut tx, app, began, rights, only_switches, .. } = self;
+        let Self { mut tx, app, began, rights, only_switches, was, turn, .. } = self;
         let publisher = &app.publisher;
         let (next, compiles) = match publisher.prepare(&mut tx).await {
             Ok(next) => (next, true),
@@ -170,7 +183,7 @@ impl Change {
             Err(error) => return Err(error.into()),
         };
         if compiles && !only_switches {
-            policies::check_names(&rights, &publisher.newest().snapshot, &next.snapshot)?;
+            policies::check_names(&rights, &was, &next.snapshot)?;
         }
         if next.epoch() <= publisher.epoch() {
             // What has been seen of it is lost, and must not be counted past in silence.
@@ -182,6 +195,7 @@ impl Change {
             publisher.cast_doubt();
             return Err(error.into());
         }
+        drop(turn);
         let committed = app.clock.elapsed();
         let (epochs, snapshot) = (next.epochs, Arc::clone(&next.snapshot));
         if compiles {
@@ -198,6 +212,34 @@ impl Change {
         let replicas = replicas::confirm(&app, epochs, committed, ended.is_some()).await;
         let elapsed = app.clock.elapsed().saturating_sub(began);
         Ok(Committed { ended: ended.unwrap_or_default(), replicas, elapsed })
+    }
+}
+
+/// Makes a change wait for its turn before it takes a connection: they are made one at a time anyway,
+/// and where many wait, a cut-off must find a connection, and none of them before it but the first.
+async fn turn(app: &App) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = Arc::clone(&app.turn).acquire_owned();
+    let turn = tokio::time::timeout(LONGEST_WAIT, turn).await.map_err(|_| Error::Busy)?;
+    turn.map_err(Error::internal)
+}
+
+/// What a change finds that has moved the epoch and done nothing else. That is what is published here,
+/// unless another replica has made changes that have not been loaded yet.
+async fn before(app: &App, tx: &mut Tx, only_switches: bool) -> Result<Arc<Snapshot>, Error> {
+    let newest = app.publisher.newest();
+    let is_known = only_switches
+        || app.db.is_exclusive()
+        || snapshot::epoch(tx).await? == newest.snapshot.epoch + 1;
+    if is_known {
+        return Ok(Arc::clone(&newest.snapshot));
+    }
+    match app.publisher.prepare(tx).await {
+        Ok(found) => Ok(found.snapshot),
+        // This change may be the one that mends it.
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "What a change finds does not compile");
+            Ok(Arc::clone(&newest.snapshot))
+        }
     }
 }
 

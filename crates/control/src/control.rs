@@ -10,6 +10,7 @@ use db::{Db, DbError};
 use domain::ports::{Counters, Definitions, Gate, Offers, Picks, Previews, Secrets, Traffic};
 use domain::{Authority, Clock, Stamp, WorkspaceId};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -57,7 +58,7 @@ pub struct Serving {
 
 /// The control plane of this replica.
 pub struct Control {
-    app: Arc<App>,
+    pub(crate) app: Arc<App>,
     gate: Arc<StoreGate>,
     secrets: Arc<VaultSecrets>,
     notes: Arc<pins::Notes>,
@@ -146,6 +147,7 @@ impl Control {
             shared,
             allow_loopback,
             is_secure,
+            turn: Arc::new(Semaphore::new(1)),
             tasks,
             stop,
         });

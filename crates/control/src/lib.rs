@@ -59,6 +59,7 @@ use std::sync::{Arc, OnceLock};
 use db::Db;
 use domain::ports::{Offers, Previews, Traffic};
 use domain::{Authority, Clock};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vault::Vault;
@@ -102,6 +103,8 @@ struct App {
     shared: Option<Arc<limits::counters::Shared>>,
     allow_loopback: bool,
     is_secure: bool,
+    /// Of changes that touch more than switches.
+    turn: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }

@@ -128,6 +128,8 @@ pub trait Picks: Send + Sync {
 pub enum NotPicked {
     #[error("the app is not connected to the gateway any more")]
     Gone,
+    #[error("too many are picking just now; try again shortly")]
+    Crowded,
     #[error("what is picked cannot be kept; try again shortly")]
     Unavailable,
 }
@@ -135,8 +137,10 @@ pub enum NotPicked {
 /// What is under way in the data plane.
 pub trait Traffic: Send + Sync {
     /// Ends every call and stream that is not allowed any more by this snapshot, which is the latest.
-    /// They have been told so when this returns. What it returns resolves, with how many were ended,
-    /// when nothing that was ever ended can reach an upstream or release another byte to its client.
+    /// They have been told so when this returns, but for those about which policies have to decide: of
+    /// these [`Traffic::renew`] extends nothing until they have. What it returns resolves, with how many
+    /// were ended, when nothing that was ever ended can reach an upstream or release another byte to its
+    /// client.
     fn settle(&self, snapshot: Arc<Snapshot>) -> Answer<'_, usize>;
 
     /// Says until when, by [`crate::Clock::elapsed`], what is under way may go on being written and

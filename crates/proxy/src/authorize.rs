@@ -445,7 +445,7 @@ fn is_live(caller: &Caller, place: &Place, offered: Option<&Offered>) -> bool {
     })
 }
 
-fn check_switches(
+pub(crate) fn check_switches(
     snapshot: &Snapshot,
     subject: &Subject,
     now: DateTime<Utc>,

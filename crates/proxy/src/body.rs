@@ -177,6 +177,9 @@ impl Outlet {
         match self {
             Self::Passing(sender) => {
                 for piece in pieces(parts) {
+                    if !flight.is_good() {
+                        return Err(Gone);
+                    }
                     let sent = flight.unless_ended(sender.send(piece)).await;
                     if !matches!(sent, Some(Ok(()))) {
                         return Err(Gone);
@@ -323,7 +326,7 @@ impl http_body::Body for Released {
 
 impl Revocable {
     fn next(&mut self) -> Option<Bytes> {
-        if self.flights.iter().any(|it| it.is_ended()) {
+        if self.flights.iter().any(|it| it.is_ended() || !it.is_good()) {
             return None;
         }
         let mut part = self.parts.pop_front()?;
@@ -341,6 +344,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::flight::Standing;
     use crate::flight::testing::{flights, grounds};
 
     #[tokio::test]
@@ -367,7 +371,7 @@ mod tests {
         assert_eq!(http_body::Body::size_hint(&body).exact(), Some(3 * PIECE as u64));
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(piece.len(), PIECE);
-        flights.stop(|_| false).await;
+        flights.stop(|_, _| Standing::Ends).until_written().await;
         assert!(body.frame().await.is_none());
         assert!(!http_body::Body::is_end_stream(&body), "it is seen to be broken");
     }

@@ -26,14 +26,16 @@ use mcp::sse;
 use crate::answer;
 use crate::authorize::{self, Pass};
 use crate::body::{Body, Gone, Outlet};
-use crate::catalog::Look;
+use crate::catalog::{self, Look};
 use crate::content;
+use crate::identify::Caller;
 use crate::known::Known;
 use crate::link::UpstreamSession;
 use crate::questions::{self, Fate};
 use crate::record::Said;
 use crate::refusal::Refusal;
 use crate::resume;
+use crate::route::Place;
 use crate::serve::Worker;
 use crate::session::Session;
 use crate::source::{Fed, Source, next, pause};
@@ -336,8 +338,16 @@ impl Listening {
             return None;
         }
         let mut hits = Vec::new();
+        let is_refused = self.is_refused(source);
         let told = match message.kind() {
-            MessageKind::Notification => self.in_its_terms(&message, source, &mut hits),
+            MessageKind::Notification => {
+                let told = self.in_its_terms(&message, source, &mut hits);
+                told.filter(|_| !is_refused)
+            }
+            MessageKind::Request if is_refused && message.method() != "ping" => {
+                feeds.extend(questions::refuse(&message).and_then(|it| self.reply(source, it)));
+                None
+            }
             MessageKind::Request => {
                 let whose = (&*source.pass, &source.upstream);
                 let rules = self.rules(source);
@@ -384,11 +394,13 @@ impl Listening {
             let id = message.params()?.get("requestId")?;
             let ours = self.session.pending.take_back(&source.upstream, id.bytes())?;
             value = Some(("requestId", ours.to_string()));
-        } else if message.method() == "notifications/resources/updated"
-            && self.known.place.only.is_none()
-        {
+        } else if message.method() == "notifications/resources/updated" {
             let uri = message.params()?.get("uri").and_then(Raw::str)?;
-            value = Some(("uri", quote(&exposed_uri(only.alias.as_str(), &uri))));
+            let view = self.sight.as_ref().map(Sight::view);
+            self.listener.may_read_of(view, only, &uri).then_some(())?;
+            if self.known.place.only.is_none() {
+                value = Some(("uri", quote(&exposed_uri(only.alias.as_str(), &uri))));
+            }
         }
         let rules = self.rules(source).ok()?;
         // What belongs to no call belongs to no tool, so rules for certain tools do not look at it.
@@ -403,11 +415,28 @@ impl Listening {
 
     /// The rules that hold now, which may be others than when the stream began.
     fn rules(&self, source: &Source) -> Result<Rules, Refusal> {
+        let (caller, place) = self.again(source)?;
+        self.worker.proxy.rulebook.of(caller.workspace.id, &place.gateway)
+    }
+
+    /// Whether policies refuse everything of the server by now: then it is silent.
+    fn is_refused(&self, source: &Source) -> bool {
+        let now = self.worker.proxy.clock.now();
+        let (Some(assignment), Ok((caller, place))) =
+            (source.pass.assignment(), self.again(source))
+        else {
+            return true;
+        };
+        catalog::is_refused((&caller, &place.gateway), assignment, self.known.peer, now)
+    }
+
+    /// Who hears it and where, by what is configured now.
+    fn again(&self, source: &Source) -> Result<(Caller, Place), Refusal> {
         let proxy = &self.worker.proxy;
         let latest = proxy.gate.latest();
         let caller = source.pass.caller.again(&latest.config, proxy.clock.now())?;
         let place = source.pass.place.again(&latest.config, &caller)?;
-        proxy.rulebook.of(caller.workspace.id, &place.gateway)
+        Ok((caller, place))
     }
 }
 
@@ -424,7 +453,7 @@ async fn look(listener: Listener, before: Prints) -> Option<Sight> {
     let (era, askable, peer) = (Era::Legacy, *askable, *peer);
     let look = Look { worker, caller, place, era, askable, peer };
     let view = worker.proxy.catalog.view(&look).await;
-    Sight::of(&listener, view, before).ok()
+    Sight::of(&listener, view, before).await.ok()
 }
 
 async fn changed(sight: &mut Option<Sight>, listener: &mut Listener) -> Vec<Kind> {

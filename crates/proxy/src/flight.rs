@@ -12,6 +12,10 @@
 //! Where others may turn things off as well, all of this is good for a time only, which is extended
 //! as long as we hear of changes. What is under way is not ended when the time is over, but nothing
 //! of it is written or released until it has been extended again.
+//!
+//! What a change leaves of a flight is mostly seen at a glance. Policies take longer: what they have
+//! to decide about is judged after that, one after the other. Until it has been, its time is not
+//! extended, while that of all others is.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,11 +23,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use domain::Clock;
-use domain::ports::Answer;
+use domain::{Clock, Config};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use crate::authorize::Grounds;
 use crate::wire::Hold;
@@ -38,6 +41,10 @@ pub(crate) struct Flights {
     /// Until when they may go on, in milliseconds of the clock's.
     good_until: AtomicU64,
     is_over: AtomicBool,
+    /// How often they have been looked at.
+    looks: AtomicU64,
+    /// Held by whoever judges.
+    judging: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -52,6 +59,22 @@ struct State {
     /// How many messages of it may yet reach an upstream.
     writing: AtomicUsize,
     waker: AtomicWaker,
+    /// The last look after which it is to be judged, and the last before which it has been.
+    due: AtomicU64,
+    judged: AtomicU64,
+    /// By what it has been judged.
+    by: Mutex<Option<Arc<Config>>>,
+    /// Until when it may go on, in milliseconds of the clock's.
+    good_until: AtomicU64,
+}
+
+/// How a flight stands by what has changed, as far as is seen at a glance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Holds,
+    Ends,
+    /// It has to be judged.
+    Unclear,
 }
 
 /// One call or stream under way. Whoever holds it may act for its subject until it is ended.
@@ -80,18 +103,25 @@ impl Flights {
             is_over: AtomicBool::new(false),
             clock,
             good_until: AtomicU64::new(u64::MAX),
+            looks: AtomicU64::new(0),
+            judging: Arc::default(),
         }
     }
 
     pub(crate) fn enter(self: &Arc<Self>, grounds: Grounds) -> Flight {
+        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let mut open = self.shards[shard].lock();
         let state = Arc::new(State {
             grounds,
             ended: AtomicBool::new(false),
             writing: AtomicUsize::new(0),
             waker: AtomicWaker::new(),
+            due: AtomicU64::new(0),
+            judged: AtomicU64::new(0),
+            by: Mutex::default(),
+            // Read under the lock: whoever extends it either finds this one or has said so before.
+            good_until: AtomicU64::new(self.good_until.load(Ordering::SeqCst)),
         });
-        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let mut open = self.shards[shard].lock();
         let slot = match open.free.pop() {
             Some(slot) => {
                 open.slots[slot] = Some(Arc::clone(&state));
@@ -110,10 +140,7 @@ impl Flights {
     pub(crate) fn end_all(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         for shard in &self.shards {
-            for state in shard.lock().slots.iter().flatten() {
-                state.ended.store(true, Ordering::SeqCst);
-                state.waker.wake();
-            }
+            shard.lock().slots.iter().flatten().for_each(|it| it.end());
         }
     }
 
@@ -127,47 +154,135 @@ impl Flights {
         self.shards.iter().map(|it| it.lock()).map(|it| it.slots.len() - it.free.len()).sum()
     }
 
-    /// From now on they may go on until then.
+    /// From now on they may go on until then, but for those that are yet to be judged.
     pub(crate) fn renew(&self, until: Duration) {
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         self.good_until.store(until, Ordering::SeqCst);
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let judged = shard.slots.iter().flatten().filter(|it| it.is_judged());
+            judged.for_each(|it| it.good_until.store(until, Ordering::SeqCst));
+        }
     }
 
     /// Whether anything may be written or released now.
     pub(crate) fn are_good(&self) -> bool {
-        let until = self.good_until.load(Ordering::SeqCst);
+        self.is_before(&self.good_until)
+    }
+
+    fn is_before(&self, until: &AtomicU64) -> bool {
+        let until = until.load(Ordering::SeqCst);
         until == u64::MAX || self.clock.elapsed() < Duration::from_millis(until)
     }
 
-    /// Ends what is not to go on; gives that, and what else has been ended and may still be written.
-    fn end(&self, may_go_on: impl Fn(&Grounds) -> bool) -> (usize, Vec<Arc<State>>) {
-        let (mut count, mut left) = (0, Vec::new());
+    /// Ends what is not to go on, before it returns, as far as that is seen at a glance, for which it
+    /// is told by what else it has been judged.
+    pub(crate) fn stop(
+        self: &Arc<Self>,
+        glance: impl Fn(&Grounds, Option<&Arc<Config>>) -> Standing,
+    ) -> Stopping {
+        let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
+        let awaited = Awaited::by(self);
+        let mut stopping =
+            Stopping { awaited, look, count: 0, ended: Vec::new(), unclear: Vec::new() };
         for shard in &self.shards {
             // Deciding takes longer than others should wait.
             let all: Vec<_> = shard.lock().slots.iter().flatten().map(Arc::clone).collect();
             for state in all {
-                if !may_go_on(&state.grounds) {
-                    state.ended.store(true, Ordering::SeqCst);
-                    state.waker.wake();
-                    count += 1;
+                let by = state.by.lock().clone();
+                match glance(&state.grounds, by.as_ref()) {
+                    Standing::Holds => {}
+                    Standing::Ends => {
+                        state.end();
+                        stopping.count += 1;
+                    }
+                    Standing::Unclear => {
+                        state.due.fetch_max(look, Ordering::SeqCst);
+                        stopping.unclear.push(state);
+                        continue;
+                    }
                 }
                 if state.ended.load(Ordering::SeqCst) {
-                    left.push(state);
+                    stopping.ended.push(state);
                 }
             }
         }
-        (count, left)
+        stopping
+    }
+}
+
+/// What comes of a look at all that is under way.
+pub(crate) struct Stopping {
+    awaited: Awaited,
+    look: u64,
+    /// How many have been ended by it.
+    count: usize,
+    /// What has ever been ended and may still be written.
+    ended: Vec<Arc<State>>,
+    unclear: Vec<Arc<State>>,
+}
+
+impl Stopping {
+    /// Whether nothing has to be judged.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.unclear.is_empty()
     }
 
-    /// Ends what is not to go on, before it returns. Resolves, with how many were ended, when nothing
-    /// that has ever been ended can reach an upstream any more.
-    pub(crate) fn stop(
-        self: &Arc<Self>,
-        may_go_on: impl Fn(&Grounds) -> bool,
-    ) -> Answer<'static, usize> {
-        let awaited = Awaited::by(self);
-        let (count, left) = self.end(may_go_on);
-        Box::pin(awaited.until_written(count, left))
+    /// Waits for whoever judges now: what they decide need not be decided again.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.awaited.0.judging).lock_owned().await
+    }
+
+    /// Judges what was unclear, by what holds at the beginning; `holding` says by which configuration
+    /// something holds, if it does. Takes as long as that takes.
+    pub(crate) fn judge<F: Fn(&Grounds) -> Option<Arc<Config>>>(
+        &mut self,
+        holding: impl FnOnce() -> F,
+    ) {
+        let flights = &self.awaited.0;
+        // Before what holds is looked up: every change of which one of these looks has come is in it.
+        let look = flights.looks.load(Ordering::SeqCst);
+        let holding = holding();
+        for state in self.unclear.drain(..) {
+            let is_new = state.judged.load(Ordering::SeqCst) < self.look;
+            if is_new && !state.ended.load(Ordering::SeqCst) {
+                match holding(&state.grounds) {
+                    Some(by) => {
+                        *state.by.lock() = Some(by);
+                        state.judged.fetch_max(look, Ordering::SeqCst);
+                        if state.is_judged() {
+                            let until = flights.good_until.load(Ordering::SeqCst);
+                            state.good_until.store(until, Ordering::SeqCst);
+                        }
+                    }
+                    None => {
+                        state.end();
+                        self.count += 1;
+                    }
+                }
+            }
+            if state.ended.load(Ordering::SeqCst) {
+                self.ended.push(state);
+            }
+        }
+    }
+
+    /// Resolves, with how many were ended, when nothing that has ever been ended can reach an upstream
+    /// any more.
+    pub(crate) async fn until_written(self) -> usize {
+        self.awaited.until_written(self.count, self.ended).await
+    }
+}
+
+impl State {
+    fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    /// Whether there has been no look since after which it is to be.
+    fn is_judged(&self) -> bool {
+        self.due.load(Ordering::SeqCst) <= self.judged.load(Ordering::SeqCst)
     }
 }
 
@@ -208,9 +323,9 @@ impl Flight {
         self.state.ended.load(Ordering::SeqCst)
     }
 
-    /// Whether anything of what is under way may be written or released now.
+    /// Whether anything of it may be written or released now.
     pub(crate) fn is_good(&self) -> bool {
-        self.flights.are_good()
+        self.flights.is_before(&self.state.good_until)
     }
 
     /// Begins a message to an upstream.
@@ -254,7 +369,7 @@ impl Drop for Flight {
 
 impl Hold for Flight {
     fn is_open(&self) -> bool {
-        !self.is_ended() && self.flights.are_good()
+        !self.is_ended() && self.is_good()
     }
 }
 
@@ -289,7 +404,7 @@ mod tests {
         let hit = Arc::new(flights.enter(grounds(1)));
         let other = Arc::new(flights.enter(grounds(2)));
         let (one, two, others) = (hit.write(), hit.write(), other.write());
-        let mut stop = Box::pin(flights.stop(|it| !is_of(1, it)));
+        let mut stop = Box::pin(flights.stop(all_of(1)).until_written());
         assert_eq!(stop.as_mut().now_or_never(), None, "two messages are on their way");
         assert!(hit.is_ended() && !other.is_ended());
         assert!(!one.is_open() && others.is_open());
@@ -307,7 +422,7 @@ mod tests {
         let flight = Arc::new(flights.enter(grounds(1)));
         let queued = flight.write();
         drop(flight);
-        let mut stop = Box::pin(flights.stop(|it| !is_of(1, it)));
+        let mut stop = Box::pin(flights.stop(all_of(1)).until_written());
         assert_eq!(stop.as_mut().now_or_never(), None);
         assert!(!queued.is_open());
         drop(queued);
@@ -320,7 +435,7 @@ mod tests {
         let flights = flights();
         let flight = Arc::new(flights.enter(grounds(1)));
         drop(flight.write());
-        assert_eq!(flights.stop(|it| !is_of(1, it)).now_or_never(), Some(1));
+        assert_eq!(flights.stop(all_of(1)).until_written().now_or_never(), Some(1));
         assert!(flight.is_ended());
     }
 
@@ -345,12 +460,69 @@ mod tests {
         let flights = flights();
         let hit = Arc::new(flights.enter(grounds(1)));
         let written = hit.write();
-        drop(flights.stop(|it| !is_of(1, it)));
+        drop(flights.stop(all_of(1)));
         assert!(hit.is_ended());
-        let mut next = Box::pin(flights.stop(|_| true));
+        let mut next = Box::pin(flights.stop(|_, _| Standing::Holds).until_written());
         assert_eq!(next.as_mut().now_or_never(), None, "the first one's message is on its way");
         drop(written);
         assert_eq!(next.await, 0);
+    }
+
+    #[tokio::test]
+    async fn who_has_to_be_judged_holds_up_nobody_else_and_may_not_go_on_meanwhile() {
+        let clock = Arc::<HandClock>::default();
+        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock)));
+        flights.renew(Duration::from_secs(1));
+        let [ends, stays, other] = [1, 2, 3].map(|it| Arc::new(flights.enter(grounds(it))));
+        let unclear = |it: &Grounds, _: Option<&Arc<Config>>| match is_of(3, it) || is_of(4, it) {
+            true => Standing::Holds,
+            false => Standing::Unclear,
+        };
+        let mut stopping = flights.stop(unclear);
+        assert!(!stopping.is_clear());
+        clock.0.store(1_500, Ordering::SeqCst);
+        flights.renew(Duration::from_secs(2));
+        let newcomer = Arc::new(flights.enter(grounds(4)));
+        assert!(other.is_good() && newcomer.is_good());
+        assert!(!ends.is_good() && !stays.is_good(), "nobody has decided about them");
+        // Another change comes before the first has been decided about.
+        let mut next = flights.stop(unclear);
+        let holding = |it: &Grounds| (!is_of(1, it)).then(|| Arc::clone(&it.place.config));
+        stopping.judge(|| holding);
+        assert!(ends.is_ended());
+        assert!(stays.is_good() && !stays.is_ended(), "by what holds now it has been judged");
+        assert_eq!(stopping.until_written().await, 1);
+        next.judge(|| |_: &Grounds| unreachable!("all have been judged since"));
+        assert_eq!(next.until_written().await, 0);
+        let third =
+            flights.stop(|_, by| if by.is_some() { Standing::Holds } else { Standing::Ends });
+        assert_eq!(third.until_written().await, 3, "the others were never judged");
+        assert!(!stays.is_ended());
+    }
+
+    #[tokio::test]
+    async fn what_was_judged_before_a_change_is_judged_again_after_it() {
+        let clock = Arc::<HandClock>::default();
+        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock)));
+        flights.renew(Duration::from_secs(1));
+        let flight = Arc::new(flights.enter(grounds(1)));
+        let unclear = |_: &Grounds, _: Option<&Arc<Config>>| Standing::Unclear;
+        let mut first = flights.stop(unclear);
+        let mut second = None;
+        first.judge(|| {
+            // What holds has been looked up; now something else does.
+            second = Some(flights.stop(unclear));
+            |it: &Grounds| Some(Arc::clone(&it.place.config))
+        });
+        clock.0.store(1_500, Ordering::SeqCst);
+        flights.renew(Duration::from_secs(2));
+        assert!(!flight.is_good());
+        second.unwrap().judge(|| |_: &Grounds| None);
+        assert!(flight.is_ended());
+    }
+
+    fn all_of(app: u128) -> impl Fn(&Grounds, Option<&Arc<Config>>) -> Standing {
+        move |it, _| if is_of(app, it) { Standing::Ends } else { Standing::Holds }
     }
 
     fn is_of(app: u128, grounds: &Grounds) -> bool {

@@ -31,6 +31,7 @@ use crate::identify::Caller;
 use crate::known::Known;
 use crate::late::HEARTBEAT;
 use crate::parked;
+use crate::record;
 use crate::refusal::Refusal;
 use crate::route::Place;
 use crate::serve::{Proxy, Worker};
@@ -52,7 +53,7 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 const HEAD: Duration = Duration::from_secs(120);
 const QUIET: Duration = HEARTBEAT.saturating_mul(4);
 
-/// A connection that waited unused may have been closed meanwhile.
+/// A connection that waited unused may have been closed meanwhile. The last one is new.
 const TRIES: usize = 3;
 
 /// Where others reach this replica; nowhere in a process that is alone.
@@ -152,6 +153,8 @@ pub(crate) struct Errand {
     body: Bytes,
     /// The id of what is to be answered, if that is one message.
     id: Option<Bytes>,
+    /// What it is, for the record: a method of the protocol, or of HTTP.
+    word: String,
 }
 
 impl Errand {
@@ -165,13 +168,15 @@ impl Errand {
         } else {
             format!("/mcp/{workspace}/{gateway}{}", only.unwrap_or_default())
         };
-        Self { method, target, body: Bytes::new(), id: None }
+        let word = method.to_string();
+        Self { method, target, body: Bytes::new(), id: None, word }
     }
 
     /// A message to that URL.
     pub(crate) fn with(known: &Known, message: &Message) -> Self {
         let id = message.id().map(|it| message.body().slice_ref(it.bytes()));
-        Self { id, ..Self::to(known, Method::POST).carrying(message.body().clone()) }
+        let word = message.method().to_owned();
+        Self { id, word, ..Self::to(known, Method::POST).carrying(message.body().clone()) }
     }
 
     pub(crate) fn carrying(self, body: Bytes) -> Self {
@@ -202,8 +207,10 @@ pub(crate) async fn pass_on(
     }
     let errand = errand();
     let is_open_ended = errand.method == Method::GET;
-    let id = errand.id.clone();
-    let Some(reply) = carry(wire, known, to, errand).await? else { return Ok(None) };
+    let (id, word) = (errand.id.clone(), errand.word.clone());
+    let Some(reply) = carry(wire, (&known.headers, known.peer), to, errand).await? else {
+        return Ok(None);
+    };
     worker.proxy.metrics.passed_on.fetch_add(1, Ordering::Relaxed);
     let (status, headers) = (reply.status, end_to_end(&reply.headers));
     let length = reply.content_length();
@@ -211,13 +218,26 @@ pub(crate) async fn pass_on(
         let whole = reply.collect(PIECE).await.map_err(|_| Refusal::Interrupted)?;
         Body::from(whole)
     } else {
-        let proxy = Arc::clone(&worker.proxy);
+        let (proxy, caller, peer) = (Arc::clone(&worker.proxy), known.caller.clone(), known.peer);
         Body::stream(&worker.held, |outlet| async move {
-            tokio::select! {
+            let end = tokio::select! {
                 biased;
                 // Nobody is to wait for a client that only listens.
-                () = proxy.streams.closing(), if is_open_ended => {}
-                () = relay(reply, outlet, id) => {}
+                () = proxy.streams.closing(), if is_open_ended => return,
+                end = relay(reply, &outlet) => end,
+            };
+            let End::Broken { is_between } = end else { return };
+            let whose = (peer, Some(&caller), Some(word.as_str()));
+            let refusal = Refusal::Interrupted;
+            let recording = record::unidentified(&proxy, &caller.workspace, whose, &refusal);
+            if let Err(error) = recording.await {
+                tracing::error!(%error, "It was not recorded that an answer has broken off");
+            }
+            if let Some(id) = id.filter(|_| is_between) {
+                let manner = Manner { id: Some(&id), era: Era::Legacy, tool: false };
+                let (_, body) = answer::refusal_parts(&refusal, manner);
+                // A client that has gone misses nothing.
+                outlet.send(answer::event(vec![body]).concat().into()).await.unwrap_or_default();
             }
         })
     };
@@ -230,10 +250,11 @@ pub(crate) async fn pass_on(
     Ok(Some(response))
 }
 
-/// Nothing where nobody is there.
+/// Nothing where nobody is there: no connection is to be had. Whatever else goes wrong says nothing of
+/// what lives there.
 async fn carry(
     wire: &HttpWire,
-    known: &Known,
+    (headers, peer): (&HeaderMap, IpAddr),
     to: SocketAddr,
     errand: Errand,
 ) -> Result<Option<Reply>, Refusal> {
@@ -241,12 +262,19 @@ async fn carry(
     let Ok(endpoint) = wire.guard().parse_url(&format!("https://{to}{target}")) else {
         return Ok(None);
     };
-    let mut headers = known.headers.clone();
-    let peer = HeaderValue::try_from(known.peer.to_string());
+    let mut headers = headers.clone();
+    let peer = HeaderValue::try_from(peer.to_string());
     headers.insert(PEER, peer.expect("an address is visible ASCII"));
     let mut outgoing = Outgoing { method, headers, body: vec![body] };
-    for _ in 0..TRIES {
-        let ready = match wire.checkout(&endpoint).await {
+    for number in 1..=TRIES {
+        let connecting = async {
+            if number == TRIES {
+                wire.connect(&endpoint).await
+            } else {
+                wire.checkout(&endpoint).await
+            }
+        };
+        let ready = match connecting.await {
             Ok(ready) => ready,
             Err(error) => {
                 tracing::info!(%to, %error, "A replica that held something is not there any more");
@@ -256,14 +284,14 @@ async fn carry(
         outgoing = match ready.send(outgoing).await {
             Ok(reply) => return Ok(Some(reply)),
             Err(SendError::Unsent(unsent)) => unsent,
-            Err(SendError::Failed { written: false, .. }) => return Ok(None),
             Err(SendError::Failed { error, .. }) => {
                 tracing::warn!(%to, %error, "A replica has not answered what was passed on to it");
                 return Err(Refusal::Interrupted);
             }
         };
     }
-    Ok(None)
+    tracing::warn!(%to, "A replica takes connections, and nothing on them");
+    Err(Refusal::Interrupted)
 }
 
 /// What a body says of itself, without what belongs to its connection.
@@ -275,9 +303,16 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Gives the client what comes, as it comes. Where that breaks off between two events and an answer
-/// is owed, the client is told that it has.
-async fn relay(mut reply: Reply, outlet: Outlet, id: Option<Bytes>) {
+/// How what another replica says has ended.
+enum End {
+    /// Nobody is owed anything any more.
+    Whole,
+    /// Too early; perhaps between two events, where the client can be told that it has.
+    Broken { is_between: bool },
+}
+
+/// Gives the client what comes, as it comes.
+async fn relay(mut reply: Reply, outlet: &Outlet) -> End {
     let is_stream = reply.content_length().is_none();
     let mut end = [b'\n'; 2];
     loop {
@@ -287,23 +322,14 @@ async fn relay(mut reply: Reply, outlet: Outlet, id: Option<Bytes>) {
                     end = [end[1], *byte];
                 }
                 if outlet.send(piece).await.is_err() {
-                    return;
+                    return End::Whole;
                 }
             }
             Some(Err(error)) => {
                 tracing::warn!(%error, "What was passed on to another replica has broken off");
-                if let Some(id) = id.filter(|_| is_stream && end == *b"\n\n") {
-                    let manner = Manner { id: Some(&id), era: Era::Legacy, tool: false };
-                    let (_, body) = answer::refusal_parts(&Refusal::Interrupted, manner);
-                    // A client that has gone misses nothing.
-                    outlet
-                        .send(answer::event(vec![body]).concat().into())
-                        .await
-                        .unwrap_or_default();
-                }
-                return;
+                return End::Broken { is_between: is_stream && end == *b"\n\n" };
             }
-            None => return,
+            None => return End::Whole,
         }
     }
 }
@@ -311,4 +337,53 @@ async fn relay(mut reply: Reply, outlet: Outlet, id: Option<Bytes>) {
 /// Takes off the headers for whom another replica has received a request.
 pub(crate) fn take_peer(headers: &mut HeaderMap) -> Option<IpAddr> {
     headers.remove(PEER)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rustls::ServerConfig;
+    use rustls_pki_types::PrivateKeyDer;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::wire::client_config;
+
+    /// It may have no room, or end a connection just now: what lives there lives on.
+    #[tokio::test]
+    async fn whoever_takes_connections_is_not_gone_even_if_nothing_comes_of_them() {
+        let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder().with_no_client_auth();
+        let server = server.with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let wire = wire(Arc::new(client_config(&[own.cert.der().clone()]).unwrap()));
+        let headers = HeaderMap::new();
+        let from = (&headers, IpAddr::from(Ipv4Addr::LOCALHOST));
+        let errand = || Errand {
+            method: Method::POST,
+            target: "/mcp/default".into(),
+            body: Bytes::from_static(b"{}"),
+            id: None,
+            word: "POST".into(),
+        };
+        let closing = async {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                drop(acceptor.accept(stream).await.unwrap());
+            }
+        };
+        tokio::select! {
+            () = closing => {}
+            carried = carry(&wire, from, to, errand()) => {
+                assert!(matches!(carried, Err(Refusal::Interrupted)));
+            }
+        }
+        drop(listener);
+        assert!(matches!(carry(&wire, from, to, errand()).await, Ok(None)));
+    }
 }

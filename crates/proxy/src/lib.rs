@@ -68,6 +68,7 @@ mod route;
 mod seats;
 mod serve;
 mod session;
+mod settle;
 mod source;
 mod step;
 mod strangers;

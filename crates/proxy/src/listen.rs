@@ -77,7 +77,7 @@ async fn open(asked: &Asked) -> Result<(Seat, Pass, Listening), Refusal> {
     };
     let filter = grant(&listener, &view, wanted, tasks);
     let tended = Watched::of(&pass, &asked.said(), &filter.tasks).await?;
-    let sight = Sight::of(&listener, view, Prints::default())?;
+    let sight = Sight::of(&listener, view, Prints::default()).await?;
     record::answered(asked).await?;
     let id = Bytes::copy_from_slice(asked.id());
     let servers = Subscriptions::new(listener.clone());

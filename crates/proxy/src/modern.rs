@@ -93,7 +93,7 @@ async fn listed(asked: &Asked, list: List) -> Result<[Bytes; 3], Refusal> {
         switches: &snapshot.switches,
         now: proxy.clock.now(),
     };
-    let written = view.written(list, &looker);
+    let written = view.written(list, &looker).await;
     let whose = [pass.caller.workspace.id.0, pass.place.gateway.id.0, looker.app.0];
     let whose = whose.each_ref().map(|it| it.as_bytes().as_slice());
     let [body, end] = written.page(list, (&proxy.sealer, &whose), cursor.as_deref())?;

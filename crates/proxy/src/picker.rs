@@ -44,6 +44,9 @@ pub(crate) struct Pace(Mutex<HashMap<AppId, (Duration, u32)>>);
 const MOST_PICKS: u32 = 20;
 const LATELY: Duration = Duration::from_secs(60);
 
+/// How soon an app may try again that has found too many others picking.
+const CROWDED: Duration = Duration::from_secs(1);
+
 /// What models are told of the place.
 pub(crate) const INSTRUCTIONS: &str = "Several gateways may be used at this address, one at a time. \
     `list_gateways` says which, and `use_gateway` picks one: its tools, prompts and resources are then \
@@ -158,6 +161,9 @@ async fn pick(asked: &Asked) -> Result<Bytes, Failed> {
             let (workspace, app) = (pass.caller.workspace.id, pass.caller.app);
             proxy.picks.pick(workspace, app, found.id).await.map_err(|why| match why {
                 NotPicked::Gone => Refusal::NotPickable { name: found.name.to_string() },
+                NotPicked::Crowded => {
+                    Refusal::Limited { limit: "picks at a time".into(), wait: Some(CROWDED) }
+                }
                 NotPicked::Unavailable => Refusal::PicksUnavailable,
             })
         }

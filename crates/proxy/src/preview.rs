@@ -91,8 +91,8 @@ impl Previews for Previewer {
 }
 
 async fn previewed(view: &View, list: List, looker: &Looker<'_>) -> Previewed {
-    let written = view.written(list, looker);
-    let hidden = view.hidden(list, looker);
+    let written = view.written(list, looker).await;
+    let hidden = view.hidden(list, looker).await;
     let hidden = hidden.into_iter().map(|(part, offer, because)| Hidden {
         alias: part.assignment.alias.to_string(),
         name: offer.name.to_string(),

@@ -71,6 +71,12 @@ pub(crate) fn decide(
     Fate::Asked(splice.finish().into_bytes())
 }
 
+/// What a server is answered that may not ask anything.
+pub(crate) fn refuse(message: &Message) -> Option<Bytes> {
+    let why = "what it asks may not be asked here";
+    Some(errors::error_body(Some(message.id()?.bytes()), errors::INVALID_REQUEST, why, None))
+}
+
 /// Answers a server ourselves.
 pub(crate) async fn answer(
     worker: Arc<Worker>,

@@ -83,6 +83,12 @@ impl Offered {
         Self { how, ..self }
     }
 
+    /// One of a server of which it is not known what it lists.
+    pub(crate) fn unseen(assignment: Arc<Assignment>, kind: Kind, name: &str) -> Self {
+        let listed = Listed::Somewhere(Arc::new(Listing::unavailable("")));
+        Self { assignment, kind, name: name.into(), listed, how: How::default() }
+    }
+
     /// Why it may not be used as its server has listed it, if so. What is decided by name alone is
     /// policy.
     pub(crate) fn withheld(&self) -> Option<Withheld> {

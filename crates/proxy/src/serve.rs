@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Answer, Counters, Definitions, Gate, Listed, Offers, Picks, Secrets, Traffic};
-use domain::{Clock, IdentityId, Server, ServerId, Snapshot};
+use domain::ports::{Counters, Definitions, Gate, Listed, Offers, Picks, Secrets, Traffic};
+use domain::{Clock, IdentityId, Server, ServerId};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -15,10 +15,10 @@ use mcp::era::{self, Detected};
 use mcp::headers::{self, MCP_SESSION_ID};
 use mcp::json::Limits;
 use mcp::sealed::Sealer;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{self, Manner};
-
 use crate::batch;
 use crate::body::{Body, Released};
 use crate::catalog::Catalog;
@@ -150,6 +150,9 @@ pub struct Worker {
     /// does: calls that are held, or whose clients are away, streams, and whatever is yet to be recorded
     /// or told to a server.
     pub(crate) held: TaskTracker,
+    /// Of listeners only one at a time has policies decide about what it sees: each change is one for all
+    /// of them, and calls must get through in between.
+    pub(crate) looking: Semaphore,
 }
 
 impl Proxy {
@@ -245,26 +248,6 @@ impl Proxy {
     }
 }
 
-impl Traffic for Proxy {
-    fn settle(&self, snapshot: Arc<Snapshot>) -> Answer<'_, usize> {
-        let now = self.clock.now();
-        let Options { tasks, runtime, .. } = &self.options;
-        let close_lines = self.links.closing_lines(&snapshot, now);
-        for link in self.links.barred(&snapshot, now) {
-            // A process takes its time to end; what it is given to read ends at once.
-            tasks.spawn_on(async move { link.stop().await }, runtime);
-        }
-        // Calls end first, and so of what has ended them and not of what they lose by it.
-        let stopping = self.flights.stop(move |it| it.hold(&snapshot, now));
-        close_lines();
-        stopping
-    }
-
-    fn renew(&self, until: Duration) {
-        self.flights.renew(until);
-    }
-}
-
 impl Offers for Proxy {
     fn tool(&self, server: &Server, identity: Option<IdentityId>, name: &str) -> Listed {
         self.catalog.tool_of(server, identity, name)
@@ -274,7 +257,7 @@ impl Offers for Proxy {
 impl Worker {
     /// A worker for the current thread.
     pub fn new(proxy: Arc<Proxy>, wire: HttpWire, hop: Option<HttpWire>) -> Arc<Self> {
-        Arc::new(Self { proxy, wire, hop, held: TaskTracker::new() })
+        Arc::new(Self { proxy, wire, hop, held: TaskTracker::new(), looking: Semaphore::new(1) })
     }
 
     /// Waits until nothing goes on on its thread for any call, and then ends the sessions with servers
@@ -388,9 +371,19 @@ impl Worker {
         };
         let place = place.map_err(elsewhere)?;
         let headers = parts.headers;
+        let whose = caller.clone();
         let known = Known { caller, place, headers, peer, is_passed_on, arrived };
-        let away =
-            |refusal| TurnedAway { is_stranger: false, ..TurnedAway::stranger(&path, refusal) };
+        let method = match parts.method {
+            Method::GET => Some("GET"),
+            Method::DELETE => Some("DELETE"),
+            _ => None,
+        };
+        let away = |refusal| TurnedAway {
+            caller: Some(whose),
+            method,
+            is_stranger: false,
+            ..TurnedAway::stranger(&path, refusal)
+        };
         if path.is_paired {
             let request = (parts.method, parts.uri.query(), body);
             let answering = paired::answer(self, known, &path, request);
@@ -426,11 +419,15 @@ impl Worker {
                 Ok(revision) => {
                     let to = hop::held_at(&self.proxy, &known, &message);
                     let errand = || Errand::with(&known, &message);
-                    if let Some(answer) = hop::pass_on(self, &known, to, errand).await? {
+                    let passed_on = hop::pass_on(self, &known, to, errand).await;
+                    if let Ok(Some(answer)) = passed_on {
                         return Ok(answer);
                     }
                     let asked = known.ask(self, message, revision, None);
-                    Ok(Box::pin(modern::serve(asked)).await)
+                    match passed_on {
+                        Err(refusal) => Ok(Box::pin(asked.refuse(&refusal)).await),
+                        Ok(_) => Ok(Box::pin(modern::serve(asked)).await),
+                    }
                 }
                 Err(error) => {
                     let asked = known.ask(self, message, mcp::revision::LATEST, None);
@@ -444,7 +441,14 @@ impl Worker {
                     Err(refusal) => {
                         let to = hop::named_session_at(&self.proxy, &known);
                         let errand = || Errand::with(&known, &message);
-                        return hop::pass_on(self, &known, to, errand).await?.ok_or(refusal);
+                        let passed_on = hop::pass_on(self, &known, to, errand).await;
+                        let refusal = match passed_on {
+                            Ok(Some(answer)) => return Ok(answer),
+                            Ok(None) => refusal,
+                            Err(refusal) => refusal,
+                        };
+                        let asked = known.ask(self, message, mcp::revision::LATEST_LEGACY, None);
+                        return Ok(Box::pin(asked.refuse(&refusal)).await);
                     }
                 };
                 let revision = session.revision;

@@ -15,8 +15,10 @@ use crate::serve::Worker;
 /// A request that got nowhere.
 pub(crate) struct TurnedAway {
     pub(crate) workspace: Option<String>,
-    /// Who it was, where that is known but the sender is not where it may be.
+    /// Who it was, where that is known.
     pub(crate) caller: Option<Caller>,
+    /// How it came, where it was no message.
+    pub(crate) method: Option<&'static str>,
     pub(crate) refusal: Refusal,
     /// Whether nobody knows whose it was, or what it wanted is not there for its sender.
     pub(crate) is_stranger: bool,
@@ -25,13 +27,14 @@ pub(crate) struct TurnedAway {
 impl TurnedAway {
     pub(crate) fn stranger(path: &Path, refusal: Refusal) -> Self {
         let workspace = Some(path.workspace.clone());
-        Self { workspace, caller: None, refusal, is_stranger: true }
+        Self { workspace, caller: None, method: None, refusal, is_stranger: true }
     }
 }
 
 impl From<Refusal> for Box<TurnedAway> {
     fn from(refusal: Refusal) -> Self {
-        Self::new(TurnedAway { workspace: None, caller: None, refusal, is_stranger: true })
+        let (workspace, caller, method) = (None, None, None);
+        Self::new(TurnedAway { workspace, caller, method, refusal, is_stranger: true })
     }
 }
 
@@ -47,7 +50,7 @@ impl Worker {
             let now = self.proxy.clock.elapsed();
             turned.is_stranger && !self.proxy.strangers.is_one_of_few(workspace, who, now)
         };
-        let whose = (peer, turned.caller.as_ref());
+        let whose = (peer, turned.caller.as_ref(), turned.method);
         if let Some(workspace) = workspace
             && !is_counted(workspace)
             && let Err(unrecorded) =

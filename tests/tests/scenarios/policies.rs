@@ -349,6 +349,52 @@ async fn h137_a_resource_that_policies_refuse_has_no_other_spelling() {
     }
 }
 
+/// A legacy server has its own stream with a session, for what belongs to no call.
+#[tokio::test]
+async fn h072_an_open_stream_brings_nothing_of_what_policies_refuse() {
+    const LOG: &str = "notifications/message";
+    const UPDATED: &str = "notifications/resources/updated";
+
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let upstream = Upstream::legacy().by_hand("GET").echoing().start().await;
+        let served = site.start_with(&Documents::of("mail", &upstream.url)).await;
+        let token = served.token("bot", "t").await;
+        let at = ("/mcp/default/main/mail", token.as_str());
+        let asked = r#"{"elicitation":{}}"#;
+        let client = Client::legacy_with_token(&served, at, "2025-11-25", asked).await;
+        assert_eq!(client.send(client.tool("echo", "{}")).await.verdict(), "200");
+        let (mut stream, theirs) = join(client.open(client.get()), upstream.next()).await;
+        let theirs = theirs.stream();
+        // Changes of lists are heard as well, which are the gateway's own word.
+        let mut heard = async || loop {
+            let message = stream.message().await;
+            if !message["method"].as_str().unwrap().ends_with("/list_changed") {
+                return message["params"].clone();
+            }
+        };
+        let log = |said: &str| format!(r#"{{"level":"info","data":"{said}"}}"#);
+        let one = r#"{"uri":"test://one"}"#;
+        theirs.notification(UPDATED, one).await;
+        assert_eq!(heard().await["uri"], "test://one", "{}", site.database());
+        save(&served, "now", r#"forbid(principal, action == Action::"read", resource);"#).await;
+        theirs.notification(UPDATED, one).await;
+        theirs.notification(LOG, &log("beside it")).await;
+        assert_eq!(heard().await["data"], "beside it", "{}", site.database());
+        served.must(Method::DELETE, "policies/now", None).await;
+
+        save(&served, "now", r#"forbid(principal, action, resource in Server::"mail");"#).await;
+        theirs.notification(LOG, &log("secret")).await;
+        let question = r#"{"jsonrpc":"2.0","id":7,"method":"elicitation/create","params":{}}"#;
+        theirs.message(question).await;
+        let answered = upstream.next().await;
+        assert_eq!(answered.raw(&["error", "code"]), "-32600", "{}", answered.body);
+        answered.accept();
+        served.must(Method::DELETE, "policies/now", None).await;
+        theirs.notification(LOG, &log("in the open")).await;
+        assert_eq!(heard().await["data"], "in the open", "{}", site.database());
+    }
+}
+
 async fn save(served: &Served, name: &str, text: &str) {
     served
         .must(Method::POST, "policies?force=true", Some(json!({"name": name, "text": text})))

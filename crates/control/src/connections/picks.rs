@@ -1,10 +1,12 @@
 //! What apps pick for themselves, by a tool of the picker.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use domain::ports::{Answer, NotPicked, Picks};
 use domain::{AppId, GatewayId, WorkspaceId};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 use super::store;
 use crate::App;
@@ -16,12 +18,18 @@ pub(crate) struct Picking {
     app: Arc<App>,
     /// Where the database is waited for.
     runtime: Handle,
+    /// For those who pick or wait for it.
+    seats: Arc<Semaphore>,
 }
+
+/// How many picks may be under way: they are made one at a time, in milliseconds each, and no client is
+/// to wait for longer than it waits for anything else.
+const SEATS: usize = 16;
 
 impl Picking {
     /// On the runtime on which it is made.
     pub(crate) fn new(app: Arc<App>) -> Self {
-        Self { app, runtime: Handle::current() }
+        Self { app, runtime: Handle::current(), seats: Arc::new(Semaphore::new(SEATS)) }
     }
 }
 
@@ -32,9 +40,15 @@ impl Picks for Picking {
         app: AppId,
         gateway: GatewayId,
     ) -> Answer<'_, Result<(), NotPicked>> {
+        let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() else {
+            return Box::pin(ready(Err(NotPicked::Crowded)));
+        };
         let house = Arc::clone(&self.app);
         // To its end, even when whoever asked has gone.
-        let picking = async move { pick(&house, workspace, app, gateway).await };
+        let picking = async move {
+            let _seat = seat;
+            pick(&house, workspace, app, gateway).await
+        };
         let picking = self.app.tasks.spawn_on(picking, &self.runtime);
         Box::pin(async move {
             match picking.await {

@@ -1,7 +1,53 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::http::Method;
+use domain::ports::NotPicked;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::json;
 
+use crate::api::Rights;
+use crate::change::Change;
 use crate::testing::Api;
+
+/// However many apps pick, a change waits for one of them at most, and has a connection.
+#[tokio::test]
+async fn many_picks_wait_for_each_other_and_hold_up_no_cut_off() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let app = Arc::clone(&api.control.app);
+        let snapshot = api.snapshot().await;
+        let workspace = Arc::clone(&snapshot.config.workspaces["default"]);
+        let bot = *workspace.apps.keys().next().unwrap();
+        let gateway = workspace.gateways.values().next().unwrap().id;
+        let picking = api.control.picks();
+        let rights = Rights::of_installation(&app);
+        let held = Change::begin(&app, &rights).await.unwrap();
+        let done = AtomicUsize::new(0);
+        let pick = async |_: usize| {
+            let picked = picking.pick(workspace.id, bot, gateway).await;
+            done.fetch_add(usize::from(picked.is_ok()), Ordering::SeqCst);
+            picked
+        };
+        let mut picks: FuturesUnordered<_> = (0..24).map(pick).collect();
+        // Whoever finds no room is told so at once; nobody else is told anything.
+        let mut told = Vec::new();
+        for _ in 0..1_000 {
+            while let Some(Some(picked)) = picks.next().now_or_never() {
+                told.push(picked);
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(told, [Err(NotPicked::Crowded); 8]);
+        let mut switching = Box::pin(Change::begin_switch(&app, &rights));
+        assert!(switching.as_mut().now_or_never().is_none());
+        held.rollback().await.unwrap();
+        let switching = switching.await.unwrap();
+        assert!(done.load(Ordering::SeqCst) <= 1, "the others come after it");
+        switching.rollback().await.unwrap();
+    }
+}
 
 #[tokio::test]
 async fn a_connection_is_found_by_its_gateway_by_its_id_and_among_all() {

@@ -120,7 +120,7 @@ pub(crate) async fn check_everybody(
     change: &mut Change,
     workspace: WorkspaceId,
 ) -> Result<(), Error> {
-    let was = change.app().publisher.newest();
+    let was = Arc::clone(change.was());
     let next = change.preview().await?;
     let clock = Arc::clone(&change.app().clock);
     let looking = tokio::task::spawn_blocking(move || {
@@ -131,7 +131,7 @@ pub(crate) async fn check_everybody(
             let refuses = here(snapshot, workspace).is_some_and(|it| leaves_out(it, gives_up));
             (refuses, !gives_up())
         };
-        refuses(&next).0 && refuses(&was.snapshot) != (true, true)
+        refuses(&next).0 && refuses(&was) != (true, true)
     });
     if looking.await.map_err(Error::internal)? {
         return Err(Error::Conflict(

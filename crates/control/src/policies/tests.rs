@@ -1,3 +1,5 @@
+use db::sql;
+use domain::Clock as _;
 use serde_json::{Value, json};
 
 use crate::testing::Api;
@@ -162,6 +164,29 @@ async fn what_a_policy_names_stays_and_is_told_to_those_who_see_policies() {
             assert!(!reply.text.contains("secret"), "{}", reply.text);
         }
         assert_eq!(api.get("teams/ops").await.status, 200);
+        assert_eq!(api.delete("policies/secret").await.status, 204);
+        assert_eq!(api.delete("teams/ops").await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn what_a_policy_names_stays_where_another_replica_has_just_made_both() {
+    for api in Api::on_each_database().await.into_iter().filter(|it| !it.fresh.db.is_exclusive()) {
+        let epoch = api.snapshot().await.epoch;
+        let now = api.clock.now();
+        let mut tx = api.fresh.db.begin().await.unwrap();
+        crate::snapshot::move_epoch(&mut tx, 7, false).await.unwrap();
+        let team = sql("INSERT INTO teams (workspace_id, id, name, created_at)
+                        SELECT id, id, 'ops', $1 FROM workspaces");
+        tx.execute(team.bind(now)).await.unwrap();
+        let policy = sql("INSERT INTO policies
+                          (workspace_id, id, name, policy, enabled, tests, created_at)
+                          SELECT id, id, 'secret', $1, TRUE, '[]', $2 FROM workspaces");
+        tx.execute(policy.bind(OPS).bind(now)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(api.control.gate().latest().epoch, epoch, "it has not been loaded");
+        let reply = api.delete("teams/ops").await;
+        assert_eq!(reply.problem(), (409, "conflict".into()), "{}", reply.text);
         assert_eq!(api.delete("policies/secret").await.status, 204);
         assert_eq!(api.delete("teams/ops").await.status, 204);
     }

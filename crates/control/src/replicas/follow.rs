@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use db::{DbError, Notices, Tx};
 use domain::Snapshot;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use super::{LEASE, Late, MEMBER, Membership, list, settle, store, within};
 use crate::App;
@@ -68,13 +69,18 @@ pub(crate) async fn run(app: Arc<App>, gate: Arc<StoreGate>, membership: Arc<Mem
         return;
     }
     let ears = Ears::default();
+    // By itself: however long it takes to settle something, others must not take this one for dead.
+    let mut renewing = JoinSet::new();
+    let (house, own) = (Arc::clone(&app), Arc::clone(&membership));
+    renewing.spawn(async move { renew(&house, &own).await });
     let following = async {
-        tokio::join!(heed(&app, &ears), follow(&app, &gate, &ears), renew(&app, &membership));
+        tokio::join!(heed(&app, &ears), follow(&app, &gate, &ears));
     };
     tokio::select! {
         () = app.stop.cancelled() => {}
         () = following => {}
     }
+    renewing.shutdown().await;
     // From now on its gate is closed.
     membership.extend(Duration::ZERO);
     leave(&app).await;

@@ -1,6 +1,7 @@
 //! `ostiary record`: what has happened.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Subcommand, value_parser};
 use reqwest::Method;
@@ -73,6 +74,9 @@ const COLUMNS: &[&str] = &[
     "record/end",
 ];
 
+/// How much time is between two streams at least.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// More than this of one event is not from a gateway.
 const LINE_BYTES: usize = 1024 * 1024;
 
@@ -139,6 +143,8 @@ fn show(record: &Value) {
 /// A gateway ends a stream after a while, so that whoever follows it proves again who they are.
 async fn follow(remote: &Remote) -> Result<(), Failure> {
     loop {
+        // One that ends at once is not opened at once.
+        let soonest = tokio::time::Instant::now() + PAUSE;
         let mut response = remote.open("/records/stream").await?;
         let mut rest = Vec::new();
         while let Some(bytes) = response.chunk().await.map_err(Failure::other)? {
@@ -154,5 +160,6 @@ async fn follow(remote: &Remote) -> Result<(), Failure> {
                 return Err(Failure::Other("the gateway sends no records".to_owned()));
             }
         }
+        tokio::time::sleep_until(soonest).await;
     }
 }

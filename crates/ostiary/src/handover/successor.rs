@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
 
 use super::wire::{Wire, odd};
@@ -49,7 +49,16 @@ impl Doorbell {
     /// The next one who comes and says what it wants. Cancel-safe, but for whoever is speaking.
     pub(crate) async fn rung(&self) -> Successor {
         loop {
-            match self.answer().await {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Without descriptors they would be told to go away as quickly as they ring.
+                    tracing::warn!(%error, "Nobody who rings can be heard for now");
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+            };
+            match Self::answer(stream).await {
                 Ok(successor) => return successor,
                 Err(error) => {
                     tracing::warn!(%error, "Somebody rang who cannot take over");
@@ -60,8 +69,7 @@ impl Doorbell {
         }
     }
 
-    async fn answer(&self) -> io::Result<Successor> {
-        let (stream, _) = self.listener.accept().await?;
+    async fn answer(stream: UnixStream) -> io::Result<Successor> {
         let wire = Wire::with_own(stream)?;
         let (version, _) = wire.hear_within(GREETING).await?;
         if version != word::VERSION {

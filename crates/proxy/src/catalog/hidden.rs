@@ -10,10 +10,15 @@ use super::{Offer, Part, permitted};
 impl View {
     /// Everything of one kind that the looker may not use, in the order of the list, and why: the first
     /// reason for each.
-    pub(crate) fn hidden(&self, list: List, looker: &Looker<'_>) -> Vec<(&Part, &Offer, Because)> {
-        let (sight, off) = (self.sight(list, looker), self.off(list, looker));
-        let usable = self.without(list, &sight, &off);
-        let let_by = permitted::of(&self.parts, &self.gateway, list, (Arc::clone(&usable), looker));
+    pub(crate) async fn hidden(
+        &self,
+        list: List,
+        looker: &Looker<'_>,
+    ) -> Vec<(&Part, &Offer, Because)> {
+        let usable = self.usable(list, looker);
+        let asked = (Arc::clone(&usable), looker);
+        let let_by = permitted::of(&self.parts, &self.gateway, list, asked).await;
+        let off = self.off(list, looker);
         let mut seen = usable.iter().zip(let_by.iter());
         let mut hidden = Vec::new();
         for (index, part) in self.parts.iter().enumerate() {

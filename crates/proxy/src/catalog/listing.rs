@@ -91,7 +91,7 @@ impl Listing {
     }
 
     /// Nothing, for a reason of our own.
-    pub(super) fn unavailable(why: &str) -> Self {
+    pub(crate) fn unavailable(why: &str) -> Self {
         Self {
             tools: Vec::new(),
             prompts: Vec::new(),

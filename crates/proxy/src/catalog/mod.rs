@@ -30,6 +30,7 @@ pub(crate) use definition::{Definition, Instructions};
 pub(crate) use listing::{Listing, Offer};
 pub(crate) use pages::Written;
 pub(crate) use part::Part;
+pub(crate) use permitted::is_refused;
 pub(crate) use view::{List, Looker, View};
 
 use crate::authorize::{self, Pass};

@@ -233,18 +233,14 @@ impl View {
     }
 
     /// What tells the list from one that says something else, within this process.
-    pub(crate) fn print(&self, list: List, looker: &Looker<'_>) -> u64 {
-        self.written(list, looker).print
+    pub(crate) async fn print(&self, list: List, looker: &Looker<'_>) -> u64 {
+        self.written(list, looker).await.print
     }
 
     /// Everything of one kind that the looker may use.
-    pub(crate) fn written(&self, list: List, looker: &Looker<'_>) -> Written {
-        let mut sight = self.sight(list, looker);
-        let off = self.off(list, looker);
-        if !off.is_empty() {
-            sight = self.without(list, &sight, &off);
-        }
-        let sight = permitted::of(&self.parts, &self.gateway, list, (sight, looker));
+    pub(crate) async fn written(&self, list: List, looker: &Looker<'_>) -> Written {
+        let sight = self.usable(list, looker);
+        let sight = permitted::of(&self.parts, &self.gateway, list, (sight, looker)).await;
         let shared = (list, looker.revision, sight, looker.follows_tasks);
         let mut prepared = self.prepared.lock();
         if let Some(written) = prepared.by_sight.get(&shared) {
@@ -263,6 +259,12 @@ impl View {
             return Duration::ZERO;
         }
         self.parts.iter().map(|it| it.listing.kept_for(elapsed)).min().unwrap_or_default()
+    }
+
+    /// Which offers the looker may use but for policies.
+    pub(super) fn usable(&self, list: List, looker: &Looker<'_>) -> Sight {
+        let (sight, off) = (self.sight(list, looker), self.off(list, looker));
+        if off.is_empty() { sight } else { self.without(list, &sight, &off) }
     }
 
     /// Which offers the looker may use where nothing is off. That does not change while the view

@@ -202,6 +202,7 @@ mod tests {
     use super::*;
     use crate::answer;
     use crate::body::PIECE;
+    use crate::flight::Standing;
     use crate::flight::testing::{flights, grounds};
 
     #[tokio::test]
@@ -263,7 +264,7 @@ mod tests {
         };
         let reading = async {
             let mut text = Vec::from(chunks.recv().await.unwrap().bytes);
-            flights.stop(|_| false).await;
+            flights.stop(|_, _| Standing::Ends).until_written().await;
             text.extend_from_slice(read(chunks).await.as_bytes());
             String::from_utf8(text).unwrap()
         };

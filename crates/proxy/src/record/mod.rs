@@ -333,12 +333,12 @@ async fn single(asked: &Asked, call: Uuid, leaf: Leaf) -> Result<(), Refusal> {
     append(&asked.worker.proxy, &asked.caller.workspace, Kind::Outcome, written).await
 }
 
-/// Records a request of which no message was understood, or whose sender is unknown. Only where the
-/// URL names a workspace is there a log that it belongs to.
+/// Records a request of which no message was understood, whose sender is unknown, or whose answer is
+/// another replica's. Only where the URL names a workspace is there a log that it belongs to.
 pub(crate) async fn unidentified(
     proxy: &Proxy,
     workspace: &Arc<Workspace>,
-    (peer, caller): (IpAddr, Option<&Caller>),
+    (peer, caller, method): (IpAddr, Option<&Caller>, Option<&str>),
     refusal: &Refusal,
 ) -> Result<(), Refusal> {
     let call = proxy.clock.id();
@@ -347,11 +347,10 @@ pub(crate) async fn unidentified(
     if let Some(caller) = caller.filter(|it| it.workspace.id == workspace.id) {
         leaf = whoever(leaf, caller);
     }
-    let leaf = leaf
-        .str("peer", &peer.to_string())
-        .str("end", refusal.reason())
-        .bool("error", true)
-        .str("detail", &refusal.to_string());
+    leaf = leaf.str("peer", &peer.to_string());
+    leaf = method.into_iter().fold(leaf, |leaf, it| leaf.str("method", it));
+    leaf = leaf.str("end", refusal.reason()).bool("error", true);
+    leaf = leaf.str("detail", &refusal.to_string());
     let written = Written { call, leaf, content: Vec::new(), news: Vec::new() };
     append(proxy, workspace, Kind::Outcome, written).await
 }

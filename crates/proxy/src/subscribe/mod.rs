@@ -36,7 +36,7 @@ use crate::catalog::{Part, View};
 use crate::identify::Caller;
 use crate::record::Said;
 use crate::refusal::Refusal;
-use crate::route::Place;
+use crate::route::{Offered, Place};
 use crate::serve::Worker;
 use crate::tasks;
 
@@ -143,6 +143,22 @@ impl Listener {
         self.pass_for(view, (of, Kind::Resource, uri)).is_ok()
     }
 
+    /// The same of a server of which it may not be known yet what it lists.
+    pub(crate) fn may_read_of(
+        &self,
+        view: Option<&Arc<View>>,
+        assignment: &Arc<Assignment>,
+        uri: &str,
+    ) -> bool {
+        match view {
+            Some(view) => self.may_read(view, assignment.id, uri),
+            None => {
+                let offered = Offered::unseen(Arc::clone(assignment), Kind::Resource, uri);
+                self.allow(offered).is_ok()
+            }
+        }
+    }
+
     /// The permission to use something now, hence to hear of it.
     pub(crate) fn pass_for(
         &self,
@@ -150,7 +166,10 @@ impl Listener {
         (of, kind, name): (AssignmentId, Kind, &str),
     ) -> Result<Pass, Refusal> {
         let part = view.parts.iter().find(|it| it.assignment.id == of);
-        let offered = view.offered(part.ok_or(Refusal::NoGateway)?, kind, name);
+        self.allow(view.offered(part.ok_or(Refusal::NoGateway)?, kind, name))
+    }
+
+    fn allow(&self, offered: Offered) -> Result<Pass, Refusal> {
         let offered = offered.seen_from(self.peer);
         let (caller, place) = (self.caller.clone(), self.place.clone());
         authorize::authorize(&self.worker.proxy, caller, place, Some(offered))

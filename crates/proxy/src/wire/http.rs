@@ -137,17 +137,30 @@ impl HttpWire {
     ///
     /// If the endpoint may not or cannot be connected to.
     pub async fn checkout(&self, endpoint: &Endpoint) -> Result<Ready, WireError> {
-        let shared = Arc::clone(&self.shared);
-        let mut live = match shared.pool.take(endpoint.origin(), Instant::now()) {
-            Some(live) => live,
-            // Its type ends here: what holds a call has many levels, and the compiler follows only so
-            // many of them.
-            None => Live::open(shared.dialer.dial(endpoint).boxed().await?, &shared.http).await?,
+        let Some(mut live) = self.shared.pool.take(endpoint.origin(), Instant::now()) else {
+            return self.connect(endpoint).await;
         };
         // That of an earlier request is of no account.
         live.hold(None);
+        Ok(self.ready(live, endpoint))
+    }
+
+    /// A new connection to the endpoint's origin.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpWire::checkout`].
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Ready, WireError> {
+        // Its type ends here: what holds a call has many levels, and the compiler follows only so
+        // many of them.
+        let stream = self.shared.dialer.dial(endpoint).boxed().await?;
+        Ok(self.ready(Live::open(stream, &self.shared.http).await?, endpoint))
+    }
+
+    fn ready(&self, live: Box<Live>, endpoint: &Endpoint) -> Ready {
+        let shared = Arc::clone(&self.shared);
         let head = shared.limits.head;
-        Ok(Ready { live, shared, endpoint: endpoint.clone(), head })
+        Ready { live, shared, endpoint: endpoint.clone(), head }
     }
 
     /// Closes every connection that nobody uses.

@@ -1,5 +1,5 @@
 # What people and machines call. Each target is one script; see its head for what it does.
-.PHONY: run bench build conformance fmt fuzz lint matrix soak test tools upgrade
+.PHONY: run away bench build conformance fmt fuzz lint matrix soak test tools upgrade
 
 run: ## A gateway with a sample workspace, on loopback
 	@scripts/run.sh
@@ -23,6 +23,9 @@ fuzz: ## Looks for inputs that no parser should fail on: SECONDS_EACH=600 TARGET
 
 soak: ## A million calls of all kinds through each other, on each database
 	@scripts/soak.sh
+
+away: ## A database that is away for a minute, in front of gateways that may do without it and others
+	@scripts/away.sh
 
 upgrade: ## Calls over an upgrade from an older commit to this one, and back: FROM=v1.0.0
 	@scripts/upgrade.sh $(FROM)

@@ -217,7 +217,16 @@ function pin(
 
 function gateway(number: number, name: string, teams: string[]): Schemas['GatewayBody'] {
   const addresses = name === 'finance' ? ['192.0.2.0/24'] : [];
-  return { id: id(number), name, teams, addresses, enabled: true, off: null, created_at: CREATED };
+  return {
+    id: id(number),
+    name,
+    teams,
+    addresses,
+    max_autonomy_seconds: 0,
+    enabled: true,
+    off: null,
+    created_at: CREATED,
+  };
 }
 
 function assignment(

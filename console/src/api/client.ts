@@ -11,8 +11,11 @@ import type { components, paths } from './schema';
 
 export type Schemas = components['schemas'];
 
-/** Longer than the slowest cut-off, which waits up to 10 s for the data plane. */
-const LIMIT_MS = 15_000;
+/**
+ * Longer than the slowest cut-off, which waits up to 10 s for the data plane and up to 60 s for a
+ * replica that may do without its database for as long.
+ */
+const LIMIT_MS = 75_000;
 
 export const api = createClient<paths>({
   baseUrl: globalThis.location.origin,

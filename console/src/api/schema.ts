@@ -1516,6 +1516,12 @@ export interface components {
             enabled: boolean;
             /** Format: uuid */
             id: string;
+            /**
+             * Format: int32
+             * @description For how many seconds calls are answered while the database is away; 0 for not at all. Without
+             *     effect where the database is SQLite.
+             */
+            max_autonomy_seconds: number;
             name: components["schemas"]["Name"];
             off?: components["schemas"]["Off"] | null;
             /** @description The teams that may use it. */
@@ -1525,6 +1531,11 @@ export interface components {
         GatewayPatch: {
             addresses?: components["schemas"]["AddressesText"] | null;
             enabled?: boolean | null;
+            /**
+             * Format: int32
+             * @description For how many seconds calls are answered while the database is away; 0 for not at all.
+             */
+            max_autonomy_seconds?: number | null;
             name?: components["schemas"]["Name"] | null;
             /** @description All of them: a team that is not listed may use it no more. */
             teams?: components["schemas"]["Ref"][] | null;
@@ -1671,6 +1682,12 @@ export interface components {
         NewGateway: {
             /** @description From where it may be used. */
             addresses?: components["schemas"]["AddressesText"];
+            /**
+             * Format: int32
+             * @description For how many seconds calls are answered while the database is away; 0 for not at all. As long
+             *     does every change wait for a replica that does not confirm it.
+             */
+            max_autonomy_seconds?: number;
             name: components["schemas"]["Name"];
             /** @description The teams that may use it, by name or id. */
             teams?: components["schemas"]["Ref"][];
@@ -1930,6 +1947,12 @@ export interface components {
                 enabled: boolean;
                 /** Format: uuid */
                 id: string;
+                /**
+                 * Format: int32
+                 * @description For how many seconds calls are answered while the database is away; 0 for not at all. Without
+                 *     effect where the database is SQLite.
+                 */
+                max_autonomy_seconds: number;
                 name: components["schemas"]["Name"];
                 off?: components["schemas"]["Off"] | null;
                 /** @description The teams that may use it. */

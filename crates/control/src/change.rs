@@ -189,6 +189,8 @@ impl Change {
             // What has been seen of it is lost, and must not be counted past in silence.
             return Err(LoadError::Behind.into());
         }
+        let configs = (&*publisher.newest().snapshot.config, &*next.snapshot.config);
+        let widest = replicas::widest(&app, &mut tx, configs).await?;
         tx.announce(next.epoch()).await?;
         if let Err(error) = tx.commit().await {
             // It may have held nevertheless.
@@ -209,7 +211,7 @@ impl Change {
         let snapshot =
             if epochs.epoch <= newest.epoch() { Arc::clone(&newest.snapshot) } else { snapshot };
         let ended = replicas::settle(&app, &snapshot).await;
-        let replicas = replicas::confirm(&app, epochs, committed, ended.is_some()).await;
+        let replicas = replicas::confirm(&app, epochs, (committed, widest), ended.is_some()).await;
         let elapsed = app.clock.elapsed().saturating_sub(began);
         Ok(Committed { ended: ended.unwrap_or_default(), replicas, elapsed })
     }

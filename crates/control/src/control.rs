@@ -7,7 +7,9 @@ use std::time::Duration;
 use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
-use domain::ports::{Counters, Definitions, Gate, Offers, Picks, Previews, Secrets, Traffic};
+use domain::ports::{
+    Counters, Definitions, Gate, GateClosed, Offers, Picks, Previews, Secrets, Traffic,
+};
 use domain::{Authority, Clock, Stamp, WorkspaceId};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -97,6 +99,27 @@ pub struct Ownership {
 /// How long stopping waits for what is under way.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
+/// Starts what goes on until the end: for everybody, and for those who serve.
+fn tend(
+    app: &Arc<App>,
+    (gate, membership): (&Arc<StoreGate>, Arc<Membership>),
+    serving: Option<Serving>,
+) {
+    app.tasks.spawn(Arc::clone(gate).run(app.stop.clone()));
+    app.tasks.spawn(Arc::clone(&app.accounts).keep(app.stop.clone()));
+    if let Some(shared) = &app.shared {
+        app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
+    }
+    app.tasks.spawn(trail::Refusals::keep(Arc::clone(app)));
+    if let Some(Serving { canary, .. }) = serving {
+        app.tasks.spawn(replicas::run(Arc::clone(app), Arc::clone(gate), membership));
+        if !app.db.is_exclusive() {
+            app.tasks.spawn(content_keys::keep_ahead(Arc::clone(app)));
+        }
+        app.tasks.spawn(replicas::run_canary(Arc::clone(app), canary));
+    }
+}
+
 impl Control {
     /// Checks that vault and database belong together, makes the first workspace and the first
     /// admin token where there are none, and publishes the configuration.
@@ -160,18 +183,9 @@ impl Control {
             replicas::leave(&app).await;
             return Err(ControlError::Configuration(error.into()));
         }
-        app.tasks.spawn(Arc::clone(&gate).run(app.stop.clone()));
         app.tasks.spawn(keeper.run(app.stop.clone()));
-        app.tasks.spawn(Arc::clone(&app.accounts).keep(app.stop.clone()));
-        if let Some(shared) = &app.shared {
-            app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
-        }
         app.tasks.spawn(noter.run(app.stop.clone()));
-        app.tasks.spawn(trail::Refusals::keep(Arc::clone(&app)));
-        if let Some(Serving { canary, .. }) = serving {
-            app.tasks.spawn(replicas::run(Arc::clone(&app), Arc::clone(&gate), membership));
-            app.tasks.spawn(replicas::run_canary(Arc::clone(&app), canary));
-        }
+        tend(&app, (&gate, membership), serving);
         let picks = Arc::new(Picking::new(Arc::clone(&app)));
         Ok(Self {
             app,
@@ -193,6 +207,27 @@ impl Control {
     /// For the data plane: proves its snapshot current.
     pub fn gate(&self) -> Arc<dyn Gate> {
         Arc::<StoreGate>::clone(&self.gate)
+    }
+
+    /// Whether calls are decided, at least at gateways that may do without the database.
+    ///
+    /// # Errors
+    /// Where nothing can tell whether permissions have changed.
+    pub async fn is_open(&self) -> Result<(), GateClosed> {
+        self.gate.is_open().await
+    }
+
+    /// For how long from now on calls are answered at some gateway, where the database does not answer
+    /// any more.
+    pub fn autonomy(&self) -> Duration {
+        let App { replica, publisher, clock, .. } = self.app.as_ref();
+        let widest = publisher.newest().snapshot.config.widest_autonomy();
+        replica.autonomy.remains(widest, clock.elapsed())
+    }
+
+    /// Whether the database is away.
+    pub fn is_database_away(&self) -> bool {
+        self.app.replica.autonomy.is_away()
     }
 
     /// For the data plane: opens credentials on their way upstream.

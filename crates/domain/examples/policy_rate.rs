@@ -164,6 +164,7 @@ fn workspace(policies: Policies) -> Workspace {
         connections: HashMap::new(),
         rules: [].into(),
         addresses: Addresses::default(),
+        autonomy: Duration::ZERO,
     };
     let bot = App {
         id: app,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::limits::Charge;
 use crate::{
-    AppId, Described, GatewayId, Identity, IdentityId, Name, NoPreview, PinKey, Preview, Server,
-    ServerId, Snapshot, WorkspaceId,
+    AppId, Config, Described, Gateway, GatewayId, Identity, IdentityId, Name, NoPreview, PinKey,
+    Preview, Server, ServerId, Snapshot, Workspace, WorkspaceId,
 };
 
 /// A boxed future, since these traits stand between crates.
@@ -24,6 +24,56 @@ pub trait Gate: Send + Sync {
 
     /// Resolves when [`Gate::latest`] says something else than `known`.
     fn replaced<'a>(&'a self, known: &'a Arc<Snapshot>) -> Answer<'a, ()>;
+
+    /// As [`Gate::current`], for what is asked at a gateway. While the store is away, and for as long
+    /// as that gateway may do without it, the snapshot is the latest that is known.
+    fn current_at<'a>(&'a self, at: At<'a>) -> Answer<'a, Result<Standing, GateClosed>> {
+        let _ = at;
+        Box::pin(async { Ok(Standing { snapshot: self.current().await?, unproved: None }) })
+    }
+
+    /// Whether what is under way at a gateway may go on without another look at the store.
+    fn may_go_on(&self, at: At<'_>) -> bool {
+        let _ = at;
+        false
+    }
+
+    /// How old what is known is, while that is what calls at a gateway are decided by; nothing while
+    /// the store is there, and where they are not.
+    fn apart(&self, at: At<'_>) -> Option<Duration> {
+        let _ = at;
+        None
+    }
+
+    /// Resolves when [`Gate::apart`] says something.
+    fn away<'a>(&'a self, at: At<'a>) -> Answer<'a, ()> {
+        let _ = at;
+        Box::pin(std::future::pending())
+    }
+}
+
+/// A gateway, and the workspace that it is of, as they were at some time.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    pub workspace: &'a Workspace,
+    pub gateway: &'a Gateway,
+}
+
+/// What calls are decided by.
+pub struct Standing {
+    pub snapshot: Arc<Snapshot>,
+    /// How old it is, where nothing has said since that it still holds.
+    pub unproved: Option<Duration>,
+}
+
+impl At<'_> {
+    /// For how long the gateway may do without the store, by this configuration. One that has another
+    /// name since may not.
+    pub fn autonomy_in(self, config: &Config) -> Duration {
+        let workspace = config.workspaces.get(&self.workspace.name);
+        let found = workspace.and_then(|it| it.gateways.get(&self.gateway.name));
+        found.filter(|it| it.id == self.gateway.id).map_or(Duration::ZERO, |it| it.autonomy)
+    }
 }
 
 /// The store could not say whether anything has changed, so nothing may pass.
@@ -57,6 +107,13 @@ pub trait Counters: Send + Sync {
         workspace: WorkspaceId,
         charges: Vec<Charge>,
     ) -> Answer<'_, Result<(), Uncharged>>;
+
+    /// The same while the store is away, by what is held here and, beyond that, by what each limit
+    /// allows a replica on its own: never waits, and is never without bounds.
+    fn charge_apart(&self, workspace: WorkspaceId, charges: &[Charge]) -> Result<(), Uncharged> {
+        let _ = (workspace, charges);
+        Err(Uncharged::Unavailable)
+    }
 
     /// Charges for what has been used already, room or not.
     fn settle(&self, workspace: WorkspaceId, charges: Vec<Charge>);

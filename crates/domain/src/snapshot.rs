@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -38,6 +39,14 @@ pub struct Config {
     pub tokens: HashMap<TokenHash, Token>,
 }
 
+impl Config {
+    /// The longest time for which calls at any gateway may be decided without the database.
+    pub fn widest_autonomy(&self) -> Duration {
+        let workspaces = self.workspaces.values();
+        workspaces.map(|it| it.widest_autonomy()).max().unwrap_or_default()
+    }
+}
+
 /// SHA-256 of a token's text. The text itself is stored nowhere.
 pub type TokenHash = [u8; 32];
 
@@ -72,6 +81,13 @@ pub struct Workspace {
     pub authority: Arc<Authority>,
     /// What takes away from what is granted.
     pub policies: Arc<Policies>,
+}
+
+impl Workspace {
+    /// The longest time for which calls at any of its gateways may be decided without the database.
+    pub fn widest_autonomy(&self) -> Duration {
+        self.gateways.values().map(|it| it.autonomy).max().unwrap_or_default()
+    }
 }
 
 /// The place of those who have picked no gateway.
@@ -179,6 +195,8 @@ pub struct Gateway {
     pub teams: BTreeSet<TeamId>,
     /// From where it may be used.
     pub addresses: Addresses,
+    /// For how long calls may be decided without the database; zero for not at all.
+    pub autonomy: Duration,
     pub connections: HashMap<AppId, Connection>,
     pub rules: Arc<[RuleDef]>,
     pub policy: Policy,
@@ -307,6 +325,7 @@ impl Workspace {
             assignments: Vec::new(),
             teams: self.users.values().flat_map(|it| it.teams.iter().copied()).collect(),
             addresses: Addresses::default(),
+            autonomy: Duration::ZERO,
             connections: connections.collect(),
             rules: Arc::from([]),
             policy: Policy::nothing(id)?,

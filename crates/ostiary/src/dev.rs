@@ -163,6 +163,7 @@ fn snapshot(
         assignments: vec![assignment],
         teams: teams.clone(),
         addresses: Addresses::default(),
+        autonomy: Duration::ZERO,
         connections: HashMap::from([(app, connection)]),
         rules: Arc::from([]),
         policy,

@@ -80,6 +80,9 @@ fn render(pages: &Pages) -> String {
     let passed_on = [(None, metrics.passed_on.load(Ordering::Relaxed))];
     let help = "Requests that another replica has answered.";
     counter(&mut text, "ostiary_passed_on", help, &passed_on);
+    let apart = [(None, metrics.apart.load(Ordering::Relaxed))];
+    let help = "Calls that were decided without the database.";
+    counter(&mut text, "ostiary_calls_without_database", help, &apart);
     let refusals: Vec<_> =
         metrics.refusals().into_iter().map(|(reason, n)| (Some(("reason", reason)), n)).collect();
     counter(&mut text, "ostiary_refusals", "Messages that were refused.", &refusals);
@@ -116,6 +119,10 @@ fn changes(text: &mut String, control: &Control) {
     gauge(text, "ostiary_epoch", "The newest change that is known here.", epoch);
     let is_behind = u64::from(figures.is_database_behind());
     gauge(text, "ostiary_database_behind", "1 while the database has lost changes.", is_behind);
+    let is_away = u64::from(control.is_database_away());
+    gauge(text, "ostiary_database_away", "1 while the database does not answer.", is_away);
+    let help = "How long some calls are answered from now on if the database does not.";
+    gauge(text, "ostiary_autonomy_seconds", help, control.autonomy().as_secs());
     let is_astray = u64::from(figures.is_clock_astray());
     let help = "1 while the clock of this machine is not the database's.";
     gauge(text, "ostiary_clock_astray", help, is_astray);

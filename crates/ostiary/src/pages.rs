@@ -105,7 +105,7 @@ async fn ready(State(pages): State<Pages>) -> Response {
     if let Some(reason) = pages.content.refusal() {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("content: {reason}\n")).into_response();
     }
-    match pages.control.gate().current().await {
+    match pages.control.is_open().await {
         Ok(_) => "ok\n".into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("gate: {error}\n")).into_response(),
     }

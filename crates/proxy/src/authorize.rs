@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use domain::policies::How;
-use domain::ports::{Gate, GateClosed};
+use domain::ports::{At, Gate, GateClosed};
 use domain::{
     Assignment, AssignmentId, Call, Clock, Config, Denied, IdentityId, Provision, Question,
     Snapshot, Subject, Target, Use, Withheld, Workspace,
@@ -156,8 +156,11 @@ pub(crate) async fn look_as(look: &Look<'_>) -> Result<(Pass, Arc<View>), Refusa
 impl Pass {
     /// The last gate. What it gives must be used at once: written from, or released by.
     pub(crate) async fn clear(&self) -> Result<Cleared<'_>, Refusal> {
-        let snapshot = self.proxy.gate.current().await?;
-        let now = self.proxy.clock.now();
+        let standing = self.proxy.gate.current_at(self.at()).await?;
+        if let Some(age) = standing.unproved {
+            self.flight.apart().note(age);
+        }
+        let (snapshot, now) = (standing.snapshot, self.proxy.clock.now());
         if self.flight.is_ended() && self.proxy.flights.are_over() {
             return Err(Refusal::Interrupted);
         }
@@ -241,6 +244,11 @@ impl Grounds {
         let epoch = snapshot.epoch;
         let is_live = is_live(&caller, &place, offered.as_ref());
         Ok(Self { caller, place, offered, subject, epoch, is_opaque: false, is_live })
+    }
+
+    /// Where it is.
+    pub(crate) fn at(&self) -> At<'_> {
+        At { workspace: &self.caller.workspace, gateway: &self.place.gateway }
     }
 
     /// Of what serves one caller at one server, whichever of its offers was asked for first.
@@ -451,7 +459,7 @@ pub(crate) fn check_switches(
     now: DateTime<Utc>,
 ) -> Result<(), Refusal> {
     domain::check_switches(&snapshot.switches, subject, now).map_err(|denied| match denied {
-        Denied::Off { target, switch } => off_by(&target, &switch),
+        Denied::Off { target, switch } => Refusal::off(&target, &switch),
         _ => Refusal::NoGateway,
     })
 }
@@ -459,7 +467,7 @@ pub(crate) fn check_switches(
 /// What the client is told: of what is not the caller's, nothing.
 fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
     match (denied, call.assignment, call.offer) {
-        (Denied::Off { target, switch }, ..) => off_by(&target, &switch),
+        (Denied::Off { target, switch }, ..) => Refusal::off(&target, &switch),
         (Denied::Elsewhere(list), ..) => Refusal::Elsewhere { noun: list.noun() },
         (Denied::NoIdentity, Some(assignment), _) => {
             Refusal::NoIdentity { server: assignment.server.name.to_string() }
@@ -486,10 +494,6 @@ fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
         }
         _ => Refusal::NoGateway,
     }
-}
-
-fn off_by(target: &Target, switch: &domain::Switch) -> Refusal {
-    Refusal::Off { noun: target.noun(), reason: switch.reason.as_deref().map(str::to_owned) }
 }
 
 #[cfg(test)]
@@ -531,6 +535,7 @@ impl Grounds {
             connections: HashMap::new(),
             rules: Vec::new().into(),
             addresses: Addresses::default(),
+            autonomy: std::time::Duration::ZERO,
             policy: Policy::compile(subject.gateway, &BTreeSet::new(), &[]).unwrap(),
         };
         let (workspace, app) = (Arc::new(workspace), subject.app);

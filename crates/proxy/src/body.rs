@@ -9,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::ports::At;
+use domain::{Gateway, Workspace};
 use http_body::{Frame, SizeHint};
 use mcp::sse;
 use tokio::sync::mpsc;
@@ -35,6 +37,15 @@ pub(crate) enum Body {
 pub struct Released {
     body: Body,
     flights: Arc<Flights>,
+    /// Where it has been asked for, as far as that was found out.
+    place: Option<Spot>,
+}
+
+/// A gateway and its workspace.
+#[derive(Clone)]
+pub(crate) struct Spot {
+    pub(crate) workspace: Arc<Workspace>,
+    pub(crate) gateway: Arc<Gateway>,
 }
 
 /// The events of a stream that its client can come back to.
@@ -292,8 +303,13 @@ impl http_body::Body for Body {
 }
 
 impl Released {
-    pub(crate) fn of(body: Body, flights: &Arc<Flights>) -> Self {
-        Self { body, flights: Arc::clone(flights) }
+    pub(crate) fn of(body: Body, flights: &Arc<Flights>, place: Option<Spot>) -> Self {
+        Self { body, flights: Arc::clone(flights), place }
+    }
+
+    fn may_pass(&self) -> bool {
+        let at = |it: &Spot| self.flights.are_good(Some(it.at()));
+        self.place.as_ref().map_or_else(|| self.flights.are_good(None), at)
     }
 
     /// Whether what comes next rests on a decision of a while ago.
@@ -311,7 +327,7 @@ impl http_body::Body for Released {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let may_pass = !self.is_lasting() || self.flights.are_good();
+        let may_pass = !self.is_lasting() || self.may_pass();
         Poll::Ready(frame.filter(|_| may_pass))
     }
 
@@ -321,6 +337,12 @@ impl http_body::Body for Released {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Spot {
+    fn at(&self) -> At<'_> {
+        At { workspace: &self.workspace, gateway: &self.gateway }
     }
 }
 

@@ -11,7 +11,8 @@
 //!
 //! Where others may turn things off as well, all of this is good for a time only, which is extended
 //! as long as we hear of changes. What is under way is not ended when the time is over, but nothing
-//! of it is written or released until it has been extended again.
+//! of it is written or released until it has been extended again, other than at gateways that may do
+//! without the database for a while longer.
 //!
 //! What a change leaves of a flight is mostly seen at a glance. Policies take longer: what they have
 //! to decide about is judged after that, one after the other. Until it has been, its time is not
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use domain::ports::{At, Gate};
 use domain::{Clock, Config};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -38,6 +40,7 @@ pub(crate) struct Flights {
     written: Notify,
     waiting: AtomicUsize,
     clock: Arc<dyn Clock>,
+    gate: Arc<dyn Gate>,
     /// Until when they may go on, in milliseconds of the clock's.
     good_until: AtomicU64,
     is_over: AtomicBool,
@@ -66,6 +69,7 @@ struct State {
     by: Mutex<Option<Arc<Config>>>,
     /// Until when it may go on, in milliseconds of the clock's.
     good_until: AtomicU64,
+    apart: Apart,
 }
 
 /// How a flight stands by what has changed, as far as is seen at a glance.
@@ -76,6 +80,11 @@ pub(crate) enum Standing {
     /// It has to be judged.
     Unclear,
 }
+
+/// Whether anything of a call has been decided without the database, and how old what was known then
+/// was at most.
+#[derive(Clone, Default)]
+pub(crate) struct Apart(Arc<AtomicU64>);
 
 /// One call or stream under way. Whoever holds it may act for its subject until it is ended.
 pub(crate) struct Flight {
@@ -94,7 +103,7 @@ const SHARDS: usize = 16;
 
 impl Flights {
     /// None, good for ever until something else is said.
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, gate: Arc<dyn Gate>) -> Self {
         Self {
             shards: Default::default(),
             next: AtomicUsize::new(0),
@@ -102,6 +111,7 @@ impl Flights {
             waiting: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             clock,
+            gate,
             good_until: AtomicU64::new(u64::MAX),
             looks: AtomicU64::new(0),
             judging: Arc::default(),
@@ -121,6 +131,7 @@ impl Flights {
             by: Mutex::default(),
             // Read under the lock: whoever extends it either finds this one or has said so before.
             good_until: AtomicU64::new(self.good_until.load(Ordering::SeqCst)),
+            apart: Apart::default(),
         });
         let slot = match open.free.pop() {
             Some(slot) => {
@@ -165,9 +176,9 @@ impl Flights {
         }
     }
 
-    /// Whether anything may be written or released now.
-    pub(crate) fn are_good(&self) -> bool {
-        self.is_before(&self.good_until)
+    /// Whether anything may be written or released now, of what is at that gateway.
+    pub(crate) fn are_good(&self, at: Option<At<'_>>) -> bool {
+        self.is_before(&self.good_until) || at.is_some_and(|it| self.gate.may_go_on(it))
     }
 
     fn is_before(&self, until: &AtomicU64) -> bool {
@@ -325,7 +336,14 @@ impl Flight {
 
     /// Whether anything of it may be written or released now.
     pub(crate) fn is_good(&self) -> bool {
-        self.flights.is_before(&self.state.good_until)
+        let State { grounds, good_until, .. } = &*self.state;
+        self.flights.is_before(good_until)
+            || self.state.is_judged() && self.flights.gate.may_go_on(grounds.at())
+    }
+
+    /// Whether it has been decided without the database.
+    pub(crate) fn apart(&self) -> &Apart {
+        &self.state.apart
     }
 
     /// Begins a message to an upstream.
@@ -367,6 +385,23 @@ impl Drop for Flight {
     }
 }
 
+impl Apart {
+    /// It has, by what was that old.
+    pub(crate) fn note(&self, age: Duration) {
+        self.0.fetch_max(millis(age).max(1), Ordering::Relaxed);
+    }
+
+    /// In milliseconds.
+    pub(crate) fn age(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|it| *it != 0)
+    }
+}
+
+/// As records say it.
+pub(crate) fn millis(age: Duration) -> u64 {
+    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Hold for Flight {
     fn is_open(&self) -> bool {
         !self.is_ended() && self.is_good()
@@ -395,7 +430,7 @@ mod tests {
     use futures::FutureExt;
     use uuid::Uuid;
 
-    use super::testing::{HandClock, flights, grounds};
+    use super::testing::{HandClock, Shut, flights, grounds};
     use super::*;
 
     #[tokio::test]
@@ -442,7 +477,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_goes_on_for_longer_than_it_is_good() {
         let clock = Arc::<HandClock>::default();
-        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock)));
+        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock), Arc::new(Shut)));
         let flight = Arc::new(flights.enter(grounds(1)));
         assert!(flight.write().is_open());
         flights.renew(Duration::from_secs(1));
@@ -471,7 +506,7 @@ mod tests {
     #[tokio::test]
     async fn who_has_to_be_judged_holds_up_nobody_else_and_may_not_go_on_meanwhile() {
         let clock = Arc::<HandClock>::default();
-        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock)));
+        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock), Arc::new(Shut)));
         flights.renew(Duration::from_secs(1));
         let [ends, stays, other] = [1, 2, 3].map(|it| Arc::new(flights.enter(grounds(it))));
         let unclear = |it: &Grounds, _: Option<&Arc<Config>>| match is_of(3, it) || is_of(4, it) {
@@ -503,7 +538,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_judged_before_a_change_is_judged_again_after_it() {
         let clock = Arc::<HandClock>::default();
-        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock)));
+        let flights = Arc::new(Flights::new(Arc::<HandClock>::clone(&clock), Arc::new(Shut)));
         flights.renew(Duration::from_secs(1));
         let flight = Arc::new(flights.enter(grounds(1)));
         let unclear = |_: &Grounds, _: Option<&Arc<Config>>| Standing::Unclear;
@@ -533,13 +568,31 @@ mod tests {
 /// Flights without anybody who flies.
 #[cfg(test)]
 pub(crate) mod testing {
-    use domain::{AppId, ConnectionId, GatewayId, ServerId, Subject, UserId};
+    use domain::ports::{Answer, GateClosed};
+    use domain::{AppId, ConnectionId, GatewayId, ServerId, Snapshot, Subject, UserId};
     use uuid::Uuid;
 
     use super::*;
 
     pub(crate) fn flights() -> Arc<Flights> {
-        Arc::new(Flights::new(Arc::<HandClock>::default()))
+        Arc::new(Flights::new(Arc::<HandClock>::default(), Arc::new(Shut)))
+    }
+
+    /// Lets nothing through.
+    pub(crate) struct Shut;
+
+    impl Gate for Shut {
+        fn latest(&self) -> Arc<Snapshot> {
+            Arc::new(Snapshot::empty())
+        }
+
+        fn current(&self) -> Answer<'_, Result<Arc<Snapshot>, GateClosed>> {
+            Box::pin(std::future::ready(Err(GateClosed)))
+        }
+
+        fn replaced<'a>(&'a self, _: &'a Arc<Snapshot>) -> Answer<'a, ()> {
+            Box::pin(std::future::pending())
+        }
     }
 
     pub(crate) fn grounds(app: u128) -> Grounds {

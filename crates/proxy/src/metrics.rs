@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 pub struct Metrics {
     /// Calls answered by an upstream.
     pub calls: AtomicU64,
+    /// Calls that were decided without the database.
+    pub apart: AtomicU64,
     /// Requests that other replicas have answered.
     pub passed_on: AtomicU64,
     refusals: Mutex<BTreeMap<&'static str, u64>>,

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::ports::NotPicked;
-use domain::{AppId, Gateway};
+use chrono::{DateTime, Utc};
+use domain::ports::{At, GateClosed, NotPicked};
+use domain::{AppId, Gateway, Snapshot};
 use http::{Response, StatusCode};
 use mcp::envelope::Message;
 use mcp::json::{Raw, quote};
@@ -24,9 +25,12 @@ use crate::answer;
 use crate::authorize::{self, Pass};
 use crate::body::Body;
 use crate::call::Asked;
+use crate::identify::Caller;
+use crate::receive::Path;
 use crate::record::{self, Aside, Outcome, Within};
 use crate::refusal::Refusal;
-use crate::route;
+use crate::route::{self, Place};
+use crate::serve::Proxy;
 
 /// A tool of ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +105,20 @@ impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         Self { refusal, is_recorded: false }
     }
+}
+
+/// By what calls over this URL are decided. What it stands for is known here, where the database is
+/// away: nobody can pick anything then.
+pub(crate) async fn current(
+    proxy: &Proxy,
+    latest: &Snapshot,
+    caller: Option<&Caller>,
+    (path, now): (&Path, DateTime<Utc>),
+) -> Result<Arc<Snapshot>, GateClosed> {
+    let known = caller.and_then(|it| Some((it, Place::pick(latest, it, path, now).ok()?)));
+    let Some((caller, place)) = known else { return proxy.gate.current().await };
+    let at = At { workspace: &caller.workspace, gateway: &place.gateway };
+    proxy.gate.current_at(at).await.map(|it| it.snapshot)
 }
 
 /// Answers a call of one of our tools.
@@ -199,7 +217,7 @@ fn result(asked: &Asked, structured: &str) -> Bytes {
 /// What there is to be picked, by what holds now.
 async fn pickable(asked: &Asked, pass: &Pass) -> Result<Vec<Arc<Gateway>>, Refusal> {
     let proxy = &asked.worker.proxy;
-    let snapshot = proxy.gate.current().await?;
+    let snapshot = proxy.gate.current_at(pass.at()).await?.snapshot;
     route::pickable(&snapshot, &pass.caller, proxy.clock.now())
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::ports::{GateClosed, Unopenable};
+use domain::{Switch, Target};
 use mcp::envelope::EnvelopeError;
 use mcp::headers::HeaderError;
 
@@ -211,6 +212,11 @@ pub(crate) enum Blame {
 }
 
 impl Refusal {
+    /// By a switch.
+    pub(crate) fn off(target: &Target, switch: &Switch) -> Self {
+        Self::Off { noun: target.noun(), reason: switch.reason.as_deref().map(str::to_owned) }
+    }
+
     pub(crate) fn upstream(server: &str, source: UpstreamError) -> Self {
         Self::Upstream { server: server.to_owned(), source }
     }

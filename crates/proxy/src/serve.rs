@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Counters, Definitions, Gate, Listed, Offers, Picks, Secrets, Traffic};
-use domain::{Clock, IdentityId, Server, ServerId};
+use domain::{Clock, IdentityId, Server, ServerId, Snapshot};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::answer::{self, Manner};
 use crate::batch;
-use crate::body::{Body, Released};
+use crate::body::{Body, Released, Spot};
 use crate::catalog::Catalog;
 use crate::content::Rulebook;
 use crate::feed;
@@ -35,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::modern;
 use crate::paired::{self, Pairs};
 use crate::parked::Parking;
-use crate::picker::Pace;
+use crate::picker::{self, Pace};
 use crate::proxies::{BadForwarded, Proxies};
 use crate::receive::{self, Hosts, Path};
 use crate::record;
@@ -161,7 +161,7 @@ impl Proxy {
         let Ports { gate, secrets, counters, definitions, picks, clock, log, content } = ports;
         let parking = Parking::new(clock.id(), &options);
         Arc::new(Self {
-            flights: Arc::new(Flights::new(Arc::clone(&clock))),
+            flights: Arc::new(Flights::new(Arc::clone(&clock), Arc::clone(&gate))),
             gate,
             secrets,
             counters,
@@ -300,7 +300,7 @@ impl Worker {
             None => {
                 let refusal = Refusal::BadHeader { name: hop::PEER.to_string() };
                 let response = answer::refusal(&refusal, Manner::UNKNOWN);
-                let released = response.map(|it| Released::of(it, &self.proxy.flights));
+                let released = response.map(|it| Released::of(it, &self.proxy.flights, None));
                 Box::pin(std::future::ready(released))
             }
         }
@@ -326,12 +326,14 @@ impl Worker {
                 proxy.options.proxies.client(peer, request.headers())
             };
             let said = client.unwrap_or_else(|_| domain::canonical(peer));
-            let receiving = Box::pin(worker.receive(request, (client, is_passed_on), arrived));
+            let mut place = None;
+            let from = (client, is_passed_on);
+            let receiving = Box::pin(worker.receive(request, from, (arrived, &mut place)));
             let response = match receiving.await {
                 Ok(response) => response,
                 Err(turned) => Box::pin(worker.turn_away(*turned, said)).await,
             };
-            response.map(|body| Released::of(body, &proxy.flights))
+            response.map(|body| Released::of(body, &proxy.flights, place))
         })
     }
 
@@ -339,7 +341,7 @@ impl Worker {
         self: &Arc<Self>,
         request: Request<Incoming>,
         (client, is_passed_on): (Result<IpAddr, BadForwarded>, bool),
-        arrived: Duration,
+        (arrived, spot): (Duration, &mut Option<Spot>),
     ) -> Result<Response<Body>, Box<TurnedAway>> {
         let (parts, body) = request.into_parts();
         // Read first, since whatever is turned away is recorded where it wanted to go.
@@ -351,15 +353,20 @@ impl Worker {
         }
         receive::check_names(&parts.headers).map_err(away)?;
         let peer = client.map_err(Refusal::from).map_err(away)?;
-        let snapshot = match path.gateway {
-            Some(_) => self.proxy.gate.latest(),
-            // What has just been picked, perhaps by way of another replica, is what is meant.
-            None => self.proxy.gate.current().await.map_err(|it| away(it.into()))?,
-        };
         let (now, anonymous) = (self.proxy.clock.now(), &self.proxy.options.anonymous);
         let presented = (&parts.headers, peer);
-        let caller = identify::identify(&snapshot.config, presented, anonymous, now);
-        let caller = caller.map_err(away)?;
+        let identify = |it: &Snapshot| identify::identify(&it.config, presented, anonymous, now);
+        let latest = self.proxy.gate.latest();
+        let snapshot = match path.gateway {
+            Some(_) => latest,
+            // What has just been picked, perhaps by way of another replica, is what is meant.
+            None => {
+                let (caller, now) = (identify(&latest).ok(), (&path, now));
+                let current = picker::current(&self.proxy, &latest, caller.as_ref(), now).await;
+                current.map_err(|it| away(it.into()))?
+            }
+        };
+        let caller = identify(&snapshot).map_err(away)?;
         let elsewhere = |refusal| TurnedAway {
             caller: Some(caller.clone()),
             ..TurnedAway::stranger(&path, refusal)
@@ -370,6 +377,8 @@ impl Worker {
             None => Place::pick(&snapshot, &caller, &path, now),
         };
         let place = place.map_err(elsewhere)?;
+        let (workspace, gateway) = (Arc::clone(&caller.workspace), Arc::clone(&place.gateway));
+        *spot = Some(Spot { workspace, gateway });
         let headers = parts.headers;
         let whose = caller.clone();
         let known = Known { caller, place, headers, peer, is_passed_on, arrived };

@@ -3,12 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures::future::join_all;
+use http::Method;
 use rustix::process::{Signal, kill_process};
+use serde_json::json;
 use tests::ledger::{Arrival, Mark};
 use tests::line::Line;
 use tests::load::{Call, End, once};
+use tests::wait::within;
 use tests::{Caller, Ledger, Load, Relay, Served, Site};
 use tokio::time::Instant;
 
@@ -84,6 +88,36 @@ impl Fleet {
         fleet
     }
 
+    /// Lets the gateways do without their database for that long, and waits until each replica would;
+    /// for how many whole seconds each does from now on at least.
+    pub(crate) async fn autonomous(&self, gateways: &[&str], seconds: u64) -> u64 {
+        for name in gateways {
+            let patch = json!({"max_autonomy_seconds": seconds});
+            let served = &self.members[0].served;
+            served.must(Method::PATCH, &format!("gateways/{name}"), Some(patch)).await;
+        }
+        self.until_autonomous(seconds).await
+    }
+
+    /// The same where they may already.
+    pub(crate) async fn until_autonomous(&self, seconds: u64) -> u64 {
+        // A renewal each second, and one that is late.
+        let enough = seconds - 2;
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        let looking = async {
+            loop {
+                ticks.tick().await;
+                let all = self.members.iter().map(|it| it.served.metrics());
+                let all = join_all(all).await.into_iter();
+                let least = all.map(|it| it["ostiary_autonomy_seconds"]).min().unwrap();
+                if enough <= least {
+                    return least;
+                }
+            }
+        };
+        within("replicas that may do without their database", looking).await
+    }
+
     /// Waits until that many more of each one's calls at each replica have been answered.
     pub(crate) async fn answers(&self, count: u32) {
         join_all(self.members.iter().map(async |it| {
@@ -99,10 +133,21 @@ impl Fleet {
 
     /// Ends a replica as a machine does that loses its power, and starts one in its folder.
     pub(crate) async fn replace(&mut self, number: usize) {
+        let (site, relay) = self.kill(number).await;
+        self.revive(number, (site, relay)).await;
+    }
+
+    /// Ends a replica as a machine does that loses its power.
+    pub(crate) async fn kill(&mut self, number: usize) -> (Site, Relay) {
         let Member { site, served, relay, stopped, others } = self.members.remove(number);
         served.kill().await;
         self.calls.stopped.extend(stopped.finish().await);
         self.calls.others.extend(others.finish().await);
+        (site, relay)
+    }
+
+    /// Starts one in its folder.
+    pub(crate) async fn revive(&mut self, number: usize, (site, relay): (Site, Relay)) {
         let served = site.start().await;
         let (stopped, others) = self.loads_at(served.address);
         self.members.insert(number, Member { site, served, relay, stopped, others });
@@ -186,6 +231,34 @@ impl Story {
             let is_recorded = answered.contains(&intents[&call.nonce.to_string()]);
             assert!(is_recorded, "an answer that is not recorded: {call:?}");
         }
+    }
+
+    /// The calls whose records say that they were decided without the database.
+    pub(crate) fn without_database(&self) -> HashSet<u64> {
+        let mut nonces = HashSet::new();
+        for site in &self.sites {
+            let (mut ids, mut apart) = (HashMap::new(), HashSet::new());
+            for it in site.records() {
+                let call = it.text("call").unwrap_or_default().to_owned();
+                if it.kind == "intent" && it.text("method") == Some("tools/call") {
+                    ids.insert(call, it.text("id").unwrap().parse().unwrap());
+                } else if it.kind == "outcome" && it.leaf["without_database_ms"].is_u64() {
+                    apart.insert(call);
+                }
+            }
+            nonces.extend(apart.iter().filter_map(|it| ids.get(it)));
+        }
+        nonces
+    }
+
+    /// Of those who call what is turned off.
+    pub(crate) fn victims(&self) -> &[Call] {
+        &self.calls.stopped
+    }
+
+    /// Of those whom nobody stops.
+    pub(crate) fn others(&self) -> &[Call] {
+        &self.calls.others
     }
 
     /// Calls that reached the server that is turned off, between two moments.

@@ -10,7 +10,7 @@ use tests::load::{Call, End};
 use tests::{Caller, Ledger, Load, Served, Site};
 use tokio::time::Instant;
 
-use crate::{SWITCHES, Switch, documents};
+use crate::{SWITCHES, Switch, documents, variable};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_no_call_reaches_a_server_after_a_cut_off_was_acknowledged() {
@@ -206,8 +206,3 @@ const CONNECTIONS: u32 = 64;
 const STOPPED: u32 = 52;
 /// Calls that succeed between two throws.
 const BETWEEN: u32 = 200;
-
-#[expect(clippy::disallowed_methods, reason = "tests are told of their size in no other way")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}

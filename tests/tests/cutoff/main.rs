@@ -5,8 +5,13 @@
 //! call as fast as they can; a hundred times, as is usual, are some 70 000 calls. Of the ways to turn
 //! something off, `OSTIARY_CUTOFF_ONLY` chooses those that have this text in their description, such
 //! as `Member`.
+//!
+//! `OSTIARY_AWAY_SECONDS` sets for how long a gateway may do without its database, and how long that is
+//! away; 8 s, as is usual, up to 60.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod autonomy;
+mod away;
 mod cluster;
 mod faults;
 mod fleet;
@@ -112,6 +117,11 @@ async fn cut(served: &Served, kind: &str, name: &str, seconds: Option<u64>) -> V
 async fn restore(served: &Served, kind: &str, name: &str) {
     let body = json!({"kind": kind, "name": name});
     served.must(Method::POST, "restores", Some(body)).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests are told of their size in no other way")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Ann's app `bot` on the gateway `main` with the server `target`, and beside it Bob's with nothing

@@ -145,6 +145,18 @@ impl Postgres {
         within("a server that starts again", again).await;
     }
 
+    /// From now on it confirms nothing that a copy does not have.
+    pub(crate) async fn wait_for_copies(&self) {
+        let words =
+            ["--host", "127.0.0.1", "--port", &self.port.to_string(), "--username", "postgres"];
+        for statement in
+            ["ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"]
+        {
+            let words = [&words[..], &["--quiet", "--command", statement]].concat();
+            self.programs.run("psql", &words, self.folder.path()).await;
+        }
+    }
+
     /// Makes it take writes. Returns when it does.
     pub(crate) async fn promote(&self) {
         let words = ["promote", "--pgdata", "data", "--wait", "--silent"];

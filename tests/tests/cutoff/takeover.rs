@@ -1,14 +1,17 @@
 //! A database that goes away, comes back, or comes back older, under load.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::future::join_all;
-use http::Method;
-use serde_json::json;
+use http::{Method, Request};
+use http_body_util::Full;
+use serde_json::{Value, json};
 use tests::line::Line;
 use tests::load::{Call, End};
 use tests::wait::within;
 use tests::{Caller, Served};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::cluster::relay_to;
@@ -19,56 +22,144 @@ use crate::{cut, restore};
 
 const REPLICAS: usize = 3;
 
-/// Its copy has everything that it has confirmed.
+/// Its copy has everything that it has confirmed; several times, while sixteen administrators make
+/// changes at all replicas.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r7_a_copy_of_the_database_takes_over_and_nothing_that_was_acknowledged_is_lost() {
+    const ROUNDS: usize = 3;
+
     let Some(programs) = Programs::find().await else { return };
-    let mut primary = Postgres::start(&programs, &["synchronous_standby_names=*"]).await;
-    let copy = primary.copy(&primary.place()).await;
+    let mut primary = Postgres::start(&programs, &[]).await;
     let mut fleet = Fleet::of(REPLICAS, &Postgres::url_at(&primary.place())).await;
-    fleet.answers(30).await;
-    cut(&fleet.members[0].served, "server", "target", None).await;
-    let off = fleet.target.mark().await;
-
-    // Changes come as fast as they can, and the database ends in the midst of them.
-    let killing = async {
-        let Fleet { members, .. } = &fleet;
-        members[1].others.answers(30).await;
-        let killed = Instant::now();
-        primary.kill().await;
-        members[1].others.progress(EACH).await;
-        killed
-    };
-    let (made, killed) = tokio::join!(make_users(&fleet.members[0].served), killing);
-    copy.promote().await;
-    let promoted = Instant::now();
-    lead(&fleet, &copy.place());
-    let back = back(&mut fleet).await;
-    fleet.answers_of_others(30).await;
-
-    // What was confirmed is there, and what is off is off everywhere.
-    let users = fleet.members[2].served.must(Method::GET, "users?limit=200", None).await;
-    let there = |name: &str| users["items"].as_array().unwrap().iter().any(|it| it["name"] == name);
-    let lost: Vec<_> = made.iter().filter(|it| !there(it)).collect();
-    assert!(lost.is_empty(), "{lost:?} of {} are lost", made.len());
-    let victim = fleet.victim.clone();
-    for number in 0..REPLICAS {
-        assert_eq!(fleet.call(number, &victim).await, End::Refused(OFF.to_owned()));
+    for name in &WORKSPACES[1..] {
+        fleet.members[0]
+            .served
+            .must(Method::POST, "/workspaces", Some(json!({"name": name})))
+            .await;
     }
-    let on = fleet.target.mark().await;
-    restore(&fleet.members[1].served, "server", "target").await;
-    fleet.answers(10).await;
+    let (mut made, mut marks, mut outages) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let copy = primary.copy(&primary.place()).await;
+        primary.wait_for_copies().await;
+        fleet.answers(30).await;
+        cut(&fleet.members[0].served, "server", "target", None).await;
+        let off = fleet.target.mark().await;
 
+        // Changes come as fast as they can, and the database ends in the midst of them.
+        let confirmed = Semaphore::new(0);
+        let killing = async {
+            within("changes", confirmed.acquire_many(CHANGES_FIRST)).await.unwrap().forget();
+            let killed = Instant::now();
+            primary.kill().await;
+            killed
+        };
+        let admins = join_all((0..ADMINS).map(|it| make(&fleet, (round, it), &confirmed)));
+        let (tried, killed) = tokio::join!(admins, killing);
+        let tried: Vec<Tried> = tried.into_iter().flatten().collect();
+        let under_way = tried.iter().filter(|it| it.began < killed && killed < it.ended).count();
+        fleet.members[1].others.progress(EACH).await;
+        copy.promote().await;
+        let promoted = Instant::now();
+        lead(&fleet, &copy.place());
+        let back = back(&mut fleet).await;
+        fleet.answers_of_others(30).await;
+        let done = tried.iter().filter(|it| it.is_confirmed).count();
+        eprintln!(
+            "round {round}: {done} changes confirmed and {under_way} under way at the kill; the copy was \
+             there after {:?}, all replicas served {:?} later",
+            promoted - killed,
+            back.saturating_duration_since(promoted),
+        );
+        assert!(1 < under_way, "nothing was under way");
+        made.extend(tried.into_iter().filter(|it| it.is_confirmed));
+
+        // What was confirmed is there, and what is off is off everywhere.
+        let lost = lost(&fleet.members[2].served, &made).await;
+        assert!(lost.is_empty(), "{lost:?} of {} are lost", made.len());
+        let victim = fleet.victim.clone();
+        for number in 0..REPLICAS {
+            assert_eq!(fleet.call(number, &victim).await, End::Refused(OFF.to_owned()));
+        }
+        let on = fleet.target.mark().await;
+        restore(&fleet.members[1].served, "server", "target").await;
+        fleet.answers(10).await;
+        marks.push((off, on));
+        outages.push((killed, back));
+        primary = copy;
+    }
     let story = fleet.finish().await;
-    story.print(&format!(
-        "{} changes; the copy was there after {:?}, all replicas served {:?} later",
-        made.len(),
-        promoted - killed,
-        back.saturating_duration_since(promoted),
-    ));
-    assert_eq!(story.between((&off, &on)).count(), 0, "calls to what was off");
+    story.print(&format!("{} changes confirmed in {ROUNDS} rounds", made.len()));
+    for (off, on) in &marks {
+        assert_eq!(story.between((off, on)).count(), 0, "calls to what was off");
+    }
     story.check().await;
-    story.check_outages(&[(killed, back)]);
+    story.check_outages(&outages);
+}
+
+/// A change that was asked for.
+struct Tried {
+    workspace: &'static str,
+    noun: &'static str,
+    name: String,
+    began: Instant,
+    ended: Instant,
+    is_confirmed: bool,
+}
+
+const WORKSPACES: [&str; 4] = ["default", "second", "third", "fourth"];
+
+/// How many make changes at a time.
+const ADMINS: usize = 16;
+
+/// How many changes are confirmed before the database ends.
+const CHANGES_FIRST: u32 = 40;
+
+/// Makes users or teams in a workspace, at a replica, until that fails.
+async fn make(fleet: &Fleet, (round, admin): (usize, usize), confirmed: &Semaphore) -> Vec<Tried> {
+    let served = &fleet.members[admin % REPLICAS].served;
+    let workspace = WORKSPACES[admin % WORKSPACES.len()];
+    let noun = ["users", "teams"][admin / WORKSPACES.len() % 2];
+    let mut line = Line::to(served.address);
+    let mut tried = Vec::new();
+    loop {
+        let name = format!("it-{round}-{admin}-{}", tried.len());
+        let request = Request::post(format!("/api/v1/workspaces/{workspace}/{noun}"))
+            .header("host", served.host())
+            .header("authorization", format!("Bearer {}", served.admin()))
+            .header("content-type", "application/json")
+            .body(Full::from(json!({"name": &name}).to_string()))
+            .unwrap();
+        let began = Instant::now();
+        let answer = within("an answer", line.whole(request)).await;
+        let is_confirmed = answer.is_ok_and(|(status, _)| status == 201);
+        let ended = Instant::now();
+        tried.push(Tried { workspace, noun, name, began, ended, is_confirmed });
+        if !is_confirmed {
+            return tried;
+        }
+        confirmed.add_permits(1);
+    }
+}
+
+/// What was made and is not there.
+async fn lost(served: &Served, made: &[Tried]) -> Vec<String> {
+    let mut there = HashSet::new();
+    for workspace in WORKSPACES {
+        for noun in ["users", "teams"] {
+            let path = format!("/workspaces/{workspace}/{noun}?limit=200");
+            let mut cursor = String::new();
+            loop {
+                let page = served.must(Method::GET, &format!("{path}{cursor}"), None).await;
+                let names = page["items"].as_array().unwrap().iter();
+                let name = |it: &Value| it["name"].as_str().unwrap().to_owned();
+                there.extend(names.map(|it| (workspace, noun, name(it))));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+        }
+    }
+    let is_lost = |it: &&Tried| !there.contains(&(it.workspace, it.noun, it.name.clone()));
+    made.iter().filter(is_lost).map(|it| it.name.clone()).collect()
 }
 
 /// Its copy has not heard of the last change, which was confirmed to somebody.
@@ -186,20 +277,6 @@ async fn r7b_while_the_database_is_away_calls_are_refused_and_when_it_is_back_th
     story.check_outages(&outages);
 }
 
-/// Makes users until that fails; those that were confirmed.
-async fn make_users(served: &Served) -> Vec<String> {
-    let mut made = Vec::new();
-    for number in 0..150 {
-        let name = format!("user-{number}");
-        let reply = served.ask(Method::POST, "users", Some(json!({"name": &name}))).await;
-        if reply.status != 201 {
-            break;
-        }
-        made.push(name);
-    }
-    made
-}
-
 /// All replicas find their database there from now on.
 fn lead(fleet: &Fleet, place: &str) {
     for it in &fleet.members {
@@ -209,9 +286,9 @@ fn lead(fleet: &Fleet, place: &str) {
 }
 
 /// When every replica serves again.
-async fn back(fleet: &mut Fleet) -> Instant {
+pub(crate) async fn back(fleet: &mut Fleet) -> Instant {
     let bystander = fleet.bystander.clone();
-    for number in 0..REPLICAS {
+    for number in 0..fleet.members.len() {
         let calling = async { while fleet.call(number, &bystander).await != End::Answered {} };
         within("a replica that serves again", calling).await;
     }
@@ -219,7 +296,11 @@ async fn back(fleet: &mut Fleet) -> Instant {
 }
 
 /// The status of a refusal, and how long to wait.
-async fn refused(fleet: &Fleet, number: usize, caller: &Caller) -> (u16, Option<String>) {
+pub(crate) async fn refused(
+    fleet: &Fleet,
+    number: usize,
+    caller: &Caller,
+) -> (u16, Option<String>) {
     let address = fleet.members[number].served.address;
     let request = caller.request(address, 1);
     let mut line = Line::to(address);

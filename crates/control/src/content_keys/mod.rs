@@ -24,6 +24,7 @@ use uuid::Uuid;
 use vault::{Place, Vault};
 use zeroize::Zeroizing;
 
+use crate::App;
 use crate::api::{Error, Touched, chain};
 use crate::change::Change;
 use crate::secret;
@@ -150,6 +151,43 @@ impl Keeper {
     }
 }
 
+/// Has the keys at hand with which content is going to be recorded where calls may be decided without
+/// the database.
+pub(crate) async fn keep_ahead(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(AHEAD_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if app.replica.autonomy.is_away() {
+            continue;
+        }
+        let now = app.clock.now().timestamp();
+        let days = [now, now + AHEAD].map(|it| i32::try_from(it.div_euclid(DAY)).unwrap_or(0));
+        let config = Arc::clone(&app.publisher.newest().snapshot.config);
+        let is_apart = |it: &&Arc<domain::Workspace>| it.widest_autonomy() != Duration::ZERO;
+        for workspace in config.workspaces.values().filter(is_apart).map(|it| it.id.0) {
+            for day in days.into_iter().filter(|it| !app.keys.has(workspace, *it)) {
+                let keys = Arc::clone(&app.keys);
+                // What failed is tried again.
+                let asking =
+                    tokio::task::spawn_blocking(move || keys.current(workspace, day).is_ok());
+                asking.await.unwrap_or_default();
+            }
+        }
+    }
+}
+
+const AHEAD_TICK: Duration = Duration::from_secs(1);
+
+/// How long before its day a key is made, in seconds: longer than any database may be away.
+const AHEAD: i64 = 600;
+
+/// In seconds.
+const DAY: i64 = 24 * 60 * 60;
+
 /// Destroys the key of a day, in the database and wherever it is in memory. Tells whether there was
 /// one.
 pub(crate) async fn erase(
@@ -177,6 +215,12 @@ impl ContentKeys {
         if opened.destroyed != destroyed {
             *opened = Opened { destroyed, ..Opened::default() };
         }
+    }
+
+    fn has(&self, workspace: Uuid, day: i32) -> bool {
+        let opened = self.opened.lock();
+        let id = opened.by_day.get(&(workspace, day));
+        id.is_some_and(|it| opened.keys.contains_key(it))
     }
 
     fn ask(&self, what: Wanted) -> Option<DataKey> {

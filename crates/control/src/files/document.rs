@@ -196,6 +196,10 @@ pub(super) struct GatewayFile {
     /// From where it may be used; absent: as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) addresses: Option<AddressesText>,
+    /// For how many seconds calls are answered while the database is away; absent: as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 60)]
+    pub(super) max_autonomy_seconds: Option<u8>,
     /// All servers on it, in the order in which their tools are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) assignments: Option<Vec<AssignmentFile>>,

@@ -241,6 +241,7 @@ async fn gateway(
         name: it.name,
         teams: Some(it.teams.into_iter().collect()),
         addresses: addresses(it.addresses),
+        max_autonomy_seconds: Some(it.max_autonomy_seconds).filter(|it| *it != 0),
         assignments: Some(assigned.collect()),
         rules: Some(ruled.iter().map(member::rule_file).collect()),
         enabled: enabled(it.off, now),

@@ -22,7 +22,8 @@ pub(super) async fn apply_gateway(
     workspace: WorkspaceId,
     file: GatewayFile,
 ) -> Result<Differed, Error> {
-    let GatewayFile { name, teams, addresses, assignments, rules, enabled } = file;
+    let GatewayFile { name, teams, addresses, max_autonomy_seconds, assignments, rules, enabled } =
+        file;
     let found = gateways::find(change, workspace, &(&name).into()).await;
     let object = |it: &Gateway| Scope::Gateway(it.id).into();
     let found = seen(change, found, Capability::GatewaysRead, object)?;
@@ -37,7 +38,8 @@ pub(super) async fn apply_gateway(
         None => {
             let teams = refs(teams.iter().flatten());
             let addresses = addresses.clone().unwrap_or_default();
-            let new = NewGateway { name, teams, addresses };
+            let max_autonomy_seconds = max_autonomy_seconds.unwrap_or_default();
+            let new = NewGateway { name, teams, addresses, max_autonomy_seconds };
             gateways::create(change, workspace, new).await?
         }
     };
@@ -51,6 +53,10 @@ pub(super) async fn apply_gateway(
     if let Some(wanted) = addresses.filter(|it| it.0 != gateway.addresses) {
         members.push("addresses");
         patch.addresses = Some(wanted);
+    }
+    if let Some(wanted) = max_autonomy_seconds.filter(|it| *it != gateway.max_autonomy_seconds) {
+        members.push("max_autonomy_seconds");
+        patch.max_autonomy_seconds = Some(wanted);
     }
     if let Some(wanted) = assignments
         && apply_assignments(change, workspace, &gateway, wanted).await?
@@ -66,7 +72,7 @@ pub(super) async fn apply_gateway(
         members.push("enabled");
         patch.enabled = enabled;
     }
-    if patch.teams.is_some() || patch.addresses.is_some() || patch.enabled.is_some() {
+    if patch.touches_more_than_switches() || patch.enabled.is_some() {
         gateways::update(change, workspace, gateway, patch).await?;
     }
     Ok((!is_new).then_some(members))

@@ -43,6 +43,11 @@ pub(crate) struct NewGateway {
     /// From where it may be used.
     #[serde(default)]
     pub(crate) addresses: AddressesText,
+    /// For how many seconds calls are answered while the database is away; 0 for not at all. As long
+    /// does every change wait for a replica that does not confirm it.
+    #[serde(default)]
+    #[schema(maximum = 60)]
+    pub(crate) max_autonomy_seconds: u8,
 }
 
 /// What to change of a gateway; what is absent stays.
@@ -56,6 +61,9 @@ pub(crate) struct GatewayPatch {
     pub(crate) teams: Option<Vec<Ref>>,
     /// From where it may be used: all of them.
     pub(crate) addresses: Option<AddressesText>,
+    /// For how many seconds calls are answered while the database is away; 0 for not at all.
+    #[schema(maximum = 60)]
+    pub(crate) max_autonomy_seconds: Option<u8>,
     pub(crate) enabled: Option<bool>,
 }
 
@@ -70,6 +78,9 @@ struct GatewayBody {
     teams: Vec<Name>,
     /// From where it may be used.
     addresses: AddressesText,
+    /// For how many seconds calls are answered while the database is away; 0 for not at all. Without
+    /// effect where the database is SQLite.
+    max_autonomy_seconds: u8,
     /// Whether it may be used now.
     enabled: bool,
     /// Since when, until when and why it is off.
@@ -78,8 +89,11 @@ struct GatewayBody {
 }
 
 impl GatewayPatch {
-    pub(super) fn touches_more_than_switches(&self) -> bool {
-        self.name.is_some() || self.teams.is_some() || self.addresses.is_some()
+    pub(crate) fn touches_more_than_switches(&self) -> bool {
+        self.name.is_some()
+            || self.teams.is_some()
+            || self.addresses.is_some()
+            || self.max_autonomy_seconds.is_some()
     }
 }
 
@@ -91,6 +105,7 @@ impl GatewayBody {
             name: gateway.name,
             teams: gateway.teams,
             addresses: AddressesText(gateway.addresses),
+            max_autonomy_seconds: gateway.max_autonomy_seconds,
             enabled: off.is_none(),
             off,
             created_at: gateway.created_at,

@@ -7,6 +7,7 @@ mod store;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
@@ -28,6 +29,8 @@ pub(crate) struct Gateway {
     pub(crate) teams: Vec<Name>,
     /// From where it may be used.
     pub(crate) addresses: Addresses,
+    /// For how long calls may be decided without the database; 0 for not at all.
+    pub(crate) max_autonomy_seconds: u8,
     pub(crate) off: Option<Off>,
     pub(crate) created_at: DateTime<Utc>,
 }
@@ -55,6 +58,7 @@ pub(crate) async fn create(
     new: NewGateway,
 ) -> Result<Gateway, Error> {
     change.require_on_workspace(Capability::GatewaysWrite)?;
+    check_autonomy(new.max_autonomy_seconds)?;
     let stamp = change.stamp();
     let id = GatewayId(stamp.id);
     let gateway = Gateway {
@@ -62,6 +66,7 @@ pub(crate) async fn create(
         name: new.name,
         teams: Vec::new(),
         addresses: new.addresses.0,
+        max_autonomy_seconds: new.max_autonomy_seconds,
         off: None,
         created_at: stamp.at,
     };
@@ -92,9 +97,25 @@ pub(crate) async fn update(
     if let Some(AddressesText(addresses)) = patch.addresses {
         store::set_addresses(change, workspace, gateway.id, &addresses).await?;
     }
+    if let Some(seconds) = patch.max_autonomy_seconds {
+        check_autonomy(seconds)?;
+        store::set_autonomy(change, workspace, gateway.id, seconds).await?;
+    }
     let target = Target::Gateway(gateway.id);
     switches::set_enabled(change, workspace, target, patch.enabled).await?;
     find(change, workspace, &gateway.id.0.into()).await
+}
+
+/// The longest time for which calls may be decided without the database: every change waits as long
+/// for a replica that has lost it.
+pub(crate) const MOST_AUTONOMY: Duration = Duration::from_secs(60);
+
+fn check_autonomy(seconds: u8) -> Result<(), Error> {
+    let most = MOST_AUTONOMY.as_secs();
+    if u64::from(seconds) <= most {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!("`max_autonomy_seconds` is {most} at most")))
 }
 
 /// Grants it to these teams and no others.

@@ -18,7 +18,7 @@ pub(super) async fn select(
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<Gateway>, Error> {
-    let statement = sql("SELECT g.id, g.name, g.addresses, g.created_at,
+    let statement = sql("SELECT g.id, g.name, g.addresses, g.max_autonomy_seconds, g.created_at,
             (SELECT string_agg(t.name, ',' ORDER BY t.name)
              FROM grants r JOIN teams t ON t.workspace_id = r.workspace_id AND t.id = r.team_id
              WHERE r.workspace_id = g.workspace_id AND r.gateway_id = g.id) AS teams,
@@ -45,13 +45,15 @@ pub(super) async fn insert(
 ) -> Result<(), DbError> {
     change
         .execute(
-            sql("INSERT INTO gateways (workspace_id, id, name, created_at, addresses)
-                 VALUES ($1, $2, $3, $4, $5)")
+            sql("INSERT INTO gateways
+                   (workspace_id, id, name, created_at, addresses, max_autonomy_seconds)
+                 VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(workspace.0)
             .bind(gateway.id.0)
             .bind(gateway.name.as_str())
             .bind(gateway.created_at)
-            .bind(row::to_json(&AddressesText(gateway.addresses.clone()))),
+            .bind(row::to_json(&AddressesText(gateway.addresses.clone())))
+            .bind(i64::from(gateway.max_autonomy_seconds)),
         )
         .await?;
     Ok(())
@@ -86,6 +88,25 @@ pub(super) async fn set_addresses(
                 .bind(workspace.0)
                 .bind(gateway.0)
                 .bind(row::to_json(&AddressesText(addresses.clone()))),
+        )
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn set_autonomy(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    gateway: GatewayId,
+    seconds: u8,
+) -> Result<(), DbError> {
+    change
+        .execute(
+            sql(
+                "UPDATE gateways SET max_autonomy_seconds = $3 WHERE workspace_id = $1 AND id = $2",
+            )
+            .bind(workspace.0)
+            .bind(gateway.0)
+            .bind(i64::from(seconds)),
         )
         .await?;
     Ok(())
@@ -201,6 +222,7 @@ struct Row {
     name: String,
     teams: Option<String>,
     addresses: Value,
+    max_autonomy_seconds: i64,
     created_at: DateTime<Utc>,
     #[sqlx(flatten)]
     off: OffColumns,
@@ -213,6 +235,8 @@ impl TryFrom<Row> for Gateway {
         let (id, name) = (GatewayId(row.id), row::name(row.name)?);
         let AddressesText(addresses) = row::json(row.addresses)?;
         let (teams, off, created_at) = (row::names(row.teams)?, row.off.into(), row.created_at);
-        Ok(Self { id, name, teams, addresses, off, created_at })
+        // No more than a small number is ever written.
+        let max_autonomy_seconds = u8::try_from(row.max_autonomy_seconds).unwrap_or_default();
+        Ok(Self { id, name, teams, addresses, max_autonomy_seconds, off, created_at })
     }
 }

@@ -33,3 +33,24 @@ async fn what_belongs_to_a_gateway_goes_with_it() {
         assert_eq!(api.get("gateways/main/assignments").await.json(), json!({"items": []}));
     }
 }
+
+#[tokio::test]
+async fn a_gateway_may_do_without_the_database_for_a_minute_at_most() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        assert_eq!(api.get("gateways/main").await.json()["max_autonomy_seconds"], 0);
+        let reply = api.patch("gateways/main", json!({"max_autonomy_seconds": 60})).await;
+        assert_eq!(reply.json()["max_autonomy_seconds"], 60);
+        assert_eq!(api.snapshot().await.config.widest_autonomy().as_secs(), 60);
+        for wrong in [json!(61), json!(-1), json!(1.5), json!("6")] {
+            let reply = api.patch("gateways/main", json!({"max_autonomy_seconds": wrong})).await;
+            assert!(reply.status.is_client_error(), "{wrong}");
+        }
+        let reply = api.post("gateways", json!({"name": "b", "max_autonomy_seconds": 61})).await;
+        assert!(reply.status.is_client_error());
+        let reply = api.post("gateways", json!({"name": "b", "max_autonomy_seconds": 5})).await;
+        assert_eq!(reply.json()["max_autonomy_seconds"], 5);
+        let reply = api.patch("gateways/main", json!({"max_autonomy_seconds": 0})).await;
+        assert_eq!(reply.json()["max_autonomy_seconds"], 0);
+    }
+}

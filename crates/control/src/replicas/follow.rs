@@ -14,7 +14,8 @@ use domain::Snapshot;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::{LEASE, Late, MEMBER, Membership, list, settle, store, within};
+use super::autonomy::{Renewal, Telling};
+use super::{LEASE, Late, MEMBER, Membership, Replica, list, settle, store, within};
 use crate::App;
 use crate::snapshot::StoreGate;
 
@@ -43,7 +44,8 @@ pub(crate) async fn join(app: &App, membership: &Membership) -> Result<(), DbErr
     app.db.epoch().await?;
     let before = app.clock.elapsed();
     // Durable, unlike what follows: a copy that takes over has it.
-    let is_right = put(app, app.db.begin().await?).await?;
+    let telling = telling(app);
+    let is_right = put(app, app.db.begin().await?, telling).await?.is_right;
     membership.extend(if is_right { before + MEMBER } else { Duration::ZERO });
     Ok(())
 }
@@ -83,6 +85,7 @@ pub(crate) async fn run(app: Arc<App>, gate: Arc<StoreGate>, membership: Arc<Mem
     renewing.shutdown().await;
     // From now on its gate is closed.
     membership.extend(Duration::ZERO);
+    app.replica.autonomy.forfeit(Duration::MAX);
     leave(&app).await;
 }
 
@@ -175,13 +178,16 @@ async fn done(settling: &mut Settling<'_>) -> Option<usize> {
 }
 
 async fn renew(app: &App, membership: &Membership) {
-    let mut is_lost = false;
+    let (mut is_lost, mut is_in_a_hurry) = (false, true);
     for turn in 1_u32.. {
-        tokio::time::sleep(if is_lost { RETRY } else { RENEWAL }).await;
+        if !std::mem::take(&mut is_in_a_hurry) {
+            tokio::time::sleep(if is_lost { RETRY } else { RENEWAL }).await;
+        }
         let before = app.clock.elapsed();
         match show(app).await {
-            Ok(()) => {
+            Ok(is_telling) => {
                 membership.extend(before + MEMBER);
+                is_in_a_hurry = is_telling;
                 is_lost = false;
             }
             // Said already, and not to be waited for.
@@ -193,6 +199,9 @@ async fn renew(app: &App, membership: &Membership) {
                 is_lost = true;
             }
         }
+        if !is_lost && let Err(error) = watch(app).await {
+            tracing::debug!(%error, "The rows of others could not be looked at");
+        }
         if turn % SWEEP == 1
             && let Err(error) = sweep(app).await
         {
@@ -201,30 +210,74 @@ async fn renew(app: &App, membership: &Membership) {
     }
 }
 
-async fn show(app: &App) -> Result<(), Late> {
-    let is_right = within(async { put(app, app.db.begin_passing().await?).await }).await?;
-    if is_right { Ok(()) } else { Err(Late::Astray) }
+/// Writes the row. Tells whether it is to be written once more at once, before which what it tells
+/// now does not count.
+async fn show(app: &App) -> Result<bool, Late> {
+    let Shown { is_right, is_telling } = within(async {
+        // What is told anew must be known to a copy that takes over.
+        let told = telling(app);
+        let tx = if told.is_told { app.db.begin_passing().await? } else { app.db.begin().await? };
+        put(app, tx, told).await
+    })
+    .await?;
+    if is_right { Ok(is_telling) } else { Err(Late::Astray) }
 }
 
-/// Writes the row. Tells whether this machine and the database agree on what time it is: everybody
-/// ends cut-offs with a limit by a clock of their own.
-async fn put(app: &App, mut tx: Tx) -> Result<bool, DbError> {
-    let before = app.clock.now();
-    store::put(&mut tx, &app.replica).await?;
+/// What the row is to tell of windows.
+fn telling(app: &App) -> Telling {
+    app.replica.autonomy.plan(app.publisher.newest().snapshot.config.widest_autonomy())
+}
+
+/// What has come of a row that was written.
+struct Shown {
+    /// Whether this machine and the database agree on what time it is: everybody ends cut-offs with a
+    /// limit by a clock of their own.
+    is_right: bool,
+    is_telling: bool,
+}
+
+/// Writes the row.
+async fn put(app: &App, mut tx: Tx, telling: Telling) -> Result<Shown, DbError> {
+    let Replica { id, autonomy, figures, .. } = app.replica.as_ref();
+    let (before, sent) = (app.clock.now(), app.clock.elapsed());
+    let settled = app.replica.settled();
+    let found = store::find(&mut tx, *id).await?;
+    store::put(&mut tx, &app.replica, telling).await?;
     let theirs = tx.now().await?;
     tx.commit().await?;
     let is_right = before - ASTRAY <= theirs && theirs <= app.clock.now() + ASTRAY;
-    if app.replica.figures.set_astray(!is_right) && !is_right {
+    if figures.set_astray(!is_right) && !is_right {
         tracing::error!(%theirs, "The clock of this machine and the database's differ: nothing passes");
     }
-    Ok(is_right)
+    let confirmed = app.clock.elapsed();
+    if !is_right {
+        autonomy.forfeit(confirmed);
+    }
+    let renewal = Renewal { telling, found, settled, sent, confirmed };
+    let is_telling = autonomy.renewed(&renewal);
+    Ok(Shown { is_right, is_telling })
+}
+
+/// Looks at the rows of others, so as to know by its own clock since when they are as they are.
+async fn watch(app: &App) -> Result<(), Late> {
+    let known = within(list(app)).await?;
+    let now = app.clock.elapsed();
+    app.replica.watch.observe(&known, now);
+    // One that waits for no windows must not make changes beside those that have some.
+    if known.iter().any(|it| it.is_live && !it.knows_windows) {
+        app.replica.autonomy.forfeit(now);
+    }
+    Ok(())
 }
 
 async fn sweep(app: &App) -> Result<(), Late> {
+    let begun = app.clock.elapsed();
     within(async {
         let known = list(app).await?;
         let mut tx = app.db.begin_passing().await?;
-        for it in known.iter().filter(|it| it.is_over) {
+        let watch = &app.replica.watch;
+        // A clock that jumps does not make a row dead that somebody may still act by.
+        for it in known.iter().filter(|it| it.is_over && watch.is_over(it, begun)) {
             store::sweep(&mut tx, it).await?;
         }
         tx.commit().await

@@ -10,31 +10,38 @@
 //!   nothing through any more by what held before, since every answer of the gate rests on a read
 //!   that began no longer ago. What had been let through before is bounded by [`LEASE`];
 //! * one that is not live lets nothing through at all: its gate is closed from a moment before
-//!   others take its row for dead ([`Membership`]).
+//!   others take its row for dead ([`Membership`]);
+//! * one whose gateways may do without the database for a while ([`autonomy`]) is waited out until
+//!   that is over, by what the one who waits has seen of its row himself ([`watch`]).
 //!
 //! On SQLite this process is the only one, and none of this costs anything.
 
 mod api;
+mod autonomy;
 mod canary;
 mod figures;
 mod follow;
 mod store;
+mod watch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use db::{DbError, Epochs};
-use domain::Snapshot;
+use db::{DbError, Epochs, Tx};
+use domain::{Config, Snapshot};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 pub(crate) use api::{Confirmed, routes};
+pub(crate) use autonomy::Autonomy;
 pub(crate) use canary::run as run_canary;
 pub use figures::Figures;
 pub(crate) use follow::{join, leave, run};
 
+use self::watch::{Watch, with_drift};
 use crate::App;
 use crate::api::chain;
 use crate::snapshot::FRESH;
@@ -49,6 +56,10 @@ pub(crate) struct Replica {
     /// What everything that is under way has been held against.
     held: Mutex<Option<Arc<Snapshot>>>,
     pub(crate) figures: Figures,
+    /// What it may do without the database.
+    pub(crate) autonomy: Autonomy,
+    /// What it has seen of the rows of others.
+    watch: Watch,
 }
 
 /// Until when this process may let anything through because others take it for live, in
@@ -64,6 +75,10 @@ pub(crate) struct Known {
     stamp: i64,
     started_at: DateTime<Utc>,
     seen_at: DateTime<Utc>,
+    /// For how long it may let calls through without the database.
+    window: Duration,
+    /// Whether it is of a version that waits for the windows of others.
+    knows_windows: bool,
     is_live: bool,
     /// Whether it is to be cleared away.
     is_over: bool,
@@ -88,6 +103,9 @@ const LEASE: Duration = Duration::from_secs(1);
 /// notices would wake every replica for each of them.
 const LOOK: Duration = Duration::from_millis(3);
 
+/// The same once those that are well have answered.
+const LATER_LOOK: Duration = Duration::from_millis(25);
+
 /// The data plane answers in microseconds; if it has not by then, the answer says so.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -105,6 +123,8 @@ impl Replica {
             settled: Mutex::default(),
             held: Mutex::default(),
             figures: Figures::default(),
+            autonomy: Autonomy::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -187,41 +207,34 @@ pub(crate) fn settle<'a>(
     }
 }
 
-/// Waits until a change that was committed by then holds everywhere.
+/// For how long replicas may let calls through without the database, at most, by what this change
+/// and the one before it say and by what their rows tell.
+pub(crate) async fn widest(
+    app: &App,
+    tx: &mut Tx,
+    (before, after): (&Config, &Config),
+) -> Result<Duration, DbError> {
+    if app.db.is_exclusive() {
+        return Ok(Duration::ZERO);
+    }
+    let told = u64::try_from(store::widest(tx).await?).unwrap_or_default();
+    Ok(Duration::from_secs(told).max(before.widest_autonomy()).max(after.widest_autonomy()))
+}
+
+/// Waits until a change that was committed by then holds everywhere. No replica goes on without the
+/// database for longer than `widest`.
 pub(crate) async fn confirm(
     app: &App,
     epochs: Epochs,
-    committed: Duration,
+    (committed, widest): (Duration, Duration),
     is_settled: bool,
 ) -> Confirmed {
-    let own = app.replica.name.clone();
-    let mut confirmed = Confirmed::of(own, is_settled);
+    let mut confirmed = Confirmed::of(app.replica.name.clone(), is_settled);
     if app.db.is_exclusive() {
         return confirmed;
     }
-    let over = committed + FRESH;
-    let mut others = None;
-    // Those too that look dead: it costs 50 ms for as long as their rows are there.
-    loop {
-        let waits = app.clock.elapsed() < over;
-        match within(list(app)).await {
-            Ok(known) => {
-                let is_other = |it: &Known| it.id != app.replica.id;
-                let known: Vec<Known> = known.into_iter().filter(is_other).collect();
-                if !waits || known.iter().all(|it| it.has(&epochs)) {
-                    others = Some(known.into_iter().filter(|it| it.is_live).collect::<Vec<_>>());
-                    break;
-                }
-            }
-            Err(error) if !waits => {
-                tracing::warn!(%error, "It is not known which replicas have confirmed a change");
-                break;
-            }
-            Err(_) => {}
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    match others {
+    let blind = committed + with_drift(widest) + FRESH;
+    match others(app, &epochs, (committed, blind)).await {
         Some(others) => others.into_iter().for_each(|it| {
             let has_acknowledged = it.has(&epochs);
             confirmed.add(it.name, has_acknowledged);
@@ -236,6 +249,40 @@ pub(crate) async fn confirm(
     confirmed
 }
 
+/// Those who were to confirm a change, once each has, or can let nothing through any more by what
+/// held before. Nothing where their rows could not be read until `blind`.
+async fn others(
+    app: &App,
+    epochs: &Epochs,
+    (committed, blind): (Duration, Duration),
+) -> Option<Vec<Known>> {
+    let watch = &app.replica.watch;
+    let mut counted = HashSet::new();
+    // Those too that look dead: it costs 50 ms for as long as their rows are there.
+    loop {
+        let begun = app.clock.elapsed();
+        match within(list(app)).await {
+            Ok(mut known) => {
+                watch.observe(&known, app.clock.elapsed());
+                known.retain(|it| it.id != app.replica.id);
+                let waits = |it: &&Known| !it.has(epochs) && begun < watch.over(it, committed);
+                let holds = |it: &&Known| it.is_live || !it.window.is_zero() && waits(it);
+                counted.extend(known.iter().filter(holds).map(|it| it.id));
+                if !known.iter().any(|it| waits(&it)) {
+                    known.retain(|it| counted.contains(&it.id));
+                    return Some(known);
+                }
+            }
+            Err(error) if blind <= begun => {
+                tracing::warn!(%error, "It is not known which replicas have confirmed a change");
+                return None;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(if begun < committed + FRESH { LOOK } else { LATER_LOOK }).await;
+    }
+}
+
 /// Every replica that has a row, by name; where this process is the only one, that one.
 async fn list(app: &App) -> Result<Vec<Known>, DbError> {
     if app.db.is_exclusive() {
@@ -248,6 +295,8 @@ async fn list(app: &App) -> Result<Vec<Known>, DbError> {
             stamp: 0,
             started_at: *started_at,
             seen_at: app.clock.now(),
+            window: Duration::ZERO,
+            knows_windows: true,
             is_live: true,
             is_over: false,
         }]);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{
     Addresses, App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
@@ -26,6 +27,7 @@ use super::store::{
 use crate::addresses::AddressesText;
 use crate::api::Error;
 use crate::assignments::ProvisionText;
+use crate::gateways::MOST_AUTONOMY;
 use crate::labels::{self, AttributesText, Labels, ToolLabels};
 use crate::limits::{self, AllowanceText, DirectionText, UnitText};
 use crate::rules::ActionText;
@@ -372,7 +374,11 @@ fn gateway(source: &Source, workspace: &Workspace) -> Result<Gateway, BuildError
     let rules = source.rules.iter().map(rule).collect::<Result<_, _>>()?;
     let teams = source.teams.clone();
     let addresses = addresses("gateways", id.0, &source.gateway.addresses)?;
-    Ok(Gateway { id, name: own_name, assignments, teams, addresses, connections, rules, policy })
+    let seconds = u64::try_from(source.gateway.max_autonomy_seconds);
+    let seconds = seconds.map_err(|_| broken("gateways", id.0, "no such autonomy"))?;
+    let autonomy = Duration::from_secs(seconds).min(MOST_AUTONOMY);
+    let name = own_name;
+    Ok(Gateway { id, name, assignments, teams, addresses, autonomy, connections, rules, policy })
 }
 
 fn assignment(row: &AssignmentRow, workspace: &Workspace) -> Result<Assignment, BuildError> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use db::{Db, DbError, Epochs};
-use domain::ports::{Answer, Gate, GateClosed};
+use domain::ports::{Answer, At, Gate, GateClosed, Standing};
 use domain::{Clock, Snapshot};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -39,6 +39,10 @@ const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// A load that takes longer than this is given up and begun again.
 const LOAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// A read that takes longer may be one that is never answered: gateways that may do without the
+/// database then do.
+const OVERDUE: Duration = Duration::from_millis(250);
 
 /// For how long an answer that went stale on its way is asked for again: on a machine that has no time
 /// for us, several may.
@@ -125,10 +129,13 @@ impl StoreGate {
     async fn answer(&self, mut asked: Vec<Question>) {
         loop {
             let newest = self.publisher.newest();
-            let read = match tokio::time::timeout(READ_LIMIT, self.fresh_read()).await {
-                Ok(Ok(read)) => read,
-                Ok(Err(error)) => return refuse(asked, &error),
-                Err(_) => return refuse(asked, "the epoch could not be read in time"),
+            let autonomy = &self.replica.autonomy;
+            let read = match self.read().await {
+                Ok(read) => read,
+                Err(why) => {
+                    autonomy.lose();
+                    return refuse(asked, &why);
+                }
             };
             let is_behind = read.epochs.epoch < newest.epochs.epoch;
             self.note(is_behind, (&read.epochs, &newest.epochs));
@@ -141,6 +148,11 @@ impl StoreGate {
             // says nothing: a copy that has lost changes counts it again.
             let is_current =
                 read.epochs == newest.epochs || read.epochs.epoch < newest.epochs.epoch;
+            if is_current {
+                autonomy.prove(read.started);
+            } else {
+                autonomy.doubt();
+            }
             if is_current && !self.publisher.is_in_doubt() {
                 let answer = Proved { snapshot: Arc::clone(&newest.snapshot), as_of: read.started };
                 return tell(asked, &Ok(answer));
@@ -164,6 +176,8 @@ impl StoreGate {
         }
         if is_behind || is_other {
             self.replica.forget_settled();
+            // This is another trouble than not being there.
+            self.replica.autonomy.forfeit(self.clock.elapsed());
         }
     }
 
@@ -184,6 +198,21 @@ impl StoreGate {
         }
     }
 
+    /// What the database says, and when it was asked. Where that takes long, those who need not wait
+    /// hear of it.
+    async fn read(&self) -> Result<Read, Unread> {
+        let mut reading = std::pin::pin!(tokio::time::timeout(READ_LIMIT, self.fresh_read()));
+        let read = tokio::select! {
+            biased;
+            read = &mut reading => read,
+            () = tokio::time::sleep(OVERDUE) => {
+                self.replica.autonomy.lose();
+                reading.await
+            }
+        };
+        Ok(read.map_err(|_| Unread::Late)??)
+    }
+
     async fn fresh_read(&self) -> Result<Read, DbError> {
         loop {
             let started = self.clock.elapsed();
@@ -192,6 +221,45 @@ impl StoreGate {
                 return Ok(Read { epochs, started });
             }
         }
+    }
+
+    /// Whether calls are decided at all: by the database or, at some gateways, without it.
+    pub(crate) async fn is_open(&self) -> Result<(), GateClosed> {
+        let (autonomy, now) = (&self.replica.autonomy, self.clock.elapsed());
+        let widest = self.latest().config.widest_autonomy();
+        if autonomy.age(now).is_some() && autonomy.holds(widest, now) {
+            return Ok(());
+        }
+        self.current().await.map(drop)
+    }
+
+    /// By what is in memory, where that has to do and may.
+    fn by_memory(&self, at: At<'_>) -> Option<Standing> {
+        // Before the snapshot: it is at least as new.
+        let unproved = self.apart(at)?;
+        Some(Standing { snapshot: self.latest(), unproved: Some(unproved) })
+    }
+
+    async fn stand(&self, at: At<'_>) -> Result<Standing, GateClosed> {
+        if let Some(standing) = self.by_memory(at) {
+            return Ok(standing);
+        }
+        let proved = tokio::select! {
+            biased;
+            proved = self.prove() => proved,
+            () = self.away(at) => Err(GateClosed),
+        };
+        match proved {
+            // Nobody waits for a replica that has not been seen for a while, but for its windows.
+            Ok(proved) if self.is_counted() || self.may_go_on(at) => {
+                Ok(Standing { snapshot: proved.snapshot, unproved: None })
+            }
+            _ => self.by_memory(at).ok_or(GateClosed),
+        }
+    }
+
+    fn is_counted(&self) -> bool {
+        self.membership.holds(self.clock.elapsed())
     }
 
     fn is_fresh(&self, as_of: Duration) -> bool {
@@ -213,6 +281,15 @@ impl StoreGate {
         self.wake.notify_one();
         Some(told)
     }
+}
+
+/// Why the database has not said how things are.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("the epoch could not be read in time")]
+    Late,
 }
 
 fn refuse(asked: Vec<Question>, why: &(impl fmt::Display + ?Sized)) {
@@ -239,8 +316,43 @@ impl Gate for StoreGate {
         Box::pin(async move {
             let proved = self.prove().await?;
             // Nobody waits for a replica that has not been seen for a while.
-            let holds = self.membership.holds(self.clock.elapsed());
-            if holds { Ok(proved.snapshot) } else { Err(GateClosed) }
+            if self.is_counted() { Ok(proved.snapshot) } else { Err(GateClosed) }
+        })
+    }
+
+    fn current_at<'a>(&'a self, at: At<'a>) -> Answer<'a, Result<Standing, GateClosed>> {
+        if at.gateway.autonomy.is_zero() || self.db.is_exclusive() {
+            return Box::pin(async move {
+                Ok(Standing { snapshot: self.current().await?, unproved: None })
+            });
+        }
+        Box::pin(self.stand(at))
+    }
+
+    fn may_go_on(&self, at: At<'_>) -> bool {
+        if self.db.is_exclusive() {
+            return false;
+        }
+        // By what holds now, which may be less than when it began.
+        let window = at.autonomy_in(&self.publisher.newest.load().snapshot.config);
+        self.replica.autonomy.holds(window, self.clock.elapsed())
+    }
+
+    fn apart(&self, at: At<'_>) -> Option<Duration> {
+        let age = self.replica.autonomy.age(self.clock.elapsed())?;
+        self.may_go_on(at).then_some(age)
+    }
+
+    fn away<'a>(&'a self, at: At<'a>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            loop {
+                // Before the look, so that it does not come unnoticed in between.
+                let away = self.replica.autonomy.goes_away();
+                if self.apart(at).is_some() {
+                    return;
+                }
+                away.await;
+            }
         })
     }
 

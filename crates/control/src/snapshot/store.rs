@@ -61,7 +61,10 @@ impl Rows {
                 .all(sql("SELECT workspace_id, id, name, server_id, owner_id, sealed
                           FROM identities"))
                 .await?,
-            gateways: tx.all(sql("SELECT workspace_id, id, name, addresses FROM gateways")).await?,
+            gateways: tx
+                .all(sql("SELECT workspace_id, id, name, addresses, max_autonomy_seconds
+                          FROM gateways"))
+                .await?,
             grants: tx
                 .all(sql("SELECT gateway_id, team_id FROM grants ORDER BY gateway_id, team_id"))
                 .await?,
@@ -233,6 +236,7 @@ pub(super) struct GatewayRow {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) addresses: Value,
+    pub(super) max_autonomy_seconds: i64,
 }
 
 #[derive(sqlx::FromRow)]

@@ -85,11 +85,35 @@ async fn charge_under_limits(asked: &Asked, pass: &Pass) -> Result<Charged, Refu
         })
         .collect();
     if !charges.is_empty() {
-        let charged = proxy.counters.charge(workspace.id, charges).await;
+        let charged = charge_at(pass, charges).await;
         charged.map_err(|uncharged| refused(asked, uncharged))?;
     }
     let answer = counters.into_iter().filter(|it| it.0.unit.counts_answers()).collect();
     Ok(Charged { answer, round: counts_calls.then(|| returned.unwrap_or_default()) })
+}
+
+/// Charges where all replicas count together or, where that is away and the gateway may do without,
+/// here.
+async fn charge_at(pass: &Pass, charges: Vec<Charge>) -> Result<(), Uncharged> {
+    let (gate, counters) = (&pass.proxy.gate, &pass.proxy.counters);
+    let (workspace, at) = (pass.caller.workspace.id, pass.at());
+    if at.gateway.autonomy.is_zero() {
+        return counters.charge(workspace, charges).await;
+    }
+    if gate.apart(at).is_none() {
+        let charged = tokio::select! {
+            biased;
+            charged = counters.charge(workspace, charges.clone()) => charged,
+            () = gate.away(at) => Err(Uncharged::Unavailable),
+        };
+        // It may be the first one to find out.
+        let is_away = matches!(charged, Err(Uncharged::Unavailable))
+            && gate.current_at(at).await.is_ok_and(|it| it.unproved.is_some());
+        if !is_away {
+            return charged;
+        }
+    }
+    counters.charge_apart(workspace, &charges)
 }
 
 /// Which round of a call a request is that comes back to it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use audit::{Entry, Kind, Leaf};
 use bytes::Bytes;
-use domain::{Durability, Hint, Workspace};
+use domain::{Durability, Workspace};
 use inspect::Hit;
 use mcp::revision::Revision;
 use tokio_util::task::TaskTracker;
@@ -21,7 +21,7 @@ use crate::authorize::Pass;
 use crate::call::{Asked, Permitted};
 use crate::cancel;
 use crate::content;
-use crate::flight::Flight;
+use crate::flight::{Apart, Flight};
 use crate::identify::Caller;
 use crate::known::Known;
 use crate::lasting::Lasting;
@@ -32,9 +32,14 @@ use crate::route::Place;
 use crate::serve::{Proxy, Worker};
 use crate::strangers::Crowd;
 
+mod described;
 mod outcome;
 
 pub(crate) use outcome::Outcome;
+
+use described::{
+    WITHOUT_DATABASE, add_hits, annotated, decided, describe, describe_asked, own_tool, whoever,
+};
 
 /// A call whose intent is durable. Only [`intent`] can make one, and nothing else may be sent.
 pub(crate) struct Recorded {
@@ -67,6 +72,8 @@ struct Begun {
     arrived: Duration,
     /// When the intent was durable.
     at: Duration,
+    /// Whether anything of it has been decided without the database.
+    apart: Apart,
     /// What has been released before the end.
     news: News,
 }
@@ -120,11 +127,13 @@ impl Recorded {
 
     /// Lets it be under way as something else from now on.
     pub(crate) fn fly_as(&mut self, flight: Arc<Flight>) {
+        self.begun.apart = flight.apart().clone();
         self.permitted.pass.flight = flight;
     }
 
     /// Lets a retry of its client stand for it; gives what has stood for it so far.
     pub(crate) fn go_on_as(&mut self, retry: Box<Permitted>) -> Box<Permitted> {
+        self.begun.apart = retry.pass.flight.apart().clone();
         std::mem::replace(&mut self.permitted, retry)
     }
 }
@@ -158,13 +167,15 @@ impl Aside {
         let leaf = describe(leaf, &pass.caller, said);
         let leaf = add_hits(decided(leaf, pass), hits);
         let workspace = Arc::clone(&pass.caller.workspace);
+        let apart = pass.flight.apart().clone();
         let written = Written { call, leaf, content: parts, news: Vec::new() };
         let held = said.worker.held.clone();
         let tasks = held.clone();
         // Should nobody wait for it any more, it is dropped when it has been recorded.
         let recording = Lasting::new(&tasks, async move {
             append(&proxy, &workspace, Kind::Intent, written).await?;
-            let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
+            let (at, news) = (proxy.clock.elapsed(), News::default());
+            let begun = Begun { call, arrived, at, apart, news };
             Ok(Self { proxy, workspace, held, begun: Some(begun) })
         });
         recording.await
@@ -230,7 +241,9 @@ async fn begun(permitted: Box<Permitted>) -> Result<Recorded, (Asked, Refusal)> 
     match write_intent(&proxy, &permitted, call).await {
         Ok(()) => {
             let arrived = permitted.asked.arrived;
-            let begun = Begun { call, arrived, at: proxy.clock.elapsed(), news: News::default() };
+            let apart = permitted.pass.flight.apart().clone();
+            let (at, news) = (proxy.clock.elapsed(), News::default());
+            let begun = Begun { call, arrived, at, apart, news };
             Ok(Recorded { permitted, begun })
         }
         Err(refusal) => {
@@ -259,6 +272,9 @@ pub(crate) async fn outcome(recorded: &Recorded, outcome: &Outcome) -> Result<()
     end(proxy, &permitted.pass.caller.workspace, begun, outcome).await?;
     let now = proxy.clock.elapsed();
     proxy.metrics.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    if begun.apart.age().is_some() {
+        proxy.metrics.apart.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
     proxy.metrics.total.add(now.saturating_sub(begun.arrived));
     proxy.metrics.upstream.add(now.saturating_sub(begun.at));
     Ok(())
@@ -281,6 +297,9 @@ async fn end(
         .u64("bytes", bytes);
     if 0 < begun.news.count {
         leaf = leaf.u64("news", begun.news.count).u64("news_bytes", begun.news.bytes);
+    }
+    if let Some(age) = begun.apart.age() {
+        leaf = leaf.u64(WITHOUT_DATABASE, age);
     }
     if let Some(code) = outcome.code {
         leaf = leaf.i64("code", code);
@@ -369,97 +388,6 @@ pub(crate) async fn crowd(proxy: &Proxy, crowd: &Crowd) -> Result<(), Refusal> {
         append(proxy, &crowd.workspace, Kind::Outcome, written).await?;
     }
     Ok(())
-}
-
-/// What is asked, and by whom.
-fn describe_asked(leaf: Leaf, asked: &Asked) -> Leaf {
-    let leaf = match picker::Tool::of(&asked.message).filter(|_| asked.place.is_picker()) {
-        Some(tool) => own_tool(leaf, tool),
-        None => leaf,
-    };
-    describe(leaf, &asked.caller, &asked.said())
-        .opt_str("id", asked.message.id().map(|it| it.text()))
-        .u64("request_bytes", asked.message.body().len() as u64)
-}
-
-/// Who says something, over which URL.
-fn describe(leaf: Leaf, caller: &Caller, said: &Said<'_>) -> Leaf {
-    let mut leaf = whoever(leaf, caller);
-    if !said.place.is_lobby() {
-        leaf = leaf.str("gateway", said.place.gateway.name.as_str());
-    }
-    if said.place.is_picker() {
-        leaf = leaf.bool("picker", true);
-    }
-    if let Some(only) = &said.place.only {
-        leaf = leaf.str("single", only.alias.as_str());
-    }
-    leaf.str("peer", &said.peer.to_string())
-        .str("revision", said.revision.as_str())
-        .str("method", said.method)
-}
-
-/// A tool of ours.
-fn own_tool(leaf: Leaf, tool: picker::Tool) -> Leaf {
-    leaf.str("offer", "tool").str("name", tool.name())
-}
-
-/// Who calls.
-fn whoever(mut leaf: Leaf, caller: &Caller) -> Leaf {
-    leaf = leaf.uuid("app", caller.app.0);
-    if let Some(app) = caller.app() {
-        leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
-    }
-    match caller.token() {
-        Some(token) => leaf.uuid("token", token.0),
-        None => leaf,
-    }
-}
-
-/// By which decision, for which offer of which server.
-fn decided(mut leaf: Leaf, pass: &Pass) -> Leaf {
-    let subject = &pass.subject;
-    leaf = leaf
-        .uuid("user", subject.user.0)
-        .uuid("connection", subject.connection.0)
-        .u64("epoch", pass.epoch)
-        .str("decision", "allow");
-    let offered = pass.offered.as_ref();
-    if let Some(assignment) = offered.map(|it| &it.assignment).or(pass.place.only.as_ref()) {
-        leaf = leaf
-            .str("server", assignment.server.name.as_str())
-            .str("assignment", assignment.alias.as_str());
-    }
-    if let Some(offered) = offered {
-        leaf = leaf.str("offer", offered.kind.as_str()).str("name", &offered.name);
-        leaf = annotated(leaf, offered.kind, offered.hints());
-    }
-    match subject.identity {
-        Some(identity) => leaf.uuid("identity", identity.0),
-        None => leaf,
-    }
-}
-
-/// What its server says of a tool, so that policies can be tried on what has been called.
-fn annotated(leaf: Leaf, kind: domain::Kind, hints: Option<[Option<bool>; 4]>) -> Leaf {
-    let Some(hints) = hints.filter(|_| kind == domain::Kind::Tool) else { return leaf };
-    let said = Hint::ALL.into_iter().zip(hints).filter_map(|(it, said)| Some((it, said?)));
-    let texts: Vec<String> = said.map(|(it, said)| format!("{}={said}", it.as_str())).collect();
-    leaf.list("annotations", texts.iter().map(String::as_str))
-}
-
-fn add_hits(leaf: Leaf, hits: &[Hit]) -> Leaf {
-    if hits.is_empty() {
-        return leaf;
-    }
-    let texts: Vec<String> = hits
-        .iter()
-        .map(|it| {
-            let observed = if it.observed_only { " observed" } else { "" };
-            format!("{} {} {}{observed}", it.rule, it.action, it.count)
-        })
-        .collect();
-    leaf.list("rules", texts.iter().map(String::as_str))
 }
 
 /// A record and what it is about.

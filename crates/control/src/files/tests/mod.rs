@@ -52,6 +52,11 @@ async fn what_differs_is_named_and_changed() {
         ("jira.example/mcp", "jira.example/v2", "changed Server jira [transport]"),
         ("members: [ann]", "members: [ann, bob]", "changed Team dev [members]"),
         ("teams: [dev]", "teams: []", "changed Gateway main [teams]"),
+        (
+            "teams: []",
+            "teams: []\nmax_autonomy_seconds: 7",
+            "changed Gateway main [max_autonomy_seconds]",
+        ),
         ("names: [search, get]", "names: [search]", "changed Gateway main [assignments]"),
         ("    enabled: false\n", "    enabled: true\n", "changed Gateway main [assignments]"),
         ("keep_last: 4", "keep_last: 2", "changed Gateway main [rules]"),

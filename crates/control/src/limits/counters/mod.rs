@@ -12,6 +12,9 @@
 //! - What answers use beyond what is held is a debt. It is paid at once, by the keeper, and before
 //!   anything else is leased.
 //!
+//! - While the database is away, calls at gateways that may do without it use what is held, and then
+//!   what a replica may use on its own: [`table`] says how much that is.
+//!
 //! Where replicas have a store of counters, they charge there first: [`shared`].
 
 mod ledger;
@@ -272,10 +275,8 @@ impl Accounts {
         }
         sort(&mut owed);
         let paid = self.ledger.pay(book.workspace, &owed).await;
-        if paid.is_err() {
-            // Where it has been paid nevertheless, it is paid twice, and not never.
-            book.table.lock().owe(&owed);
-        }
+        // Where it has been paid nevertheless, it is paid twice, and not never.
+        book.table.lock().paid(&owed, paid.is_ok());
         paid
     }
 
@@ -355,6 +356,11 @@ impl Counters for Counting {
             let charged = accounts.tasks.spawn_on(charging, &accounts.runtime).await;
             charged.unwrap_or(Err(Uncharged::Unavailable))
         })
+    }
+
+    fn charge_apart(&self, workspace: WorkspaceId, charges: &[Charge]) -> Result<(), Uncharged> {
+        let accounts = &self.accounts;
+        accounts.book(workspace).table.lock().take_apart(charges, accounts.clock.elapsed())
     }
 
     fn settle(&self, workspace: WorkspaceId, charges: Vec<Charge>) {

@@ -321,3 +321,48 @@ async fn counters_have_an_end() {
     assert_eq!(accounts.book(scene.workspace).table.lock().len(), 1);
     assert_eq!(scene.charge(0, &[&one]).await, self::refused("rate", 1_000));
 }
+
+#[tokio::test]
+async fn without_the_database_each_replica_counts_within_bounds_and_pays_later() {
+    for scene in Scene::each().await.into_iter().filter(|it| 1 < it.replicas.len()) {
+        let (quota, few) = (daily(1_000), daily(9));
+        let (quota, few) = (scene.limit("quota", quota).await, scene.limit("few", few).await);
+        let rate = scene.limit("rate", per_second(10, 20)).await;
+        let apart = |replica, charges: &[&Charge]| {
+            let charges: Vec<Charge> = charges.iter().map(|it| (*it).clone()).collect();
+            scene.counting(replica).charge_apart(scene.workspace, &charges)
+        };
+        let one = charge(&quota, "a", 1);
+        // What is held first, and then a tenth.
+        assert_eq!(scene.charge(0, &[&one]).await, Ok(()));
+        let served = (0..2_000).filter(|_| apart(0, &[&one]).is_ok()).count();
+        assert!((100..=110).contains(&served), "{served}");
+        assert_eq!((0..2_000).filter(|_| apart(1, &[&one]).is_ok()).count(), 100);
+        // All or none: what is refused by one is charged by no other.
+        let (some, none) = (charge(&rate, "a", 1), charge(&few, "a", 1));
+        assert!(apart(0, &[&some, &none]).is_err(), "a tenth of nine is none");
+        let burst = (0..100).filter(|_| apart(0, &[&some]).is_ok()).count();
+        assert_eq!(burst, 20);
+        scene.clock.advance(Duration::from_secs(1));
+        assert_eq!((0..100).filter(|_| apart(0, &[&some]).is_ok()).count(), 10);
+        let too_much = charge(&rate, "a", 21);
+        assert!(matches!(apart(1, &[&too_much]), Err(Uncharged::Exceeded { wait: None, .. })));
+
+        // What is being paid is owed still.
+        for it in &scene.replicas {
+            it.pay().await;
+        }
+        assert_eq!(scene.used(0, &quota).await, [1 + served as u64 + 100]);
+        assert_eq!(scene.charge(0, &[&one, &some]).await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn what_the_database_has_just_refused_is_refused_without_it_too() {
+    for scene in Scene::each().await.into_iter().filter(|it| 1 < it.replicas.len()) {
+        let limit = scene.limit("quota", daily(20)).await;
+        let one = charge(&limit, "a", 1);
+        while scene.charge(0, &[&one]).await.is_ok() {}
+        assert!(scene.counting(0).charge_apart(scene.workspace, &[one]).is_err());
+    }
+}

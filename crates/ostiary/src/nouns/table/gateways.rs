@@ -19,6 +19,13 @@ pub(super) const GATEWAY: Noun = Noun {
             help: "A team that may use it; those that are not said may not ('' for none)",
         },
         ADDRESSES,
+        Field {
+            option: "max-autonomy-seconds",
+            member: "max_autonomy_seconds",
+            form: Form::Number,
+            on: On::Both,
+            help: "For how many seconds calls are answered while the database is away, 60 at most; 0 for not at all",
+        },
         ENABLED,
     ],
     columns: &["name", "teams", "enabled", "created_at", "id"],

@@ -3,6 +3,11 @@
 //!
 //! What nobody else counts is a [`Bucket`] here and nowhere else. All else is a [`Slice`]: units that
 //! have been taken from the row in the database, and are used up here.
+//!
+//! While the database is away a slice may go on without it: a rate is then counted as if this process
+//! were alone, and of a quota a tenth may be owed. What is owed is paid when the database is back.
+
+mod apart;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,6 +50,10 @@ struct Slice {
     drawn: u64,
     /// Used, and not yet paid for in the database.
     debt: u64,
+    /// What of that is being paid just now.
+    paying: u64,
+    /// What has been used of a rate since the database has gone away.
+    apart: Option<Bucket>,
     /// What the database has refused a moment ago.
     short: Option<Refused>,
 }
@@ -185,6 +194,9 @@ impl Table {
                 (State::Bucket(bucket), Allowance::Rate(rate)) => {
                     rate.overdraw(bucket, charge.cost, now);
                 }
+                (State::Slice(Slice { apart: Some(bucket), .. }), Allowance::Rate(rate)) => {
+                    rate.overdraw(bucket, charge.cost, now);
+                }
                 (State::Slice(slice), _) => {
                     let held = slice.held_at(now).min(charge.cost);
                     slice.draw(held);
@@ -215,6 +227,7 @@ impl Table {
             let State::Slice(slice) = &mut counter.state else { continue };
             let units = std::mem::take(&mut slice.debt);
             if 0 < units {
+                slice.paying = slice.paying.saturating_add(units);
                 let (limit, holder) = (Arc::clone(&counter.limit), holder.clone());
                 all.push(Units { limit, holder, units, window: None });
             }
@@ -223,11 +236,12 @@ impl Table {
     }
 
     /// What could not be paid is owed still.
-    pub(super) fn owe(&mut self, owed: &[Units]) {
+    pub(super) fn paid(&mut self, owed: &[Units], is_paid: bool) {
         for it in owed {
             let key = (it.limit.id, it.holder.clone());
             if let Some(State::Slice(slice)) = self.counters.get_mut(&key).map(|it| &mut it.state) {
-                slice.debt = slice.debt.saturating_add(it.units);
+                slice.paying = slice.paying.saturating_sub(it.units);
+                slice.debt = slice.debt.saturating_add(if is_paid { 0 } else { it.units });
             }
         }
     }
@@ -382,7 +396,9 @@ impl Table {
             match (state, &mut counter.state) {
                 (State::Bucket(before), State::Bucket(now)) => *now = before,
                 // What was held is lost; what is owed is not.
-                (State::Slice(before), State::Slice(now)) => now.debt = before.debt,
+                (State::Slice(before), State::Slice(now)) => {
+                    (now.debt, now.paying) = (before.debt, before.paying);
+                }
                 _ => {}
             }
         }
@@ -422,6 +438,7 @@ impl Slice {
         self.window = lease.window;
         self.drawn = 0;
         self.short = None;
+        self.apart = None;
     }
 }
 

@@ -1,0 +1,191 @@
+//! What a gateway that may do without its database costs cut-offs, and that they hold nevertheless.
+
+use std::time::Duration;
+
+use db::sql;
+use rustix::process::Signal;
+use serde_json::json;
+use tests::load::End;
+use tests::wait::within;
+use tests::{Served, Upstream};
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::fleet::{EACH, Fleet};
+use crate::streams::PROGRESS;
+use crate::{cut, restore};
+
+const REPLICAS: usize = 3;
+
+/// For how long the gateways may do without their database, in seconds.
+const WINDOW: u64 = 6;
+
+/// The longest that there is.
+const LONGEST: u64 = 60;
+
+/// What befalls a replica that may let calls through on its own.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Partitioned,
+    Paused,
+    Killed,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_a_cut_off_waits_for_a_replica_that_may_do_without_the_database() {
+    let Some(url) = db::testing::postgres_url().await else { return };
+    let mut fleet = Fleet::of(REPLICAS, &url).await;
+    fleet.autonomous(&["main", "side"], WINDOW).await;
+    let mut marks = Vec::new();
+    for fault in [Fault::Partitioned, Fault::Paused, Fault::Killed] {
+        fleet.answers(10).await;
+        // As long as all are well, nobody waits for any window.
+        let began = Instant::now();
+        let held = cut(&fleet.members[0].served, "server", "target", None).await;
+        let healthy = began.elapsed();
+        assert_eq!(held["replicas"]["waited_out"], json!([]), "{held}");
+        restore(&fleet.members[0].served, "server", "target").await;
+        fleet.until_autonomous(WINDOW).await;
+
+        let name = name_of(&fleet.members[1].served);
+        let hit = &fleet.members[1];
+        let mut gone = None;
+        match fault {
+            Fault::Partitioned => {
+                hit.relay.hold(true);
+                // What is answered from now on is answered without the database.
+                tokio::join!(hit.stopped.answers(3 * EACH), hit.others.answers(3 * EACH));
+            }
+            Fault::Paused => hit.signal(Signal::STOP),
+            Fault::Killed => gone = Some(fleet.kill(1).await),
+        }
+        let (before, began) = (fleet.target.mark().await, Instant::now());
+        let held = cut(&fleet.members[0].served, "server", "target", None).await;
+        let (took, off) = (began.elapsed(), fleet.target.mark().await);
+        assert_eq!(held["replicas"]["waited_out"], json!([name]), "{fault:?}: {held}");
+        for it in fleet.members.iter().filter(|it| name_of(&it.served) != name) {
+            it.stopped.progress(2 * EACH).await;
+        }
+        match fault {
+            Fault::Partitioned => {
+                fleet.members[1].stopped.progress(2 * EACH).await;
+                fleet.members[1].relay.hold(false);
+            }
+            Fault::Paused => fleet.members[1].signal(Signal::CONT),
+            Fault::Killed => fleet.revive(1, gone.unwrap()).await,
+        }
+        fleet.members[1].stopped.progress(2 * EACH).await;
+        let on = fleet.target.mark().await;
+        // The row of one that was killed is there still, and its window is over.
+        let began = Instant::now();
+        restore(&fleet.members[0].served, "server", "target").await;
+        let later = began.elapsed();
+        fleet.answers(10).await;
+        fleet.until_autonomous(WINDOW).await;
+        eprintln!(
+            "{fault:?}: {healthy:?} when all were well, {took:?} for it, {later:?} afterwards"
+        );
+        marks.push((fault, before, off, on));
+    }
+    let story = fleet.finish().await;
+    story.print("three replicas that may do without their database for 6 s");
+    for (fault, before, off, on) in &marks {
+        let stale: Vec<_> = story.between((off, on)).collect();
+        assert!(stale.is_empty(), "{fault:?}: {} calls, as {:?}", stale.len(), stale[0]);
+        let used = story.between((before, off)).count();
+        eprintln!("{fault:?}: {used} calls reached the server while the cut-off waited");
+        let is_used = 0 < used || !matches!(fault, Fault::Partitioned);
+        assert!(is_used, "there was nothing to wait for");
+    }
+    story.check().await;
+}
+
+/// What is under way goes on for as long as calls are let through, and not for longer.
+#[tokio::test]
+async fn r7b_a_stream_goes_on_while_its_gateway_may_do_without_the_database() {
+    let Some(cluster) = Cluster::of(2, Upstream::modern()).await else { return };
+    let left = cluster.autonomous(1, WINDOW).await;
+    let (mut stream, talk) = cluster.streaming_call(1).await;
+    let began = Instant::now();
+    cluster.relay.hold(true);
+    let gone = Instant::now();
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let mut number = 0;
+    while ticks.tick().await < began + Duration::from_secs(left) {
+        let words = format!("word {number}.");
+        let params = format!(r#"{{"progressToken":7,"progress":{number},"message":"{words}"}}"#);
+        talk.notification(PROGRESS, &params).await;
+        if Instant::now() < began + Duration::from_secs(left) - Duration::from_millis(500) {
+            stream.until(&words).await;
+        }
+        number += 1;
+    }
+    assert!(10 < number, "{number}");
+    while ticks.tick().await < gone + Duration::from_secs(WINDOW) {}
+    talk.notification(PROGRESS, r#"{"progressToken":7,"progress":999,"message":"too late"}"#).await;
+    let rest = within("the end of a stream", stream.rest()).await;
+    assert!(!rest.contains("too late"), "{rest}");
+}
+
+/// Whatever the database's clock says, the row of a replica is there for as long as that may let
+/// calls through.
+#[tokio::test]
+async fn r3_a_clock_that_jumps_takes_no_row_from_a_replica_that_may_do_without_the_database() {
+    let Some(cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
+    cluster.autonomous(1, LONGEST).await;
+    let name = cluster.name(1);
+    cluster.relay.hold(true);
+    let seen = "UPDATE replicas SET seen_at = seen_at - interval '2 hours' WHERE name = $1";
+    cluster.tamper([sql(seen).bind(name.as_str())]).await;
+    // One that starts clears away what is dead.
+    let site = cluster.sites[0].beside();
+    let third = site.start().await;
+    let own = name_of(&third);
+    let seen = async || {
+        let all = cluster.list().await;
+        let row = all.iter().find(|it| it["name"] == own.as_str()).unwrap();
+        row["seen_at"].as_str().unwrap().to_owned()
+    };
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let sweeping = async {
+        let mut known = seen().await;
+        for _ in 0..2 {
+            while seen().await == known {
+                ticks.tick().await;
+            }
+            known = seen().await;
+        }
+    };
+    within("a replica that has looked for dead ones", sweeping).await;
+    assert_eq!(cluster.call(1).await, End::Answered, "by what is in memory");
+    let known = cluster.list().await;
+    let row = known.iter().find(|it| it["name"] == name.as_str());
+    assert!(row.is_some_and(|it| it["live"] == false), "{known:?}");
+    assert!(third.stop().await.success());
+}
+
+impl Cluster {
+    /// Lets the gateway do without its database, and waits until that replica would; for how many
+    /// whole seconds from now on at least.
+    async fn autonomous(&self, number: usize, window: u64) -> u64 {
+        let patch = json!({"max_autonomy_seconds": window});
+        self.served[0].must(http::Method::PATCH, "gateways/main", Some(patch)).await;
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        let looking = async {
+            loop {
+                ticks.tick().await;
+                let left = self.served[number].metrics().await["ostiary_autonomy_seconds"];
+                if window - 2 <= left {
+                    return left;
+                }
+            }
+        };
+        within("a replica that may do without its database", looking).await
+    }
+}
+
+/// The name that a replica has where nobody has given it one.
+fn name_of(served: &Served) -> String {
+    let system = rustix::system::uname();
+    format!("{}:{}", system.nodename().to_string_lossy(), served.address.port())
+}

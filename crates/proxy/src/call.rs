@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Kind;
+use domain::ports::GateClosed;
 use http::{HeaderMap, Response};
 use mcp::bridge::askable::Askable;
 use mcp::envelope::Message;
@@ -463,7 +464,10 @@ fn on_edited(
     let how = How { arguments: Some(arguments(&message)), ..offered.how.clone() };
     let offered = Offered { how, ..offered.clone() };
     let (caller, place) = (pass.caller.clone(), pass.place.clone());
-    authorize::authorize_call(&asked.worker.proxy, caller, place, Some(offered))
+    let edited = authorize::authorize_call(&asked.worker.proxy, caller, place, Some(offered))?;
+    // The rules by which it has been edited may have been replaced meanwhile.
+    let is_same = edited.place.gateway.rules == pass.place.gateway.rules;
+    if is_same && !pass.flight.is_ended() { Ok(edited) } else { Err(Refusal::Gate(GateClosed)) }
 }
 
 /// Takes away what an upstream that ignores case could take for what policy has looked at.

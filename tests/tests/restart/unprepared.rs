@@ -17,7 +17,7 @@ use crate::ledgers::{Clients, documents};
 #[tokio::test]
 async fn a_successor_for_whom_there_is_no_open_file_is_let_in_later() {
     const PAUSE: Duration = Duration::from_millis(50);
-    const SAID: &str = "Somebody rang who cannot take over";
+    const SAID: &str = "Nobody who rings can be heard for now";
 
     let site = Site::new(None);
     let served = site.start().await;

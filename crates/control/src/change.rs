@@ -211,6 +211,11 @@ impl Change {
         let snapshot =
             if epochs.epoch <= newest.epoch() { Arc::clone(&newest.snapshot) } else { snapshot };
         let ended = replicas::settle(&app, &snapshot).await;
+        if !compiles {
+            // What has been held against is less than what is stored.
+            app.replica.forget_settled();
+            app.replica.autonomy.forfeit(app.clock.elapsed());
+        }
         let replicas = replicas::confirm(&app, epochs, (committed, widest), ended.is_some()).await;
         let elapsed = app.clock.elapsed().saturating_sub(began);
         Ok(Committed { ended: ended.unwrap_or_default(), replicas, elapsed })

@@ -98,6 +98,9 @@ pub(crate) struct Flight {
 /// cut-off which did not see it has been seen by it.
 pub(crate) struct Writing(Arc<Flight>);
 
+/// For how long something goes on that is to be judged and has not been, at most.
+const UNJUDGED: Duration = Duration::from_secs(1);
+
 /// Lets calls on different threads enter without waiting for each other.
 const SHARDS: usize = 16;
 
@@ -181,6 +184,11 @@ impl Flights {
         self.is_before(&self.good_until) || at.is_some_and(|it| self.gate.may_go_on(it))
     }
 
+    /// Until when something goes on that is to be judged, in milliseconds of the clock's.
+    fn soon(&self) -> u64 {
+        u64::try_from((self.clock.elapsed() + UNJUDGED).as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn is_before(&self, until: &AtomicU64) -> bool {
         let until = until.load(Ordering::SeqCst);
         until == u64::MAX || self.clock.elapsed() < Duration::from_millis(until)
@@ -209,6 +217,7 @@ impl Flights {
                     }
                     Standing::Unclear => {
                         state.due.fetch_max(look, Ordering::SeqCst);
+                        state.good_until.fetch_min(self.soon(), Ordering::SeqCst);
                         stopping.unclear.push(state);
                         continue;
                     }
@@ -264,6 +273,10 @@ impl Stopping {
                         if state.is_judged() {
                             let until = flights.good_until.load(Ordering::SeqCst);
                             state.good_until.store(until, Ordering::SeqCst);
+                            // A look may just have come in between.
+                            if !state.is_judged() {
+                                state.good_until.fetch_min(flights.soon(), Ordering::SeqCst);
+                            }
                         }
                     }
                     None => {

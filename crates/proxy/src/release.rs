@@ -205,7 +205,7 @@ impl Turn {
     }
 
     async fn stream(mut self, first: First, outlet: Outlet) {
-        let flight = self.flight();
+        let (flight, pass) = (self.flight(), self.sent().recorded.permitted().pass.twin());
         let outlet = outlet.under(|| self.origin());
         let mut event = match first {
             First::Event(event) => Some(event),
@@ -219,10 +219,15 @@ impl Turn {
         };
         loop {
             // A cut-off is heard while the client takes nothing, and is the next step then.
-            if let Some(event) = event
-                && let Some(Err(Gone)) = flight.unless_ended(outlet.send(event)).await
-            {
-                return;
+            if let Some(event) = event {
+                let may_go_on = pass.still().await.is_ok();
+                if !may_go_on && !flight.is_ended() {
+                    return;
+                }
+                if may_go_on && let Some(Err(Gone)) = flight.unless_ended(outlet.send(event)).await
+                {
+                    return;
+                }
             }
             let step = tokio::select! {
                 biased;

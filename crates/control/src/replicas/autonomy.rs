@@ -13,9 +13,10 @@
 //! Tellings are numbered. One that arrives late, when its sender had given it up, must not take the
 //! place of a later one.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -27,6 +28,9 @@ pub(crate) struct Autonomy {
     is_stale: AtomicBool,
     /// When the last read began that has proved what is in memory, in milliseconds of the clock's.
     proved_at: AtomicU64,
+    /// By how much the clock that people set was ahead of the one that counts up when the database was
+    /// last asked, in milliseconds.
+    ahead: AtomicI64,
     went: Notify,
 }
 
@@ -47,6 +51,8 @@ pub(super) struct Telling {
     pub(super) window: Duration,
     /// Whether the row tells it, for certain.
     pub(super) is_told: bool,
+    /// Whether it is written so that it outlives the database.
+    pub(super) is_durable: bool,
 }
 
 /// What a renewal has found in the database before it wrote anything.
@@ -56,6 +62,9 @@ pub(super) struct Found {
     pub(super) stamp: i64,
     pub(super) autonomy_seconds: i64,
     pub(super) telling: i64,
+    /// Whether there is a replica that waits for no windows, and may make changes beside those who have
+    /// some.
+    pub(super) is_beside_older: bool,
 }
 
 /// A renewal that has been confirmed.
@@ -73,15 +82,20 @@ pub(super) struct Renewal {
 /// sees each one that was sent before it and counts.
 pub(super) const PROMPT: Duration = Duration::from_millis(250);
 
+/// Clocks that differ by more are not those of machines that somebody looks after.
+pub(super) const ASTRAY: TimeDelta = TimeDelta::seconds(1);
+
 impl Default for Autonomy {
     fn default() -> Self {
-        let telling = Telling { number: 1, window: Duration::ZERO, is_told: false };
+        let telling =
+            Telling { number: 1, window: Duration::ZERO, is_told: false, is_durable: true };
         let granted = Granted { telling, anchor: None, cap: Duration::ZERO, since: Duration::ZERO };
         Self {
             granted: Mutex::new(granted),
             is_away: AtomicBool::default(),
             is_stale: AtomicBool::default(),
             proved_at: AtomicU64::default(),
+            ahead: AtomicI64::default(),
             went: Notify::new(),
         }
     }
@@ -147,6 +161,22 @@ impl Autonomy {
         granted.since = now;
     }
 
+    /// The clocks agree with the database's, now.
+    pub(super) fn set_clocks(&self, now: DateTime<Utc>, elapsed: Duration) {
+        self.ahead.store(ahead(now, elapsed), Ordering::SeqCst);
+    }
+
+    /// Whether nobody has set the clock since, by which cut-offs and tokens end. If somebody has, no
+    /// window counts any more.
+    pub(crate) fn has_clocks(&self, now: DateTime<Utc>, elapsed: Duration) -> bool {
+        let moved = ahead(now, elapsed).abs_diff(self.ahead.load(Ordering::SeqCst));
+        let is_right = moved <= ASTRAY.num_milliseconds().unsigned_abs();
+        if !is_right {
+            self.forfeit(elapsed);
+        }
+        is_right
+    }
+
     /// What the row is to tell where this is the widest window. A smaller one holds from now on,
     /// before anybody reads of it.
     pub(super) fn plan(&self, widest: Duration) -> Telling {
@@ -187,6 +217,11 @@ impl Autonomy {
             granted.tell(window);
             return true;
         }
+        if found.is_beside_older {
+            granted.anchor = None;
+            granted.since = *confirmed;
+            return false;
+        }
         let is_prompt = confirmed.saturating_sub(*sent) <= PROMPT;
         let is_known = (found.epoch, found.stamp) == *settled;
         if is_prompt && is_known && granted.since <= *sent {
@@ -197,10 +232,14 @@ impl Autonomy {
     }
 }
 
+fn ahead(now: DateTime<Utc>, elapsed: Duration) -> i64 {
+    now.timestamp_millis() - i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}
+
 impl Granted {
     fn tell(&mut self, window: Duration) {
         let number = self.telling.number + 1;
-        self.telling = Telling { number, window, is_told: false };
+        self.telling = Telling { number, window, is_told: false, is_durable: true };
     }
 }
 
@@ -263,6 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn beside_a_version_that_waits_for_no_window_there_is_none() {
+        let autonomy = granted(6);
+        renew(&autonomy, 6, 12 * SECOND, |it| it.found.as_mut().unwrap().is_beside_older = true);
+        assert!(!autonomy.holds(6 * SECOND, 12 * SECOND));
+        renew(&autonomy, 6, 13 * SECOND, |_| {});
+        assert!(autonomy.holds(6 * SECOND, 13 * SECOND));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_ends_it() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_000 + seconds, 0).unwrap();
+        for (set, expected) in [(0, true), (1, true), (3_600, false), (-3_600, false)] {
+            let autonomy = granted(6);
+            autonomy.set_clocks(at(11), 11 * SECOND);
+            assert_eq!(autonomy.has_clocks(at(12 + set), 12 * SECOND), expected, "{set}");
+            assert_eq!(autonomy.holds(6 * SECOND, 12 * SECOND), expected, "{set}");
+        }
+    }
+
+    #[test]
     fn a_smaller_window_holds_at_once_and_a_wider_one_when_it_is_told() {
         let autonomy = granted(6);
         autonomy.plan(2 * SECOND);
@@ -314,8 +373,13 @@ mod tests {
         spoil: impl FnOnce(&mut Renewal),
     ) -> bool {
         let telling = autonomy.plan(seconds * SECOND);
-        let found =
-            Found { epoch: 5, stamp: 7, autonomy_seconds: seconds.into(), telling: telling.number };
+        let found = Found {
+            epoch: 5,
+            stamp: 7,
+            autonomy_seconds: seconds.into(),
+            telling: telling.number,
+            is_beside_older: false,
+        };
         let confirmed = sent + Duration::from_millis(1);
         let settled = (5, 7);
         let mut renewal = Renewal { telling, found: Some(found), settled, sent, confirmed };

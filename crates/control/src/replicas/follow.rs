@@ -8,13 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use db::{DbError, Notices, Tx};
 use domain::Snapshot;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::autonomy::{Renewal, Telling};
+use super::autonomy::{ASTRAY, Found, Renewal, Telling};
 use super::{LEASE, Late, MEMBER, Membership, Replica, list, settle, store, within};
 use crate::App;
 use crate::snapshot::StoreGate;
@@ -24,9 +23,6 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// How soon it looks again where it could not: several times before what is under way breaks off.
 const RETRY: Duration = Duration::from_millis(75);
-
-/// Clocks that differ by more are not those of machines that somebody looks after.
-const ASTRAY: TimeDelta = TimeDelta::seconds(1);
 
 /// How often it shows that it is there.
 const RENEWAL: Duration = Duration::from_secs(1);
@@ -185,10 +181,13 @@ async fn renew(app: &App, membership: &Membership) {
         }
         let before = app.clock.elapsed();
         match show(app).await {
-            Ok(is_telling) => {
+            Ok(()) => {
                 membership.extend(before + MEMBER);
-                is_in_a_hurry = is_telling;
                 is_lost = false;
+                is_in_a_hurry = count(app).await.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "A window was not renewed");
+                    false
+                });
             }
             // Said already, and not to be waited for.
             Err(Late::Astray) => membership.extend(Duration::ZERO),
@@ -210,17 +209,21 @@ async fn renew(app: &App, membership: &Membership) {
     }
 }
 
-/// Writes the row. Tells whether it is to be written once more at once, before which what it tells
-/// now does not count.
-async fn show(app: &App) -> Result<bool, Late> {
-    let Shown { is_right, is_telling } = within(async {
-        // What is told anew must be known to a copy that takes over.
-        let told = telling(app);
-        let tx = if told.is_told { app.db.begin_passing().await? } else { app.db.begin().await? };
-        put(app, tx, told).await
-    })
-    .await?;
-    if is_right { Ok(is_telling) } else { Err(Late::Astray) }
+/// Writes the row. That may be lost with the database, so no window counts from it.
+async fn show(app: &App) -> Result<(), Late> {
+    let told = Telling { is_durable: false, ..telling(app) };
+    let shown = within(async { put(app, app.db.begin_passing().await?, told).await }).await?;
+    if shown.is_right { Ok(()) } else { Err(Late::Astray) }
+}
+
+/// Writes the row so that a copy that takes over has it, where windows are to count from it. Tells
+/// whether that is to be done once more at once, before which what it tells now does not count.
+async fn count(app: &App) -> Result<bool, Late> {
+    let told = telling(app);
+    if told.is_told && told.window.is_zero() {
+        return Ok(false);
+    }
+    Ok(within(async { put(app, app.db.begin().await?, told).await }).await?.is_telling)
 }
 
 /// What the row is to tell of windows.
@@ -242,7 +245,16 @@ async fn put(app: &App, mut tx: Tx, telling: Telling) -> Result<Shown, DbError> 
     let (before, sent) = (app.clock.now(), app.clock.elapsed());
     let settled = app.replica.settled();
     let found = store::find(&mut tx, *id).await?;
-    store::put(&mut tx, &app.replica, telling).await?;
+    let is_lost = |it: &Found| {
+        it.epoch < settled.0 || it.epoch == settled.0 && it.stamp != settled.1 && settled.0 != 0
+    };
+    if found.as_ref().is_some_and(is_lost) {
+        // Of changes that are lost nothing has been acknowledged.
+        app.replica.forget_settled();
+        autonomy.forfeit(app.clock.elapsed());
+    }
+    let mark = app.clock.id().as_u64_pair().1.cast_signed();
+    store::put(&mut tx, &app.replica, (telling, mark)).await?;
     let theirs = tx.now().await?;
     tx.commit().await?;
     let is_right = before - ASTRAY <= theirs && theirs <= app.clock.now() + ASTRAY;
@@ -253,8 +265,12 @@ async fn put(app: &App, mut tx: Tx, telling: Telling) -> Result<Shown, DbError> 
     if !is_right {
         autonomy.forfeit(confirmed);
     }
+    let is_gone = found.is_none();
     let renewal = Renewal { telling, found, settled, sent, confirmed };
-    let is_telling = autonomy.renewed(&renewal);
+    let is_telling = (telling.is_durable || is_gone) && autonomy.renewed(&renewal);
+    if telling.is_durable {
+        autonomy.set_clocks(before, sent);
+    }
     Ok(Shown { is_right, is_telling })
 }
 

@@ -75,6 +75,8 @@ pub(crate) struct Known {
     stamp: i64,
     started_at: DateTime<Utc>,
     seen_at: DateTime<Utc>,
+    /// Another one after each renewal.
+    mark: i64,
     /// For how long it may let calls through without the database.
     window: Duration,
     /// Whether it is of a version that waits for the windows of others.
@@ -295,6 +297,7 @@ async fn list(app: &App) -> Result<Vec<Known>, DbError> {
             stamp: 0,
             started_at: *started_at,
             seen_at: app.clock.now(),
+            mark: 0,
             window: Duration::ZERO,
             knows_windows: true,
             is_live: true,

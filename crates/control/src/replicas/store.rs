@@ -11,18 +11,22 @@ use super::{Known, LIVE, Replica, SHOWN, VERSION};
 
 /// Writes the row, or that it is still alive, how far it has come, and what it tells of its windows,
 /// unless that is what it told earlier.
-pub(super) async fn put(tx: &mut Tx, replica: &Replica, telling: Telling) -> Result<(), DbError> {
+pub(super) async fn put(
+    tx: &mut Tx,
+    replica: &Replica,
+    (telling, mark): (Telling, i64),
+) -> Result<(), DbError> {
     // One that comes too late says too little, until the next.
     let (epoch, stamp) = replica.settled();
     tx.execute(
-        sql("INSERT INTO replicas (id, name, version, epoch, stamp, autonomy_seconds, telling,
+        sql("INSERT INTO replicas (id, name, version, epoch, stamp, autonomy_seconds, telling, mark,
                                    started_at, seen_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)
              ON CONFLICT (id) DO UPDATE SET
                -- A clock that is set back must not make a live row look dead later.
                seen_at = CASE WHEN replicas.seen_at < excluded.seen_at
                               THEN excluded.seen_at ELSE replicas.seen_at END,
-               epoch = excluded.epoch, stamp = excluded.stamp,
+               epoch = excluded.epoch, stamp = excluded.stamp, mark = excluded.mark,
                autonomy_seconds = CASE WHEN replicas.telling < excluded.telling
                                        THEN excluded.autonomy_seconds
                                        ELSE replicas.autonomy_seconds END,
@@ -34,17 +38,20 @@ pub(super) async fn put(tx: &mut Tx, replica: &Replica, telling: Telling) -> Res
         .bind(epoch)
         .bind(stamp)
         .bind(i64::try_from(telling.window.as_secs()).unwrap_or(i64::MAX))
-        .bind(telling.number),
+        .bind(telling.number)
+        .bind(mark),
     )
     .await?;
     Ok(())
 }
 
-/// What the row tells, and how far the installation has come, at one moment before this transaction
-/// writes; locks the row, which then stays until it has ended.
+/// What the row tells, how far the installation has come, and whether there is a row of a version that
+/// knows of no windows, at one moment before this transaction writes; locks the row, which then stays
+/// until it has ended.
 pub(super) async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<Found>, DbError> {
     tx.optional(
-        sql("SELECT e.epoch, e.stamp, r.autonomy_seconds, r.telling
+        sql("SELECT e.epoch, e.stamp, r.autonomy_seconds, r.telling,
+                    EXISTS (SELECT 1 FROM replicas WHERE telling = 0) AS is_beside_older
              FROM epoch e, replicas r WHERE r.id = $1 FOR UPDATE OF r")
         .bind(id),
     )
@@ -66,9 +73,10 @@ pub(super) async fn delete(tx: &mut Tx, id: Uuid) -> Result<(), DbError> {
 /// A row that was last written then.
 pub(super) async fn sweep(tx: &mut Tx, known: &Known) -> Result<(), DbError> {
     tx.execute(
-        sql("DELETE FROM replicas WHERE id = $1 AND seen_at = $2")
+        sql("DELETE FROM replicas WHERE id = $1 AND seen_at = $2 AND mark = $3")
             .bind(known.id)
-            .bind(known.seen_at),
+            .bind(known.seen_at)
+            .bind(known.mark),
     )
     .await?;
     Ok(())
@@ -78,8 +86,8 @@ pub(super) async fn sweep(tx: &mut Tx, known: &Known) -> Result<(), DbError> {
 pub(super) async fn list(tx: &mut Tx) -> Result<Vec<Known>, DbError> {
     let rows: Vec<Row> = tx
         .all(sql(
-            "SELECT id, name, version, epoch, stamp, autonomy_seconds, telling, started_at, seen_at,
-                    CURRENT_TIMESTAMP AS now
+            "SELECT id, name, version, epoch, stamp, autonomy_seconds, telling, mark, started_at,
+                    seen_at, CURRENT_TIMESTAMP AS now
              FROM replicas ORDER BY name, id",
         ))
         .await?;
@@ -95,6 +103,7 @@ struct Row {
     stamp: i64,
     autonomy_seconds: i64,
     telling: i64,
+    mark: i64,
     started_at: DateTime<Utc>,
     seen_at: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -112,6 +121,7 @@ impl From<Row> for Known {
             stamp: row.stamp,
             started_at: row.started_at,
             seen_at: row.seen_at,
+            mark: row.mark,
             window: Duration::from_secs(seconds),
             knows_windows: row.telling != 0,
             is_live: unseen < LIVE,

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use crate::snapshot::FRESH;
 
 /// Since when the rows are as they are.
 #[derive(Default)]
-pub(super) struct Watch(Mutex<HashMap<Uuid, (DateTime<Utc>, Duration)>>);
+pub(super) struct Watch(Mutex<HashMap<Uuid, (i64, Duration)>>);
 
 impl Watch {
     /// Takes note of all rows that there are. `read_by` is when reading them was over.
@@ -24,9 +23,9 @@ impl Watch {
         let mut seen = self.0.lock();
         seen.retain(|id, _| known.iter().any(|it| it.id == *id));
         for it in known {
-            let entry = seen.entry(it.id).or_insert((it.seen_at, read_by));
-            if entry.0 != it.seen_at {
-                *entry = (it.seen_at, read_by);
+            let entry = seen.entry(it.id).or_insert((it.mark, read_by));
+            if entry.0 != it.mark {
+                *entry = (it.mark, read_by);
             }
         }
     }
@@ -51,7 +50,7 @@ impl Watch {
 
     fn since(&self, it: &Known) -> Option<Duration> {
         let seen = self.0.lock();
-        seen.get(&it.id).filter(|(seen_at, _)| *seen_at == it.seen_at).map(|(_, since)| *since)
+        seen.get(&it.id).filter(|(mark, _)| *mark == it.mark).map(|(_, since)| *since)
     }
 }
 
@@ -62,6 +61,8 @@ pub(super) fn with_drift(window: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -109,7 +110,8 @@ mod tests {
             epoch: 1,
             stamp: 1,
             started_at: at(0),
-            seen_at: at(seen),
+            seen_at: at(0),
+            mark: seen,
             window: Duration::from_secs(seconds),
             knows_windows: true,
             is_live: false,

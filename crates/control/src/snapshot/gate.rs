@@ -335,7 +335,8 @@ impl Gate for StoreGate {
         }
         // By what holds now, which may be less than when it began.
         let window = at.autonomy_in(&self.publisher.newest.load().snapshot.config);
-        self.replica.autonomy.holds(window, self.clock.elapsed())
+        let (autonomy, elapsed) = (&self.replica.autonomy, self.clock.elapsed());
+        autonomy.holds(window, elapsed) && autonomy.has_clocks(self.clock.now(), elapsed)
     }
 
     fn apart(&self, at: At<'_>) -> Option<Duration> {

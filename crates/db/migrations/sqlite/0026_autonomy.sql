@@ -6,4 +6,7 @@ ALTER TABLE gateways ADD COLUMN max_autonomy_seconds INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE replicas ADD COLUMN autonomy_seconds INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE replicas ADD COLUMN telling INTEGER NOT NULL DEFAULT 0;
 
+-- Another one with each renewal, whatever the clocks say.
+ALTER TABLE replicas ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;
+
 INSERT INTO additive_migrations (version) VALUES (26);

@@ -80,7 +80,7 @@ pub(crate) async fn attend_into(mut said: mpsc::Receiver<Said>, to: Addressee, o
             Some(Said::Answer(_, parts, flight)) => {
                 for piece in pieces(answer::event(parts)) {
                     // Not by waiting for the flight's end, which is for the task that holds the call.
-                    if flight.is_ended() || outlet.send(piece).await.is_err() {
+                    if flight.is_ended() || !flight.is_good() || outlet.send(piece).await.is_err() {
                         return;
                     }
                 }

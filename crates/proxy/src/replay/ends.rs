@@ -202,6 +202,11 @@ impl Reader {
             }
             self.next = self.next.max(state.first);
             if let Some(kept) = state.at(self.next) {
+                // It is kept for when its time has been extended again.
+                let flight = kept.origin.as_ref().map(|it| &it.flight);
+                if flight.is_some_and(|it| !it.is_ended() && !it.is_good()) {
+                    return Poll::Ready(None);
+                }
                 let (body, size, origin) = (kept.body.clone(), kept.size, kept.origin.clone());
                 kept.fall_back();
                 self.next += 1;
@@ -233,7 +238,7 @@ impl Reader {
     /// A piece of the event under way; the end where a cut-off has come in between.
     fn piece(&mut self) -> Option<Option<Bytes>> {
         let mut piece = self.pieces.pop_front()?;
-        if self.origin.as_ref().is_some_and(|it| it.flight.is_ended()) {
+        if self.origin.as_ref().is_some_and(|it| it.flight.is_ended() || !it.flight.is_good()) {
             self.pieces.clear();
             self.is_leaving = true;
             return Some(None);

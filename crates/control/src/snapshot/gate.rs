@@ -240,7 +240,16 @@ impl StoreGate {
         Some(Standing { snapshot: self.latest(), unproved: Some(unproved) })
     }
 
+    async fn strict(&self) -> Result<Arc<Snapshot>, GateClosed> {
+        let proved = self.prove().await?;
+        // Nobody waits for a replica that has not been seen for a while.
+        if self.is_counted() { Ok(proved.snapshot) } else { Err(GateClosed) }
+    }
+
     async fn stand(&self, at: At<'_>) -> Result<Standing, GateClosed> {
+        if at.gateway.autonomy.is_zero() || self.db.is_exclusive() {
+            return Ok(Standing { snapshot: self.strict().await?, unproved: None });
+        }
         if let Some(standing) = self.by_memory(at) {
             return Ok(standing);
         }
@@ -313,18 +322,13 @@ impl Gate for StoreGate {
         if self.db.is_exclusive() && !self.publisher.is_in_doubt() {
             return Box::pin(std::future::ready(Ok(self.latest())));
         }
-        Box::pin(async move {
-            let proved = self.prove().await?;
-            // Nobody waits for a replica that has not been seen for a while.
-            if self.is_counted() { Ok(proved.snapshot) } else { Err(GateClosed) }
-        })
+        Box::pin(self.strict())
     }
 
     fn current_at<'a>(&'a self, at: At<'a>) -> Answer<'a, Result<Standing, GateClosed>> {
-        if at.gateway.autonomy.is_zero() || self.db.is_exclusive() {
-            return Box::pin(async move {
-                Ok(Standing { snapshot: self.current().await?, unproved: None })
-            });
+        if self.db.is_exclusive() && !self.publisher.is_in_doubt() {
+            let standing = Standing { snapshot: self.latest(), unproved: None };
+            return Box::pin(std::future::ready(Ok(standing)));
         }
         Box::pin(self.stand(at))
     }

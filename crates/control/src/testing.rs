@@ -178,6 +178,22 @@ impl Api {
         reply.json()
     }
 
+    /// The names in a list, read in pages of so many.
+    pub(crate) async fn pages(&self, token: &str, list: &str, limit: usize) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut path = format!("{list}?limit={limit}");
+        loop {
+            let page = self.ask_as(token, Method::GET, &path, None).await.json();
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= limit);
+            names.extend(items.iter().map(|it| it["name"].as_str().unwrap().to_owned()));
+            match page["next_cursor"].as_str() {
+                Some(cursor) => path = format!("{list}?limit={limit}&cursor={cursor}"),
+                None => return names,
+            }
+        }
+    }
+
     /// Five calls a day, for everybody together: the limit `few`.
     pub(crate) async fn given_a_limit(&self) {
         let allowance = json!({"type": "quota", "amount": 5, "per": "day"});

@@ -79,6 +79,14 @@ impl Which<'_> {
         sql.bind(id).bind(name).bind(after).bind(limit)
     }
 
+    /// After which name it begins.
+    pub(crate) fn after(&self) -> Option<&str> {
+        match self {
+            Self::Page(page) | Self::Within(page, _) => page.after(),
+            Self::All | Self::One(_) => None,
+        }
+    }
+
     /// Whether it finds rows wherever they are.
     pub(crate) fn is_anywhere(&self) -> bool {
         !matches!(self, Self::Within(..))
@@ -189,7 +197,7 @@ impl Paging {
                     .ok()
                     .and_then(|it| String::from_utf8(it).ok())
                     .filter(|it| it.len() <= 2_048)
-                    .ok_or_else(|| Error::Malformed("`cursor` is not from a page".into()))?,
+                    .ok_or_else(Error::not_a_cursor)?,
             ),
         };
         Ok(Self { after, limit })

@@ -142,6 +142,10 @@ impl Error {
         Self::Internal(error.into())
     }
 
+    pub(crate) fn not_a_cursor() -> Self {
+        Self::Malformed("`cursor` is not from a page".into())
+    }
+
     pub(crate) fn forbidden(missing: Capability, on: impl std::fmt::Display) -> Self {
         Self::Forbidden(format!("this needs the capability `{missing}` on {on}"))
     }

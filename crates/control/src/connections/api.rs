@@ -130,7 +130,7 @@ async fn list_connections(
     let owner = apps::find(&mut tx, workspace.id, &path.app).await?;
     let found = super::list(&mut tx, workspace.id, Some(owner.id), Which::Page(&paging)).await?;
     let now = app.clock.now();
-    Ok(Json(paging.answer(found, Connection::name, |it| ConnectionBody::of(it, now))))
+    Ok(Json(paging.answer(found, Connection::key, |it| ConnectionBody::of(it, now))))
 }
 
 /// Connect an app to a gateway.
@@ -251,5 +251,5 @@ async fn list_all_connections(
         found.extend(super::list(&mut tx, workspace.id, None, which).await?);
     }
     let now = app.clock.now();
-    Ok(Json(paging.answer_within(found, Connection::name, |it| ConnectionBody::of(it, now))))
+    Ok(Json(paging.answer_within(found, Connection::key, |it| ConnectionBody::of(it, now))))
 }

@@ -56,6 +56,11 @@ impl Connection {
     pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.app.name, self.gateway.name)
     }
+
+    /// What pages go by. No name holds anything before a blank, so these sort as pairs do.
+    fn key(&self) -> String {
+        format!("{} {}", self.app.name, self.gateway.name)
+    }
 }
 
 /// Of one app, or of all, by name.

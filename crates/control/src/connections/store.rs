@@ -11,7 +11,7 @@ use crate::change::Change;
 use crate::row::{self, Named};
 use crate::switches::OffColumns;
 
-/// [`Which::One`] goes by the id or the gateway's name, pages by `app/gateway`.
+/// [`Which::One`] goes by the id or the gateway's name, pages by the app's name and the gateway's.
 pub(super) async fn select(
     tx: &mut Tx,
     workspace: WorkspaceId,
@@ -35,12 +35,15 @@ pub(super) async fn select(
          LEFT JOIN switches o
            ON o.workspace_id = c.workspace_id AND o.kind = 'connection' AND o.target_id = c.id
          WHERE c.workspace_id = $1 AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
-           AND ($4 IS NULL OR a.name || '/' || g.name > $4) AND ($6 IS NULL OR c.app_id = $6)
+           AND ($4 IS NULL OR (a.name, g.name) > ($10, $11)) AND ($6 IS NULL OR c.app_id = $6)
            AND ($7 OR c.gateway_id = $8 OR c.user_id = $9)
-         ORDER BY a.name || '/' || g.name LIMIT $5")
+         ORDER BY a.name, g.name LIMIT $5")
     .bind(workspace.0);
     let statement = which.bind(statement).bind(app.map(|it| it.0)).bind(which.is_anywhere());
-    let rows: Vec<Row> = tx.all(statement.bind(which.gateway()).bind(which.owner())).await?;
+    let statement = statement.bind(which.gateway()).bind(which.owner());
+    let after = which.after().map(|it| it.split_once(' ').ok_or_else(Error::not_a_cursor));
+    let (after, gateway) = after.transpose()?.unwrap_or_default();
+    let rows: Vec<Row> = tx.all(statement.bind(after).bind(gateway)).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

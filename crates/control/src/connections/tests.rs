@@ -64,7 +64,10 @@ async fn a_connection_is_found_by_its_gateway_by_its_id_and_among_all() {
         let app = json!({"name": "aide", "owner": "ann", "purpose": "x"});
         api.given("apps", app).await;
         api.given("gateways", json!({"name": "lab"})).await;
-        for (app, gateway) in [("aide", "main"), ("aide", "lab"), ("bot", "lab")] {
+        // It sorts after `aide` as a name, and before it as a text with what follows.
+        api.given("apps", json!({"name": "aide-2", "owner": "ann", "purpose": "x"})).await;
+        let pairs = [("aide", "main"), ("aide", "lab"), ("aide-2", "lab"), ("bot", "lab")];
+        for (app, gateway) in pairs {
             api.given(&format!("apps/{app}/connections"), json!({ "gateway": gateway })).await;
         }
         let mut seen = Vec::new();
@@ -78,7 +81,9 @@ async fn a_connection_is_found_by_its_gateway_by_its_id_and_among_all() {
             let Some(cursor) = page["next_cursor"].as_str() else { break };
             path = format!("connections?limit=3&cursor={cursor}");
         }
-        assert_eq!(seen, ["aide/lab", "aide/main", "bot/lab", "bot/main"]);
+        assert_eq!(seen, ["aide/lab", "aide/main", "aide-2/lab", "bot/lab", "bot/main"]);
+        let reply = api.get("connections?cursor=YWlkZS9sYWI").await;
+        assert_eq!(reply.problem(), (400, "malformed".into()), "a cursor of another list");
         let other = format!("apps/aide/connections/{}", shown["id"].as_str().unwrap());
         assert_eq!(api.get(&other).await.status, 404, "of another app");
     }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::Name;
 use domain::limits::Holder;
+use domain::ports::Gate as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::counters::Usage;
-use super::{AllowanceText, DirectionText, Limit, ScopeText, UnitText, store, unit_text};
+use super::{AllowanceText, DirectionText, Limit, ScopeText, UnitText, name_of, unit_text};
 use crate::App;
 use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
@@ -80,7 +81,8 @@ struct UsageBody {
     /// Of the user, app, team, gateway, server or workspace; for a tool, of its server.
     id: Uuid,
     /// Absent where it has been deleted.
-    name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    name: Option<Name>,
     tool: Option<String>,
     /// In the limit's unit. More than it allows where an answer has overdrawn it.
     used: u64,
@@ -238,7 +240,7 @@ async fn list_limit_usage(
         None => Holder { id: Uuid::nil(), tool: "".into() },
         Some(text) => {
             let (id, tool) = text.split_once('/').unwrap_or((text, ""));
-            let id = id.parse().map_err(|_| Error::Malformed("`cursor` is not from a page".into()));
+            let id = id.parse().map_err(|_| Error::not_a_cursor());
             Holder { id: id?, tool: tool.into() }
         }
     };
@@ -247,17 +249,14 @@ async fn list_limit_usage(
     let limit = limit.of_domain();
     let most = paging.limit() + 1;
     let found = app.accounts.usage(&mut tx, workspace.id, &limit, (&after, most)).await?;
-    let mut named = Vec::with_capacity(found.len());
-    for usage in found {
-        let name = store::name_of(&mut tx, workspace.id, usage.holder.id).await?;
-        named.push((usage, name));
-    }
-    let cursor =
-        |(usage, _): &(Usage, Option<String>)| format!("{}/{}", usage.holder.id, usage.holder.tool);
+    drop(tx);
+    let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
+    let names = snapshot.config.workspaces.values().find(|it| it.id == workspace.id);
+    let cursor = |usage: &Usage| format!("{}/{}", usage.holder.id, usage.holder.tool);
     let most = limit.allowance.most();
-    Ok(Json(paging.answer(named, cursor, |(usage, name)| UsageBody {
+    Ok(Json(paging.answer(found, cursor, |usage| UsageBody {
         id: usage.holder.id,
-        name,
+        name: names.and_then(|it| name_of(it, &limit.scope, usage.holder.id)),
         tool: Some(usage.holder.tool.to_string()).filter(|it| !it.is_empty()),
         used: usage.used,
         most,

@@ -241,6 +241,23 @@ pub(crate) fn stored(scope: &Scope) -> (&'static str, Option<Uuid>, Option<&str>
     }
 }
 
+/// The name of what a limit of this scope counts for, unless it is there no more.
+fn name_of(workspace: &domain::Workspace, scope: &Scope, id: Uuid) -> Option<Name> {
+    match scope {
+        Scope::Workspace => Some(workspace.name.clone()).filter(|_| workspace.id.0 == id),
+        Scope::User(_) => workspace.users.get(&UserId(id)).map(|it| it.name.clone()),
+        Scope::App(_) => workspace.apps.get(&AppId(id)).map(|it| it.name.clone()),
+        Scope::Team(_) => workspace.teams.get(&TeamId(id)).cloned(),
+        Scope::Gateway(_) => {
+            let mut gateways = workspace.gateways.values();
+            gateways.find(|it| it.id.0 == id).map(|it| it.name.clone())
+        }
+        Scope::Server(_) | Scope::Tool(_) => {
+            workspace.servers.get(&ServerId(id)).map(|it| it.name.clone())
+        }
+    }
+}
+
 /// The other way round; `None` where it was not written by us.
 pub(crate) fn scope(kind: &str, subject: Option<Uuid>, tool: Option<&str>) -> Option<Scope> {
     Some(match (kind, tool) {

@@ -122,27 +122,6 @@ pub(super) async fn naming(
     Ok(rows.into_iter().map(|it| it.0).collect())
 }
 
-/// The name of whatever has that id.
-pub(super) async fn name_of(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    id: Uuid,
-) -> Result<Option<String>, DbError> {
-    let row: Option<(String,)> = tx
-        .optional(
-            sql("SELECT name FROM users WHERE workspace_id = $1 AND id = $2
-                 UNION ALL SELECT name FROM apps WHERE workspace_id = $1 AND id = $2
-                 UNION ALL SELECT name FROM teams WHERE workspace_id = $1 AND id = $2
-                 UNION ALL SELECT name FROM servers WHERE workspace_id = $1 AND id = $2
-                 UNION ALL SELECT name FROM gateways WHERE workspace_id = $1 AND id = $2
-                 UNION ALL SELECT name FROM workspaces WHERE id = $1 AND id = $2")
-            .bind(workspace.0)
-            .bind(id),
-        )
-        .await?;
-    Ok(row.map(|it| it.0))
-}
-
 #[derive(sqlx::FromRow)]
 struct Row {
     id: Uuid,

@@ -120,7 +120,7 @@ pub(crate) async fn list(
     paging: &Paging,
 ) -> Result<Vec<Pin>, Error> {
     let after = paging.after().map(str::parse).transpose();
-    let after = after.map_err(|_| Error::Malformed("`cursor` is not from a page".into()))?;
+    let after = after.map_err(|_| Error::not_a_cursor())?;
     // One more than asked for shows whether there is another page.
     let limit = i64::try_from(paging.limit() + 1).unwrap_or(i64::MAX);
     store::select(tx, workspace, filter, (after, limit)).await

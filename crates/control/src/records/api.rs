@@ -129,7 +129,7 @@ async fn newest(app: &App, log: Uuid, paging: &Paging) -> Result<Json<Page<Recor
         None => None,
         Some(text) => {
             let index = text.parse::<u64>();
-            Some(index.map_err(|_| Error::Malformed("`cursor` is not from a page".into()))?)
+            Some(index.map_err(|_| Error::not_a_cursor())?)
         }
     };
     let (records, limit) = (app.log.clone(), paging.limit());

@@ -79,7 +79,7 @@ async fn h168_lists_show_what_the_grants_cover_page_by_page() {
         ];
         for (list, expected) in cases {
             for limit in [1, 2, 3, 50] {
-                assert_eq!(pages(&api, &kim, list, limit).await, expected, "{list} by {limit}");
+                assert_eq!(api.pages(&kim, list, limit).await, expected, "{list} by {limit}");
             }
         }
     }
@@ -440,20 +440,5 @@ async fn what_is_taken_away_while_a_change_waits_is_gone() {
         let reply = asking.await;
         assert_eq!(reply.problem(), (403, "forbidden".into()), "{}", reply.text);
         assert_eq!(api.get("users/late").await.status, 404);
-    }
-}
-
-async fn pages(api: &Api, token: &str, list: &str, limit: usize) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut path = format!("{list}?limit={limit}");
-    loop {
-        let page = api.ask_as(token, Method::GET, &path, None).await.json();
-        let items = page["items"].as_array().unwrap();
-        assert!(items.len() <= limit);
-        names.extend(items.iter().map(|it| it["name"].as_str().unwrap().to_owned()));
-        match page["next_cursor"].as_str() {
-            Some(cursor) => path = format!("{list}?limit={limit}&cursor={cursor}"),
-            None => return names,
-        }
     }
 }

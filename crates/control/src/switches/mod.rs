@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 pub(crate) use api::routes;
 
-use crate::api::Error;
+use crate::api::{Error, Paging};
 use crate::change::Change;
 use crate::{apps, assignments, connections, identities, role_grants};
 
@@ -182,16 +182,24 @@ pub(crate) fn target(kind: &str, id: Uuid, tool: &str) -> Option<Target> {
     })
 }
 
-/// Everything that is off in a workspace, whether or not its time has passed.
-pub(crate) async fn list(
+/// A page of what is off in a workspace now, of what is within reach.
+pub(crate) async fn page(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    reach: &Reach,
+    (paging, reach): (&Paging, &Reach),
+    now: DateTime<Utc>,
 ) -> Result<Vec<store::Listed>, Error> {
-    let mut found = store::list(tx, workspace).await?;
-    found.retain(|it| it.name.is_some() || it.reason.as_deref() != Some(CANARY));
-    if !reach.is_whole {
-        found.retain(|it| it.scopes().iter().any(|it| reach.scopes.contains(it)));
+    let after = paging.after().unwrap_or("/00000000-0000-0000-0000-000000000000/");
+    let (kind, rest) = after.split_once('/').ok_or_else(Error::not_a_cursor)?;
+    let (id, tool) = rest.split_once('/').ok_or_else(Error::not_a_cursor)?;
+    let after = (kind, id.parse().map_err(|_| Error::not_a_cursor())?, tool);
+    // One more than asked for shows whether there is another page.
+    let most = i64::try_from(paging.limit()).unwrap_or(i64::MAX).saturating_add(1);
+    let mut found = Vec::new();
+    for which in paging.within(reach) {
+        if which.owner().is_none() {
+            found.extend(store::page(tx, workspace, after, &which, (now, most)).await?);
+        }
     }
     Ok(found)
 }

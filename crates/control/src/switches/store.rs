@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::{GatewayId, Scope, ServerId, Target, WorkspaceId};
+use domain::{Target, WorkspaceId};
 use uuid::Uuid;
 
-use super::{Off, columns};
+use super::{CANARY, Off, columns};
+use crate::api::Which;
 use crate::change::Change;
 
 /// A row with the name of its target, which is absent where the target is gone.
@@ -13,8 +14,7 @@ use crate::change::Change;
 pub(crate) struct Listed {
     pub(crate) kind: String,
     pub(crate) target_id: Uuid,
-    gateway_id: Option<Uuid>,
-    server_id: Option<Uuid>,
+    tool: String,
     pub(crate) name: Option<String>,
     pub(crate) since: DateTime<Utc>,
     pub(crate) until: Option<DateTime<Utc>>,
@@ -22,11 +22,9 @@ pub(crate) struct Listed {
 }
 
 impl Listed {
-    /// The gateway and the server that its target is, or is below of.
-    pub(super) fn scopes(&self) -> Vec<Scope> {
-        let gateway = self.gateway_id.map(|it| Scope::Gateway(GatewayId(it)));
-        let server = self.server_id.map(|it| Scope::Server(ServerId(it)));
-        gateway.into_iter().chain(server).collect()
+    /// What pages go by.
+    pub(super) fn key(&self) -> String {
+        format!("{}/{}/{}", self.kind, self.target_id, self.tool)
     }
 }
 
@@ -124,10 +122,18 @@ pub(super) async fn forget(
         .await
 }
 
-/// By kind and name.
-pub(super) async fn list(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Listed>, DbError> {
+/// A page of what is off at `now`, by kind and id, after what has that kind, id and tool. Canaries are
+/// left out.
+pub(super) async fn page(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    after: (&str, Uuid, &str),
+    which: &Which<'_>,
+    (now, most): (DateTime<Utc>, i64),
+) -> Result<Vec<Listed>, DbError> {
+    let (kind, id, tool) = after;
     tx.all(
-        sql("SELECT kind, target_id, created_at AS since, until, reason,
+        sql("SELECT * FROM (SELECT kind, target_id, tool, created_at AS since, until, reason,
                CASE kind
                  WHEN 'app' THEN (SELECT name FROM apps t
                    WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
@@ -164,8 +170,22 @@ pub(super) async fn list(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<List
                  WHEN 'server' THEN s.target_id
                  WHEN 'tool' THEN s.target_id
                END AS server_id
-             FROM switches s WHERE workspace_id = $1 ORDER BY kind, name, tool")
-        .bind(workspace.0),
+             FROM switches s
+             WHERE workspace_id = $1 AND (until IS NULL OR until > $2)
+               AND (kind, target_id, tool) > ($3, $4, $5)
+               AND (reason IS NULL OR reason <> $6 OR kind <> 'server')) AS off
+             WHERE $7 OR gateway_id = $8 OR server_id = $9
+             ORDER BY kind, target_id, tool LIMIT $10")
+        .bind(workspace.0)
+        .bind(now)
+        .bind(kind)
+        .bind(id)
+        .bind(tool)
+        .bind(CANARY)
+        .bind(which.is_anywhere())
+        .bind(which.gateway())
+        .bind(which.server())
+        .bind(most),
     )
     .await
 }

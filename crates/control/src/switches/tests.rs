@@ -89,6 +89,84 @@ async fn enabled_is_a_view_of_the_switches() {
 }
 
 #[tokio::test]
+async fn what_is_off_is_listed_in_pages_of_what_is_within_reach() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let jira = [("server", "jira"), ("tool", "jira/find"), ("tool", "jira/search/all")];
+        let main = [("assignment", "main/jira"), ("connection", "bot/main"), ("gateway", "main")];
+        let others = [("app", "bot"), ("identity", "ann-jira"), ("user", "ann")];
+        for (kind, name) in jira.into_iter().chain(main).chain(others) {
+            let cut = json!({"kind": kind, "name": name});
+            assert_eq!(api.post("cutoffs", cut).await.status, 200, "{kind} {name}");
+        }
+        let over = json!({"kind": "tool", "name": "jira/over", "seconds": 1});
+        assert_eq!(api.post("cutoffs", over).await.status, 200);
+        api.clock.advance(Duration::from_secs(1));
+        let on = |places: &[&'static str]| -> Vec<(&'static str, &'static str)> {
+            places.iter().map(|it| ("workspace-admin", *it)).collect()
+        };
+        let cases = [
+            (
+                api.given_admin("all", &on(&["workspace"])).await,
+                vec![
+                    "bot",
+                    "main/jira",
+                    "bot/main",
+                    "main",
+                    "ann-jira",
+                    "jira",
+                    "jira/find",
+                    "jira/search/all",
+                    "ann",
+                ],
+            ),
+            (
+                api.given_admin("of-server", &on(&["server/jira"])).await,
+                vec!["ann-jira", "jira", "jira/find", "jira/search/all"],
+            ),
+            (
+                api.given_admin("of-gateway", &on(&["gateway/main"])).await,
+                vec!["main/jira", "bot/main", "main"],
+            ),
+            (
+                api.given_admin("of-both", &on(&["gateway/main", "server/jira"])).await,
+                vec![
+                    "main/jira",
+                    "bot/main",
+                    "main",
+                    "ann-jira",
+                    "jira",
+                    "jira/find",
+                    "jira/search/all",
+                ],
+            ),
+        ];
+        for (token, expected) in cases {
+            for limit in [1, 2, 3, 50] {
+                assert_eq!(api.pages(&token, "cutoffs", limit).await, expected, "by {limit}");
+            }
+        }
+        for cursor in ["c2VydmVy", "c2VydmVyL3gv", "YS9i"] {
+            let reply = api.get(&format!("cutoffs?cursor={cursor}")).await;
+            assert_eq!(reply.problem(), (400, "malformed".into()), "{cursor}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_passes_a_cut_off_for_that_of_a_canary() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let mut cut = json!({"kind": "server", "name": "jira", "reason": super::CANARY});
+        let reply = api.post("cutoffs", cut.clone()).await;
+        assert_eq!(reply.problem(), (422, "invalid".into()), "{}", reply.text);
+        cut["reason"] = json!("incident 7");
+        assert_eq!(api.post("cutoffs", cut).await.status, 200);
+        assert_eq!(api.snapshot().await.switches.iter().count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_cut_off_with_a_limit_ends_by_itself() {
     for api in Api::on_each_database().await {
         api.given_a_chain().await;

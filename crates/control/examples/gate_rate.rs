@@ -6,46 +6,20 @@
 #![expect(clippy::disallowed_methods, reason = "it measures the real time")]
 #![expect(clippy::unwrap_used, reason = "without a database there is nothing to measure")]
 
+mod common;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use audit::{Log, Options, Signer};
-use chrono::{DateTime, Utc};
+use common::RealClock;
 use control::{Control, ControlOptions};
-use domain::Clock;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 use vault::{MasterKey, Vault};
-
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
-}
-
-impl audit::Clock for RealClock {
-    fn now_ms(&self) -> i64 {
-        Utc::now().timestamp_millis()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
-    let clock = Arc::new(RealClock(Instant::now()));
+    let clock = Arc::new(RealClock::new());
     let folder = tempfile::tempdir().unwrap();
     let signer = Signer::from_seed("gate", &[1; 32]);
     let log =

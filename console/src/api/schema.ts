@@ -347,7 +347,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everything that is off. */
+        /** Everything that is off, by kind and id. */
         get: operations["list_cutoffs"];
         put?: never;
         /** Turn something off. Returns when no more calls pass, anywhere. */
@@ -1423,10 +1423,6 @@ export interface components {
             /** Format: date-time */
             until?: string | null;
         };
-        /** @description All that is off. */
-        Cutoffs: {
-            items: components["schemas"]["CutoffBody"][];
-        };
         /** @description A decision about what has been looked at. */
         Decision: {
             /** @description Whether it holds although the server has listed something else under the name since. */
@@ -1932,6 +1928,23 @@ export interface components {
                 picked: boolean;
                 /** @description The person for whom the app acts here. */
                 user: components["schemas"]["Name"];
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_CutoffBody: {
+            items: {
+                /** Format: uuid */
+                id: string;
+                kind: string;
+                /** @description As one would name it in a request. */
+                name: string;
+                reason?: string | null;
+                /** Format: date-time */
+                since: string;
+                /** Format: date-time */
+                until?: string | null;
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -4360,7 +4373,12 @@ export interface operations {
     };
     list_cutoffs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 workspace: string;
@@ -4374,7 +4392,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Cutoffs"];
+                    "application/json": components["schemas"]["Page_CutoffBody"];
                 };
             };
             /** @description What the caller can do something about. */

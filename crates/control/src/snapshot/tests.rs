@@ -109,6 +109,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("owners", "of objects, for files alone"),
             ("replicas", "of processes"),
+            ("row_changes", "what is to be read of all others"),
             ("sessions", "administrators call nothing"),
             ("user_sessions", "administrators call nothing"),
         ];

@@ -12,6 +12,8 @@
 #![expect(clippy::disallowed_methods, reason = "it measures the real time")]
 #![expect(clippy::unwrap_used, reason = "without a database there is nothing to measure")]
 
+use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +23,8 @@ use axum::http::{Request, header};
 use chrono::{DateTime, Utc};
 use control::{Control, ControlOptions};
 use db::{Db, Tx, sql};
-use domain::Clock;
 use domain::ports::Gate;
+use domain::{Clock, Snapshot};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -116,11 +118,13 @@ async fn main() {
         let begun = Instant::now();
         let control = open(&fresh.db).await;
         let took = begun.elapsed();
-        let users = control.gate().current().await.unwrap().config.workspaces["default"].users.len();
+        let users =
+            control.gate().current().await.unwrap().config.workspaces["default"].users.len();
         assert_eq!(u128::try_from(users), Ok(USERS));
         println!("from nothing in {took:.1?}, {} MB more", (resident() - before) / 1_000_000);
         let other = if fresh.db.is_exclusive() { None } else { Some(open(&fresh.db).await) };
         let beside = other.as_ref().map(|it| it.gate());
+        look_up(&*control.gate().current().await.unwrap());
         let house = House { router: control.router(), token, control, beside };
         measure(&house).await;
         println!("resident at the end {} MB", resident() / 1_000_000);
@@ -179,9 +183,7 @@ fn people() -> Vec<(&'static str, fn(u128) -> Ask)> {
         }),
         ("user gone", |n| ("DELETE", format!("users/new{n}"), Value::Null)),
         ("member new", |n| ("PUT", format!("teams/t7/members/u{}", 100 * n + 50), Value::Null)),
-        ("member gone", |n| {
-            ("DELETE", format!("teams/t7/members/u{}", 100 * n + 50), Value::Null)
-        }),
+        ("member gone", |n| ("DELETE", format!("teams/t7/members/u{}", 100 * n + 50), Value::Null)),
         ("team new", |n| ("POST", "teams".into(), json!({"name": format!("newteam{n}")}))),
         ("app new", |n| {
             let name = format!("newapp{n}");
@@ -222,9 +224,7 @@ fn things() -> Vec<(&'static str, fn(u128) -> Ask)> {
                 {"expose": "named", "names": ["tool-1", "tool-2"]}});
             ("POST", format!("gateways/g{n}/assignments"), body)
         }),
-        ("assignment gone", |n| {
-            ("DELETE", format!("gateways/g{n}/assignments/more"), Value::Null)
-        }),
+        ("assignment gone", |n| ("DELETE", format!("gateways/g{n}/assignments/more"), Value::Null)),
         ("rule new", |n| {
             let body = json!({"name": "mail", "pattern": "@", "action": {"type": "mask"}});
             ("POST", format!("gateways/g{n}/rules"), body)
@@ -242,7 +242,9 @@ fn things() -> Vec<(&'static str, fn(u128) -> Ask)> {
         }),
         ("definition approved", |n| {
             let pin = id(PENDING, n);
-            ("POST", format!("pins/{pin}/approve"), Value::Null)
+            let hash = format!("sha256:{:032x}{TOOLS:032x}", pin.as_u128());
+            let body = json!({"hash": hash, "even_if_replaced": true});
+            ("POST", format!("pins/{pin}/approve"), body)
         }),
     ]
 }
@@ -355,7 +357,8 @@ async fn fill(tx: &mut Tx, workspace: Uuid) {
             tx.execute(insert).await.unwrap();
         }
         // All tools of one server by name, some of another, and what a third one has.
-        let servers = [(n, names(0, TOOLS)), (n + 7, names(10 * (n % 10), 10)), (n + 31, all.clone())];
+        let servers =
+            [(n, names(0, TOOLS)), (n + 7, names(10 * (n % 10), 10)), (n + 31, all.clone())];
         for (i, (server, tools)) in (0..).zip(servers) {
             let insert = sql("INSERT INTO assignments
                   (workspace_id, id, gateway_id, alias, server_id, scheme, tools, prompts,
@@ -447,6 +450,37 @@ async fn fill_rights(tx: &mut Tx, workspace: Uuid, now: DateTime<Utc>) {
         let insert = insert.bind(workspace).bind(id(OTHER, 5 * USERS + n)).bind(format!("p{n}"));
         tx.execute(insert.bind(text).bind(true).bind(now)).await.unwrap();
     }
+}
+
+/// How long it takes to find a token by its hash, and a user by id, beside maps of the standard
+/// library that hold the same.
+fn look_up(snapshot: &Snapshot) {
+    let workspace = &snapshot.config.workspaces["default"];
+    let (tokens, users) = (&snapshot.config.tokens, &workspace.users);
+    let all: HashMap<_, _> = tokens.iter().map(|(key, it)| (*key, it.clone())).collect();
+    let mut keys: Vec<_> = all.keys().copied().collect();
+    keys.sort_unstable_by_key(|it| {
+        it.iter().rev().fold(0_u64, |sum, it| sum * 31 + u64::from(*it))
+    });
+    compare("tokens by hash", &keys, (|it| all.contains_key(it), |it| tokens.contains_key(it)));
+    let all: HashMap<_, _> = users.iter().map(|(key, it)| (*key, it.clone())).collect();
+    let keys: Vec<_> = all.keys().copied().collect();
+    compare("users by id", &keys, (|it| all.contains_key(it), |it| users.contains_key(it)));
+}
+
+/// In turn, ten times each; the best of each counts.
+fn compare<K>(what: &str, keys: &[K], (std, own): (impl Fn(&K) -> bool, impl Fn(&K) -> bool)) {
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..10 {
+        let begun = Instant::now();
+        assert!(keys.iter().all(|it| black_box(std(it))));
+        best[0] = best[0].min(begun.elapsed().as_secs_f64());
+        let begun = Instant::now();
+        assert!(keys.iter().all(|it| black_box(own(it))));
+        best[1] = best[1].min(begun.elapsed().as_secs_f64());
+    }
+    let [std, own] = best.map(|it| it * 1e9 / f64::from(u32::try_from(keys.len()).unwrap()));
+    println!("{what}: {own:.0} ns, and {std:.0} ns in a map of the standard library");
 }
 
 /// Of this process, in bytes.

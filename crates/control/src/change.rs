@@ -189,6 +189,9 @@ impl Change {
             // What has been seen of it is lost, and must not be counted past in silence.
             return Err(LoadError::Behind.into());
         }
+        if !only_switches {
+            snapshot::prune(&mut tx, next.snapshot.epoch).await?;
+        }
         let configs = (&*publisher.newest().snapshot.config, &*next.snapshot.config);
         let widest = replicas::widest(&app, &mut tx, configs).await?;
         tx.announce(next.epoch()).await?;
@@ -234,7 +237,9 @@ async fn turn(app: &App) -> Result<OwnedSemaphorePermit, Error> {
 /// unless another replica has made changes that have not been loaded yet.
 async fn before(app: &App, tx: &mut Tx, only_switches: bool) -> Result<Arc<Snapshot>, Error> {
     let newest = app.publisher.newest();
+    // A process that has just been started has loaded nothing that could be taken away.
     let is_known = only_switches
+        || newest.snapshot.epoch == 0
         || app.db.is_exclusive()
         || snapshot::epoch(tx).await? == newest.snapshot.epoch + 1;
     if is_known {

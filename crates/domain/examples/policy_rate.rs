@@ -7,7 +7,7 @@
 #![expect(clippy::expect_used, reason = "what is written below is well-formed")]
 #![expect(clippy::disallowed_methods, reason = "a stopwatch needs the time")]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use domain::policies::Facts;
 use domain::{
     Addresses, App, AppId, Assignment, AssignmentId, Attributes, Durability, EraSetting, Gateway,
     GatewayId, Kind, Lobby, Name, Policies, Policy, PolicyBook, PolicyText, Provision, Question,
-    Review, Scheme, Server, ServerId, TasksSetting, TeamId, Transport, User, UserId, Workspace,
-    WorkspaceId,
+    Review, Scheme, Server, ServerId, Table, TasksSetting, TeamId, Transport, User, UserId,
+    Workspace, WorkspaceId,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -126,7 +126,7 @@ fn question<'a>(workspace: &'a Workspace, tool: &'a str) -> Question<'a> {
 fn workspace(policies: Policies) -> Workspace {
     let id = Uuid::from_u128;
     let (user, app, server) = (UserId(id(2)), AppId(id(1)), ServerId(id(3)));
-    let teams: HashMap<TeamId, Name> =
+    let teams: Table<TeamId, Name> =
         (0..5).map(|n| (TeamId(id(10 + n)), named(&format!("t{n}")))).collect();
     let ann = User {
         id: user,
@@ -161,7 +161,7 @@ fn workspace(policies: Policies) -> Workspace {
         policy: Policy::compile(GatewayId(id(5)), &BTreeSet::new(), &[]).expect("a policy"),
         assignments,
         teams: teams.keys().copied().collect(),
-        connections: HashMap::new(),
+        connections: Table::new(),
         rules: [].into(),
         addresses: Addresses::default(),
         autonomy: Duration::ZERO,
@@ -182,7 +182,7 @@ fn workspace(policies: Policies) -> Workspace {
         teams,
         apps: [(app, bot)].into(),
         servers: [(server, jira)].into(),
-        identities: HashMap::new(),
+        identities: Table::new(),
         gateways: [(named("main"), Arc::new(main))].into(),
         limits: Vec::new(),
         authority: Arc::default(),

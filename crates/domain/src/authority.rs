@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, Policy as CedarPolicy, PolicyId,
@@ -110,7 +111,8 @@ pub struct Reach {
 pub struct Authority {
     set: PolicySet,
     workspace: WorkspaceId,
-    grants: Vec<RoleGrant>,
+    /// By name.
+    grants: Vec<Arc<RoleGrant>>,
 }
 
 /// The shape of principals and resources; the actions are added to it.
@@ -172,19 +174,55 @@ impl Authority {
     /// Where Cedar refuses the policies, which are made here, or the schema check fails.
     pub fn compile(workspace: WorkspaceId, grants: Vec<RoleGrant>) -> Result<Self, PolicyError> {
         let mut set = PolicySet::new();
-        let mut add = |id: &str, text: &str| -> Result<(), PolicyError> {
-            let policy = CedarPolicy::parse(Some(PolicyId::new(id)), text)
-                .map_err(|error| PolicyError::Parse(Box::new(error)))?;
-            set.add(policy).map_err(|error| PolicyError::Invalid(error.to_string()))
-        };
         for (id, text) in ALWAYS {
-            add(id, text)?;
+            add(&mut set, id, text)?;
         }
-        for grant in grants.iter().filter(|it| !it.capabilities.is_empty()) {
-            add(&grant.id.to_string(), &text(workspace, grant))?;
+        for it in grants.iter().filter(|it| !it.capabilities.is_empty()) {
+            add(&mut set, &it.id.to_string(), &text(workspace, it))?;
         }
-        validate(&schema()?, &set)?;
-        Ok(Self { set, workspace, grants })
+        validate(schema()?, &set)?;
+        Ok(Self { set, workspace, grants: grants.into_iter().map(Arc::new).collect() }.sorted())
+    }
+
+    /// The same without some grants, and with others, which replace those that have their ids.
+    ///
+    /// # Errors
+    /// As [`Authority::compile`].
+    pub fn with(
+        &self,
+        without: &BTreeSet<RoleGrantId>,
+        with: Vec<RoleGrant>,
+    ) -> Result<Self, PolicyError> {
+        let replaced: BTreeSet<RoleGrantId> =
+            without.iter().copied().chain(with.iter().map(|it| it.id)).collect();
+        let (mut set, mut grants) = (self.set.clone(), self.grants.clone());
+        for gone in grants.extract_if(.., |it| replaced.contains(&it.id)) {
+            if !gone.capabilities.is_empty() {
+                let removed = set.remove_static(PolicyId::new(gone.id.to_string()));
+                removed.map_err(|error| PolicyError::Invalid(error.to_string()))?;
+            }
+        }
+        // What is in the set has been checked.
+        let mut new = PolicySet::new();
+        for it in with.iter().filter(|it| !it.capabilities.is_empty()) {
+            let (id, text) = (it.id.to_string(), text(self.workspace, it));
+            add(&mut new, &id, &text)?;
+            add(&mut set, &id, &text)?;
+        }
+        validate(schema()?, &new)?;
+        grants.extend(with.into_iter().map(Arc::new));
+        Ok(Self { set, workspace: self.workspace, grants }.sorted())
+    }
+
+    /// What it says, in Cedar, in an order that depends on nothing else.
+    pub fn statements(&self) -> BTreeSet<String> {
+        self.set.policies().map(|it| format!("{}: {it}", it.id())).collect()
+    }
+
+    /// In the order in which they are told of.
+    fn sorted(mut self) -> Self {
+        self.grants.sort_by(|one, other| one.name.cmp(&other.name));
+        self
     }
 
     /// Whether somebody may do something, and why. An error in deciding is a refusal.
@@ -218,15 +256,15 @@ impl Authority {
 
     /// What has been granted to a user or to the teams that the user is in.
     pub fn grants_of<'a>(&'a self, user: &'a User) -> impl Iterator<Item = &'a RoleGrant> {
-        self.grants.iter().filter(|it| match it.holder {
+        self.grants().filter(|it| match it.holder {
             Holder::User(id) => id == user.id,
             Holder::Team(id) => user.teams.contains(&id),
         })
     }
 
-    /// All that has been granted.
-    pub fn grants(&self) -> &[RoleGrant] {
-        &self.grants
+    /// All that has been granted, by name.
+    pub fn grants(&self) -> impl ExactSizeIterator<Item = &RoleGrant> {
+        self.grants.iter().map(AsRef::as_ref)
     }
 
     fn ask(
@@ -398,7 +436,19 @@ fn text(workspace: WorkspaceId, grant: &RoleGrant) -> String {
     format!("permit(principal in {holder}, action in [{actions}], resource in {on}){unless};")
 }
 
-fn schema() -> Result<Schema, PolicyError> {
+fn add(set: &mut PolicySet, id: &str, text: &str) -> Result<(), PolicyError> {
+    let policy = CedarPolicy::parse(Some(PolicyId::new(id)), text)
+        .map_err(|error| PolicyError::Parse(Box::new(error)))?;
+    set.add(policy).map_err(|error| PolicyError::Invalid(error.to_string()))
+}
+
+fn schema() -> Result<&'static Schema, PolicyError> {
+    static PARSED: LazyLock<Result<Schema, PolicyError>> = LazyLock::new(parsed);
+
+    PARSED.as_ref().map_err(|error| PolicyError::Invalid(error.to_string()))
+}
+
+fn parsed() -> Result<Schema, PolicyError> {
     let actions: Vec<String> = Capability::ALL.iter().map(|it| format!("\"{it}\"")).collect();
     let text = format!(
         "{SCHEMA}action {} appliesTo {{
@@ -540,6 +590,48 @@ mod tests {
         let reach = authority.reach(Actor::Installation, Capability::IdentitiesRead);
         assert!(reach.is_whole);
         assert!(authority.reach(ann(None), Capability::RulesRead).is_empty());
+    }
+
+    #[test]
+    fn what_is_changed_grant_by_grant_decides_like_what_is_made_at_once() {
+        let held = [Capability::PeopleWrite];
+        let holder = Holder::User(UserId(id(7)));
+        let of = |n: u128, on: Scope, held: &[Capability]| RoleGrant {
+            id: RoleGrantId(id(n)),
+            name: format!("g{n}").parse().unwrap(),
+            ..grant(holder, on, held)
+        };
+        let [one, two] = [1, 2].map(|n| Scope::Gateway(GatewayId(id(n))));
+        let steps: [(&str, &[u128], Vec<RoleGrant>, Vec<RoleGrant>); 6] = [
+            ("nothing", &[], vec![], vec![]),
+            (
+                "new ones",
+                &[],
+                vec![of(3, two, &held), of(2, one, &[])],
+                vec![of(2, one, &[]), of(3, two, &held)],
+            ),
+            (
+                "more in it",
+                &[],
+                vec![of(2, one, &held)],
+                vec![of(2, one, &held), of(3, two, &held)],
+            ),
+            ("one gone", &[3], vec![], vec![of(2, one, &held)]),
+            ("one that is not there", &[9], vec![], vec![of(2, one, &held)]),
+            ("nothing in it", &[2], vec![of(2, one, &[])], vec![of(2, one, &[])]),
+        ];
+        let mut followed = authority(vec![]);
+        for (step, without, with, expected) in steps {
+            let without = without.iter().map(|it| RoleGrantId(id(*it))).collect();
+            followed = followed.with(&without, with).unwrap();
+            assert!(followed.grants().eq(&expected), "{step}");
+            let whole = authority(expected);
+            assert_eq!(followed.statements(), whole.statements(), "{step}");
+            for object in [1, 2].map(connection).into_iter().chain([app(), Object::Workspace]) {
+                let decide = |it: &Authority| it.decide(ann(None), held[0], &object);
+                assert_eq!(decide(&followed), decide(&whole), "{step} {object:?}");
+            }
+        }
     }
 
     fn authority(grants: Vec<RoleGrant>) -> Authority {

@@ -19,6 +19,7 @@ pub mod ports;
 mod preview;
 mod snapshot;
 mod switch;
+mod table;
 
 pub use addresses::{
     AddressList, Addresses, InvalidNetwork, Network, TooManyNetworks, canonical, check_caller,
@@ -48,3 +49,4 @@ pub use snapshot::{
     Token, TokenHash, Transport, User, Workspace,
 };
 pub use switch::{Subject, Switch, Switches, Target};
+pub use table::Table;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::RwLock;
+use std::sync::{Arc, LazyLock, RwLock};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid,
@@ -57,13 +57,17 @@ pub struct Provisioned {
     pub resources: Provision,
 }
 
-/// A gateway's compiled policies.
+/// A gateway's compiled policies, and what has been decided by them.
 pub struct Policy {
+    compiled: Arc<Compiled>,
+    decided: RwLock<Decided>,
+}
+
+struct Compiled {
     set: PolicySet,
     authorizer: Authorizer,
     gateway: EntityUid,
     assignments: HashMap<AssignmentId, Entity>,
-    decided: RwLock<Decided>,
 }
 
 /// Verdicts, which hold as long as the policy does. Names come from callers, so they are bounded
@@ -105,9 +109,8 @@ impl Policy {
     ) -> Result<Self, PolicyError> {
         let text = text(gateway, teams, provisioned);
         let set: PolicySet = text.parse().map_err(|error| PolicyError::Parse(Box::new(error)))?;
-        let (schema, _warnings) = Schema::from_cedarschema_str(SCHEMA)
-            .map_err(|error| PolicyError::Invalid(error.to_string()))?;
-        validate(&schema, &set)?;
+        let schema = PARSED.as_ref();
+        validate(schema.map_err(|error| PolicyError::Invalid(error.to_string()))?, &set)?;
         let gateway = uid("Gateway", &gateway.to_string())?;
         let mut assignments = HashMap::new();
         for it in provisioned {
@@ -115,8 +118,7 @@ impl Policy {
             let own = uid("Assignment", &it.assignment.to_string())?;
             assignments.insert(it.assignment, Entity::new_no_attrs(own, parents));
         }
-        let decided = RwLock::default();
-        Ok(Self { set, authorizer: Authorizer::new(), gateway, assignments, decided })
+        Ok(Self::of(Compiled { set, authorizer: Authorizer::new(), gateway, assignments }))
     }
 
     /// Allows nothing.
@@ -124,13 +126,28 @@ impl Policy {
     /// # Errors
     /// Where Cedar refuses the id.
     pub fn nothing(gateway: GatewayId) -> Result<Self, PolicyError> {
-        Ok(Self {
+        Ok(Self::of(Compiled {
             set: PolicySet::new(),
             authorizer: Authorizer::new(),
             gateway: uid("Gateway", &gateway.to_string())?,
             assignments: HashMap::new(),
-            decided: RwLock::default(),
-        })
+        }))
+    }
+
+    fn of(compiled: Compiled) -> Self {
+        Self { compiled: Arc::new(compiled), decided: RwLock::default() }
+    }
+
+    /// The same policies, by which nothing has been decided yet: what has been decided holds for the
+    /// teams that people were in.
+    #[must_use]
+    pub fn draft(&self) -> Self {
+        Self { compiled: Arc::clone(&self.compiled), decided: RwLock::default() }
+    }
+
+    /// What it says, in Cedar, in an order that depends on nothing else.
+    pub fn statements(&self) -> BTreeSet<String> {
+        self.compiled.set.policies().map(ToString::to_string).collect()
     }
 
     /// Whether the app may use one offer. An error in deciding is a refusal.
@@ -157,7 +174,7 @@ impl Policy {
     }
 
     fn decide(&self, ask: Ask<'_>, names: &[&str]) -> Option<Vec<bool>> {
-        let assignment = self.assignments.get(&ask.assignment)?;
+        let assignment = self.compiled.assignments.get(&ask.assignment)?;
         let entities = self.entities(ask, assignment, names).ok()?;
         let principal = uid("App", &ask.app.to_string()).ok()?;
         let action = uid("Action", "use").ok()?;
@@ -167,7 +184,8 @@ impl Policy {
             let request =
                 Request::new(principal.clone(), action.clone(), offer, Context::empty(), None)
                     .ok()?;
-            let response = self.authorizer.is_authorized(&request, &self.set, &entities);
+            let Compiled { authorizer, set, .. } = &*self.compiled;
+            let response = authorizer.is_authorized(&request, set, &entities);
             // A policy that errs is skipped by Cedar; a skipped `forbid` must not let a call by.
             let clean = response.diagnostics().errors().next().is_none();
             verdicts.push(clean && response.decision() == Decision::Allow);
@@ -195,7 +213,7 @@ impl Policy {
             ask.user.teams.iter().map(|it| uid("Team", &it.to_string())).collect();
         let app = uid("App", &ask.app.to_string())?;
         let mut all = vec![
-            Entity::new_no_attrs(self.gateway.clone(), HashSet::new()),
+            Entity::new_no_attrs(self.compiled.gateway.clone(), HashSet::new()),
             assignment.clone(),
             Entity::new_no_attrs(app, HashSet::from([user.clone()])),
             Entity::new_no_attrs(user, teams?),
@@ -269,9 +287,14 @@ impl Provisioned {
 
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy").field("policies", &self.set.policies().count()).finish()
+        f.debug_struct("Policy").field("policies", &self.compiled.set.policies().count()).finish()
     }
 }
+
+static PARSED: LazyLock<Result<Schema, PolicyError>> = LazyLock::new(|| {
+    let parsed = Schema::from_cedarschema_str(SCHEMA);
+    parsed.map(|it| it.0).map_err(|error| PolicyError::Invalid(error.to_string()))
+});
 
 /// Grants are permits for teams; provisioning is a set of forbids, which win over any permit.
 fn text(gateway: GatewayId, teams: &BTreeSet<TeamId>, provisioned: &[Provisioned]) -> String {

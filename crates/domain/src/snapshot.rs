@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     Addresses, AppId, AssignmentId, Attributes, Authority, Condition, ConnectionId, Described,
     GatewayId, IdentityId, Kind, Limit, Name, Policies, Policy, PolicyError, Review, RuleId,
-    ServerId, Switches, TeamId, TokenId, ToolLabel, UserId, WorkspaceId,
+    ServerId, Switches, Table, TeamId, TokenId, ToolLabel, UserId, WorkspaceId,
 };
 
 /// The configuration and the switches as of one epoch.
@@ -32,11 +32,11 @@ impl Snapshot {
 }
 
 /// Everything but the switches.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
-    pub workspaces: HashMap<Name, Arc<Workspace>>,
+    pub workspaces: Table<Name, Arc<Workspace>>,
     /// Every live token of every workspace, by hash.
-    pub tokens: HashMap<TokenHash, Token>,
+    pub tokens: Table<TokenHash, Token>,
 }
 
 impl Config {
@@ -67,12 +67,12 @@ pub struct Workspace {
     pub durability: Durability,
     /// From where everything in it may be used.
     pub addresses: Addresses,
-    pub users: HashMap<UserId, User>,
-    pub teams: HashMap<TeamId, Name>,
-    pub apps: HashMap<AppId, App>,
-    pub servers: HashMap<ServerId, Arc<Server>>,
-    pub identities: HashMap<IdentityId, Identity>,
-    pub gateways: HashMap<Name, Arc<Gateway>>,
+    pub users: Table<UserId, User>,
+    pub teams: Table<TeamId, Name>,
+    pub apps: Table<AppId, App>,
+    pub servers: Table<ServerId, Arc<Server>>,
+    pub identities: Table<IdentityId, Identity>,
+    pub gateways: Table<Name, Arc<Gateway>>,
     /// See [`Workspace::lobby`].
     pub lobby: Lobby,
     /// In the order of their ids.
@@ -84,6 +84,28 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// The same, to be changed before it is published: what it shares with this one stays shared, and
+    /// nothing has been found out about it yet.
+    #[must_use]
+    pub fn draft(&self) -> Self {
+        Self {
+            id: self.id,
+            name: self.name.clone(),
+            durability: self.durability,
+            addresses: self.addresses.clone(),
+            users: self.users.clone(),
+            teams: self.teams.clone(),
+            apps: self.apps.clone(),
+            servers: self.servers.clone(),
+            identities: self.identities.clone(),
+            gateways: self.gateways.clone(),
+            lobby: Lobby::default(),
+            limits: self.limits.clone(),
+            authority: Arc::clone(&self.authority),
+            policies: Arc::new(self.policies.draft()),
+        }
+    }
+
     /// The longest time for which calls at any of its gateways may be decided without the database.
     pub fn widest_autonomy(&self) -> Duration {
         self.gateways.values().map(|it| it.autonomy).max().unwrap_or_default()
@@ -197,7 +219,7 @@ pub struct Gateway {
     pub addresses: Addresses,
     /// For how long calls may be decided without the database; zero for not at all.
     pub autonomy: Duration,
-    pub connections: HashMap<AppId, Connection>,
+    pub connections: Table<AppId, Connection>,
     pub rules: Arc<[RuleDef]>,
     pub policy: Policy,
 }
@@ -331,6 +353,24 @@ impl Workspace {
             policy: Policy::nothing(id)?,
         };
         Ok(self.lobby.0.get_or_init(|| Arc::new(lobby)))
+    }
+}
+
+impl Gateway {
+    /// The same, to be changed before it is published: nothing has been decided by it yet.
+    #[must_use]
+    pub fn draft(&self) -> Self {
+        Self {
+            id: self.id,
+            name: self.name.clone(),
+            assignments: self.assignments.clone(),
+            teams: self.teams.clone(),
+            addresses: self.addresses.clone(),
+            autonomy: self.autonomy,
+            connections: self.connections.clone(),
+            rules: Arc::clone(&self.rules),
+            policy: self.policy.draft(),
+        }
     }
 }
 

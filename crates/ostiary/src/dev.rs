@@ -14,8 +14,8 @@ use domain::ports::{
 use domain::{
     Addresses, App, AppId, Assignment, AssignmentId, Clock, Config, Connection, ConnectionId,
     Durability, Gateway, GatewayId, Identity, Lobby, Name, PinKey, Policy, Provision, Provisioned,
-    Review, Scheme, Server, ServerId, Snapshot, Switches, TasksSetting, TeamId, Transport, User,
-    UserId, Workspace, WorkspaceId,
+    Review, Scheme, Server, ServerId, Snapshot, Switches, Table, TasksSetting, TeamId, Transport,
+    User, UserId, Workspace, WorkspaceId,
 };
 use ostiary::listener::{self, Ending, Settings};
 use proxy::wire::Guard;
@@ -164,7 +164,7 @@ fn snapshot(
         teams: teams.clone(),
         addresses: Addresses::default(),
         autonomy: Duration::ZERO,
-        connections: HashMap::from([(app, connection)]),
+        connections: Table::from([(app, connection)]),
         rules: Arc::from([]),
         policy,
     });
@@ -183,19 +183,19 @@ fn snapshot(
         name: names.workspace.clone(),
         durability: Durability::Written,
         addresses: Addresses::default(),
-        users: HashMap::from([(user, person)]),
-        apps: HashMap::from([(app, own)]),
-        servers: HashMap::from([(server.id, server)]),
-        identities: HashMap::new(),
-        teams: HashMap::new(),
+        users: Table::from([(user, person)]),
+        apps: Table::from([(app, own)]),
+        servers: Table::from([(server.id, server)]),
+        identities: Table::new(),
+        teams: Table::new(),
         authority: Arc::default(),
         policies: Arc::default(),
-        gateways: HashMap::from([(names.gateway.clone(), gateway)]),
+        gateways: Table::from([(names.gateway.clone(), gateway)]),
         lobby: Lobby::default(),
         limits: Vec::new(),
     });
-    let workspaces = HashMap::from([(names.workspace.clone(), workspace)]);
-    let config = Arc::new(Config { workspaces, tokens: HashMap::new() });
+    let workspaces = Table::from([(names.workspace.clone(), workspace)]);
+    let config = Arc::new(Config { workspaces, tokens: Table::new() });
     Ok(Snapshot { epoch: 1, stamp: 0, config, switches: Arc::<Switches>::default() })
 }
 

@@ -500,10 +500,11 @@ fn refusal(denied: Denied, call: &Call<'_>) -> Refusal {
 impl Grounds {
     /// Grounds on which nothing can be decided, of this subject.
     pub(crate) fn of(subject: Subject) -> Self {
-        use std::collections::{BTreeSet, HashMap};
+        use std::collections::BTreeSet;
 
         use domain::{
-            Addresses, Config, Durability, Gateway, Lobby, Name, Policy, Workspace, WorkspaceId,
+            Addresses, Config, Durability, Gateway, Lobby, Name, Policy, Table, Workspace,
+            WorkspaceId,
         };
         use uuid::Uuid;
 
@@ -515,12 +516,12 @@ impl Grounds {
             id: WorkspaceId(Uuid::nil()),
             name: name(),
             durability: Durability::Written,
-            users: HashMap::new(),
-            apps: HashMap::new(),
-            servers: HashMap::new(),
-            identities: HashMap::new(),
-            gateways: HashMap::new(),
-            teams: HashMap::new(),
+            users: Table::new(),
+            apps: Table::new(),
+            servers: Table::new(),
+            identities: Table::new(),
+            gateways: Table::new(),
+            teams: Table::new(),
             limits: Vec::new(),
             authority: Arc::default(),
             policies: Arc::default(),
@@ -532,7 +533,7 @@ impl Grounds {
             name: name(),
             assignments: Vec::new(),
             teams: BTreeSet::new(),
-            connections: HashMap::new(),
+            connections: Table::new(),
             rules: Vec::new().into(),
             addresses: Addresses::default(),
             autonomy: std::time::Duration::ZERO,
@@ -554,11 +555,11 @@ impl Grounds {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashMap, VecDeque};
+    use std::collections::{BTreeSet, VecDeque};
 
     use domain::ports::Answer;
     use domain::{
-        Addresses, App, AppId, Durability, Lobby, Switch, Switches, TeamId, User, UserId,
+        Addresses, App, AppId, Durability, Lobby, Switch, Switches, Table, TeamId, User, UserId,
         WorkspaceId,
     };
     use parking_lot::Mutex;
@@ -612,20 +613,20 @@ mod tests {
             id: WorkspaceId(Uuid::nil()),
             name: name("default"),
             durability: Durability::Written,
-            users: HashMap::from([(ANN, user(ANN, "ann")), (BOB, user(BOB, "bob"))]),
-            apps: HashMap::from([(BOT, app)]),
-            servers: HashMap::new(),
-            identities: HashMap::new(),
-            gateways: HashMap::new(),
-            teams: HashMap::from([(team, name("dev"))]),
+            users: Table::from([(ANN, user(ANN, "ann")), (BOB, user(BOB, "bob"))]),
+            apps: Table::from([(BOT, app)]),
+            servers: Table::new(),
+            identities: Table::new(),
+            gateways: Table::new(),
+            teams: Table::from([(team, name("dev"))]),
             limits: Vec::new(),
             authority: Arc::default(),
             policies: Arc::default(),
             addresses: Addresses::default(),
             lobby: Lobby::default(),
         };
-        let workspaces = HashMap::from([(workspace.name.clone(), Arc::new(workspace))]);
-        Arc::new(Config { workspaces, tokens: HashMap::new() })
+        let workspaces = Table::from([(workspace.name.clone(), Arc::new(workspace))]);
+        Arc::new(Config { workspaces, tokens: Table::new() })
     }
 
     fn snapshot(epoch: u64, config: &Arc<Config>, off: Option<Target>) -> Arc<Snapshot> {

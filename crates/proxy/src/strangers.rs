@@ -177,16 +177,16 @@ mod tests {
             name: "acme".parse().unwrap(),
             durability: domain::Durability::Written,
             addresses: domain::Addresses::default(),
-            apps: HashMap::new(),
-            teams: HashMap::new(),
+            apps: domain::Table::new(),
+            teams: domain::Table::new(),
             authority: Arc::default(),
             policies: Arc::default(),
-            gateways: HashMap::new(),
+            gateways: domain::Table::new(),
             lobby: domain::Lobby::default(),
             limits: Vec::new(),
-            identities: HashMap::new(),
-            servers: HashMap::new(),
-            users: HashMap::new(),
+            identities: domain::Table::new(),
+            servers: domain::Table::new(),
+            users: domain::Table::new(),
         })
     }
 }

@@ -154,7 +154,6 @@ fn named<'a>(workspace: &'a Workspace, params: &'a [(String, String)]) -> Result
         "grant" => workspace
             .authority
             .grants()
-            .iter()
             .find(|it| reference.means(it.id.0, &it.name))
             .map(|it| it.on.into()),
         "identity" => workspace

@@ -118,19 +118,20 @@ fn lost(before: &Workspace, after: &Workspace) -> BTreeSet<(&'static str, Name)>
             lost.insert((kind, was.clone()));
         }
     };
-    for (id, it) in &before.apps {
+    // What is the very same in both has lost nothing.
+    for (id, it) in before.apps.apart_from(&after.apps) {
         lose("App", &it.name, after.apps.get(id).map(|it| &it.name));
     }
-    for name in before.gateways.keys() {
+    for (name, _) in before.gateways.apart_from(&after.gateways) {
         lose("Gateway", name, after.gateways.get_key_value(name).map(|it| it.0));
     }
-    for (id, name) in &before.teams {
+    for (id, name) in before.teams.apart_from(&after.teams) {
         lose("Team", name, after.teams.get(id));
     }
-    for (id, it) in &before.users {
+    for (id, it) in before.users.apart_from(&after.users) {
         lose("User", &it.name, after.users.get(id).map(|it| &it.name));
     }
-    for (id, it) in &before.servers {
+    for (id, it) in before.servers.apart_from(&after.servers) {
         lose("Server", &it.name, after.servers.get(id).map(|it| &it.name));
     }
     // Something else may have the name now.

@@ -1,41 +1,49 @@
 //! Who may administer what: rows become the grants that the policy is made of.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::{
-    Authority, Capability, GatewayId, Holder, Name, RoleGrant, RoleGrantId, Scope, ServerId,
-    TeamId, UserId, Workspace,
+    Authority, Capability, GatewayId, Holder, RoleGrant, RoleGrantId, Scope, ServerId, TeamId,
+    UserId, Workspace,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::build::{BuildError, broken, name};
-use super::store::{RoleGrantRow, Rows};
+use super::store::RoleGrantRow;
+use super::value::{BuildError, broken, name};
 use crate::roles::BuiltIn;
 
-/// Every workspace's, in the order of their names; none for a workspace without any.
-pub(super) fn grants(rows: &Rows) -> Result<HashMap<Uuid, Vec<RoleGrant>>, BuildError> {
-    let mut roles = HashMap::new();
-    for row in &rows.roles {
-        let own = name("roles", row.id, &row.name)?;
-        roles.insert(row.id, (own, capabilities(&row.capabilities)));
-    }
-    let mut all: HashMap<Uuid, Vec<RoleGrant>> = HashMap::new();
-    for row in &rows.workspaces {
-        all.entry(row.id).or_default();
-    }
-    for row in &rows.role_grants {
-        all.entry(row.workspace_id).or_default().push(grant(row, &roles)?);
+/// By workspace, each once.
+pub(super) type Grants = BTreeMap<Uuid, BTreeMap<RoleGrantId, RoleGrant>>;
+
+/// Rows as grants.
+pub(super) fn grants(rows: &[RoleGrantRow]) -> Result<Grants, BuildError> {
+    let mut all = Grants::new();
+    for row in rows {
+        let grant = grant(row)?;
+        all.entry(row.workspace_id).or_default().insert(grant.id, grant);
     }
     Ok(all)
 }
 
-/// Compiles them.
+/// What the grants of a workspace come to: all of them where `touched` is absent, else those of before
+/// without the touched ones and with these.
 pub(super) fn compile(
     workspace: &Workspace,
-    grants: &[RoleGrant],
-) -> Result<Authority, BuildError> {
-    Authority::compile(workspace.id, grants.to_vec())
+    before: Option<&Arc<Authority>>,
+    touched: Option<&BTreeSet<RoleGrantId>>,
+    grants: BTreeMap<RoleGrantId, RoleGrant>,
+) -> Result<Arc<Authority>, BuildError> {
+    let mut grants: Vec<RoleGrant> = grants.into_values().collect();
+    grants.sort_by(|one, other| one.name.cmp(&other.name));
+    let compiled = match (before, touched) {
+        (Some(before), Some(touched)) => before.with(touched, grants),
+        (Some(before), None) if before.grants().eq(&grants) => return Ok(Arc::clone(before)),
+        _ => Authority::compile(workspace.id, grants),
+    };
+    compiled
+        .map(Arc::new)
         .map_err(|source| BuildError::Authority { workspace: workspace.name.clone(), source })
 }
 
@@ -45,13 +53,15 @@ fn capabilities(stored: &Value) -> BTreeSet<Capability> {
     texts.filter_map(|it| it.parse().ok()).collect()
 }
 
-fn grant(
-    row: &RoleGrantRow,
-    roles: &HashMap<Uuid, (Name, BTreeSet<Capability>)>,
-) -> Result<RoleGrant, BuildError> {
+fn grant(row: &RoleGrantRow) -> Result<RoleGrant, BuildError> {
     let broken = |why: &str| broken("role_grants", row.id, why);
     let (role, capabilities) = match (row.role_id, row.built_in.as_deref()) {
-        (Some(id), None) => roles.get(&id).cloned().ok_or_else(|| broken("no such role"))?,
+        (Some(id), None) => {
+            let (Some(own), Some(held)) = (&row.role_name, &row.capabilities) else {
+                return Err(broken("no such role"));
+            };
+            (name("roles", id, own)?, capabilities(held))
+        }
         (None, Some(text)) => {
             // A built-in role of a newer version holds nothing here.
             let own = name("role_grants", row.id, text)?;

@@ -1,454 +1,342 @@
-//! Rows become what the data plane reads.
+//! The next configuration, from the one before it and what has been touched since.
 //!
-//! Compiling a policy is the costly part, so a gateway whose rows have not moved is taken over
-//! from the build before. What a policy has decided holds for the teams that a person was in, so
-//! the teams of everyone who acts on a gateway count among its rows.
+//! What has been touched is taken out as a whole and put in as it is now; from nothing, everything is
+//! put into an empty one, so there is one way of making it. All that has not been touched is shared
+//! with the configuration before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::{
-    Addresses, App, AppId, Assignment, AssignmentId, Authority, Config, Connection, ConnectionId,
-    DefinitionHash, Durability, Gateway, GatewayId, Identity, IdentityId, Limit, LimitId, Lobby,
-    Name, PinKey, Policies, Policy, PolicyBook, PolicyText, Provisioned, Review, RoleGrant,
-    RuleDef, RuleId, Scheme, Server, ServerId, Switch, Switches, TeamId, Token, TokenHash, TokenId,
-    User, UserId, Workspace, WorkspaceId,
+    Addresses, AppId, Config, ConnectionId, Durability, GatewayId, IdentityId, LimitId, Lobby,
+    Name, Policies, PolicyBook, PolicyText, RoleGrantId, ServerId, Table, TeamId, Token, TokenHash,
+    TokenId, UserId, Workspace, WorkspaceId,
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::authority;
-use super::store::{
-    AssignmentRow, ChoiceRow, ConnectionRow, GatewayRow, LimitRow, PinRow, Rows, RuleRow,
-    ServerRow, SwitchRow, WorkspaceRow,
-};
-use crate::addresses::AddressesText;
-use crate::api::Error;
-use crate::assignments::ProvisionText;
-use crate::gateways::MOST_AUTONOMY;
-use crate::labels::{self, AttributesText, Labels, ToolLabels};
-use crate::limits::{self, AllowanceText, DirectionText, UnitText};
-use crate::rules::ActionText;
-use crate::servers::{EraText, TasksText, TransportText};
-use crate::switches;
+use super::changes::{Part, Scope};
+use super::gateway::{Connected, Moved, Parts};
+use super::store::{IdentityRow, Rows, WorkspaceRow};
+use super::value::{self, BuildError, broken};
 
-/// What a build leaves for the next one.
-#[derive(Default)]
-pub(super) struct Memo {
-    gateways: HashMap<Uuid, (Source, Arc<Gateway>)>,
-    authorities: HashMap<Uuid, (Vec<RoleGrant>, Arc<Authority>)>,
-    policies: HashMap<Uuid, Arc<PolicyText>>,
-}
-
-/// Why stored rows do not make a snapshot.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildError {
-    #[error("the {table} row {id} does not hold what it should: {why}")]
-    Row { table: &'static str, id: Uuid, why: String },
-    #[error("the grants of gateway `{gateway}` do not compile")]
-    Policy { gateway: Name, source: domain::PolicyError },
-    #[error("the role grants of workspace `{workspace}` do not compile")]
-    Authority { workspace: Name, source: domain::PolicyError },
+/// What a configuration knows beside what the data plane reads: where to find what is named by its id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Index {
+    tokens: Table<TokenId, TokenHash>,
+    connections: Table<ConnectionId, (GatewayId, AppId)>,
 }
 
 /// Builds the configuration of all workspaces.
-pub(super) fn config(rows: Rows, earlier: &Memo) -> Result<(Config, Memo), BuildError> {
-    let mut workspaces = workspaces(&rows)?;
-    let mut memo = Memo::default();
-    for (id, grants) in authority::grants(&rows)? {
-        let Some(workspace) = workspaces.get_mut(&id) else { continue };
-        let authority = match earlier.authorities.get(&id) {
-            Some((known, authority)) if *known == grants => Arc::clone(authority),
-            _ => Arc::new(authority::compile(workspace, &grants)?),
-        };
-        workspace.authority = Arc::clone(&authority);
-        memo.authorities.insert(id, (grants, authority));
-    }
-    for (id, book) in books(&rows, earlier, &mut memo)? {
-        let Some(workspace) = workspaces.get_mut(&id) else { continue };
-        workspace.policies = Arc::new(Policies::new(PolicyBook::new(book)));
-    }
-    let parts = Parts::of(&rows);
-    for row in &rows.gateways {
-        let Some(workspace) = workspaces.get_mut(&row.workspace_id) else { continue };
-        let source = parts.source(row, workspace);
-        let gateway = match earlier.gateways.get(&row.id) {
-            Some((known, gateway)) if *known == source => Arc::clone(gateway),
-            _ => Arc::new(gateway(&source, workspace)?),
-        };
-        workspace.gateways.insert(gateway.name.clone(), Arc::clone(&gateway));
-        memo.gateways.insert(row.id, (source, gateway));
-    }
-    let mut tokens = HashMap::new();
-    for row in &rows.tokens {
-        let Some(workspace) = workspaces.get(&row.workspace_id) else { continue };
-        let hash = TokenHash::try_from(row.hash.as_slice())
-            .map_err(|_| broken("tokens", row.id, "the hash is not 32 bytes"))?;
-        let token = Token {
-            id: TokenId(row.id),
-            workspace: workspace.name.clone(),
-            app: AppId(row.app_id),
-            expires_at: row.expires_at,
-        };
-        tokens.insert(hash, token);
-    }
-    let workspaces = workspaces.into_values().map(|it| (it.name.clone(), Arc::new(it))).collect();
-    Ok((Config { workspaces, tokens }, memo))
+pub(super) fn config(
+    mut rows: Rows,
+    scope: &Scope,
+    (newest, index): (&Config, &Index),
+) -> Result<(Config, Index), BuildError> {
+    let (config, index) = match scope {
+        Scope::Everything => Default::default(),
+        Scope::Touched(_) => (newest.clone(), index.clone()),
+    };
+    let known = newest.workspaces.values().map(|it| (it.id.0, it)).collect();
+    let mut next = Next { config, index, known, drafts: BTreeMap::new(), scope };
+    next.begin(&rows.workspaces)?;
+    next.people(&rows)?;
+    next.servers(&rows)?;
+    next.identities(std::mem::take(&mut rows.identities))?;
+    next.rights(&rows)?;
+    next.gateways(&rows)?;
+    next.tokens(&rows)?;
+    Ok(next.finish())
 }
 
-/// Builds the switches, and beside them the canaries, which no call can meet.
-pub(super) fn switches(rows: Vec<SwitchRow>) -> Result<(Switches, Vec<Uuid>), BuildError> {
-    let (mut off, mut canaries) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        if row.kind == "server" && row.reason.as_deref() == Some(switches::CANARY) {
-            canaries.push(row.target_id);
-            continue;
+/// A configuration that is being made.
+struct Next<'a> {
+    config: Config,
+    index: Index,
+    /// What was there before, by id.
+    known: HashMap<Uuid, &'a Arc<Workspace>>,
+    /// What will be there, of what has been touched.
+    drafts: BTreeMap<Uuid, Draft>,
+    scope: &'a Scope,
+}
+
+/// A workspace that is being made.
+struct Draft {
+    workspace: Workspace,
+    /// Who is in other teams now.
+    moved: HashSet<UserId>,
+}
+
+impl Next<'_> {
+    /// Takes workspaces out in which anything has been touched. Those that are still there are put in
+    /// again at the end.
+    fn begin(&mut self, rows: &[WorkspaceRow]) -> Result<(), BuildError> {
+        for id in self.scope.workspaces() {
+            let Some(known) = self.known.get(&id) else { continue };
+            self.config.workspaces.remove(&known.name);
+            self.drafts.insert(id, Draft::of(known.draft()));
         }
-        let target = switches::target(&row.kind, row.target_id, &row.tool)
-            .ok_or_else(|| broken("switches", row.target_id, "no such kind"))?;
-        let reason = row.reason.map(String::into_boxed_str);
-        off.push((target, Switch { until: row.until, reason }));
+        let is_there: HashSet<Uuid> = rows.iter().map(|it| it.id).collect();
+        for (_, id) in self.scope.touched(Part::Workspace) {
+            if !is_there.contains(&id) {
+                self.drafts.remove(&id);
+            }
+        }
+        for row in rows {
+            let (name, durability, addresses) = value::workspace(row)?;
+            let new = || Draft::of(empty(WorkspaceId(row.id), name.clone()));
+            let draft = self.drafts.entry(row.id).or_insert_with(new);
+            let workspace = &mut draft.workspace;
+            (workspace.durability, workspace.addresses) = (durability, addresses);
+            workspace.name = name;
+        }
+        Ok(())
     }
-    Ok((Switches::new(off), canaries))
+
+    fn people(&mut self, rows: &Rows) -> Result<(), BuildError> {
+        let mut teams: HashMap<(Uuid, Uuid), BTreeSet<TeamId>> = HashMap::new();
+        for row in &rows.members {
+            let own = teams.entry((row.workspace_id, row.user_id)).or_default();
+            own.insert(TeamId(row.team_id));
+        }
+        self.take_out(Part::User, |it| &mut it.users, UserId);
+        for row in &rows.users {
+            let Some(draft) = self.drafts.get_mut(&row.workspace_id) else { continue };
+            let user =
+                value::user(row, teams.remove(&(row.workspace_id, row.id)).unwrap_or_default())?;
+            draft.workspace.users.insert(user.id, user);
+        }
+        let touched: Vec<_> = self.scope.touched(Part::User).collect();
+        for (workspace, id) in touched.into_iter().map(|(it, id)| (it, UserId(id))) {
+            let Some(draft) = self.drafts.get_mut(&workspace) else { continue };
+            let was = self.known.get(&workspace).and_then(|it| it.users.get(&id));
+            let is = draft.workspace.users.get(&id);
+            if was.map(|it| &it.teams) != is.map(|it| &it.teams) {
+                draft.moved.insert(id);
+            }
+        }
+        self.take_out(Part::Team, |it| &mut it.teams, TeamId);
+        for row in &rows.teams {
+            let Some(draft) = self.drafts.get_mut(&row.workspace_id) else { continue };
+            let name = value::name("teams", row.id, &row.name)?;
+            draft.workspace.teams.insert(TeamId(row.id), name);
+        }
+        self.take_out(Part::App, |it| &mut it.apps, AppId);
+        for row in &rows.apps {
+            let Some(draft) = self.drafts.get_mut(&row.workspace_id) else { continue };
+            draft.workspace.apps.insert(AppId(row.id), value::app(row)?);
+        }
+        Ok(())
+    }
+
+    fn servers(&mut self, rows: &Rows) -> Result<(), BuildError> {
+        let mut approved = value::approved(&rows.pins)?;
+        self.take_out(Part::Server, |it| &mut it.servers, ServerId);
+        for row in &rows.servers {
+            let Some(draft) = self.drafts.get_mut(&row.workspace_id) else { continue };
+            let server = value::server(row, approved.remove(&row.id).unwrap_or_default())?;
+            draft.workspace.servers.insert(server.id, Arc::new(server));
+        }
+        Ok(())
+    }
+
+    fn identities(&mut self, rows: Vec<IdentityRow>) -> Result<(), BuildError> {
+        self.take_out(Part::Identity, |it| &mut it.identities, IdentityId);
+        for row in rows {
+            let Some(draft) = self.drafts.get_mut(&row.workspace_id) else { continue };
+            let identity = value::identity(row)?;
+            draft.workspace.identities.insert(identity.id, identity);
+        }
+        Ok(())
+    }
+
+    /// What is granted to administrators, what is allowed at most, and what policies take away.
+    fn rights(&mut self, rows: &Rows) -> Result<(), BuildError> {
+        let mut grants = authority::grants(&rows.role_grants)?;
+        let mut touched: BTreeMap<Uuid, BTreeSet<RoleGrantId>> = BTreeMap::new();
+        for (workspace, id) in self.scope.touched(Part::RoleGrant) {
+            touched.entry(workspace).or_default().insert(RoleGrantId(id));
+        }
+        let mut limits: BTreeMap<Uuid, BTreeSet<LimitId>> = BTreeMap::new();
+        for (workspace, id) in self.scope.touched(Part::Limit) {
+            limits.entry(workspace).or_default().insert(LimitId(id));
+        }
+        let read: HashSet<Uuid> = self.scope.touched(Part::Policies).map(|it| it.0).collect();
+        let mut books = books(rows, &self.known)?;
+        let is_whole = *self.scope == Scope::Everything;
+        for (id, draft) in &mut self.drafts {
+            let workspace = &mut draft.workspace;
+            let known = self.known.get(id);
+            let is_new = is_whole || known.is_none();
+            let (gone, put) = (touched.remove(id), grants.remove(id));
+            if is_new || gone.is_some() || put.is_some() {
+                let gone = (!is_new).then(|| gone.unwrap_or_default());
+                let before = known.map(|it| &it.authority);
+                let put = put.unwrap_or_default();
+                workspace.authority = authority::compile(workspace, before, gone.as_ref(), put)?;
+            }
+            if let Some(gone) = limits.remove(id) {
+                workspace.limits.retain(|it| !gone.contains(&it.id));
+            }
+            if is_new || read.contains(id) {
+                let book = PolicyBook::new(books.remove(id).unwrap_or_default());
+                workspace.policies = Arc::new(Policies::new(book));
+            }
+        }
+        for row in &rows.limits {
+            let Some(draft) = self.drafts.get_mut(&row.workspace_id) else { continue };
+            draft.workspace.limits.push(Arc::new(value::limit(row)?));
+        }
+        self.drafts.values_mut().for_each(|it| it.workspace.limits.sort_by_key(|it| it.id));
+        Ok(())
+    }
+
+    fn gateways(&mut self, rows: &Rows) -> Result<(), BuildError> {
+        let mut connections = self.connections(rows);
+        let servers: HashSet<ServerId> =
+            self.scope.touched(Part::Server).map(|(_, id)| ServerId(id)).collect();
+        let mut touched: HashMap<Uuid, BTreeSet<GatewayId>> = HashMap::new();
+        for (workspace, id) in self.scope.touched(Part::Gateway) {
+            touched.entry(workspace).or_default().insert(GatewayId(id));
+        }
+        let (parts, is_whole) = (Parts::of(rows), *self.scope == Scope::Everything);
+        for (id, draft) in &mut self.drafts {
+            let moved = Moved {
+                gateways: touched.remove(id).unwrap_or_default(),
+                connections: connections.remove(id).unwrap_or_default(),
+                servers: &servers,
+                people: &draft.moved,
+            };
+            let before = self.known.get(id).map(|it| &***it);
+            parts.replace(&mut draft.workspace, (before, is_whole), moved)?;
+        }
+        Ok(())
+    }
+
+    /// What has been touched of connections, by workspace and gateway.
+    fn connections(&mut self, rows: &Rows) -> HashMap<Uuid, BTreeMap<GatewayId, Connected>> {
+        let mut all: HashMap<Uuid, BTreeMap<GatewayId, Connected>> = HashMap::new();
+        for (workspace, id) in self.scope.touched(Part::Connection) {
+            if let Some((gateway, app)) = self.index.connections.remove(&ConnectionId(id)) {
+                all.entry(workspace).or_default().entry(gateway).or_default().gone.push(app);
+            }
+        }
+        let mut chosen: HashMap<Uuid, HashMap<ServerId, IdentityId>> = HashMap::new();
+        for row in &rows.choices {
+            let own = chosen.entry(row.connection_id).or_default();
+            own.insert(ServerId(row.server_id), IdentityId(row.identity_id));
+        }
+        for row in &rows.connections {
+            let connection = value::connection(row, chosen.remove(&row.id).unwrap_or_default());
+            let gateway = GatewayId(row.gateway_id);
+            self.index.connections.insert(connection.id, (gateway, connection.app));
+            let own = all.entry(row.workspace_id).or_default().entry(gateway).or_default();
+            own.now.push(connection);
+        }
+        all
+    }
+
+    fn tokens(&mut self, rows: &Rows) -> Result<(), BuildError> {
+        for (_, id) in self.scope.touched(Part::Token) {
+            if let Some(hash) = self.index.tokens.remove(&TokenId(id)) {
+                self.config.tokens.remove(&hash);
+            }
+        }
+        let renamed: HashMap<&Name, &Name> = self
+            .drafts
+            .iter()
+            .filter_map(|(id, it)| Some((&self.known.get(id)?.name, &it.workspace.name)))
+            .filter(|(was, is)| was != is)
+            .collect();
+        if !renamed.is_empty() {
+            let all = self.config.tokens.iter();
+            let all = all.filter_map(|(hash, it)| Some((*hash, it, *renamed.get(&it.workspace)?)));
+            let all: Vec<_> = all
+                .map(|(hash, it, name)| (hash, Token { workspace: name.clone(), ..it.clone() }))
+                .collect();
+            for (hash, token) in all {
+                self.config.tokens.insert(hash, token);
+            }
+        }
+        for row in &rows.tokens {
+            let Some(draft) = self.drafts.get(&row.workspace_id) else { continue };
+            let (hash, token) = value::token(row, &draft.workspace.name)?;
+            self.index.tokens.insert(token.id, hash);
+            self.config.tokens.insert(hash, token);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> (Config, Index) {
+        for Draft { workspace, .. } in self.drafts.into_values() {
+            self.config.workspaces.insert(workspace.name.clone(), Arc::new(workspace));
+        }
+        (self.config, self.index)
+    }
+
+    /// Takes out what has been touched of one kind.
+    fn take_out<K: Clone + Hash + Eq, V: Clone>(
+        &mut self,
+        part: Part,
+        table: impl Fn(&mut Workspace) -> &mut Table<K, V>,
+        id: impl Fn(Uuid) -> K,
+    ) {
+        for (workspace, it) in self.scope.touched(part) {
+            if let Some(draft) = self.drafts.get_mut(&workspace) {
+                table(&mut draft.workspace).remove(&id(it));
+            }
+        }
+    }
+}
+
+impl Draft {
+    fn of(workspace: Workspace) -> Self {
+        Self { workspace, moved: HashSet::new() }
+    }
+}
+
+/// A workspace of which only the name is known yet.
+fn empty(id: WorkspaceId, name: Name) -> Workspace {
+    Workspace {
+        id,
+        name,
+        durability: Durability::Synced,
+        addresses: Addresses::default(),
+        users: Table::new(),
+        teams: Table::new(),
+        apps: Table::new(),
+        servers: Table::new(),
+        identities: Table::new(),
+        gateways: Table::new(),
+        lobby: Lobby::default(),
+        limits: Vec::new(),
+        authority: Arc::default(),
+        policies: Arc::default(),
+    }
 }
 
 type Book = Vec<(Name, Arc<PolicyText>)>;
 
-/// The policies of every workspace that has some. A text that has not changed stays compiled.
-fn books(rows: &Rows, earlier: &Memo, memo: &mut Memo) -> Result<HashMap<Uuid, Book>, BuildError> {
+/// The policies of every workspace of which they have been read. A text that has not changed stays
+/// compiled.
+fn books(
+    rows: &Rows,
+    known: &HashMap<Uuid, &Arc<Workspace>>,
+) -> Result<HashMap<Uuid, Book>, BuildError> {
     let mut books: HashMap<Uuid, Book> = HashMap::new();
     for row in &rows.policies {
-        let known = earlier.policies.get(&row.id).filter(|it| it.as_str() == row.policy);
-        let text = match known {
+        let book = known.get(&row.workspace_id).map(|it| it.policies.book());
+        let mut texts = book.into_iter().flat_map(PolicyBook::iter).map(|it| it.1);
+        let text = match texts.find(|it| it.as_str() == row.policy) {
             Some(known) => Arc::clone(known),
             None => Arc::new(PolicyText::parse(&row.policy).map_err(|faults| {
                 let why: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 broken("policies", row.id, why.join("; "))
             })?),
         };
-        memo.policies.insert(row.id, Arc::clone(&text));
-        let name = name("policies", row.id, &row.name)?;
+        let name = value::name("policies", row.id, &row.name)?;
         books.entry(row.workspace_id).or_default().push((name, text));
     }
     Ok(books)
-}
-
-/// All rows that a gateway is made of. Equal sources make equal gateways.
-#[derive(PartialEq)]
-struct Source {
-    gateway: GatewayRow,
-    teams: BTreeSet<TeamId>,
-    assignments: Vec<AssignmentRow>,
-    servers: Vec<ServerRow>,
-    approved: Vec<Arc<HashSet<PinKey>>>,
-    rules: Vec<RuleRow>,
-    connections: Vec<ConnectionRow>,
-    choices: Vec<ChoiceRow>,
-    people: BTreeMap<UserId, BTreeSet<TeamId>>,
-}
-
-/// Rows by what they belong to.
-struct Parts<'a> {
-    grants: HashMap<Uuid, BTreeSet<TeamId>>,
-    assignments: HashMap<Uuid, Vec<&'a AssignmentRow>>,
-    servers: HashMap<Uuid, &'a ServerRow>,
-    rules: HashMap<Uuid, Vec<&'a RuleRow>>,
-    connections: HashMap<Uuid, Vec<&'a ConnectionRow>>,
-    choices: HashMap<Uuid, Vec<&'a ChoiceRow>>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(rows: &'a Rows) -> Self {
-        let mut grants: HashMap<Uuid, BTreeSet<TeamId>> = HashMap::new();
-        for row in &rows.grants {
-            grants.entry(row.gateway_id).or_default().insert(TeamId(row.team_id));
-        }
-        Self {
-            grants,
-            assignments: grouped(&rows.assignments, |it| it.gateway_id),
-            servers: rows.servers.iter().map(|it| (it.id, it)).collect(),
-            rules: grouped(&rows.rules, |it| it.gateway_id),
-            connections: grouped(&rows.connections, |it| it.gateway_id),
-            choices: grouped(&rows.choices, |it| it.connection_id),
-        }
-    }
-
-    fn source(&self, gateway: &GatewayRow, workspace: &Workspace) -> Source {
-        let assignments: Vec<AssignmentRow> = self.of_gateway(&self.assignments, gateway);
-        let connections: Vec<ConnectionRow> = self.of_gateway(&self.connections, gateway);
-        let servers = assignments.iter().filter_map(|it| self.servers.get(&it.server_id));
-        let approved = assignments.iter().filter_map(|it| {
-            let server = workspace.servers.get(&ServerId(it.server_id))?;
-            if let Review::On(approved) = &server.review {
-                Some(Arc::clone(approved))
-            } else {
-                None
-            }
-        });
-        let choices = connections.iter().filter_map(|it| self.choices.get(&it.id)).flatten();
-        let owners = connections.iter().filter_map(|it| workspace.apps.get(&AppId(it.app_id)));
-        let people = connections.iter().map(|it| UserId(it.user_id));
-        let people = people.chain(owners.map(|it| it.owner));
-        let teams = |id: UserId| workspace.users.get(&id).map(|it| it.teams.clone());
-        Source {
-            gateway: gateway.clone(),
-            teams: self.grants.get(&gateway.id).cloned().unwrap_or_default(),
-            servers: servers.map(|it| (*it).clone()).collect(),
-            approved: approved.collect(),
-            rules: self.of_gateway(&self.rules, gateway),
-            choices: choices.map(|it| (*it).clone()).collect(),
-            people: people.map(|id| (id, teams(id).unwrap_or_default())).collect(),
-            assignments,
-            connections,
-        }
-    }
-
-    fn of_gateway<T: Clone>(&self, all: &HashMap<Uuid, Vec<&T>>, gateway: &GatewayRow) -> Vec<T> {
-        all.get(&gateway.id).into_iter().flatten().map(|it| (*it).clone()).collect()
-    }
-}
-
-fn grouped<T>(rows: &[T], key: impl Fn(&T) -> Uuid) -> HashMap<Uuid, Vec<&T>> {
-    let mut groups: HashMap<Uuid, Vec<&T>> = HashMap::new();
-    for row in rows {
-        groups.entry(key(row)).or_default().push(row);
-    }
-    groups
-}
-
-/// Workspaces by id, with everything but their gateways.
-fn workspaces(rows: &Rows) -> Result<HashMap<Uuid, Workspace>, BuildError> {
-    let mut all = HashMap::new();
-    for row in &rows.workspaces {
-        all.insert(row.id, workspace(row)?);
-    }
-    for row in &rows.users {
-        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        let id = UserId(row.id);
-        let attributes: AttributesText = parsed("users", row.id, &row.attributes)?;
-        let user = User {
-            id,
-            name: name("users", row.id, &row.name)?,
-            teams: BTreeSet::new(),
-            attributes: attributes.into(),
-        };
-        workspace.users.insert(id, user);
-    }
-    for row in &rows.teams {
-        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        workspace.teams.insert(TeamId(row.id), name("teams", row.id, &row.name)?);
-    }
-    for row in &rows.members {
-        let users = all.get_mut(&row.workspace_id).map(|it| &mut it.users);
-        if let Some(user) = users.and_then(|it| it.get_mut(&UserId(row.user_id))) {
-            user.teams.insert(TeamId(row.team_id));
-        }
-    }
-    for row in &rows.apps {
-        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        let id = AppId(row.id);
-        let labels: Labels = parsed("apps", row.id, &row.labels)?;
-        let app = App {
-            id,
-            name: name("apps", row.id, &row.name)?,
-            owner: UserId(row.owner_id),
-            addresses: addresses("apps", row.id, &row.addresses)?,
-            picked: row.picked.map(GatewayId),
-            labels: labels::plain(labels),
-        };
-        workspace.apps.insert(id, app);
-    }
-    let mut approved = approved(&rows.pins)?;
-    for row in &rows.servers {
-        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        let server = server(row, approved.remove(&row.id).unwrap_or_default())?;
-        workspace.servers.insert(ServerId(row.id), Arc::new(server));
-    }
-    for row in &rows.identities {
-        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        let id = IdentityId(row.id);
-        let identity = Identity {
-            id,
-            name: name("identities", row.id, &row.name)?,
-            server: ServerId(row.server_id),
-            owner: row.owner_id.map(UserId),
-            sealed: row.sealed.clone(),
-        };
-        workspace.identities.insert(id, identity);
-    }
-    for row in &rows.limits {
-        let Some(workspace) = all.get_mut(&row.workspace_id) else { continue };
-        workspace.limits.push(Arc::new(limit(row)?));
-    }
-    Ok(all)
-}
-
-fn workspace(row: &WorkspaceRow) -> Result<Workspace, BuildError> {
-    Ok(Workspace {
-        id: WorkspaceId(row.id),
-        name: name("workspaces", row.id, &row.name)?,
-        durability: match row.durability.as_str() {
-            "written" => Durability::Written,
-            "synced" => Durability::Synced,
-            _ => return Err(broken("workspaces", row.id, "no such durability")),
-        },
-        addresses: addresses("workspaces", row.id, &row.addresses)?,
-        users: HashMap::new(),
-        apps: HashMap::new(),
-        servers: HashMap::new(),
-        identities: HashMap::new(),
-        gateways: HashMap::new(),
-        lobby: Lobby::default(),
-        limits: Vec::new(),
-        teams: HashMap::new(),
-        authority: Arc::default(),
-        policies: Arc::default(),
-    })
-}
-
-fn addresses(table: &'static str, id: Uuid, json: &Value) -> Result<Addresses, BuildError> {
-    parsed::<AddressesText>(table, id, json).map(|it| it.0)
-}
-
-/// What is approved, by server.
-fn approved(rows: &[PinRow]) -> Result<HashMap<Uuid, HashSet<PinKey>>, BuildError> {
-    let mut approved: HashMap<Uuid, HashSet<PinKey>> = HashMap::new();
-    for row in rows {
-        let kind = row.kind.parse().map_err(|why| broken("pins", row.server_id, why))?;
-        let hash = <[u8; 32]>::try_from(row.hash.as_slice());
-        let hash = hash.map_err(|_| broken("pins", row.server_id, "the hash is not 32 bytes"))?;
-        let pin = PinKey { kind, hash: DefinitionHash(hash) };
-        approved.entry(row.server_id).or_default().insert(pin);
-    }
-    Ok(approved)
-}
-
-fn server(row: &ServerRow, approved: HashSet<PinKey>) -> Result<Server, BuildError> {
-    let transport: TransportText = parsed("servers", row.id, &row.transport)?;
-    let era: EraText = parsed("servers", row.id, &Value::from(row.era.as_str()))?;
-    let labels: Labels = parsed("servers", row.id, &row.labels)?;
-    let tools: ToolLabels = parsed("servers", row.id, &row.tool_labels)?;
-    let tasks: TasksText = parsed("servers", row.id, &Value::from(row.tasks.as_str()))?;
-    Ok(Server {
-        id: ServerId(row.id),
-        name: name("servers", row.id, &row.name)?,
-        transport: transport.into(),
-        era: era.into(),
-        tasks: tasks.into(),
-        roots: row.roots,
-        review: match row.review.as_str() {
-            "off" => Review::Off,
-            "on" => Review::On(Arc::new(approved)),
-            _ => return Err(broken("servers", row.id, "no such review")),
-        },
-        labels: labels::plain(labels),
-        tool_labels: tools.into_iter().map(|(name, it)| (name, it.into())).collect(),
-    })
-}
-
-fn gateway(source: &Source, workspace: &Workspace) -> Result<Gateway, BuildError> {
-    let id = GatewayId(source.gateway.id);
-    let own_name = name("gateways", id.0, &source.gateway.name)?;
-    let mut assignments = Vec::new();
-    for row in &source.assignments {
-        assignments.push(Arc::new(assignment(row, workspace)?));
-    }
-    let provisioned: Vec<Provisioned> = assignments.iter().map(|it| Provisioned::of(it)).collect();
-    let policy = Policy::compile(id, &source.teams, &provisioned)
-        .map_err(|source| BuildError::Policy { gateway: own_name.clone(), source })?;
-    let mut connections = HashMap::new();
-    for row in &source.connections {
-        let chosen = source.choices.iter().filter(|it| it.connection_id == row.id);
-        let connection = Connection {
-            id: ConnectionId(row.id),
-            app: AppId(row.app_id),
-            user: UserId(row.user_id),
-            identities: chosen
-                .map(|it| (ServerId(it.server_id), IdentityId(it.identity_id)))
-                .collect(),
-        };
-        connections.insert(connection.app, connection);
-    }
-    let rules = source.rules.iter().map(rule).collect::<Result<_, _>>()?;
-    let teams = source.teams.clone();
-    let addresses = addresses("gateways", id.0, &source.gateway.addresses)?;
-    let seconds = u64::try_from(source.gateway.max_autonomy_seconds);
-    let seconds = seconds.map_err(|_| broken("gateways", id.0, "no such autonomy"))?;
-    let autonomy = Duration::from_secs(seconds).min(MOST_AUTONOMY);
-    let name = own_name;
-    Ok(Gateway { id, name, assignments, teams, addresses, autonomy, connections, rules, policy })
-}
-
-fn assignment(row: &AssignmentRow, workspace: &Workspace) -> Result<Assignment, BuildError> {
-    let server = workspace
-        .servers
-        .get(&ServerId(row.server_id))
-        .ok_or_else(|| broken("assignments", row.id, "no such server"))?;
-    let exposed = |json: &Value| -> Result<_, BuildError> {
-        Ok(parsed::<ProvisionText>("assignments", row.id, json)?.into())
-    };
-    Ok(Assignment {
-        id: AssignmentId(row.id),
-        alias: name("assignments", row.id, &row.alias)?,
-        server: Arc::clone(server),
-        scheme: match (row.scheme.as_str(), row.identity_id) {
-            ("open", None) => Scheme::Open,
-            ("own", None) => Scheme::Own,
-            ("shared", Some(id)) => Scheme::Shared(IdentityId(id)),
-            _ => return Err(broken("assignments", row.id, "scheme and identity do not agree")),
-        },
-        tools: exposed(&row.tools)?,
-        prompts: exposed(&row.prompts)?,
-        resources: exposed(&row.resources)?,
-    })
-}
-
-fn rule(row: &RuleRow) -> Result<RuleDef, BuildError> {
-    let action: ActionText = parsed("rules", row.id, &row.action)?;
-    Ok(RuleDef {
-        id: RuleId(row.id),
-        name: name("rules", row.id, &row.name)?,
-        pattern: row.pattern.clone(),
-        on_request: row.on_request,
-        on_response: row.on_response,
-        tools: row.tools.as_ref().map(|it| parsed("rules", row.id, it)).transpose()?,
-        action: action.into(),
-        observe_only: row.observe_only,
-    })
-}
-
-fn limit(row: &LimitRow) -> Result<Limit, BuildError> {
-    let broken = |why| broken("limits", row.id, why);
-    let kind: UnitText = parsed("limits", row.id, &Value::from(row.unit.as_str()))?;
-    let direction = Value::from(row.direction.as_str());
-    let direction: DirectionText = parsed("limits", row.id, &direction)?;
-    let direction = Some(direction).filter(|_| kind != UnitText::Calls);
-    let allowance: AllowanceText = parsed("limits", row.id, &row.allowance)?;
-    Ok(Limit {
-        id: LimitId(row.id),
-        name: name("limits", row.id, &row.name)?,
-        scope: limits::scope(&row.scope, row.subject_id, row.tool.as_deref())
-            .ok_or_else(|| broken("no such scope".to_owned()))?,
-        unit: limits::unit(kind, direction).map_err(|error| broken(error.to_string()))?,
-        allowance: allowance.try_into().map_err(|error: Error| broken(error.to_string()))?,
-        gateway: row.gateway_id.map(GatewayId),
-    })
-}
-
-pub(super) fn name(table: &'static str, id: Uuid, text: &str) -> Result<Name, BuildError> {
-    text.parse().map_err(|error: domain::InvalidName| broken(table, id, error))
-}
-
-fn parsed<T: DeserializeOwned>(
-    table: &'static str,
-    id: Uuid,
-    json: &Value,
-) -> Result<T, BuildError> {
-    T::deserialize(json).map_err(|error| broken(table, id, error))
-}
-
-pub(super) fn broken(table: &'static str, id: Uuid, why: impl ToString) -> BuildError {
-    BuildError::Row { table, id, why: why.to_string() }
 }

@@ -2,17 +2,23 @@
 //!
 //! A change builds the next snapshot inside its own transaction, from what it is about to commit.
 //! So nothing is committed that does not compile, and publishing is the exchange of a pointer.
-//! Cut-offs touch switches only and reuse the configuration as it stands.
+//! Cut-offs touch switches only and reuse the configuration as it stands. Any other change reuses all
+//! of it that has not been touched ([`changes`]).
 //!
 //! The [`gate`] then answers for the published value: at once where this process is the only
 //! writer, after reading the epoch where it is not.
 
 mod authority;
 mod build;
+mod changes;
 mod gate;
+mod gateway;
 mod store;
 #[cfg(test)]
 mod tests;
+mod value;
+#[cfg(test)]
+mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,11 +29,15 @@ use domain::{Config, Snapshot, Switches};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-pub(crate) use build::BuildError;
+pub(crate) use changes::prune;
 pub(crate) use gate::{FRESH, StoreGate};
 pub(crate) use store::{epoch, move_epoch, note_destroyed};
+pub(crate) use value::BuildError;
+#[cfg(test)]
+pub(crate) use whole::check;
 
-use build::Memo;
+use build::Index;
+use changes::Position;
 
 /// A snapshot, and what the next one can take over from it.
 pub(crate) struct Published {
@@ -36,6 +46,14 @@ pub(crate) struct Published {
     /// The replicas whose canaries are off.
     pub(crate) canaries: Vec<Uuid>,
     memo: Arc<Memo>,
+}
+
+/// What the next configuration is made from, beside this one.
+#[derive(Default)]
+struct Memo {
+    index: Index,
+    /// Up to where changes are in it; absent where that is not known.
+    position: Option<Position>,
 }
 
 /// Holds the newest snapshot.
@@ -119,16 +137,19 @@ impl Publisher {
         let newest = self.newest();
         let off = self.off(tx).await?;
         let version = |it: &Epochs| (it.config, it.config_stamp);
-        if version(&newest.epochs) == version(&epochs) {
+        let (was, is) = (version(&newest.epochs), version(&epochs));
+        if was == is {
             let config = Arc::clone(&newest.snapshot.config);
             return Ok(Published::new(epochs, config, off, Arc::clone(&newest.memo)));
         }
-        let rows = store::Rows::read(tx).await?;
+        let (scope, position) = changes::since(tx, (newest.memo.position, was), is).await?;
+        let rows = store::Rows::read(tx, &scope).await?;
         // Compiling takes milliseconds for each gateway, too long for a thread that serves calls.
-        let (config, memo) = tokio::task::spawn_blocking(move || build::config(rows, &newest.memo))
-            .await
-            .map_err(|_| LoadError::Interrupted)??;
-        Ok(Published::new(epochs, Arc::new(config), off, Arc::new(memo)))
+        let building =
+            move || build::config(rows, &scope, (&newest.snapshot.config, &newest.memo.index));
+        let (config, index) =
+            tokio::task::spawn_blocking(building).await.map_err(|_| LoadError::Interrupted)??;
+        Ok(Published::new(epochs, Arc::new(config), off, Arc::new(Memo { index, position })))
     }
 
     /// The same with the configuration as it was, where what is stored does not compile.
@@ -143,7 +164,7 @@ impl Publisher {
     /// What is off, and the canaries that are. As long as it is as it was it is the very same, so that
     /// nobody looks again at what has not changed.
     async fn off(&self, tx: &mut Tx) -> Result<(Arc<Switches>, Vec<Uuid>), LoadError> {
-        let (switches, canaries) = build::switches(store::switches(tx).await?)?;
+        let (switches, canaries) = value::switches(store::switches(tx).await?)?;
         let known = &self.newest.load().snapshot.switches;
         let same = (**known == switches).then(|| Arc::clone(known));
         Ok((same.unwrap_or_else(|| Arc::new(switches)), canaries))

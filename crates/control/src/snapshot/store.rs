@@ -1,19 +1,22 @@
 //! Everything the data plane needs, of all workspaces, as rows.
 //!
-//! The only statements that do not filter by workspace: the snapshot is of the installation.
+//! The only statements that do not filter by workspace: the snapshot is of the installation. Each has
+//! a second form that reads what belongs to some things of one workspace.
 
 use chrono::{DateTime, Utc};
-use db::{DbError, Tx, sql};
+use db::{DbError, Record, Tx, sql};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// The configuration's tables, whole, in an order that does not depend on the database.
+use super::changes::{Keys, Part, Scope};
+
+/// The configuration's tables, whole or what has been touched of them, in an order that does not
+/// depend on the database.
 pub(super) struct Rows {
     pub(super) workspaces: Vec<WorkspaceRow>,
     pub(super) users: Vec<UserRow>,
     pub(super) teams: Vec<TeamRow>,
     pub(super) members: Vec<MemberRow>,
-    pub(super) roles: Vec<RoleRow>,
     pub(super) role_grants: Vec<RoleGrantRow>,
     pub(super) servers: Vec<ServerRow>,
     pub(super) pins: Vec<PinRow>,
@@ -30,82 +33,201 @@ pub(super) struct Rows {
     pub(super) choices: Vec<ChoiceRow>,
 }
 
+/// One statement in two forms: for everything, and for [`AT_ONCE`] things of one workspace.
+struct Reading {
+    all: &'static str,
+    some: &'static str,
+}
+
+/// How many things are asked for together. What is left over of them is the last one again.
+const AT_ONCE: usize = 16;
+
+/// What is read, on which condition, by whose id, and in which order.
+macro_rules! reading {
+    ($select:literal, if $condition:literal, of ($workspace:literal, $id:literal), $order:literal) => {
+        Reading {
+            all: concat!($select, " WHERE ", $condition, " ", $order),
+            some: concat!(
+                $select,
+                " WHERE ",
+                $condition,
+                " AND ",
+                $workspace,
+                " = $1 AND ",
+                $id,
+                " IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ",
+                $order
+            ),
+        }
+    };
+    ($select:literal, of ($workspace:literal, $id:literal)) => {
+        reading!($select, if "TRUE", of ($workspace, $id), "")
+    };
+    ($select:literal, of ($workspace:literal, $id:literal), $order:literal) => {
+        reading!($select, if "TRUE", of ($workspace, $id), $order)
+    };
+}
+
+const WORKSPACES: Reading =
+    reading!("SELECT id, name, durability, addresses FROM workspaces", of("id", "id"));
+const USERS: Reading =
+    reading!("SELECT workspace_id, id, name, attributes FROM users", of("workspace_id", "id"));
+const TEAMS: Reading =
+    reading!("SELECT workspace_id, id, name FROM teams", of("workspace_id", "id"));
+const MEMBERS: Reading =
+    reading!("SELECT workspace_id, team_id, user_id FROM members", of("workspace_id", "user_id"));
+const ROLE_GRANTS: Reading = reading!(
+    "SELECT g.workspace_id, g.id, g.name, g.role_id, g.built_in, g.user_id, g.team_id,
+            g.on_gateway_id, g.on_server_id, g.on_team_id, r.name AS role_name, r.capabilities
+     FROM role_grants g
+     LEFT JOIN roles r ON r.workspace_id = g.workspace_id AND r.id = g.role_id",
+    of("g.workspace_id", "g.id")
+);
+const GRANTS_OF_ROLES: Reading = reading!(
+    "SELECT g.workspace_id, g.id, g.name, g.role_id, g.built_in, g.user_id, g.team_id,
+            g.on_gateway_id, g.on_server_id, g.on_team_id, r.name AS role_name, r.capabilities
+     FROM role_grants g
+     JOIN roles r ON r.workspace_id = g.workspace_id AND r.id = g.role_id",
+    of("g.workspace_id", "g.role_id")
+);
+const SERVERS: Reading = reading!(
+    "SELECT workspace_id, id, name, transport, era, tasks, roots, review, labels, tool_labels
+     FROM servers",
+    of("workspace_id", "id")
+);
+const PINS: Reading = reading!(
+    "SELECT p.server_id, p.kind, p.hash
+     FROM pins p
+     JOIN servers s ON s.workspace_id = p.workspace_id AND s.id = p.server_id",
+    if "p.state = 'approved' AND s.review = 'on'",
+    of ("p.workspace_id", "p.server_id"),
+    ""
+);
+const IDENTITIES: Reading = reading!(
+    "SELECT workspace_id, id, name, server_id, owner_id, sealed FROM identities",
+    of("workspace_id", "id")
+);
+const GATEWAYS: Reading = reading!(
+    "SELECT workspace_id, id, name, addresses, max_autonomy_seconds FROM gateways",
+    of("workspace_id", "id")
+);
+const GRANTS: Reading =
+    reading!("SELECT gateway_id, team_id FROM grants", of("workspace_id", "gateway_id"));
+const ASSIGNMENTS: Reading = reading!(
+    "SELECT id, gateway_id, alias, server_id, scheme, identity_id, tools, prompts, resources
+     FROM assignments",
+    of("workspace_id", "gateway_id"),
+    "ORDER BY gateway_id, position, id"
+);
+const RULES: Reading = reading!(
+    "SELECT id, gateway_id, name, pattern, on_request, on_response, tools, action, observe_only
+     FROM rules",
+    of("workspace_id", "gateway_id"),
+    "ORDER BY gateway_id, position, id"
+);
+const LIMITS: Reading = reading!(
+    "SELECT workspace_id, id, name, scope, subject_id, tool, unit, direction, allowance, gateway_id
+     FROM limits",
+    of("workspace_id", "id")
+);
+const POLICIES: Reading = reading!(
+    "SELECT workspace_id, id, name, policy FROM policies",
+    if "enabled",
+    of ("workspace_id", "workspace_id"),
+    "ORDER BY workspace_id, name"
+);
+const APPS: Reading = reading!(
+    "SELECT a.workspace_id, a.id, a.name, a.owner_id, a.addresses, a.labels,
+            p.gateway_id AS picked
+     FROM apps a
+     LEFT JOIN picks p ON p.workspace_id = a.workspace_id AND p.app_id = a.id",
+    of("a.workspace_id", "a.id")
+);
+const TOKENS: Reading = reading!(
+    "SELECT workspace_id, id, app_id, hash, expires_at FROM tokens",
+    of("workspace_id", "id")
+);
+const CONNECTIONS: Reading = reading!(
+    "SELECT workspace_id, id, app_id, gateway_id, user_id FROM connections",
+    of("workspace_id", "id")
+);
+const CHOICES: Reading = reading!(
+    "SELECT connection_id, server_id, identity_id FROM choices",
+    of("workspace_id", "connection_id")
+);
+
+/// All statements, as they read everything.
+#[cfg(test)]
+pub(super) fn texts() -> [&'static str; 19] {
+    [
+        WORKSPACES,
+        USERS,
+        TEAMS,
+        MEMBERS,
+        ROLE_GRANTS,
+        GRANTS_OF_ROLES,
+        SERVERS,
+        PINS,
+        IDENTITIES,
+        GATEWAYS,
+        GRANTS,
+        ASSIGNMENTS,
+        RULES,
+        LIMITS,
+        POLICIES,
+        APPS,
+        TOKENS,
+        CONNECTIONS,
+        CHOICES,
+    ]
+    .map(|it| it.all)
+}
+
 impl Rows {
     /// Reads them in the transaction, which makes them one instant.
-    pub(super) async fn read(tx: &mut Tx) -> Result<Self, DbError> {
+    pub(super) async fn read(tx: &mut Tx, scope: &Scope) -> Result<Self, DbError> {
+        let keys = |part| scope.keys(part);
+        let mut role_grants = ROLE_GRANTS.rows(tx, keys(Part::RoleGrant)).await?;
+        if let Some(roles) = keys(Part::Role) {
+            role_grants.extend(GRANTS_OF_ROLES.rows(tx, Some(roles)).await?);
+        }
         Ok(Self {
-            workspaces: tx
-                .all(sql("SELECT id, name, durability, addresses FROM workspaces"))
-                .await?,
-            users: tx.all(sql("SELECT workspace_id, id, name, attributes FROM users")).await?,
-            teams: tx.all(sql("SELECT workspace_id, id, name FROM teams")).await?,
-            roles: tx.all(sql("SELECT id, name, capabilities FROM roles")).await?,
-            role_grants: tx
-                .all(sql("SELECT workspace_id, id, name, role_id, built_in, user_id, team_id,
-                                 on_gateway_id, on_server_id, on_team_id
-                          FROM role_grants ORDER BY workspace_id, name"))
-                .await?,
-            members: tx.all(sql("SELECT workspace_id, team_id, user_id FROM members")).await?,
-            servers: tx
-                .all(sql("SELECT workspace_id, id, name, transport, era, tasks, roots, review,
-                                 labels, tool_labels
-                          FROM servers"))
-                .await?,
-            pins: tx
-                .all(sql("SELECT p.server_id, p.kind, p.hash
-                          FROM pins p
-                          JOIN servers s ON s.workspace_id = p.workspace_id AND s.id = p.server_id
-                          WHERE p.state = 'approved' AND s.review = 'on'"))
-                .await?,
-            identities: tx
-                .all(sql("SELECT workspace_id, id, name, server_id, owner_id, sealed
-                          FROM identities"))
-                .await?,
-            gateways: tx
-                .all(sql("SELECT workspace_id, id, name, addresses, max_autonomy_seconds
-                          FROM gateways"))
-                .await?,
-            grants: tx
-                .all(sql("SELECT gateway_id, team_id FROM grants ORDER BY gateway_id, team_id"))
-                .await?,
-            assignments: tx
-                .all(sql("SELECT id, gateway_id, alias, server_id, scheme, identity_id, tools,
-                                 prompts, resources
-                          FROM assignments ORDER BY gateway_id, position, id"))
-                .await?,
-            rules: tx
-                .all(sql("SELECT id, gateway_id, name, pattern, on_request, on_response, tools,
-                                 action, observe_only
-                          FROM rules ORDER BY gateway_id, position, id"))
-                .await?,
-            limits: tx
-                .all(sql("SELECT workspace_id, id, name, scope, subject_id, tool, unit, direction,
-                                 allowance, gateway_id
-                          FROM limits ORDER BY id"))
-                .await?,
-            policies: tx
-                .all(sql("SELECT workspace_id, id, name, policy FROM policies
-                          WHERE enabled ORDER BY workspace_id, name"))
-                .await?,
-            apps: tx
-                .all(sql("SELECT a.workspace_id, a.id, a.name, a.owner_id, a.addresses, a.labels,
-                                 p.gateway_id AS picked
-                          FROM apps a
-                          LEFT JOIN picks p
-                            ON p.workspace_id = a.workspace_id AND p.app_id = a.id"))
-                .await?,
-            tokens: tx
-                .all(sql("SELECT workspace_id, id, app_id, hash, expires_at FROM tokens"))
-                .await?,
-            connections: tx
-                .all(sql("SELECT id, app_id, gateway_id, user_id
-                          FROM connections ORDER BY gateway_id, id"))
-                .await?,
-            choices: tx
-                .all(sql("SELECT connection_id, server_id, identity_id
-                          FROM choices ORDER BY connection_id, server_id"))
-                .await?,
+            workspaces: WORKSPACES.rows(tx, keys(Part::Workspace)).await?,
+            users: USERS.rows(tx, keys(Part::User)).await?,
+            teams: TEAMS.rows(tx, keys(Part::Team)).await?,
+            members: MEMBERS.rows(tx, keys(Part::User)).await?,
+            role_grants,
+            servers: SERVERS.rows(tx, keys(Part::Server)).await?,
+            pins: PINS.rows(tx, keys(Part::Server)).await?,
+            identities: IDENTITIES.rows(tx, keys(Part::Identity)).await?,
+            gateways: GATEWAYS.rows(tx, keys(Part::Gateway)).await?,
+            grants: GRANTS.rows(tx, keys(Part::Gateway)).await?,
+            assignments: ASSIGNMENTS.rows(tx, keys(Part::Gateway)).await?,
+            rules: RULES.rows(tx, keys(Part::Gateway)).await?,
+            limits: LIMITS.rows(tx, keys(Part::Limit)).await?,
+            policies: POLICIES.rows(tx, keys(Part::Policies)).await?,
+            apps: APPS.rows(tx, keys(Part::App)).await?,
+            tokens: TOKENS.rows(tx, keys(Part::Token)).await?,
+            connections: CONNECTIONS.rows(tx, keys(Part::Connection)).await?,
+            choices: CHOICES.rows(tx, keys(Part::Connection)).await?,
         })
+    }
+}
+
+impl Reading {
+    async fn rows<T: Record>(&self, tx: &mut Tx, keys: Option<&Keys>) -> Result<Vec<T>, DbError> {
+        let Some(keys) = keys else { return tx.all(sql(self.all)).await };
+        let mut rows = Vec::new();
+        for (workspace, ids) in keys {
+            let ids: Vec<Uuid> = ids.iter().copied().collect();
+            for some in ids.chunks(AT_ONCE) {
+                let ids = some.iter().chain(some.last().into_iter().cycle());
+                let statement = sql(self.some).bind(*workspace);
+                let statement = ids.take(AT_ONCE).fold(statement, |it, id| it.bind(*id));
+                rows.extend(tx.all(statement).await?);
+            }
+        }
+        Ok(rows)
     }
 }
 
@@ -171,13 +293,6 @@ pub(super) struct TeamRow {
 }
 
 #[derive(sqlx::FromRow)]
-pub(super) struct RoleRow {
-    pub(super) id: Uuid,
-    pub(super) name: String,
-    pub(super) capabilities: Value,
-}
-
-#[derive(sqlx::FromRow)]
 pub(super) struct RoleGrantRow {
     pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
@@ -189,6 +304,9 @@ pub(super) struct RoleGrantRow {
     pub(super) on_gateway_id: Option<Uuid>,
     pub(super) on_server_id: Option<Uuid>,
     pub(super) on_team_id: Option<Uuid>,
+    /// Of the role, where it is one of the workspace's own.
+    pub(super) role_name: Option<String>,
+    pub(super) capabilities: Option<Value>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -198,7 +316,7 @@ pub(super) struct MemberRow {
     pub(super) user_id: Uuid,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(super) struct ServerRow {
     pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
@@ -230,7 +348,7 @@ pub(super) struct IdentityRow {
     pub(super) sealed: Vec<u8>,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(super) struct GatewayRow {
     pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
@@ -245,7 +363,7 @@ pub(super) struct GrantRow {
     pub(super) team_id: Uuid,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(super) struct AssignmentRow {
     pub(super) id: Uuid,
     pub(super) gateway_id: Uuid,
@@ -258,7 +376,7 @@ pub(super) struct AssignmentRow {
     pub(super) resources: Value,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(super) struct RuleRow {
     pub(super) id: Uuid,
     pub(super) gateway_id: Uuid,
@@ -314,15 +432,16 @@ pub(super) struct TokenRow {
     pub(super) expires_at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(super) struct ConnectionRow {
+    pub(super) workspace_id: Uuid,
     pub(super) id: Uuid,
     pub(super) app_id: Uuid,
     pub(super) gateway_id: Uuid,
     pub(super) user_id: Uuid,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
 pub(super) struct ChoiceRow {
     pub(super) connection_id: Uuid,
     pub(super) server_id: Uuid,

@@ -33,7 +33,7 @@ impl Question<'_> {
                 chain.push(Link::new("role", "member", detail));
                 continue;
             };
-            let Some(grant) = authority.grants().iter().find(|it| it.id == *id) else { continue };
+            let Some(grant) = authority.grants().find(|it| it.id == *id) else { continue };
             because = format!(
                 "grant `{}` gives {} the role `{}`, which holds `{capability}`, on {}",
                 grant.name,

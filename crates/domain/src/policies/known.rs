@@ -56,6 +56,11 @@ impl Policies {
         Self { book, known: RwLock::default() }
     }
 
+    /// The same for another snapshot, in which everything else may be another thing.
+    pub fn draft(&self) -> Self {
+        Self::new(self.book.clone())
+    }
+
     /// Whether there are none, so that nothing needs to be asked.
     pub fn is_empty(&self) -> bool {
         self.book.is_empty()

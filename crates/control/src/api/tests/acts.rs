@@ -1,5 +1,5 @@
 //! Every route that changes something leaves a record of what was before it and what is after it,
-//! without a secret.
+//! without a secret; and what follows the change is what is there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -107,6 +107,7 @@ async fn tell(api: &Api, (method, path, body): Line, secrets: &mut Vec<String>) 
     let before = look(api, &place).await;
     let reply = api.ask(method.clone(), &path, (!body.is_null()).then_some(body)).await;
     assert!(reply.status.is_success(), "{method} {path}: {} {}", reply.status, reply.text);
+    crate::snapshot::check(api, &format!("{method} {path}")).await;
     assert!(!reply.text.contains(MARKER), "{path}: {}", reply.text);
     let mut place = place;
     if reply.status == 201 {

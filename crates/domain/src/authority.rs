@@ -602,7 +602,8 @@ mod tests {
             ..grant(holder, on, held)
         };
         let [one, two] = [1, 2].map(|n| Scope::Gateway(GatewayId(id(n))));
-        let steps: [(&str, &[u128], Vec<RoleGrant>, Vec<RoleGrant>); 6] = [
+        type Step<'a> = (&'a str, &'a [u128], Vec<RoleGrant>, Vec<RoleGrant>);
+        let steps: [Step<'_>; 6] = [
             ("nothing", &[], vec![], vec![]),
             (
                 "new ones",

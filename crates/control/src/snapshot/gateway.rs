@@ -5,7 +5,10 @@
 //! Compiling its policy is the costly part, so that is kept as long as it says the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use domain::{
@@ -75,33 +78,37 @@ impl<'a> Parts<'a> {
         let mut all: BTreeSet<GatewayId> = rows.keys().copied().collect();
         all.extend(&moved.gateways);
         all.extend(moved.connections.keys());
-        all.extend(workspace.gateways.values().filter(|it| moved.reach(it)).map(|it| it.id));
+        if !moved.servers.is_empty() || !moved.people.is_empty() {
+            all.extend(workspace.gateways.values().filter(|it| moved.reach(it)).map(|it| it.id));
+        }
         if all.is_empty() {
             return Ok(());
         }
-        let before: HashMap<GatewayId, &Gateway> = before
-            .into_iter()
-            .flat_map(|it| it.gateways.values())
-            .map(|it| (it.id, &**it))
-            .collect();
+        let before = before.into_iter().flat_map(|it| it.gateways.values());
+        let before: HashMap<GatewayId, &Gateway> =
+            before.filter(|it| all.contains(&it.id)).map(|it| (it.id, &**it)).collect();
         if !is_whole {
             // All of them first: one may have the name of another now.
-            for was in all.iter().filter_map(|it| before.get(it)) {
+            for was in before.values() {
                 workspace.gateways.remove(&was.name);
             }
         }
-        for id in all {
-            let was = before.get(&id).copied();
-            let stays = was.filter(|_| !is_whole && !moved.gateways.contains(&id));
-            let mut made = match (rows.get(&id), stays) {
+        let make = |id: &GatewayId| -> Result<Option<Gateway>, BuildError> {
+            let was = before.get(id).copied();
+            let stays = was.filter(|_| !is_whole && !moved.gateways.contains(id));
+            let mut made = match (rows.get(id), stays) {
                 (Some(row), _) => self.gateway(row, workspace, was)?,
                 (None, Some(was)) => moved.with_servers(was.draft(), workspace)?,
-                (None, None) => continue,
+                (None, None) => return Ok(None),
             };
             if let Some(was) = was.filter(|_| !is_whole) {
                 made.connections = was.connections.clone();
             }
-            moved.connections.remove(&id).unwrap_or_default().put_into(&mut made.connections);
+            Ok(Some(made))
+        };
+        let all: Vec<GatewayId> = all.into_iter().collect();
+        for mut made in side_by_side(&all, make)?.into_iter().flatten() {
+            moved.connections.remove(&made.id).unwrap_or_default().put_into(&mut made.connections);
             workspace.gateways.insert(made.name.clone(), Arc::new(made));
         }
         Ok(())
@@ -200,6 +207,36 @@ fn say_the_same(before: &[Arc<Assignment>], now: &[Arc<Assignment>]) -> bool {
             && (&was.tools, &was.prompts, &was.resources) == (&is.tools, &is.prompts, &is.resources)
     };
     before.len() == now.len() && before.iter().zip(now).all(same)
+}
+
+/// Makes many of something on several threads, in their order.
+fn side_by_side<T: Sync, R: Send>(
+    all: &[T],
+    make: impl Fn(&T) -> Result<R, BuildError> + Sync,
+) -> Result<Vec<R>, BuildError> {
+    /// A thread is not worth it for less than some dozen milliseconds.
+    const FEW: usize = 32;
+    /// Calls go on meanwhile.
+    const MOST_THREADS: usize = 4;
+
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (processors - 1).min(all.len() / FEW).clamp(1, MOST_THREADS);
+    let share = all.len().div_ceil(threads).max(1);
+    if threads == 1 {
+        return all.iter().map(make).collect();
+    }
+    let make = &make;
+    thread::scope(|scope| {
+        let parts = all.chunks(share).map(|it| {
+            scope.spawn(move || it.iter().map(make).collect::<Result<Vec<R>, BuildError>>())
+        });
+        let parts: Vec<_> = parts.collect();
+        let mut made = Vec::with_capacity(all.len());
+        for part in parts {
+            made.extend(part.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+        }
+        Ok(made)
+    })
 }
 
 fn grouped<T>(rows: &[T], key: impl Fn(&T) -> Uuid) -> HashMap<Uuid, Vec<&T>> {

@@ -29,9 +29,10 @@ pub(super) async fn entries(
     position: Position,
     most: usize,
 ) -> Result<Vec<Entry>, DbError> {
+    // The first condition says no more than the second, and lets SQLite begin where that does.
     let statement = sql("SELECT number, part, workspace_id, object_id, epoch, stamp
                          FROM row_changes
-                         WHERE number = $1 OR number > $2
+                         WHERE number >= $1 AND (number = $1 OR number > $2)
                          ORDER BY number
                          LIMIT $3");
     let most = i64::try_from(most).unwrap_or(i64::MAX);

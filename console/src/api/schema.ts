@@ -796,8 +796,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Records as they are written, as server-sent events: `record`, or `missed` with how many there
-         *     were while the reader was too slow.
+         * Records as they are written, as server-sent events: `record`, or `missed` with how many of the
+         *     workspace there were while the reader was too slow.
          */
         get: operations["stream_records"];
         put?: never;

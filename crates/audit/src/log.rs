@@ -308,10 +308,10 @@ impl Log {
         self.0.tails.last(workspace, last)
     }
 
-    /// Follows the records of all workspaces from now on.
+    /// Follows the records of a workspace from now on.
     #[must_use]
-    pub fn subscribe(&self) -> Subscription {
-        self.0.tails.subscribe()
+    pub fn subscribe(&self, workspace: Uuid) -> Subscription {
+        self.0.tails.subscribe(workspace)
     }
 
     /// Entries of a workspace's tree from index `from` on, at most `limit`. Reads the disk.

@@ -31,25 +31,21 @@ pub struct TailEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Live {
     /// A record, written a moment ago. Its index is not known yet.
-    Entry {
-        /// Whose log it belongs to.
-        workspace: Uuid,
-        /// The record.
-        entry: TailEntry,
-    },
-    /// The reader was too slow for this many records. They are in the log.
+    Entry(TailEntry),
+    /// The reader was too slow for this many records of its workspace. They are in the log.
     Missed(u64),
 }
 
-/// Follows the records of all workspaces as they are written.
+/// Follows the records of one workspace as they are written. What others write neither wakes it nor
+/// makes it too slow: nobody is to learn how busy they are.
 #[derive(Debug)]
-pub struct Subscription(broadcast::Receiver<(Uuid, TailEntry)>);
+pub struct Subscription(broadcast::Receiver<TailEntry>);
 
 impl Subscription {
     /// The next record. `None` when the log has been closed.
     pub async fn next(&mut self) -> Option<Live> {
         match self.0.recv().await {
-            Ok((workspace, entry)) => Some(Live::Entry { workspace, entry }),
+            Ok(entry) => Some(Live::Entry(entry)),
             Err(broadcast::error::RecvError::Lagged(missed)) => Some(Live::Missed(missed)),
             Err(broadcast::error::RecvError::Closed) => None,
         }
@@ -58,7 +54,7 @@ impl Subscription {
     /// The next record if there is one already.
     pub fn try_next(&mut self) -> Option<Live> {
         match self.0.try_recv() {
-            Ok((workspace, entry)) => Some(Live::Entry { workspace, entry }),
+            Ok(entry) => Some(Live::Entry(entry)),
             Err(broadcast::error::TryRecvError::Lagged(missed)) => Some(Live::Missed(missed)),
             Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => {
                 None
@@ -70,7 +66,8 @@ impl Subscription {
 /// The rings of all workspaces.
 pub(crate) struct Tails {
     rings: Mutex<Rings>,
-    live: Mutex<Option<broadcast::Sender<(Uuid, TailEntry)>>>,
+    /// By workspace, where somebody follows it; nothing once the log has been closed.
+    live: Mutex<Option<HashMap<Uuid, broadcast::Sender<TailEntry>>>>,
 }
 
 #[derive(Default)]
@@ -87,19 +84,21 @@ struct Ring {
 
 impl Tails {
     pub(crate) fn new() -> Self {
-        let (live, _) = broadcast::channel(LIVE_ENTRIES);
-        Self { rings: Mutex::default(), live: Mutex::new(Some(live)) }
+        Self { rings: Mutex::default(), live: Mutex::new(Some(HashMap::new())) }
     }
 
     /// Shows what has just been written.
     pub(crate) fn publish(&self, frames: &[u8]) {
-        let live = self.live.lock().clone().filter(|live| live.receiver_count() > 0);
+        let mut live = self.live.lock();
         let mut rings = self.rings.lock();
         for (record, _) in segment::records(frames) {
             let entry = TailEntry::from(record);
-            if let Some(live) = &live {
-                // Fails only when the last reader has just gone.
-                drop(live.send((record.workspace, entry.clone())));
+            if let Some(live) = &mut *live
+                && let Some(followed) = live.get(&record.workspace)
+                && followed.send(entry.clone()).is_err()
+            {
+                // The last one who followed it has gone.
+                live.remove(&record.workspace);
             }
             rings.push(record.workspace, entry);
         }
@@ -124,11 +123,13 @@ impl Tails {
         ring.entries.iter().skip(skipped).cloned().collect()
     }
 
-    pub(crate) fn subscribe(&self) -> Subscription {
-        match &*self.live.lock() {
-            Some(live) => Subscription(live.subscribe()),
-            None => Subscription(broadcast::channel(1).1),
-        }
+    pub(crate) fn subscribe(&self, workspace: Uuid) -> Subscription {
+        let mut live = self.live.lock();
+        let Some(live) = &mut *live else { return Subscription(broadcast::channel(1).1) };
+        // Of a workspace in which nothing happens nobody else takes away what is left.
+        live.retain(|_, it| it.receiver_count() > 0);
+        let followed = live.entry(workspace);
+        Subscription(followed.or_insert_with(|| broadcast::channel(LIVE_ENTRIES).0).subscribe())
     }
 
     /// Ends all subscriptions.
@@ -186,5 +187,5 @@ const RING_ENTRIES: usize = 1_000;
 /// Bytes of leaves kept for all workspaces; beyond it the quietest workspace is forgotten. One
 /// full ring of the longest leaves stays below it.
 const RINGS_BYTES: usize = 96 * 1024 * 1024;
-/// Records a subscriber may be behind.
+/// Records of its workspace that a subscriber may be behind.
 const LIVE_ENTRIES: usize = 4_096;

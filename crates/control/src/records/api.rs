@@ -140,8 +140,8 @@ async fn newest(app: &App, log: Uuid, paging: &Paging) -> Result<Json<Page<Recor
     Ok(Json(paging.answer(found, index, RecordBody::of)))
 }
 
-/// Records as they are written, as server-sent events: `record`, or `missed` with how many there
-/// were while the reader was too slow.
+/// Records as they are written, as server-sent events: `record`, or `missed` with how many of the
+/// workspace there were while the reader was too slow.
 #[utoipa::path(
     get,
     path = "/records/stream",
@@ -160,8 +160,7 @@ async fn stream_records(
     let remains = caller.expires_at.map(|it| (it - app.clock.now()).to_std().unwrap_or_default());
     let life = remains.map_or(STREAM_LIFE, |it| it.min(STREAM_LIFE));
     let follower = Follower {
-        live: app.log.subscribe(),
-        workspace: workspace.id.0,
+        live: app.log.subscribe(workspace.id.0),
         stop: app.stop.clone(),
         // Decided anew at once: something may have changed since the guard let it pass.
         known: Arc::new(Snapshot::empty()),
@@ -294,7 +293,6 @@ fn missing(index: u64) -> Error {
 /// Someone who follows one workspace.
 struct Follower {
     live: audit::Subscription,
-    workspace: Uuid,
     stop: CancellationToken,
     app: Arc<App>,
     caller: Caller,
@@ -319,12 +317,10 @@ impl Follower {
                 Live::Missed(count) => {
                     return Some(Event::default().event("missed").data(count.to_string()));
                 }
-                Live::Entry { workspace, entry } if workspace == self.workspace => {
+                Live::Entry(entry) => {
                     let event = Event::default().event("record").id(entry.sequence.to_string());
                     return event.json_data(RecordBody::of(entry)).ok();
                 }
-                // Another tenant's.
-                Live::Entry { .. } => {}
             }
         }
     }

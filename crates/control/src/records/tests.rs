@@ -152,17 +152,20 @@ async fn the_stream_shows_what_happens_in_this_workspace_only() {
 }
 
 #[tokio::test]
-async fn a_reader_who_is_too_slow_is_told_how_much_was_missed() {
+async fn a_reader_who_is_too_slow_is_told_how_much_was_missed_of_what_they_follow() {
     let api = Api::on_sqlite().await;
-    let workspace = api.snapshot().await.config.workspaces["default"].id.0;
+    api.given("/workspaces", json!({"name": "other"})).await;
+    let workspaces = api.snapshot().await.config.workspaces.clone();
+    let [workspace, other] = ["default", "other"].map(|it| workspaces[it].id.0);
     let request = Request::get("/api/v1/workspaces/default/records/stream")
         .header(header::AUTHORIZATION, format!("Bearer {}", api.token))
         .body(Body::empty())
         .unwrap();
     let response = api.control.router().oneshot(request).await.unwrap();
     let mut last = None;
-    for _ in 0..5_000 {
+    for n in 0..10_000 {
         let leaf = Leaf::new(Kind::System).finish();
+        let workspace = if n % 2 == 0 { workspace } else { other };
         let entry = Entry { workspace, kind: Kind::System, leaf };
         last = Some(api.log.append(entry, Durability::Written));
     }

@@ -51,14 +51,17 @@ pub(crate) struct Grounds {
 
 /// Grounds by which something is still allowed.
 struct Holding {
-    workspace: Arc<Workspace>,
+    caller: Caller,
     /// Whether the configuration is the very one of the grounds.
     is_unchanged: bool,
 }
 
 /// Proof that a [`Pass`] was current a moment ago. Borrowed, so that it cannot be kept.
 pub(crate) struct Cleared<'a> {
-    pub(crate) workspace: Arc<Workspace>,
+    /// As of when it was.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// As that knows them.
+    pub(crate) caller: Caller,
     pub(crate) identity: Option<IdentityId>,
     /// Whether the configuration is the very one of the pass.
     is_unchanged: bool,
@@ -169,8 +172,9 @@ impl Pass {
             // It may have been given back since.
             return Err(holding.err().unwrap_or(Refusal::NoGateway));
         }
-        let Holding { workspace, is_unchanged } = holding?;
-        Ok(Cleared { workspace, identity: self.subject.identity, is_unchanged, pass: PhantomData })
+        let Holding { caller, is_unchanged } = holding?;
+        let identity = self.subject.identity;
+        Ok(Cleared { snapshot, caller, identity, is_unchanged, pass: PhantomData })
     }
 
     /// Whether what the gate has let through may be released after a wait: nothing has ended it, and
@@ -286,8 +290,7 @@ impl Grounds {
         }
         if Arc::ptr_eq(&snapshot.config, &self.place.config) && !self.is_live {
             self.check_whole(snapshot, &self.place, now)?;
-            let workspace = Arc::clone(&self.caller.workspace);
-            return Ok(Holding { workspace, is_unchanged: true });
+            return Ok(Holding { caller: self.caller.clone(), is_unchanged: true });
         }
         let before = (&self.caller, &self.place, self.offered.as_ref());
         let (caller, place, offered) = again(&snapshot.config, now, before)?;
@@ -297,10 +300,8 @@ impl Grounds {
         if !is_same || self.has_moved(&place) {
             return Err(Refusal::Gate(GateClosed));
         }
-        Ok(Holding {
-            workspace: caller.workspace,
-            is_unchanged: Arc::ptr_eq(&snapshot.config, &self.place.config),
-        })
+        let is_unchanged = Arc::ptr_eq(&snapshot.config, &self.place.config);
+        Ok(Holding { caller, is_unchanged })
     }
 
     /// Whether what was begun is no more what would be begun now.

@@ -22,7 +22,7 @@ use mcp::revision::Era;
 use parking_lot::Mutex;
 
 use crate::answer;
-use crate::authorize::{self, Pass};
+use crate::authorize::{self, Cleared, Pass};
 use crate::body::Body;
 use crate::call::Asked;
 use crate::identify::Caller;
@@ -139,8 +139,7 @@ pub(crate) async fn answer(asked: Asked, tool: Tool) -> Response<Body> {
 
 async fn list(asked: &Asked) -> Result<Bytes, Refusal> {
     let pass = permitted(asked)?;
-    let gateways = pickable(asked, &pass).await?;
-    pass.clear().await?;
+    let gateways = pickable(asked, &pass.clear().await?);
     record::answered(asked).await?;
     let in_use = (!asked.place.is_lobby()).then_some(&asked.place.gateway.name);
     let entries = gateways.iter().map(|it| entry(it, in_use == Some(&it.name)));
@@ -162,10 +161,10 @@ async fn pick(asked: &Asked) -> Result<Bytes, Failed> {
     let name = name.ok_or(Refusal::Params("`arguments.gateway` is missing"))?;
     let proxy = &asked.worker.proxy;
     let pass = permitted(asked)?;
-    let found = pickable(asked, &pass).await?.into_iter().find(|it| it.name.as_str() == name);
+    let gateways = pickable(asked, &pass.clear().await?);
+    let found = gateways.into_iter().find(|it| it.name.as_str() == name);
     let found = found.ok_or_else(|| Refusal::NotPickable { name: name.clone().into_owned() })?;
     if asked.place.gateway.id == found.id {
-        pass.clear().await?;
         record::answered(asked).await?;
         return Ok(picked(asked, &found));
     }
@@ -174,17 +173,8 @@ async fn pick(asked: &Asked) -> Result<Bytes, Failed> {
     turn.map_err(|wait| Refusal::Limited { limit: limit(), wait: Some(wait) })?;
     let within = Within::Tool(Tool::Use, found.name.as_str());
     let aside = Aside::begin_within(within, &pass, &asked.said(), (Vec::new(), &[])).await?;
-    let done = match pass.clear().await.map(drop) {
-        Ok(()) => {
-            let (workspace, app) = (pass.caller.workspace.id, pass.caller.app);
-            proxy.picks.pick(workspace, app, found.id).await.map_err(|why| match why {
-                NotPicked::Gone => Refusal::NotPickable { name: found.name.to_string() },
-                NotPicked::Crowded => {
-                    Refusal::Limited { limit: "picks at a time".into(), wait: Some(CROWDED) }
-                }
-                NotPicked::Unavailable => Refusal::PicksUnavailable,
-            })
-        }
+    let done = match pass.clear().await {
+        Ok(cleared) => keep(proxy, &cleared, &found).await,
         Err(refusal) => Err(refusal),
     };
     match done {
@@ -197,6 +187,18 @@ async fn pick(asked: &Asked) -> Result<Bytes, Failed> {
             Err(Failed { refusal, is_recorded: true })
         }
     }
+}
+
+/// Lets it be what the app has picked.
+async fn keep(proxy: &Proxy, cleared: &Cleared<'_>, gateway: &Gateway) -> Result<(), Refusal> {
+    let Caller { workspace, app, .. } = &cleared.caller;
+    proxy.picks.pick(workspace.id, *app, gateway.id).await.map_err(|why| match why {
+        NotPicked::Gone => Refusal::NotPickable { name: gateway.name.to_string() },
+        NotPicked::Crowded => {
+            Refusal::Limited { limit: "picks at a time".into(), wait: Some(CROWDED) }
+        }
+        NotPicked::Unavailable => Refusal::PicksUnavailable,
+    })
 }
 
 fn picked(asked: &Asked, gateway: &Gateway) -> Bytes {
@@ -214,11 +216,9 @@ fn result(asked: &Asked, structured: &str) -> Bytes {
     result.into()
 }
 
-/// What there is to be picked, by what holds now.
-async fn pickable(asked: &Asked, pass: &Pass) -> Result<Vec<Arc<Gateway>>, Refusal> {
-    let proxy = &asked.worker.proxy;
-    let snapshot = proxy.gate.current_at(pass.at()).await?.snapshot;
-    route::pickable(&snapshot, &pass.caller, proxy.clock.now())
+/// What there is to be picked, by what the gate has just confirmed.
+fn pickable(asked: &Asked, cleared: &Cleared<'_>) -> Vec<Arc<Gateway>> {
+    route::pickable(&cleared.snapshot, &cleared.caller, asked.worker.proxy.clock.now())
 }
 
 /// The permission to be here at all.

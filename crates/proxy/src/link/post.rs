@@ -182,9 +182,9 @@ fn attach_secret(
     headers: &mut HeaderMap,
 ) -> Result<(), Refusal> {
     let Some(id) = cleared.identity else { return Ok(()) };
-    let identity = cleared.workspace.identities.get(&id);
+    let identity = cleared.caller.workspace.identities.get(&id);
     let identity = identity.ok_or(domain::ports::Unopenable)?;
-    let opened = worker.proxy.secrets.open(cleared.workspace.id, identity)?;
+    let opened = worker.proxy.secrets.open(cleared.caller.workspace.id, identity)?;
     for (name, value) in opened.0 {
         let name =
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| domain::ports::Unopenable)?;

@@ -27,6 +27,7 @@ mod framing;
 mod gate;
 mod headers;
 mod json;
+mod judged;
 mod levels;
 mod limits;
 mod listening;

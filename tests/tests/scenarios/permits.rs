@@ -99,9 +99,86 @@ async fn a_method_that_nobody_here_knows_goes_only_where_everything_is_exposed()
     assert_eq!(pass("open", "vendor/do").await, [true, true]);
     assert_eq!(pass("narrow", "vendor/do").await, [false, false], "not all tools are exposed");
     assert_eq!(pass("open", "tasks/list").await, [false, false], "tasks of all its callers");
+    served.must(Method::POST, "policies", Some(policy())).await;
+    assert_eq!(pass("open", "vendor/do").await, [false, false], "policies are asked about tools");
+    served.must(Method::DELETE, "policies/other", None).await;
+    assert_eq!(pass("open", "vendor/do").await, [true, true]);
     let off = json!({"kind": "tool", "name": "mail/echo", "reason": "a drill"});
     served.must(Method::POST, "cutoffs", Some(off)).await;
     assert_eq!(pass("open", "vendor/do").await, [false, false], "a tool of the server is off");
+}
+
+/// What nobody here can read may reach anything of its server, so it is held to all of it to its end.
+#[tokio::test]
+async fn a_method_that_nobody_here_knows_ends_when_something_of_its_server_is_taken_away() {
+    let off = json!({"kind": "tool", "name": "mail/echo", "reason": "a drill"});
+    let narrow = json!({"tools": {"expose": "named", "names": ["echo"]}});
+    let rows = [
+        ("a tool is off", Method::POST, "cutoffs", off),
+        ("a policy is made", Method::POST, "policies", policy()),
+        ("a review begins", Method::PATCH, "servers/mail", json!({"review": "on"})),
+        ("less is exposed", Method::PATCH, "gateways/open/assignments/mail", narrow),
+    ];
+    for (what, method, path, body) in rows {
+        for site in Site::on_each(db::testing::postgres_url().await) {
+            let server = Upstream::of_both_eras().by_hand("vendor/do").start().await;
+            let served = site.start_with(&documents(&server.url)).await;
+            let token = served.token("bot", "t").await;
+            let [modern, legacy] =
+                Client::with_token(&served, "/mcp/default/open/mail", &token).await;
+            let begin = async |client: &Client| client.send(client.request("vendor/do", "")).await;
+            let answers = join(begin(&modern), begin(&legacy));
+            let (answers, ()) = join(answers, async {
+                let held = [server.next_of("vendor/do").await.0, server.next().await];
+                served.must(method.clone(), path, Some(body.clone())).await;
+                let [one, other] = held.map(tests::Arrived::given_up);
+                join(one, other).await;
+            })
+            .await;
+            for answer in [answers.0, answers.1] {
+                let row = format!("{what} on {}: {}", site.database(), answer.text());
+                assert_ne!(answer.code(), None, "{row}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_the_callers_is_not_there_whatever_else_there_is_to_say_of_it() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let server = Upstream::of_both_eras().echoing().start().await;
+        let served = site.start_with(&documents(&server.url)).await;
+        let token = served.token("bot", "t").await;
+        served.must(Method::POST, "/workspaces", Some(json!({"name": "elsewhere"}))).await;
+        let far = json!({"name": "far", "teams": ["dev"], "addresses": ["192.0.2.0/24"]});
+        served.must(Method::POST, "gateways", Some(far)).await;
+        let verdict = async |path: &str| {
+            let client = Client::modern_with_token(&served, path, &token);
+            client.send(client.request("tools/list", "")).await.verdict()
+        };
+        assert_eq!(verdict("/mcp/default/open").await, "200");
+        for path in [
+            // Its own gateway, by the name of another workspace.
+            "/mcp/elsewhere/open",
+            "/mcp/elsewhere/open/mail",
+            "/mcp/nowhere/open",
+            // Not its own, at which nobody who calls from here could be.
+            "/mcp/default/far",
+            "/mcp/default/far/mail",
+            "/mcp/default/open/other",
+        ] {
+            assert_eq!(verdict(path).await, "404/1403", "{path} on {}", site.database());
+        }
+        let connection = json!({"gateway": "far"});
+        served.must(Method::POST, "apps/bot/connections", Some(connection)).await;
+        assert_eq!(verdict("/mcp/default/far").await, "403/1403", "on {}", site.database());
+    }
+}
+
+/// One that refuses nothing of what is called.
+fn policy() -> serde_json::Value {
+    let text = r#"forbid(principal, action, resource == Tool::"mail/other");"#;
+    json!({"name": "other", "text": text})
 }
 
 fn documents(server: &str) -> Documents {

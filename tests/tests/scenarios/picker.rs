@@ -217,6 +217,29 @@ async fn what_is_taken_away_ends_at_once_at_the_picker_too() {
 }
 
 #[tokio::test]
+async fn whatever_our_own_tools_answer_is_on_record_first() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let one = Upstream::of_both_eras().echoing().start().await;
+        let served = site.start_with(&documents([&one.url, &one.url])).await;
+        let token = served.token("bot", "t").await;
+        for client in Client::with_token(&served, PICKER, &token).await {
+            let row = format!("{client} on {}", site.database());
+            pick(&client, "main").await;
+            for (tool, arguments) in
+                [("list_gateways", json!({})), ("use_gateway", json!({"gateway": "main"}))]
+            {
+                let known = site.latest_records().len();
+                let answer = call(&client, tool, arguments).await;
+                assert_eq!(answer.verdict(), "200", "{row}: {}", answer.text());
+                let new = site.latest_records().split_off(known);
+                let told: Vec<_> = new.iter().map(|it| (it.text("name"), it.end())).collect();
+                assert_eq!(told, [(Some(tool), "answered_here")], "{row}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn whoever_listens_is_told_what_has_been_picked() {
     for site in Site::on_each(db::testing::postgres_url().await) {
         let plan = || Upstream::of_both_eras().echoing();

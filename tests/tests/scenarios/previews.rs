@@ -136,6 +136,32 @@ async fn a_preview_says_what_is_missing_and_shows_nobody_what_they_may_not_see()
         let path = "gateways/main/preview?user=bob";
         assert_eq!(served.ask_as(ann, Method::GET, path, None).await.status, 404);
 
+        // Whose clients are looked at is for those who may see the app, and the person where that is asked.
+        let gateways = json!(["gateways:read"]);
+        let people = json!(["gateways:read", "people:read"]);
+        let apps = json!(["gateways:read", "apps:read"]);
+        let all = json!(["gateways:read", "people:read", "apps:read"]);
+        for (name, capabilities, [by_app, by_user]) in [
+            ("gateways", gateways, [404, 404]),
+            ("people", people, [404, 404]),
+            ("apps", apps, [200, 404]),
+            ("all", all, [200, 200]),
+        ] {
+            let role = json!({"name": name, "capabilities": capabilities});
+            served.must(Method::POST, "roles", Some(role)).await;
+            served.must(Method::POST, "users", Some(json!({ "name": name }))).await;
+            let grant = json!({"name": name, "role": name, "user": name});
+            served.must(Method::POST, "role-grants", Some(grant)).await;
+            let path = format!("users/{name}/admin-tokens");
+            let made = served.must(Method::POST, &path, Some(json!({"name": "cli"}))).await;
+            let token = made["secret"].as_str().unwrap();
+            for (whose, expected) in [("app=bot", by_app), ("user=ann", by_user)] {
+                let path = format!("gateways/main/preview?{whose}");
+                let reply = served.ask_as(token, Method::GET, &path, None).await;
+                assert_eq!(reply.status, expected, "{name}: {whose}: {}", reply.body);
+            }
+        }
+
         open.set_down(true);
         kept.set_down(true);
         let ran = site.command(&served, &["gateway", "preview", "main", "--user", "ann"]).await;

@@ -11,6 +11,7 @@
 mod arguments;
 mod check;
 mod choice;
+mod depth;
 mod entities;
 mod expression;
 mod known;

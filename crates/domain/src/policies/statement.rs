@@ -10,6 +10,7 @@ use cedar_policy::{
 use miette::Diagnostic;
 use serde_json::{Value, json};
 
+use super::depth;
 use super::expression::{Bound, Looks, Parts, bounded, look};
 use crate::PolicyError;
 
@@ -188,6 +189,9 @@ impl Constraint {
 pub(super) fn parse(schema: &Schema, text: &str) -> Result<Vec<Arc<Statement>>, Vec<Fault>> {
     if LONGEST_TEXT < text.len() {
         return Err(vec![Fault::whole(format!("it is longer than {LONGEST_TEXT} bytes"))]);
+    }
+    if depth::is_too_deep(text) {
+        return Err(vec![Fault::whole("it is nested too deeply".into())]);
     }
     let set: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
         errors.iter().take(MOST_FAULTS).map(|it| Fault::of(text, it)).collect::<Vec<_>>()

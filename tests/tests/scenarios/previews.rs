@@ -143,7 +143,7 @@ async fn a_preview_says_what_is_missing_and_shows_nobody_what_they_may_not_see()
         let all = json!(["gateways:read", "people:read", "apps:read"]);
         for (name, capabilities, [by_app, by_user]) in [
             ("gateways", gateways, [404, 404]),
-            ("people", people, [404, 404]),
+            ("people", people, [404, 409]),
             ("apps", apps, [200, 404]),
             ("all", all, [200, 200]),
         ] {
@@ -159,6 +159,8 @@ async fn a_preview_says_what_is_missing_and_shows_nobody_what_they_may_not_see()
                 let path = format!("gateways/main/preview?{whose}");
                 let reply = served.ask_as(token, Method::GET, &path, None).await;
                 assert_eq!(reply.status, expected, "{name}: {whose}: {}", reply.body);
+                let is_told = reply.body.to_string().contains("bot");
+                assert_eq!(is_told, expected == 200 || whose == "app=bot", "{}", reply.body);
             }
         }
 

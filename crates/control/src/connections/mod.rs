@@ -49,7 +49,12 @@ impl Connection {
     }
 
     fn check(&self, change: &Change) -> Result<(), Error> {
-        change.require(Capability::AppsWrite, &self.object(), ("connection", self.name()))
+        self.check_as(change, self.name())
+    }
+
+    /// The same of one that goes by what it was called, since who may not see it is not told its name.
+    fn check_as(&self, change: &Change, called: String) -> Result<(), Error> {
+        change.require(Capability::AppsWrite, &self.object(), ("connection", called))
     }
 
     /// `app/gateway`.
@@ -117,7 +122,8 @@ pub(crate) async fn create(
         created_at: stamp.at,
     };
     if !change.rights().may(Capability::AppsWrite, &app.object()) {
-        connection.check(change).map_err(Error::in_body)?;
+        let called = format!("{}/{}", app.name, new.gateway);
+        connection.check_as(change, called).map_err(Error::in_body)?;
     }
     store::insert(change, workspace, &connection)
         .await
@@ -200,9 +206,8 @@ async fn choose(
     let gateway = connection.gateway.id;
     let assigned = assignments::list(change, workspace, gateway, Which::All).await?;
     let mut choices: BTreeMap<ServerId, IdentityId> = BTreeMap::new();
-    for identity in chosen {
-        let identity =
-            identities::find(change, workspace, identity).await.map_err(Error::in_body)?;
+    for called in chosen {
+        let identity = identities::find(change, workspace, called).await.map_err(Error::in_body)?;
         let (name, server) = (&identity.name, &identity.server);
         if !connection.choices.values().any(|it| it == name) {
             // Whoever has a credential used decides about it; a person's own is used for them.
@@ -211,7 +216,7 @@ async fn choose(
                 Some(_) => Capability::IdentitiesRead,
             };
             change
-                .require(needed, &identity.object(), ("identity", name))
+                .require(needed, &identity.object(), ("identity", called))
                 .map_err(Error::in_body)?;
         }
         if identity.owner.as_ref().is_some_and(|it| it.id != connection.user.id) {

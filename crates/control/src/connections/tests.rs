@@ -149,3 +149,44 @@ async fn credentials_that_cannot_be_chosen() {
         assert_eq!(twice.problem(), (409, "duplicate".into()));
     }
 }
+
+/// Whoever has come by an id is not told the name that goes with it.
+#[tokio::test]
+async fn what_may_not_be_seen_goes_by_what_it_was_called() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        let headers = json!({"Authorization": "Bearer hunter2"});
+        let own =
+            json!({"name": "veiled-own", "server": "jira", "owner": "ann", "headers": headers});
+        let identity = api.given("identities", own).await["id"].clone();
+        let gateway = api.given("gateways", json!({"name": "veiled-gateway"})).await["id"].clone();
+        let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});
+        let server = json!({"name": "veiled-server", "transport": transport});
+        let server = api.given("servers", server).await["id"].clone();
+        for (role, capabilities) in [
+            ("seer", json!(["apps:read"])),
+            ("keeper", json!(["apps:read", "apps:write"])),
+            ("pinner", json!(["pins:read"])),
+        ] {
+            api.given("roles", json!({"name": role, "capabilities": capabilities})).await;
+        }
+        let roles = [("seer", "workspace"), ("keeper", "gateway/main"), ("pinner", "server/jira")];
+        let eve = api.given_admin("eve", &roles).await;
+        let pins = format!("pins?server={}", server.as_str().unwrap());
+        let connections = "apps/bot/connections";
+        for (method, path, body, expected) in [
+            (Method::POST, connections, Some(json!({ "gateway": gateway })), 403),
+            (
+                Method::PATCH,
+                "apps/bot/connections/main",
+                Some(json!({ "identities": [identity] })),
+                422,
+            ),
+            (Method::GET, &pins, None, 404),
+        ] {
+            let reply = api.ask_as(&eve, method.clone(), path, body).await;
+            assert_eq!(reply.status, expected, "{method} {path}: {}", reply.text);
+            assert!(!reply.text.contains("veiled"), "{method} {path}: {}", reply.text);
+        }
+    }
+}

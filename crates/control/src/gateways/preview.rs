@@ -206,32 +206,31 @@ fn whose<'a>(
     gateway: &domain::Gateway,
     query: &PreviewQuery,
 ) -> Result<&'a domain::App, Error> {
-    let may = |app: &domain::App, named: &Ref| {
-        rights.require(Capability::AppsRead, &Object::App { owner: app.owner }, ("app", named))
-    };
     match (&query.user, &query.app) {
         (None, Some(app)) => {
             let found = here.apps.values().find(|it| app.means(it.id.0, &it.name));
             let found = found.ok_or_else(|| app.not_found("app"))?;
-            may(found, app)?;
+            let object = Object::App { owner: found.owner };
+            rights.require(Capability::AppsRead, &object, ("app", app))?;
             Ok(found)
         }
         (Some(user), None) => {
             let found = here.users.values().find(|it| user.means(it.id.0, &it.name));
             let found = found.ok_or_else(|| user.not_found("user"))?;
             rights.require(Capability::PeopleRead, &Object::User(found.id), ("user", user))?;
+            // Of others they do not hear, neither by name nor by number.
+            let is_seen = |it: &domain::App| {
+                rights.may(Capability::AppsRead, &Object::App { owner: it.owner })
+            };
             let theirs = |it: &&domain::App| {
-                it.owner == found.id && gateway.connections.contains_key(&it.id)
+                it.owner == found.id && gateway.connections.contains_key(&it.id) && is_seen(it)
             };
             let mut apps: Vec<_> = here.apps.values().filter(theirs).collect();
             apps.sort_by(|one, other| one.name.cmp(&other.name));
             match apps.as_slice() {
-                [app] => {
-                    may(app, &Ref::from(&app.name))?;
-                    Ok(*app)
-                }
+                [app] => Ok(*app),
                 [] => Err(Error::Conflict(format!(
-                    "nothing is shown: user `{}` has no app on gateway `{}`",
+                    "nothing is shown: user `{}` has no app on gateway `{}` that you may see",
                     found.name, gateway.name
                 ))),
                 all => {

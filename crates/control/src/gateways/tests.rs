@@ -1,3 +1,4 @@
+use db::sql;
 use serde_json::json;
 
 use crate::testing::Api;
@@ -52,5 +53,22 @@ async fn a_gateway_may_do_without_the_database_for_a_minute_at_most() {
         assert_eq!(reply.json()["max_autonomy_seconds"], 5);
         let reply = api.patch("gateways/main", json!({"max_autonomy_seconds": 0})).await;
         assert_eq!(reply.json()["max_autonomy_seconds"], 0);
+    }
+}
+
+/// What another replica has changed and this one has not loaded counts all the same.
+#[tokio::test]
+async fn a_preview_is_of_what_holds_now() {
+    for api in Api::on_each_database().await.into_iter().filter(|it| !it.fresh.db.is_exclusive()) {
+        api.given_a_chain().await;
+        let preview = async || api.get("gateways/main/preview?app=bot").await.status;
+        assert_eq!(preview().await, 503, "nobody looks for us here");
+        let epoch = api.snapshot().await.epoch;
+        let mut tx = api.fresh.db.begin().await.unwrap();
+        crate::snapshot::move_epoch(&mut tx, 7, false).await.unwrap();
+        tx.execute(sql("UPDATE gateways SET name = 'other'")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(api.control.gate().latest().epoch, epoch, "it has not been loaded");
+        assert_eq!(preview().await, 404);
     }
 }

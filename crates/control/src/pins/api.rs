@@ -227,7 +227,7 @@ async fn list_pins(
         Some(server) => {
             let found = servers::find(&mut tx, workspace.id, server).await?;
             let object = Object::Server(found.id);
-            workspace.rights.require(Capability::PinsRead, &object, ("server", &found.name))?;
+            workspace.rights.require(Capability::PinsRead, &object, ("server", server))?;
             Some(found.id)
         }
         None => None,

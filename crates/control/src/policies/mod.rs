@@ -21,8 +21,8 @@ use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::policies::{Caller, Thing, refuses_everybody};
 use domain::{
-    Capability, Fault, Kind, Name, PolicyBook, PolicyText, Question, Snapshot, Workspace,
-    WorkspaceId,
+    AppId, Call, Capability, Fault, Kind, Name, PolicyBook, PolicyText, Question, Snapshot,
+    Workspace, WorkspaceId,
 };
 use uuid::Uuid;
 
@@ -122,13 +122,14 @@ pub(crate) async fn check_everybody(
 ) -> Result<(), Error> {
     let was = Arc::clone(change.was());
     let next = change.preview().await?;
-    let clock = Arc::clone(&change.app().clock);
+    let (clock, now) = (Arc::clone(&change.app().clock), change.now());
     let looking = tokio::task::spawn_blocking(move || {
         // Whether they do, and whether that is certain.
         let refuses = |snapshot: &Snapshot| {
             let until = clock.elapsed() + LONGEST_LOOK;
             let gives_up = || until < clock.elapsed();
-            let refuses = here(snapshot, workspace).is_some_and(|it| leaves_out(it, gives_up));
+            let here = here(snapshot, workspace);
+            let refuses = here.is_some_and(|it| leaves_out((snapshot, it), now, gives_up));
             (refuses, !gives_up())
         };
         refuses(&next).0 && refuses(&was) != (true, true)
@@ -152,12 +153,26 @@ fn here(snapshot: &Snapshot, id: WorkspaceId) -> Option<&Arc<Workspace>> {
     snapshot.config.workspaces.values().find(|it| it.id == id)
 }
 
-/// Whether policies refuse everybody who could call something, or where nobody can yet, anybody.
-fn leaves_out(workspace: &Workspace, gives_up: impl Fn() -> bool) -> bool {
+/// Whether policies refuse everybody who can call something: who is connected, is not off and has a
+/// token. Where nobody can, it is about everybody who is connected, and where nobody is, about anybody.
+fn leaves_out(
+    (snapshot, workspace): (&Snapshot, &Workspace),
+    now: DateTime<Utc>,
+    gives_up: impl Fn() -> bool,
+) -> bool {
     let book = workspace.policies.book();
     if book.is_empty() {
         return false;
     }
+    let tokens = snapshot.config.tokens.values();
+    let tokens = tokens.filter(|it| it.is_live(now) && it.workspace == workspace.name);
+    let tokens: HashSet<AppId> = tokens.map(|it| it.app).collect();
+    let can_call = |call: &Call<'_>| {
+        tokens.contains(&call.app) && domain::decide(&snapshot.switches, call, now).is_ok()
+    };
+    let is_anybody_there = connected(workspace, can_call).next().is_some();
+    let counts = |call: &Call<'_>| !is_anybody_there || can_call(call);
+    let connected = |workspace| connected(workspace, counts);
     if connected(workspace).next().is_none() {
         return refuses_everybody(book, std::iter::once((None, somewhere())), gives_up);
     }
@@ -172,13 +187,28 @@ fn leaves_out(workspace: &Workspace, gives_up: impl Fn() -> bool) -> bool {
     refuses_everybody(book, all.map(|(caller, thing)| (Some(caller), thing)), gives_up)
 }
 
-/// Everybody who is connected, with every server that they reach.
-fn connected(workspace: &Workspace) -> impl Iterator<Item = (Caller, Thing)> {
+/// Everybody who is connected and counts, with every server that they reach.
+fn connected<'a>(
+    workspace: &'a Workspace,
+    counts: impl Fn(&Call<'_>) -> bool + Copy + 'a,
+) -> impl Iterator<Item = (Caller, Thing)> + 'a {
     workspace.gateways.values().flat_map(move |gateway| {
         gateway.connections.values().flat_map(move |connection| {
             let user = workspace.users.get(&connection.user);
             let user = user.filter(|it| !gateway.teams.is_disjoint(&it.teams));
             gateway.assignments.iter().filter_map(move |assignment| {
+                let call = Call {
+                    workspace,
+                    app: connection.app,
+                    address: None,
+                    token: None,
+                    gateway,
+                    assignment: Some(assignment),
+                    offer: None,
+                };
+                if !counts(&call) {
+                    return None;
+                }
                 let question = Question {
                     workspace,
                     app: connection.app,

@@ -1,3 +1,4 @@
+use axum::http::Method;
 use db::sql;
 use domain::Clock as _;
 use serde_json::{Value, json};
@@ -54,6 +55,7 @@ async fn a_policy_is_made_shown_changed_and_deleted() {
 async fn what_is_no_policy_is_refused_with_its_line_and_the_reason() {
     let many: Vec<Value> = (0..101).map(|n| case(&n.to_string(), "refuse")).collect();
     let long = format!("{ALL}//{}", "x".repeat(64 << 10));
+    let statements = READERS.repeat(101);
     let cases = [
         ("forbid(principal, action, resource)", json!([]), 422, "", Some(1)),
         (
@@ -73,6 +75,7 @@ async fn what_is_no_policy_is_refused_with_its_line_and_the_reason() {
         ("forbid(principal == ?principal, action, resource);", json!([]), 422, "template", None),
         (&long, json!([]), 422, "longer than", None),
         ("", json!([]), 422, "statements", None),
+        (&statements, json!([]), 422, "from 1 to 100 statements, and this 101", None),
         (OPS, json!([]), 422, "it names what is not there: Team::\"ops\"", None),
         (
             READERS,
@@ -136,6 +139,54 @@ async fn what_refuses_everybody_is_saved_only_where_that_is_meant() {
         // It is so already, so that nothing more is taken away.
         api.given("policies", json!({"name": "also", "text": READERS})).await;
         assert_eq!(api.delete("policies/p").await.status, 204);
+    }
+}
+
+/// Who is off or has nothing to present cannot call anyway, so that it is no use to let them by.
+#[tokio::test]
+async fn whoever_cannot_call_does_not_count_among_those_who_are_let_by() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("users", json!({"name": "eve"})).await;
+        api.given("teams", json!({"name": "ops", "members": ["eve"]})).await;
+        api.put("gateways/main/teams/ops").await;
+        let app = json!({"name": "other", "owner": "eve", "purpose": "triage"});
+        api.given("apps", app).await;
+        let headers = json!({"Authorization": "Bearer hunter2"});
+        let identity =
+            json!({"name": "eve-jira", "server": "jira", "owner": "eve", "headers": headers});
+        api.given("identities", identity).await;
+        let connection = json!({"gateway": "main", "identities": ["eve-jira"]});
+        api.given("apps/other/connections", connection).await;
+        let permits =
+            json!({"name": "p", "text": "permit(principal in Team::\"ops\", action, resource);"});
+        let is_let_by = async |row: &str| {
+            let reply = api.post("policies", permits.clone()).await;
+            let is_saved = reply.status == 201;
+            assert!(
+                is_saved || reply.problem() == (409, "conflict".into()),
+                "{row}: {}",
+                reply.text
+            );
+            if is_saved {
+                assert_eq!(api.delete("policies/p").await.status, 204);
+            }
+            is_saved
+        };
+        assert!(is_let_by("nobody can call, so everybody counts").await);
+        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        assert!(!is_let_by("only ann's app has a token").await);
+        api.given("apps/other/tokens", json!({"name": "ci"})).await;
+        assert!(is_let_by("eve's has one, too").await);
+        for path in ["users/eve", "apps/other", "apps/other/connections/main"] {
+            let off = json!({"enabled": false});
+            assert_eq!(api.patch(path, off).await.status, 200, "{path}");
+            assert!(!is_let_by(path).await, "{path} is off");
+            assert_eq!(api.patch(path, json!({"enabled": true})).await.status, 200, "{path}");
+            assert!(is_let_by(path).await, "{path} is on again");
+        }
+        assert_eq!(api.delete("apps/other/tokens/ci").await.status, 204);
+        assert!(!is_let_by("its token is gone").await);
     }
 }
 
@@ -213,6 +264,9 @@ async fn policies_are_of_one_workspace_and_of_those_who_may_see_them() {
 
         api.given("roles", json!({"name": "reader", "capabilities": ["policies:read"]})).await;
         let reader = api.given_admin("eve", &[("reader", "workspace")]).await;
+        let both = ["policies:read", "policies:write"];
+        api.given("roles", json!({"name": "writer", "capabilities": both})).await;
+        let writer = api.given_admin("wes", &[("writer", "workspace")]).await;
         let nobody = api.given_admin("mallory", &[]).await;
         let proposal = json!({"policies": [{"name": "q", "text": ALL}]});
         for (method, path, body, [as_reader, as_nobody]) in [
@@ -228,7 +282,96 @@ async fn policies_are_of_one_workspace_and_of_those_who_may_see_them() {
                 assert_eq!(reply.status, expected, "{method} {path}: {}", reply.text);
             }
         }
-        assert_eq!(api.post("policy-simulations", proposal).await.status, 200);
+        assert_eq!(api.post("policy-simulations", proposal.clone()).await.status, 200);
+        for (path, body) in
+            [("policy-simulations", proposal), ("policies?dry_run=true", named.clone())]
+        {
+            let reply = api.ask_as(&writer, Method::POST, path, Some(body)).await;
+            assert_eq!(reply.status, 403, "{path}: {}", reply.text);
+            assert!(reply.text.contains("records:read"), "{path}: {}", reply.text);
+        }
+        let harmless = json!({"name": "p", "text": READERS});
+        let reply = api.ask_as(&writer, Method::POST, "policies", Some(harmless)).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn files_change_policies_for_those_who_may_change_them() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        for (role, capabilities) in [
+            ("reader", json!(["people:read", "policies:read"])),
+            ("writer", json!(["people:read", "policies:read", "policies:write"])),
+        ] {
+            api.given("roles", json!({"name": role, "capabilities": capabilities})).await;
+        }
+        let reader = api.given_admin("eve", &[("reader", "workspace")]).await;
+        let writer = api.given_admin("wes", &[("writer", "workspace")]).await;
+        let hours = |hour: u32| {
+            let text = "forbid(principal, action, resource) when { context.hour >";
+            format!("kind: Policy\nname: filed\ntext: '{text} {hour} }};'\n")
+        };
+        // Made, changed, turned off and taken away.
+        let off = format!("{}enabled: false\n", hours(23));
+        for text in [hours(22), hours(23), off, "kind: User\nname: ann\n".into()] {
+            let body = json!({"text": text, "owner": "set", "prune": true});
+            let before = api.get("policies").await.json();
+            let reply = api.ask_as(&reader, Method::POST, "apply", Some(body.clone())).await;
+            assert_eq!(reply.status, 403, "{text}: {}", reply.text);
+            assert!(reply.text.contains("policies:write"), "{text}: {}", reply.text);
+            assert_eq!(api.get("policies").await.json(), before, "{text}");
+            let reply = api.ask_as(&writer, Method::POST, "apply", Some(body)).await;
+            assert_eq!(reply.status, 200, "{text}: {}", reply.text);
+        }
+        assert_eq!(api.get("policies").await.json(), json!({"items": []}));
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_has_only_so_many_policies_of_so_many_characters() {
+    for api in Api::on_each_database().await {
+        api.given_a_policy().await;
+        let fill = async |count: usize, text: &str| {
+            let mut tx = api.fresh.db.begin().await.unwrap();
+            for n in 0..count {
+                let policy = sql("INSERT INTO policies
+                                  (workspace_id, id, name, policy, enabled, tests, created_at)
+                                  SELECT id, $1, $2, $3, FALSE, '[]', $4 FROM workspaces");
+                let (id, name) = (api.clock.id(), format!("p{n}"));
+                let policy = policy.bind(id).bind(name.as_str()).bind(text);
+                tx.execute(policy.bind(api.clock.now())).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        };
+        let empty = async || {
+            let mut tx = api.fresh.db.begin().await.unwrap();
+            tx.execute(sql("DELETE FROM policies WHERE name <> 'hours'")).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        let new = || json!({"name": "new", "text": READERS});
+        let is_refused = async |said: &str| {
+            let made = api.post("policies", new()).await;
+            let text = READERS.replace('\n', " ");
+            let text = format!("kind: Policy\nname: new\ntext: '{text}'\n");
+            let filed = api.post("apply", json!({ "text": text })).await;
+            for reply in [made, filed] {
+                assert_eq!(reply.problem(), (422, "invalid".into()), "{}", reply.text);
+                assert!(reply.text.contains(said), "{}", reply.text);
+            }
+        };
+        fill(999, "x").await;
+        is_refused("at most 1000 policies").await;
+        empty().await;
+
+        let longest = "x".repeat(64 << 10);
+        fill(8, &longest).await;
+        is_refused("together have at most 524288 characters").await;
+        let longer = format!("{READERS}// and more of it\n{READERS}");
+        let reply = api.patch("policies/hours", json!({ "text": longer })).await;
+        assert_eq!(reply.problem(), (422, "invalid".into()), "{}", reply.text);
+        empty().await;
+        api.given("policies", new()).await;
     }
 }
 

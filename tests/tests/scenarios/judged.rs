@@ -5,7 +5,7 @@ use futures::future::{Either, join, select};
 use http::Method;
 use serde_json::{Value, json};
 use tests::wait::within;
-use tests::{Client, Documents, Served, Site};
+use tests::{Client, Documents, Served, Site, Upstream};
 
 use crate::scene::each_era;
 
@@ -115,6 +115,76 @@ async fn a_list_is_decided_by_what_holds_when_it_is_shown() {
             .await;
             assert_eq!(names, ["drop"], "{}", site.database());
         }
+    }
+}
+
+/// Whoever may make an app, but not say what policies look at, has it without anything by making it anew.
+#[tokio::test]
+async fn what_is_made_anew_under_a_name_has_nothing_that_was_said_of_it() {
+    const ATTENDED: &str = r#"forbid(principal, action == Action::"call", resource)
+        unless { principal.labels.contains("attended") && resource.effect == "read" };"#;
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let listing = |call: tests::Arrived| async move { call.result(TOOLS) };
+        let plan = Upstream::of_both_eras().on("tools/list", listing);
+        let upstream = plan.echoing().start().await;
+        let served = site.start_with(&Documents::of("mail", &upstream.url)).await;
+        save(&served, "attended", ATTENDED).await;
+        let labels = json!({"labels": ["attended"]});
+        let tools = json!({"tool_labels": {"pay": {"effect": "read"}}});
+        let said = [("apps/bot", labels), ("servers/mail", tools)];
+        let capabilities: Vec<_> = ["apps", "servers", "gateways", "pins"]
+            .iter()
+            .flat_map(|it| [format!("{it}:read"), format!("{it}:write")])
+            .collect();
+        let role = json!({"name": "maker", "capabilities": capabilities});
+        served.must(Method::POST, "roles", Some(role)).await;
+        served.must(Method::POST, "users", Some(json!({"name": "mallory"}))).await;
+        let grant = json!({"name": "mallory", "role": "maker", "user": "mallory"});
+        served.must(Method::POST, "role-grants", Some(grant)).await;
+        let token = json!({"name": "cli"});
+        let token = served.must(Method::POST, "users/mallory/admin-tokens", Some(token)).await;
+        let mallory = token["secret"].as_str().unwrap();
+        let must = async |method: Method, path: &str, body: Option<Value>| {
+            let reply = served.ask_as(mallory, method.clone(), path, body).await;
+            assert!(reply.status < 300, "{method} {path}: {reply:?}");
+        };
+        let may_pay = async || {
+            let made = json!({"name": "t"});
+            let made = served.must(Method::POST, "apps/bot/tokens", Some(made)).await;
+            let client = Client::modern_with_token(&served, AT, made["secret"].as_str().unwrap());
+            let before = upstream.calls().len();
+            let answer = client.send(client.tool("pay", "{}")).await;
+            served.must(Method::DELETE, "apps/bot/tokens/t", None).await;
+            let is_told = answer.text().contains("the policies of this workspace");
+            let is_called = before < upstream.calls().len();
+            assert_eq!(is_told, !is_called, "{}", answer.text());
+            is_called
+        };
+        for (path, body) in &said {
+            served.must(Method::PATCH, path, Some(body.clone())).await;
+        }
+        assert!(may_pay().await, "on {}", site.database());
+
+        let app = json!({"name": "bot", "owner": "ann", "purpose": "a test"});
+        must(Method::DELETE, "apps/bot/connections/main", None).await;
+        must(Method::DELETE, "apps/bot", None).await;
+        must(Method::POST, "apps", Some(app)).await;
+        must(Method::POST, "apps/bot/connections", Some(json!({"gateway": "main"}))).await;
+        assert!(!may_pay().await, "the app is another, on {}", site.database());
+        let (path, body) = &said[0];
+        let reply = served.ask_as(mallory, Method::PATCH, path, Some(body.clone())).await;
+        assert_eq!(reply.status, 403, "{reply:?}");
+        served.must(Method::PATCH, path, Some(body.clone())).await;
+        assert!(may_pay().await, "on {}", site.database());
+
+        let transport = json!({"type": "http", "url": upstream.url});
+        let server = json!({"name": "mail", "transport": transport, "review": "off"});
+        must(Method::DELETE, "gateways/main/assignments/mail", None).await;
+        must(Method::DELETE, "servers/mail", None).await;
+        must(Method::POST, "servers", Some(server)).await;
+        let assignment = json!({"server": "mail"});
+        must(Method::POST, "gateways/main/assignments", Some(assignment)).await;
+        assert!(!may_pay().await, "the server is another, on {}", site.database());
     }
 }
 

@@ -176,6 +176,39 @@ async fn what_is_not_the_callers_is_not_there_whatever_else_there_is_to_say_of_i
     }
 }
 
+/// Whatever it is that a call depends on: as it is decided, and not only where it is under way.
+#[tokio::test]
+async fn what_is_off_takes_no_calls_whichever_thing_it_is() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let server = Upstream::of_both_eras().echoing().start().await;
+        let served = site.start_with(&documents(&server.url)).await;
+        let token = served.token("bot", "t").await;
+        for client in Client::with_token(&served, "/mcp/default/open/mail", &token).await {
+            client.warm_up().await;
+            for (kind, name) in [
+                ("user", "ann"),
+                ("app", "bot"),
+                ("gateway", "open"),
+                ("connection", "bot/open"),
+                ("server", "mail"),
+                ("assignment", "open/mail"),
+                ("tool", "mail/echo"),
+            ] {
+                let row = format!("{kind}, {client} on {}", site.database());
+                let target = json!({"kind": kind, "name": name});
+                served.must(Method::POST, "cutoffs", Some(target.clone())).await;
+                let known = server.calls().len();
+                let refused = client.send(client.tool("echo", "{}")).await;
+                assert!(refused.text().contains("turned off"), "{row}: {}", refused.text());
+                assert_eq!(server.calls().len(), known, "{row}");
+                served.must(Method::POST, "restores", Some(target)).await;
+                let answer = client.send(client.tool("echo", "{}")).await;
+                assert_eq!(answer.verdict(), "200", "{row}: {}", answer.text());
+            }
+        }
+    }
+}
+
 /// One that refuses nothing of what is called.
 fn policy() -> serde_json::Value {
     let text = r#"forbid(principal, action, resource == Tool::"mail/other");"#;

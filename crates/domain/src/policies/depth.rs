@@ -162,7 +162,7 @@ mod tests {
             format!("forbid(principal, action, resource) when {{ resource in [{many}] }};"),
             statements,
         ] {
-            assert!(!is_too_deep(&text), "{}", &text[..100]);
+            assert!(!is_too_deep(&text), "{text:.100}");
         }
         for text in [open, "{".repeat(1_000), ")".repeat(1_000) + &"(".repeat(60)] {
             assert!(is_too_deep(&text));

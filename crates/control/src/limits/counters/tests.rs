@@ -354,6 +354,14 @@ async fn without_the_database_each_replica_counts_within_bounds_and_pays_later()
         }
         assert_eq!(scene.used(0, &quota).await, [1 + served as u64 + 100]);
         assert_eq!(scene.charge(0, &[&one, &some]).await, Ok(()));
+        // It is lent once in a day, however often the database is away.
+        assert_eq!((0..2_000).filter(|_| apart(1, &[&one]).is_ok()).count(), 0);
+        assert_eq!(scene.charge(1, &[&one]).await, Ok(()));
+        let held = (0..2_000).filter(|_| apart(1, &[&one]).is_ok()).count();
+        assert!(held <= 10, "{held}");
+        scene.clock.advance(Duration::from_secs(24 * 60 * 60));
+        assert_eq!(scene.charge(1, &[&one]).await, Ok(()));
+        assert!(100 <= (0..2_000).filter(|_| apart(1, &[&one]).is_ok()).count(), "another day");
     }
 }
 

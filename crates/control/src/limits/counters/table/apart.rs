@@ -10,6 +10,9 @@ use super::{REMEMBER, Slice, State, Table, exceeded};
 /// Of how much of a quota each replica may owe a part, without the database.
 const OWED_APART: u64 = 10;
 
+/// No window of a quota is longer.
+const MONTH: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
 impl Table {
     /// Charges all of them, or none, without the database.
     pub(in super::super) fn take_apart(
@@ -58,9 +61,12 @@ impl Slice {
                 rate.peek(&bucket, charge.cost, now).map_err(|it| exceeded(limit, it))
             }
             Allowance::Quota(_) => {
-                let lent = limit.allowance.most() / OWED_APART;
+                // Once in a window, and not once in each outage: what has been paid back is used
+                // all the same.
+                let most = limit.allowance.most() / OWED_APART;
                 let lacking = charge.cost.saturating_sub(self.held_at(now));
-                if self.owed().saturating_add(lacking) <= lent {
+                let lent = self.owed().max(if self.remembers(now) { self.lent } else { 0 });
+                if lent.saturating_add(lacking) <= most {
                     return Ok(());
                 }
                 Err(exceeded(limit, Short::For(REMEMBER)))
@@ -77,9 +83,23 @@ impl Slice {
             }
             Allowance::Rate(_) | Allowance::Quota(_) => {
                 self.draw(held);
+                if !self.remembers(now) {
+                    self.lent = 0;
+                }
+                if held < charge.cost {
+                    self.lent = self.lent.saturating_add(charge.cost - held);
+                    self.lent_at = now;
+                }
                 self.debt = self.debt.saturating_add(charge.cost - held);
             }
         }
+    }
+
+    /// Whether what has been lent counts still. Where the end of the window has not been told, it does
+    /// for as long as the longest.
+    pub(super) fn remembers(&self, now: Duration) -> bool {
+        let is_of_before = self.lent_at < self.until && self.until <= now;
+        0 < self.lent && !is_of_before && now < self.lent_at + MONTH
     }
 
     fn owed(&self) -> u64 {

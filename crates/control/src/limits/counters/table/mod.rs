@@ -52,6 +52,11 @@ struct Slice {
     debt: u64,
     /// What of that is being paid just now.
     paying: u64,
+    /// Used without the database in the present window, paid or not, and when that was last.
+    lent: u64,
+    lent_at: Duration,
+    /// The window that this is counted in, once it is known.
+    lent_in: Option<DateTime<Utc>>,
     /// What has been used of a rate since the database has gone away.
     apart: Option<Bucket>,
     /// What the database has refused a moment ago.
@@ -269,7 +274,7 @@ impl Table {
             (State::Bucket(bucket), Allowance::Rate(rate)) => 0 < rate.used(bucket, now),
             (State::Slice(slice), _) => {
                 let is_new = now < counter.touched_at + FORGET;
-                is_new || 0 < slice.debt || 0 < slice.held_at(now)
+                is_new || 0 < slice.debt || 0 < slice.held_at(now) || slice.remembers(now)
             }
             (State::Bucket(_), Allowance::Quota(_)) => false,
         });
@@ -398,6 +403,8 @@ impl Table {
                 // What was held is lost; what is owed is not.
                 (State::Slice(before), State::Slice(now)) => {
                     (now.debt, now.paying) = (before.debt, before.paying);
+                    (now.lent, now.lent_at, now.lent_in) =
+                        (before.lent, before.lent_at, before.lent_in);
                 }
                 _ => {}
             }
@@ -433,6 +440,10 @@ impl Slice {
     /// Units of a rate must not be held any longer because others have been leased since.
     fn receive(&mut self, lease: Lease, asked_at: Duration) {
         let adds = lease.window.is_some() && lease.window == self.window;
+        if self.lent_in.is_some_and(|it| lease.window != Some(it)) {
+            self.lent = 0;
+        }
+        self.lent_in = lease.window;
         self.held = if adds { self.held.saturating_add(lease.units) } else { lease.units };
         self.until = asked_at.saturating_add(lease.life);
         self.window = lease.window;

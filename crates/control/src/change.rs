@@ -32,12 +32,26 @@ pub(crate) struct Change {
     began: Duration,
     only_switches: bool,
     was: Arc<Snapshot>,
-    turn: Option<OwnedSemaphorePermit>,
+    /// Its turn, and what else is held until it is committed or undone.
+    held: Vec<OwnedSemaphorePermit>,
 }
 
 /// Compiling takes less. Whoever is frozen for longer has its change undone, since no other one, and
 /// so no cut-off, can be made before it ends.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long a change may take from its beginning to its commit, since others wait for it: the largest
+/// files change thousands of things, in milliseconds each.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long whoever has asked for a change may have to wait for the answer, at most: for the others, for
+/// a connection, for the change itself, and then for replicas that may do without their database, by
+/// clocks that may count more slowly, and for the last look at them.
+pub const LONGEST_ANSWER: Duration = LONGEST_WAIT
+    .saturating_mul(2)
+    .saturating_add(LONGEST)
+    .saturating_add(crate::gateways::MOST_AUTONOMY)
+    .saturating_add(Duration::from_secs(2));
 
 /// How long a change waits for others of this process: as long as for a lock of the database.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -79,15 +93,21 @@ impl Change {
         only_switches: bool,
     ) -> Result<Self, Error> {
         let began = app.clock.elapsed();
-        let turn = if only_switches { None } else { Some(turn(app).await?) };
+        let held = if only_switches { Vec::new() } else { vec![turn(app).await?] };
         let mut tx = app.db.begin().await?;
+        tx.limit(LONGEST);
         tx.limit_pauses(LONGEST_PAUSE).await?;
         let stamp = app.clock.id().as_u64_pair().1.cast_signed();
         snapshot::move_epoch(&mut tx, stamp, only_switches).await?;
         let rights = rights.again(app, &mut tx).await?;
         let was = before(app, &mut tx, only_switches).await?;
         let app = Arc::clone(app);
-        Ok(Self { tx, app, rights, decisions: Vec::new(), began, only_switches, was, turn })
+        Ok(Self { tx, app, rights, decisions: Vec::new(), began, only_switches, was, held })
+    }
+
+    /// Keeps this until it is committed or undone, and not until all others have confirmed it.
+    pub(crate) fn keep(&mut self, permit: OwnedSemaphorePermit) {
+        self.held.push(permit);
     }
 
     /// The time, for what is new in it.
@@ -171,7 +191,7 @@ impl Change {
     }
 
     async fn finish(self) -> Result<Committed, Error> {
-        let Self { mut tx, app, began, rights, only_switches, was, turn, .. } = self;
+        let Self { mut tx, app, began, rights, only_switches, was, held, .. } = self;
         let publisher = &app.publisher;
         let (next, compiles) = match publisher.prepare(&mut tx).await {
             Ok(next) => (next, true),
@@ -198,9 +218,11 @@ impl Change {
         if let Err(error) = tx.commit().await {
             // It may have held nevertheless.
             publisher.cast_doubt();
-            return Err(error.into());
+            // To be done once more is what nobody should be told of what may be done.
+            let is_late = matches!(error, DbError::Late);
+            return Err(if is_late { Error::internal(error) } else { error.into() });
         }
-        drop(turn);
+        drop(held);
         let committed = app.clock.elapsed();
         let (epochs, snapshot) = (next.epochs, Arc::clone(&next.snapshot));
         if compiles {
@@ -266,5 +288,19 @@ impl Deref for Change {
 impl DerefMut for Change {
     fn deref_mut(&mut self) -> &mut Tx {
         &mut self.tx
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LONGEST_ANSWER;
+
+    /// Whoever gave up earlier would not know of a change whether it holds.
+    #[test]
+    fn the_console_waits_for_longer_than_a_change_takes() {
+        let client = include_str!("../../../console/src/api/client.ts");
+        let limit = client.split_once("const LIMIT_MS = ").unwrap().1.split(';').next().unwrap();
+        let limit: u128 = limit.replace('_', "").parse().unwrap();
+        assert!(LONGEST_ANSWER.as_millis() < limit, "{LONGEST_ANSWER:?}");
     }
 }

@@ -172,6 +172,7 @@ impl Control {
             is_secure,
             turn: Arc::new(Semaphore::new(1)),
             tasks,
+            leaving: CancellationToken::new(),
             stop,
         });
         let first = installation::start(&app).await?;
@@ -461,6 +462,12 @@ impl Control {
         let erased = content_keys::erase(&mut change, workspace, day).await?;
         change.commit().await?;
         Ok(erased)
+    }
+
+    /// From now on changes that have been made are not waited for much longer, so that whoever has asked
+    /// for one hears of it while there is a connection. To be said when this process is told to stop.
+    pub fn leave(&self) {
+        self.app.leaving.cancel();
     }
 
     /// Refuses calls at the gate from now on, and waits for what is under way.

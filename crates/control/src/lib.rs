@@ -65,6 +65,7 @@ use tokio_util::task::TaskTracker;
 use vault::Vault;
 
 pub use api::ClientAddress;
+pub use change::LONGEST_ANSWER;
 pub use control::{Control, ControlError, ControlOptions, Ownership, Serving};
 #[cfg(feature = "fuzzing")]
 pub use files::rewritten;
@@ -106,5 +107,7 @@ struct App {
     /// Of changes that touch more than switches.
     turn: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// This process is about to stop: whoever waits for something long comes to an end.
+    leaving: CancellationToken,
     stop: CancellationToken,
 }

@@ -12,6 +12,9 @@ pub enum DbError {
     Owned,
     #[error("the database is busy")]
     Busy(#[source] sqlx::Error),
+    /// It is undone, unless it was being committed: then nobody knows.
+    #[error("the transaction has taken too long")]
+    Late,
     /// PostgreSQL keeps no such text, so neither does SQLite.
     #[error("a text holds the character U+0000")]
     Nul,

@@ -25,7 +25,7 @@ pub(crate) async fn refuse(mut tx: Tx, migrator: &Migrator) -> Result<(), OpenEr
 
 /// What stands in one of the two tables, if there is that table.
 async fn versions(tx: &mut Tx, table: &'static str) -> Result<Vec<i64>, DbError> {
-    let is_there = match &tx.0 {
+    let is_there = match &tx.open {
         Open::Sqlite(_) => "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
         Open::Postgres(_) => "SELECT count(to_regclass($1))",
     };

@@ -116,7 +116,7 @@ impl Db {
             let pool = pool.connect_with(options.busy_timeout(LOCK_WAIT)).await;
             let pool = pool.map_err(|error| sqlite_error(path, error))?;
             let fits =
-                newer::refuse(Tx(Open::Sqlite(begun(pool.begin().await)?)), &FOR_SQLITE).await;
+                newer::refuse(Tx::new(Open::Sqlite(begun(pool.begin().await)?)), &FOR_SQLITE).await;
             pool.close().await;
             return fits;
         }
@@ -124,7 +124,7 @@ impl Db {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(LOCK_WAIT);
         let pool = pool.connect_with(options).await.map_err(OpenError::Unreachable)?;
         let fits =
-            newer::refuse(Tx(Open::Postgres(begun(pool.begin().await)?)), &FOR_POSTGRES).await;
+            newer::refuse(Tx::new(Open::Postgres(begun(pool.begin().await)?)), &FOR_POSTGRES).await;
         pool.close().await;
         fits
     }
@@ -139,12 +139,12 @@ impl Db {
     /// # Errors
     /// [`DbError::Busy`] where no connection or no lock was to be had in time.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        Ok(Tx(match &self.pools {
+        Ok(Tx::new(match &self.pools {
             // Takes the write lock now: a read that turns into a write later cannot wait for it.
             Pools::Sqlite { writer, .. } => {
                 Open::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
-            Pools::Postgres { all, .. } => Open::Postgres(all.begin().await?),
+            Pools::Postgres { all, .. } => Open::Postgres(all.begin_with(READ_COMMITTED).await?),
         }))
     }
 
@@ -155,9 +155,9 @@ impl Db {
     /// As [`Db::begin`].
     pub async fn begin_passing(&self) -> Result<Tx, DbError> {
         let Pools::Postgres { aside, .. } = &self.pools else { return self.begin().await };
-        let mut tx = aside.begin().await?;
+        let mut tx = aside.begin_with(READ_COMMITTED).await?;
         sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
-        Ok(Tx(Open::Postgres(tx)))
+        Ok(Tx::new(Open::Postgres(tx)))
     }
 
     /// A connection that hears what [`Tx::announce`] says, in any process. Absent where there is no
@@ -177,7 +177,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Busy`] where no connection was to be had in time.
     pub async fn read(&self) -> Result<Tx, DbError> {
-        Ok(Tx(match &self.pools {
+        Ok(Tx::new(match &self.pools {
             Pools::Sqlite { readers, .. } => Open::Sqlite(readers.begin().await?),
             Pools::Postgres { all, .. } => Open::Postgres(
                 all.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
@@ -230,7 +230,7 @@ impl Db {
             .connect_with(options.clone())
             .await
             .map_err(|error| sqlite_error(path, error))?;
-        let tx = Tx(Open::Sqlite(begun(writer.begin().await)?));
+        let tx = Tx::new(Open::Sqlite(begun(writer.begin().await)?));
         let migrated = match newer::refuse(tx, &FOR_SQLITE).await {
             Ok(()) => FOR_SQLITE.run(&writer).await.map_err(OpenError::Migration),
             Err(newer) => Err(newer),
@@ -269,7 +269,7 @@ impl Db {
             .connect_with(options.clone())
             .await
             .map_err(OpenError::Unreachable)?;
-        let tx = Tx(Open::Postgres(begun(pool.begin().await)?));
+        let tx = Tx::new(Open::Postgres(begun(pool.begin().await)?));
         newer::refuse(tx, &FOR_POSTGRES).await?;
         migrate_postgres(&options).await?;
         let aside = checked(PgPoolOptions::new())
@@ -302,6 +302,10 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), OpenError> {
 /// By schema, where the migrator's own lock is one for a database. The number is `ostj`.
 const ONE_AT_A_TIME: &str =
     "SELECT pg_advisory_lock(1869837418, hashtext(coalesce(current_schema(), '')))";
+
+/// Whatever the database takes where nothing is said: who has waited for the epoch row must then see
+/// what the one before has committed, and is not to be refused for it.
+const READ_COMMITTED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// SQLite readers do not wait for the writer; a few suffice for an administrator's pages.
 const READERS: u32 = 4;

@@ -6,13 +6,18 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
+use tokio::time::Instant;
 
 use crate::notices::ANNOUNCE;
 use crate::statement::{for_postgres, for_sqlite};
 use crate::{DbError, Sql, sql};
 
 /// An open transaction; dropped without [`Tx::commit`], it rolls back.
-pub struct Tx(pub(crate) Open);
+pub struct Tx {
+    pub(crate) open: Open,
+    /// When it must have ended.
+    until: Option<Instant>,
+}
 
 pub(crate) enum Open {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
@@ -34,17 +39,32 @@ impl<T> Record for T where
 const LIMIT_PAUSES: &str = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)";
 
 impl Tx {
+    pub(crate) fn new(open: Open) -> Self {
+        Self { open, until: None }
+    }
+
+    /// Lets it go on for so long from now on. What is asked later is refused, and what is asked until
+    /// then is given up then: whoever does not hear from the database any more must not keep others
+    /// waiting for as long as the network takes to notice.
+    pub fn limit(&mut self, limit: Duration) {
+        self.until = Some(Instant::now() + limit);
+    }
+
     /// Makes it so.
     ///
     /// # Errors
     /// After an error it is unknown whether the transaction holds, except that a refused foreign
     /// key means it does not.
     pub async fn commit(self) -> Result<(), DbError> {
-        match self.0 {
-            Open::Sqlite(tx) => tx.commit().await?,
-            Open::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
+        let open = self.open;
+        let committing = async {
+            match open {
+                Open::Sqlite(tx) => tx.commit().await?,
+                Open::Postgres(tx) => tx.commit().await?,
+            }
+            Ok(())
+        };
+        in_time(self.until, committing).await
     }
 
     /// Undoes it and waits until it is undone.
@@ -52,7 +72,7 @@ impl Tx {
     /// # Errors
     /// Where the connection is gone; the transaction then never holds.
     pub async fn rollback(self) -> Result<(), DbError> {
-        match self.0 {
+        match self.open {
             Open::Sqlite(tx) => tx.rollback().await?,
             Open::Postgres(tx) => tx.rollback().await?,
         }
@@ -65,10 +85,13 @@ impl Tx {
     /// As [`DbError`] says.
     pub async fn execute(&mut self, sql: Sql) -> Result<u64, DbError> {
         let sql = sql.checked()?;
-        Ok(match &mut self.0 {
-            Open::Sqlite(tx) => for_sqlite(sql).execute(&mut **tx).await?.rows_affected(),
-            Open::Postgres(tx) => for_postgres(sql).execute(&mut **tx).await?.rows_affected(),
-        })
+        let executing = async {
+            Ok(match &mut self.open {
+                Open::Sqlite(tx) => for_sqlite(sql).execute(&mut **tx).await?.rows_affected(),
+                Open::Postgres(tx) => for_postgres(sql).execute(&mut **tx).await?.rows_affected(),
+            })
+        };
+        in_time(self.until, executing).await
     }
 
     /// The one row, or none. More than one is a mistake in the statement.
@@ -87,16 +110,19 @@ impl Tx {
     /// As [`DbError`] says.
     pub async fn all<T: Record>(&mut self, sql: Sql) -> Result<Vec<T>, DbError> {
         let sql = sql.checked()?;
-        Ok(match &mut self.0 {
-            Open::Sqlite(tx) => {
-                let rows = for_sqlite(sql).fetch_all(&mut **tx).await?;
-                rows.iter().map(T::from_row).collect::<Result<_, _>>()?
-            }
-            Open::Postgres(tx) => {
-                let rows = for_postgres(sql).fetch_all(&mut **tx).await?;
-                rows.iter().map(T::from_row).collect::<Result<_, _>>()?
-            }
-        })
+        let asking = async {
+            Ok(match &mut self.open {
+                Open::Sqlite(tx) => {
+                    let rows = for_sqlite(sql).fetch_all(&mut **tx).await?;
+                    rows.iter().map(T::from_row).collect::<Result<_, _>>()?
+                }
+                Open::Postgres(tx) => {
+                    let rows = for_postgres(sql).fetch_all(&mut **tx).await?;
+                    rows.iter().map(T::from_row).collect::<Result<_, _>>()?
+                }
+            })
+        };
+        in_time(self.until, asking).await
     }
 
     /// The time by the database, which all who use it share, in whole microseconds on PostgreSQL and
@@ -105,7 +131,7 @@ impl Tx {
     /// # Errors
     /// As [`DbError`] says.
     pub async fn now(&mut self) -> Result<DateTime<Utc>, DbError> {
-        let statement = match &self.0 {
+        let statement = match &self.open {
             Open::Sqlite(_) => "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
             Open::Postgres(_) => "SELECT clock_timestamp()",
         };
@@ -119,10 +145,12 @@ impl Tx {
     /// # Errors
     /// As [`DbError`] says.
     pub async fn announce(&mut self, word: i64) -> Result<(), DbError> {
-        if let Open::Postgres(tx) = &mut self.0 {
+        let Open::Postgres(tx) = &mut self.open else { return Ok(()) };
+        let announcing = async {
             sqlx::query(ANNOUNCE).bind(word.to_string()).execute(&mut **tx).await?;
-        }
-        Ok(())
+            Ok(())
+        };
+        in_time(self.until, announcing).await
     }
 
     /// From now on the database gives this transaction up where nothing is asked in it for so long:
@@ -131,7 +159,7 @@ impl Tx {
     /// # Errors
     /// As [`DbError`] says.
     pub async fn limit_pauses(&mut self, limit: Duration) -> Result<(), DbError> {
-        if let Open::Postgres(tx) = &mut self.0 {
+        if let Open::Postgres(tx) = &mut self.open {
             let limit = format!("{}ms", limit.as_millis());
             sqlx::query(LIMIT_PAUSES).bind(limit).execute(&mut **tx).await?;
         }
@@ -143,10 +171,20 @@ impl Tx {
     /// # Errors
     /// Where it does not.
     pub async fn ping(&mut self) -> Result<(), DbError> {
-        match &mut self.0 {
+        match &mut self.open {
             Open::Sqlite(tx) => tx.ping().await?,
             Open::Postgres(tx) => tx.ping().await?,
         }
         Ok(())
+    }
+}
+
+async fn in_time<T>(
+    until: Option<Instant>,
+    doing: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    match until {
+        None => doing.await,
+        Some(until) => tokio::time::timeout_at(until, doing).await.map_err(|_| DbError::Late)?,
     }
 }

@@ -53,6 +53,36 @@ async fn a_notice_wakes_who_listens_to_the_same_installation_once_it_holds() {
     assert!(tokio::time::timeout(soon, there.next()).await.is_err(), "another installation");
 }
 
+/// Who waits for the epoch row sees then what the one before has committed, and is not refused for it.
+#[tokio::test]
+async fn whatever_a_database_is_set_to_changes_are_made_by_what_is_committed() {
+    let Some(url) = testing::postgres_url().await else { return };
+    let set = "%20-cdefault_transaction_isolation%3Dserializable";
+    let db = Db::open(&format!("{url}{set}")).await.unwrap();
+    for mut tx in [db.begin().await.unwrap(), db.begin_passing().await.unwrap()] {
+        let level: Option<(String,)> =
+            tx.optional(sql("SELECT current_setting('transaction_isolation')")).await.unwrap();
+        assert_eq!(level.unwrap().0, "read committed");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_transaction_waits_for_it_comes_to_an_end() {
+    let Some(Fresh { db, url, .. }) = testing::postgres().await else { return };
+    let before = db.epoch().await.unwrap().epoch;
+    let mut other = Db::open(&url).await.unwrap().begin().await.unwrap();
+    other.execute(sql("UPDATE epoch SET epoch = epoch + 1")).await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    tx.limit(std::time::Duration::from_millis(100));
+    let waiting = tx.execute(sql("UPDATE epoch SET epoch = epoch + 1"));
+    assert!(matches!(waiting.await, Err(DbError::Late)));
+    let later: Result<Vec<(i64,)>, _> = tx.all(sql("SELECT epoch FROM epoch")).await;
+    assert!(matches!(later, Err(DbError::Late)));
+    assert!(matches!(tx.commit().await, Err(DbError::Late)));
+    other.commit().await.unwrap();
+    assert_eq!(db.epoch().await.unwrap().epoch, before + 1, "nothing of it has been done");
+}
+
 #[tokio::test]
 async fn text_sorts_by_its_bytes() {
     for Fresh { db, .. } in &testing::databases().await {

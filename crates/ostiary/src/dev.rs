@@ -100,7 +100,7 @@ async fn serve(args: DevArgs) -> Result<ExitCode, Failure> {
         bound,
         None,
         doors,
-        Wishes { signals: &mut signals, doorbell: None, ending, drain },
+        Wishes { signals: &mut signals, doorbell: None, ending, drain, leave: &|| {} },
     )
     .await?;
     proxy.close().await;

@@ -142,6 +142,8 @@ pub(crate) struct Wishes<'a> {
     pub(crate) ending: Arc<Ending>,
     /// How long to go on accepting while clients and balancers are told that this ends.
     pub(crate) drain: Duration,
+    /// What is to be done when requests are only let finish.
+    pub(crate) leave: &'a (dyn Fn() + Send + Sync),
 }
 
 /// How the serving has ended.
@@ -158,7 +160,7 @@ pub(crate) async fn serve(
     doors: Doors,
     wishes: Wishes<'_>,
 ) -> Result<End, Failure> {
-    let Wishes { signals, doorbell, ending, drain } = wishes;
+    let Wishes { signals, doorbell, ending, drain, leave } = wishes;
     let proxy = Arc::clone(&doors.proxy);
     let (wiring, plane) = (doors.wiring.clone(), Arc::clone(&doors.proxy));
     let make_back = move |_| Arc::new(BackDoor(wiring.worker(&plane)));
@@ -186,6 +188,7 @@ pub(crate) async fn serve(
     };
     if let End::Followed(successor, _) = &mut end {
         tracing::info!("Making room for a successor: requests under way may finish");
+        leave();
         let mut connections = ending.hand_on();
         let all = async { tokio::join!(serving, proxy.drain()).0 };
         tokio::pin!(all);
@@ -213,6 +216,7 @@ pub(crate) async fn serve(
         }
     }
     tracing::info!("Stopping: requests under way may finish");
+    leave();
     // First, since they are held by nobody's request.
     proxy.drain().await;
     ending.stop();

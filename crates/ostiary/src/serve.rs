@@ -163,10 +163,11 @@ async fn live(
     if let Err(error) = &doorbell {
         tracing::warn!(%error, "No other process can take over from this one");
     }
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    print::word(format_args!("listening on {scheme}://{}", bound.local_addr()));
+    let safe = if config.tls.is_some() { "s" } else { "" };
+    print::word(format_args!("listening on http{safe}://{}", bound.local_addr()));
     notice::ready();
-    let wishes = door::Wishes { signals, doorbell: doorbell.ok(), ending, drain: config.drain };
+    let (doorbell, drain, leave) = (doorbell.ok(), config.drain, &|| house.control.leave());
+    let wishes = door::Wishes { signals, doorbell, ending, drain, leave };
     let end = tokio::select! {
         end = door::serve(bound, for_peers, doors, wishes) => end,
         end = probing(&house, config.probe) => Ok(end),
@@ -221,7 +222,6 @@ impl House {
     /// Opens what another process has just closed: the system may not have noticed yet.
     async fn open_soon(config: &Config) -> Result<Self, Failure> {
         const TRIES: u32 = 50;
-
         for _ in 0..TRIES {
             if let Ok(house) = Self::open(config, Some(serving(config))).await {
                 return Ok(house);

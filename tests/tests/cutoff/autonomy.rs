@@ -164,7 +164,163 @@ async fn r3_a_clock_that_jumps_takes_no_row_from_a_replica_that_may_do_without_t
     assert!(third.stop().await.success());
 }
 
+/// Rows that look alive for hours, or dead: what a replica may do, it may do for as long.
+#[tokio::test]
+async fn r3_a_cut_off_waits_for_a_window_whatever_the_databases_clock_has_been_set_to() {
+    let Some(cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
+    let name = cluster.name(1);
+    for set in [
+        "UPDATE replicas SET seen_at = seen_at + interval '2 hours' WHERE name = $1",
+        "UPDATE replicas SET seen_at = seen_at - interval '2 hours' WHERE name = $1",
+    ] {
+        cluster.autonomous(1, WINDOW).await;
+        cluster.relay.hold(true);
+        cluster.tamper([sql(set).bind(name.as_str())]).await;
+        assert_eq!(cluster.call(1).await, End::Answered, "by what is in memory");
+        let replicas = cluster.cut().await;
+        assert_eq!(replicas["waited_out"], json!([name]), "{set}: {replicas}");
+        let known = cluster.upstream.seen().len();
+        assert!(matches!(cluster.call(1).await, End::Refused(_)), "{set}");
+        assert_eq!(cluster.upstream.seen().len(), known, "nothing has reached the server");
+        cluster.relay.hold(false);
+        // Its row is as it should be after the next renewals, or a change would wait for it again.
+        let real = "UPDATE replicas SET seen_at = CURRENT_TIMESTAMP WHERE name = $1";
+        cluster.tamper([sql(real).bind(name.as_str())]).await;
+        cluster.restore().await;
+        cluster.call_until(1, |it| *it == End::Answered).await;
+    }
+}
+
+/// As a copy may have lost it that has taken over: no change waits for what no row tells.
+#[tokio::test]
+async fn r3_a_window_that_the_database_does_not_remember_is_used_by_nobody() {
+    let Some(cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
+    cluster.autonomous(1, WINDOW).await;
+    cluster.tamper([sql(FORGETFUL), sql(FORGETS)]).await;
+    cluster.until_autonomy(1, |left| left == 0).await;
+    cluster.relay.hold(true);
+    let replicas = cluster.cut().await;
+    assert_eq!(replicas["waited_out"], json!([cluster.name(1)]), "{replicas}");
+    let known = cluster.upstream.seen().len();
+    assert!(matches!(cluster.call(1).await, End::Refused(_)));
+    assert_eq!(cluster.upstream.seen().len(), known, "nothing has reached the server");
+    cluster.relay.hold(false);
+    cluster.tamper([sql("DROP TRIGGER forgets ON replicas")]).await;
+    cluster.until_autonomy(1, |left| WINDOW - 2 <= left).await;
+    cluster.restore().await;
+    cluster.call_until(1, |it| *it == End::Answered).await;
+}
+
+const FORGETFUL: &str = "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS
+     'BEGIN NEW.autonomy_seconds := 0; NEW.telling := 1; RETURN NEW; END'";
+const FORGETS: &str = "CREATE TRIGGER forgets BEFORE UPDATE ON replicas
+                       FOR EACH ROW EXECUTE FUNCTION forget()";
+
+/// It may make changes and waits for no window. One that has died has left its row, and may be started
+/// again any time.
+#[tokio::test]
+async fn r3_beside_a_version_that_knows_of_no_windows_nobody_has_one() {
+    let Some(cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
+    cluster.autonomous(1, WINDOW).await;
+    cluster.tamper([sql(OLDER)]).await;
+    cluster.until_autonomy(1, |left| left == 0).await;
+    cluster.relay.hold(true);
+    let known = cluster.upstream.seen().len();
+    assert!(matches!(cluster.call(1).await, End::Refused(_)));
+    assert_eq!(cluster.upstream.seen().len(), known, "nothing has reached the server");
+    cluster.relay.hold(false);
+    cluster.tamper([sql("DELETE FROM replicas WHERE name = 'older'")]).await;
+    cluster.until_autonomy(1, |left| WINDOW - 2 <= left).await;
+    cluster.call_until(1, |it| *it == End::Answered).await;
+}
+
+const OLDER: &str =
+    "INSERT INTO replicas (id, name, version, epoch, stamp, autonomy_seconds, telling,
+                                           mark, started_at, seen_at)
+    SELECT '00000000-0000-7000-8000-00000000000f', 'older', '0', epoch, stamp, 0, 0, 0,
+           CURRENT_TIMESTAMP, CURRENT_TIMESTAMP - interval '1 minute' FROM epoch";
+
+/// The change is made, and the process cannot wait until it holds everywhere.
+#[tokio::test]
+async fn whoever_waits_for_a_window_when_the_process_is_told_to_stop_is_told_what_is_not_confirmed()
+{
+    let Some(mut cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
+    cluster.autonomous(1, LONGEST).await;
+    let epoch = cluster.served[0].metrics().await["ostiary_epoch"];
+    cluster.signal(1, Signal::STOP);
+    let stopping = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let committing = async {
+            while cluster.served[0].metrics().await["ostiary_epoch"] == epoch {
+                ticks.tick().await;
+            }
+        };
+        within("a change that is made", committing).await;
+        cluster.signal(0, Signal::TERM);
+    };
+    let cutting = within("an answer before the process ends", cluster.cut());
+    let (replicas, ()) = tokio::join!(cutting, stopping);
+    let name = cluster.name(1);
+    assert_eq!(replicas["unconfirmed"], json!([name]), "{replicas}");
+    assert_eq!(replicas["waited_out"], json!([]), "{replicas}");
+    cluster.signal(1, Signal::CONT);
+    assert!(cluster.served.remove(0).ended().await.success());
+    assert!(cluster.sites[0].words().contains("was not waited for to its end"));
+}
+
+/// Its network may be silent for as long as it likes.
+#[tokio::test]
+async fn a_change_whose_database_says_nothing_more_is_given_up() {
+    let Some(cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
+    let database = db::Db::open(cluster.sites[0].url().unwrap()).await.unwrap();
+    let mut lock = database.begin().await.unwrap();
+    lock.execute(sql("UPDATE epoch SET epoch = epoch")).await.unwrap();
+    let change = json!({"name": "late"});
+    let changing = cluster.served[1].ask(http::Method::POST, "users", Some(change));
+    let silencing = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let waiting = async {
+            loop {
+                ticks.tick().await;
+                let mut tx = database.read().await.unwrap();
+                let found: Option<(i64,)> = tx
+                    .optional(sql("SELECT count(*) FROM pg_locks
+                                   WHERE NOT granted AND relation = 'epoch'::regclass
+                                   OR NOT granted AND locktype = 'transactionid'"))
+                    .await
+                    .unwrap();
+                tx.rollback().await.unwrap();
+                if 0 < found.unwrap().0 {
+                    return;
+                }
+            }
+        };
+        within("a change that has begun", waiting).await;
+        cluster.relay.hold(true);
+        lock.rollback().await.unwrap();
+    };
+    let both = async { tokio::join!(changing, silencing).0 };
+    // Longer than a change may take, and shorter than a network takes to notice.
+    let reply = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(reply.status, 503, "{reply:?}");
+    cluster.relay.hold(false);
+    cluster.call_until(1, |it| *it == End::Answered).await;
+    let again = json!({"name": "late"});
+    cluster.served[1].must(http::Method::POST, "users", Some(again)).await;
+}
+
 impl Cluster {
+    /// Waits until what a replica may do without its database is so many seconds.
+    async fn until_autonomy(&self, number: usize, is_it: impl Fn(u64) -> bool) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let looking = async {
+            while !is_it(self.served[number].metrics().await["ostiary_autonomy_seconds"]) {
+                ticks.tick().await;
+            }
+        };
+        within("another window", looking).await;
+    }
+
     /// Lets the gateway do without its database, and waits until that replica would; for how many
     /// whole seconds from now on at least.
     async fn autonomous(&self, number: usize, window: u64) -> u64 {

@@ -302,7 +302,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Busy(_) => Self::Busy,
+            DbError::Busy(_) | DbError::Late => Self::Busy,
             DbError::Nul => Self::Invalid(error.to_string()),
             error => Self::internal(error),
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::ports::{Answer, NotPicked, Picks};
 use domain::{AppId, GatewayId, WorkspaceId};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::store;
 use crate::App;
@@ -18,12 +18,14 @@ pub(crate) struct Picking {
     app: Arc<App>,
     /// Where the database is waited for.
     runtime: Handle,
-    /// For those who pick or wait for it.
+    /// For those who pick or wait for their turn.
     seats: Arc<Semaphore>,
 }
 
-/// How many picks may be under way: they are made one at a time, in milliseconds each, and no client is
-/// to wait for longer than it waits for anything else.
+/// How many picks may be on their way into the database: they are made one at a time, in milliseconds
+/// each, and no client is to wait for longer than it waits for anything else. Until all replicas have
+/// confirmed what is made, which may take as long as a gateway may do without the database, a pick keeps
+/// nobody else from picking.
 const SEATS: usize = 16;
 
 impl Picking {
@@ -45,10 +47,7 @@ impl Picks for Picking {
         };
         let house = Arc::clone(&self.app);
         // To its end, even when whoever asked has gone.
-        let picking = async move {
-            let _seat = seat;
-            pick(&house, workspace, app, gateway).await
-        };
+        let picking = async move { pick(&house, seat, (workspace, app), gateway).await };
         let picking = self.app.tasks.spawn_on(picking, &self.runtime);
         Box::pin(async move {
             match picking.await {
@@ -67,12 +66,13 @@ impl Picks for Picking {
 /// Whether it could be picked.
 async fn pick(
     house: &Arc<App>,
-    workspace: WorkspaceId,
-    app: AppId,
+    seat: OwnedSemaphorePermit,
+    (workspace, app): (WorkspaceId, AppId),
     gateway: GatewayId,
 ) -> Result<bool, Error> {
     let rights = Rights::Installation(Arc::clone(&house.authority), None);
     let mut change = Change::begin(house, &rights).await?;
+    change.keep(seat);
     store::unpick(&mut change, workspace, app).await?;
     let is_connected = store::pick(&mut change, workspace, app, gateway).await?;
     if is_connected {

@@ -42,31 +42,47 @@ pub(crate) struct Confirmed {
     live: usize,
     /// How many have said that nothing more passes there.
     acknowledged: usize,
-    /// The others. They begin nothing more by what held before either; what had begun they neither
-    /// write nor release for longer than a second after their last look at the database.
+    /// Others that have not, and that have been waited out: until everything was over that they could
+    /// still begin by what held before, which is 50 ms and, where gateways may do without the database,
+    /// their `max_autonomy_seconds`. What had begun they neither write nor release for longer than that,
+    /// and a second after their last look at the database.
     pub(super) waited_out: Vec<String>,
+    /// Others that may go by what held before for a while longer, since the process that was asked has
+    /// stopped and could not wait until that was over. The change is made all the same. Absent where
+    /// there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) unconfirmed: Vec<String>,
+}
+
+/// What has come of waiting for a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Acknowledged,
+    WaitedOut,
+    Unconfirmed,
 }
 
 impl Confirmed {
     /// On the replica that says it.
     pub(super) fn of(name: String, is_settled: bool) -> Self {
-        let mut confirmed = Self { live: 0, acknowledged: 0, waited_out: Vec::new() };
-        confirmed.add(name, is_settled);
+        let (waited_out, unconfirmed) = (Vec::new(), Vec::new());
+        let mut confirmed = Self { live: 0, acknowledged: 0, waited_out, unconfirmed };
+        confirmed.add(name, if is_settled { Word::Acknowledged } else { Word::WaitedOut });
         confirmed
     }
 
-    pub(super) fn add(&mut self, name: String, has_acknowledged: bool) {
+    pub(super) fn add(&mut self, name: String, word: Word) {
         self.live += 1;
-        if has_acknowledged {
-            self.acknowledged += 1;
-        } else {
-            self.waited_out.push(name);
+        match word {
+            Word::Acknowledged => self.acknowledged += 1,
+            Word::WaitedOut => self.waited_out.push(name),
+            Word::Unconfirmed => self.unconfirmed.push(name),
         }
     }
 
     /// Whether all have said so.
     pub(crate) fn is_complete(&self) -> bool {
-        self.waited_out.is_empty()
+        self.waited_out.is_empty() && self.unconfirmed.is_empty()
     }
 }
 

@@ -119,9 +119,9 @@ async fn hear(notices: &mut Notices, ears: &Ears) -> Result<(), DbError> {
 }
 
 async fn follow(app: &App, gate: &StoreGate, ears: &Ears) {
-    // What has been held against what is under way, and whether that has been acknowledged.
+    // What has been held against what is under way, and what of that has not been acknowledged yet.
     let mut held: Option<Arc<Snapshot>> = None;
-    let mut settling: Settling<'_> = None;
+    let mut settling = Settling::default();
     let mut was_told = true;
     loop {
         let mut pause = TICK;
@@ -130,7 +130,7 @@ async fn follow(app: &App, gate: &StoreGate, ears: &Ears) {
                 if !held.as_ref().is_some_and(|it| Arc::ptr_eq(it, &proved.snapshot)) {
                     // Ends what is to end at once. Only the word that it has ended waits for messages
                     // that are being written; what may go on does not.
-                    settling = Some(Box::pin(settle(app, &proved.snapshot)));
+                    settling.add(Box::pin(settle(app, &proved.snapshot)));
                     if !was_told {
                         ears.missed.notify_one();
                     }
@@ -152,7 +152,7 @@ async fn follow(app: &App, gate: &StoreGate, ears: &Ears) {
                     was_told = woken.is_ok();
                     break;
                 }
-                settled = done(&mut settling) => match settled {
+                settled = settling.done() => match settled {
                     // Where this fails, the next renewal says it.
                     Some(_) => drop(show(app).await),
                     None => held = None,
@@ -162,15 +162,32 @@ async fn follow(app: &App, gate: &StoreGate, ears: &Ears) {
     }
 }
 
-/// A look at what is under way that has not been acknowledged yet.
-type Settling<'a> = Option<Pin<Box<dyn Future<Output = Option<usize>> + Send + 'a>>>;
+/// Looks at what is under way that have not been acknowledged yet. The oldest is waited for to its end,
+/// or changes that come faster than one can be judged would keep all of them from being confirmed.
+/// Between it and the newest nobody is waited for: whoever has the newest has those, too.
+#[derive(Default)]
+struct Settling<'a> {
+    oldest: Option<Look<'a>>,
+    newest: Option<Look<'a>>,
+}
 
-/// Resolves once for each.
-async fn done(settling: &mut Settling<'_>) -> Option<usize> {
-    let Some(doing) = settling else { return std::future::pending().await };
-    let done = doing.await;
-    *settling = None;
-    done
+type Look<'a> = Pin<Box<dyn Future<Output = Option<usize>> + Send + 'a>>;
+
+impl<'a> Settling<'a> {
+    fn add(&mut self, look: Look<'a>) {
+        match self.oldest {
+            None => self.oldest = Some(look),
+            Some(_) => self.newest = Some(look),
+        }
+    }
+
+    /// Resolves once for each.
+    async fn done(&mut self) -> Option<usize> {
+        let Some(doing) = &mut self.oldest else { return std::future::pending().await };
+        let done = doing.await;
+        self.oldest = self.newest.take();
+        done
+    }
 }
 
 async fn renew(app: &App, membership: &Membership) {

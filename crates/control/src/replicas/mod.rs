@@ -21,7 +21,10 @@ mod autonomy;
 mod canary;
 mod figures;
 mod follow;
+mod looks;
 mod store;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::HashSet;
@@ -35,12 +38,14 @@ use domain::{Config, Snapshot};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use api::Word;
 pub(crate) use api::{Confirmed, routes};
 pub(crate) use autonomy::Autonomy;
 pub(crate) use canary::run as run_canary;
 pub use figures::Figures;
 pub(crate) use follow::{join, leave, run};
 
+use self::looks::{Looks, Seen};
 use self::watch::{Watch, with_drift};
 use crate::App;
 use crate::api::chain;
@@ -60,6 +65,7 @@ pub(crate) struct Replica {
     pub(crate) autonomy: Autonomy,
     /// What it has seen of the rows of others.
     watch: Watch,
+    looks: Looks,
 }
 
 /// Until when this process may let anything through because others take it for live, in
@@ -127,6 +133,7 @@ impl Replica {
             figures: Figures::default(),
             autonomy: Autonomy::default(),
             watch: Watch::default(),
+            looks: Looks::default(),
         }
     }
 
@@ -223,8 +230,8 @@ pub(crate) async fn widest(
     Ok(Duration::from_secs(told).max(before.widest_autonomy()).max(after.widest_autonomy()))
 }
 
-/// Waits until a change that was committed by then holds everywhere. No replica goes on without the
-/// database for longer than `widest`.
+/// Waits until a change that was committed by then holds everywhere, or this process stops. No replica
+/// goes on without the database for longer than `widest`.
 pub(crate) async fn confirm(
     app: &App,
     epochs: Epochs,
@@ -236,52 +243,122 @@ pub(crate) async fn confirm(
         return confirmed;
     }
     let blind = committed + with_drift(widest) + FRESH;
-    match others(app, &epochs, (committed, blind)).await {
-        Some(others) => others.into_iter().for_each(|it| {
-            let has_acknowledged = it.has(&epochs);
-            confirmed.add(it.name, has_acknowledged);
-        }),
-        None => confirmed.add("all others".into(), false),
+    let mut waiting = Waiting { committed, blind, counted: HashSet::new(), known: None };
+    let all = tokio::select! {
+        biased;
+        all = waiting.others(app, &epochs) => all,
+        () = stopping(app) => waiting.given_up(app, &epochs),
+    };
+    match all {
+        Some(all) => all.into_iter().for_each(|(name, word)| confirmed.add(name, word)),
+        None => confirmed.add("all others".into(), Word::WaitedOut),
+    }
+    if !confirmed.unconfirmed.is_empty() {
+        let names = confirmed.unconfirmed.join(", ");
+        tracing::error!(
+            replicas = %names, epochs.epoch,
+            "A change is made and was not waited for to its end, since this process stops: \
+             these replicas may go by what held before for as long as they may do without the database"
+        );
     }
     if !confirmed.is_complete() {
         app.replica.figures.waited_out();
+    }
+    if !confirmed.waited_out.is_empty() {
         let names = confirmed.waited_out.join(", ");
         tracing::warn!(replicas = %names, epochs.epoch, "Replicas have not confirmed a change in time");
     }
     confirmed
 }
 
-/// Those who were to confirm a change, once each has, or can let nothing through any more by what
-/// held before. Nothing where their rows could not be read until `blind`.
-async fn others(
-    app: &App,
-    epochs: &Epochs,
-    (committed, blind): (Duration, Duration),
-) -> Option<Vec<Known>> {
-    let watch = &app.replica.watch;
-    let mut counted = HashSet::new();
-    // Those too that look dead: it costs 50 ms for as long as their rows are there.
-    loop {
-        let begun = app.clock.elapsed();
-        match within(list(app)).await {
-            Ok(mut known) => {
-                watch.observe(&known, app.clock.elapsed());
-                known.retain(|it| it.id != app.replica.id);
-                let waits = |it: &&Known| !it.has(epochs) && begun < watch.over(it, committed);
-                let holds = |it: &&Known| it.is_live || !it.window.is_zero() && waits(it);
-                counted.extend(known.iter().filter(holds).map(|it| it.id));
-                if !known.iter().any(|it| waits(&it)) {
-                    known.retain(|it| counted.contains(&it.id));
-                    return Some(known);
+/// For how long changes are waited for once this process has been told to stop: its listener waits
+/// longer for the answer.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// Resolves when nobody may wait any longer, since this process stops.
+async fn stopping(app: &App) {
+    let leaving = async {
+        app.leaving.cancelled().await;
+        tokio::time::sleep(STOPPING).await;
+    };
+    tokio::select! {
+        () = app.stop.cancelled() => {}
+        () = leaving => {}
+    }
+}
+
+/// Somebody who waits until those who were to confirm a change have, or can let nothing through any
+/// more by what held before.
+struct Waiting {
+    committed: Duration,
+    /// When even those can do nothing more whose rows could not be read.
+    blind: Duration,
+    counted: HashSet<Uuid>,
+    /// What was read last, and when that began.
+    known: Option<(Duration, Arc<Vec<Known>>)>,
+}
+
+impl Waiting {
+    /// All of them, with what has come of it; nothing where their rows could not be read in time.
+    async fn others(&mut self, app: &App, epochs: &Epochs) -> Option<Vec<(String, Word)>> {
+        let mut since = self.committed;
+        loop {
+            let Seen { begun, rows } = app.replica.looks.after(app, since).await;
+            match rows {
+                Ok(known) => {
+                    self.known = Some((begun, Arc::clone(&known)));
+                    // Those too that look dead: it costs 50 ms for as long as their rows are there.
+                    let waits = |it: &&Known| self.waits(app, epochs, (it, begun));
+                    let holds = |it: &&Known| it.is_live || !it.window.is_zero() && waits(it);
+                    let counted: Vec<_> = known.iter().filter(holds).map(|it| it.id).collect();
+                    let is_over = !known.iter().any(|it| waits(&it));
+                    self.counted.extend(counted);
+                    if is_over {
+                        return Some(self.told(app, epochs, (begun, &known)));
+                    }
                 }
+                Err(error) if self.blind <= begun => {
+                    tracing::warn!(%error, "It is not known which replicas have confirmed a change");
+                    return None;
+                }
+                Err(_) => {}
             }
-            Err(error) if blind <= begun => {
-                tracing::warn!(%error, "It is not known which replicas have confirmed a change");
-                return None;
-            }
-            Err(_) => {}
+            let is_soon = begun < self.committed + FRESH;
+            let pause = if is_soon { LOOK } else { LATER_LOOK };
+            since = begun + pause;
+            tokio::time::sleep(pause).await;
         }
-        tokio::time::sleep(if begun < committed + FRESH { LOOK } else { LATER_LOOK }).await;
+    }
+
+    /// The same where it is not over.
+    fn given_up(&self, app: &App, epochs: &Epochs) -> Option<Vec<(String, Word)>> {
+        let all = || vec![("all others".to_owned(), Word::Unconfirmed)];
+        Some(match &self.known {
+            Some((begun, known)) => self.told(app, epochs, (*begun, known)),
+            None => all(),
+        })
+    }
+
+    fn told(
+        &self,
+        app: &App,
+        epochs: &Epochs,
+        (begun, known): (Duration, &[Known]),
+    ) -> Vec<(String, Word)> {
+        let is_counted = |it: &&Known| it.id != app.replica.id && self.counted.contains(&it.id);
+        let word = |it: &Known| match it.has(epochs) {
+            true => Word::Acknowledged,
+            false if self.waits(app, epochs, (it, begun)) => Word::Unconfirmed,
+            false => Word::WaitedOut,
+        };
+        known.iter().filter(is_counted).map(|it| (it.name.clone(), word(it))).collect()
+    }
+
+    /// Whether a replica may still let something through by what held before, by what a look says
+    /// that began then.
+    fn waits(&self, app: &App, epochs: &Epochs, (it, begun): (&Known, Duration)) -> bool {
+        let is_other = it.id != app.replica.id;
+        is_other && !it.has(epochs) && begun < app.replica.watch.over(it, self.committed)
     }
 }
 

@@ -8,8 +8,6 @@
 //! The [`gate`] then answers for the published value: at once where this process is the only
 //! writer, after reading the epoch where it is not.
 
-#[cfg(test)]
-mod at_random;
 mod authority;
 mod build;
 mod changes;
@@ -48,6 +46,8 @@ pub(crate) struct Published {
     /// The replicas whose canaries are off.
     pub(crate) canaries: Vec<Uuid>,
     memo: Arc<Memo>,
+    /// Whether its switches are those of one that was the newest when it was made.
+    keeps_switches: bool,
 }
 
 /// What the next configuration is made from, beside this one.
@@ -67,6 +67,14 @@ pub(crate) struct Publisher {
     doubts: AtomicU64,
     /// How many of them have been settled by reading the database again.
     settled: AtomicU64,
+}
+
+/// What is off, and the canaries that are.
+struct Off {
+    switches: Arc<Switches>,
+    /// Whether they are those of the newest snapshot.
+    is_known: bool,
+    canaries: Vec<Uuid>,
 }
 
 /// Why no snapshot could be made.
@@ -92,6 +100,7 @@ impl Publisher {
             epochs: Epochs::default(),
             canaries: Vec::new(),
             memo: Arc::default(),
+            keeps_switches: false,
         };
         Self {
             newest: ArcSwap::from_pointee(published),
@@ -108,7 +117,11 @@ impl Publisher {
     /// Replaces the snapshot, unless a newer one is there already.
     pub(crate) fn publish(&self, next: Published) {
         let next = Arc::new(next);
-        self.newest.rcu(|now| if next.replaces(now) { Arc::clone(&next) } else { Arc::clone(now) });
+        self.newest.rcu(|now| match next.replaces(now) {
+            true if next.follows(now) => Arc::clone(&next),
+            true => Arc::new(next.apart()),
+            false => Arc::clone(now),
+        });
         self.moved.notify_waiters();
     }
 
@@ -142,7 +155,7 @@ impl Publisher {
         let (was, is) = (version(&newest.epochs), version(&epochs));
         if was == is {
             let config = Arc::clone(&newest.snapshot.config);
-            return Ok(Published::new(epochs, config, off, Arc::clone(&newest.memo)));
+            return Ok(Published::new((epochs, config), off, Arc::clone(&newest.memo)));
         }
         let (scope, position) = changes::since(tx, (newest.memo.position, was), is).await?;
         let rows = store::Rows::read(tx, &scope).await?;
@@ -151,7 +164,8 @@ impl Publisher {
             move || build::config(rows, &scope, (&newest.snapshot.config, &newest.memo.index));
         let (config, index) =
             tokio::task::spawn_blocking(building).await.map_err(|_| LoadError::Interrupted)??;
-        Ok(Published::new(epochs, Arc::new(config), off, Arc::new(Memo { index, position })))
+        let memo = Arc::new(Memo { index, position });
+        Ok(Published::new((epochs, Arc::new(config)), off, memo))
     }
 
     /// The same with the configuration as it was, where what is stored does not compile.
@@ -160,16 +174,18 @@ impl Publisher {
         let newest = self.newest();
         let off = self.off(tx).await?;
         let config = Arc::clone(&newest.snapshot.config);
-        Ok(Published::new(epochs, config, off, Arc::clone(&newest.memo)))
+        // Nobody publishes it, so nobody sees what has been published meanwhile.
+        Ok(Published::new((epochs, config), off, Arc::clone(&newest.memo)).apart())
     }
 
-    /// What is off, and the canaries that are. As long as it is as it was it is the very same, so that
-    /// nobody looks again at what has not changed.
-    async fn off(&self, tx: &mut Tx) -> Result<(Arc<Switches>, Vec<Uuid>), LoadError> {
+    /// What is off. As long as it is as it was it is the very same, so that nobody looks again at what
+    /// has not changed.
+    async fn off(&self, tx: &mut Tx) -> Result<Off, LoadError> {
         let (switches, canaries) = value::switches(store::switches(tx).await?)?;
         let known = &self.newest.load().snapshot.switches;
-        let same = (**known == switches).then(|| Arc::clone(known));
-        Ok((same.unwrap_or_else(|| Arc::new(switches)), canaries))
+        let is_known = **known == switches;
+        let switches = if is_known { Arc::clone(known) } else { Arc::new(switches) };
+        Ok(Off { switches, is_known, canaries })
     }
 
     /// The newest epoch.
@@ -207,18 +223,30 @@ impl Published {
         was.epoch < is.epoch || was.epoch == is.epoch && was.stamp != is.stamp
     }
 
-    fn new(
-        epochs: Epochs,
-        config: Arc<Config>,
-        (switches, canaries): (Arc<Switches>, Vec<Uuid>),
-        memo: Arc<Memo>,
-    ) -> Self {
+    /// Whether it may have the switches of another one: something else may have been off between the
+    /// two, and what was let through then is to be looked at.
+    fn follows(&self, known: &Self) -> bool {
+        !self.keeps_switches || Arc::ptr_eq(&self.snapshot.switches, &known.snapshot.switches)
+    }
+
+    /// The same, with switches that no other one has.
+    fn apart(&self) -> Self {
+        let Snapshot { epoch, stamp, config, switches } = &*self.snapshot;
+        let (config, switches) = (Arc::clone(config), Arc::new(Switches::clone(switches)));
+        let snapshot = Arc::new(Snapshot { epoch: *epoch, stamp: *stamp, config, switches });
+        let (canaries, memo) = (self.canaries.clone(), Arc::clone(&self.memo));
+        Self { snapshot, epochs: self.epochs, canaries, memo, keeps_switches: false }
+    }
+
+    fn new((epochs, config): (Epochs, Arc<Config>), off: Off, memo: Arc<Memo>) -> Self {
+        let Off { switches, is_known, canaries } = off;
         let epoch = u64::try_from(epochs.epoch).unwrap_or_default();
         Self {
             snapshot: Arc::new(Snapshot { epoch, stamp: epochs.stamp, config, switches }),
             epochs,
             canaries,
             memo,
+            keeps_switches: is_known,
         }
     }
 }

@@ -54,6 +54,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// The largest files change thousands of objects, and a cut-off waits for the traffic to end.
 const PATIENCE: Duration = Duration::from_secs(120);
+const _: () = assert!(control::LONGEST_ANSWER.as_secs() < PATIENCE.as_secs());
 
 /// What the path of a request begins with that is about no workspace.
 pub(crate) const ABOVE: &str = "/above";
@@ -115,7 +116,8 @@ impl Remote {
         let mut cursor = String::new();
         loop {
             let limit = PAGE.min(most - items.len());
-            let page = format!("{path}?limit={limit}{cursor}");
+            let joint = if path.contains('?') { '&' } else { '?' };
+            let page = format!("{path}{joint}limit={limit}{cursor}");
             let mut page = self.ask(Method::GET, &page, Content::Nothing).await?;
             if let Some(Value::Array(found)) = page.get_mut("items") {
                 items.append(found);

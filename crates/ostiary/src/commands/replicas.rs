@@ -35,12 +35,18 @@ pub(crate) fn list(args: &ReplicasArgs) -> Result<ExitCode, Failure> {
 pub(crate) fn confirmed(change: &Value) -> (String, bool) {
     let replicas = change.get("replicas").unwrap_or(&Value::Null);
     let number = |key: &str| replicas.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let names = replicas.get("waited_out").and_then(Value::as_array);
-    let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+    let names = |key: &str| {
+        let names = replicas.get(key).and_then(Value::as_array);
+        let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+        Some(names.join(", ")).filter(|it| !it.is_empty())
+    };
     let (live, acknowledged) = (number("live"), number("acknowledged"));
     let mut text = format!("{acknowledged}/{live} replicas");
-    if !names.is_empty() {
-        text.push_str(&format!(" (waited out: {})", names.join(", ")));
+    if let Some(names) = names("waited_out") {
+        text.push_str(&format!(" (waited out: {names})"));
+    }
+    if let Some(names) = names("unconfirmed") {
+        text.push_str(&format!(" (NOT CONFIRMED, since the gateway was stopped: {names})"));
     }
     (text, 0 < live && acknowledged == live)
 }

@@ -79,11 +79,31 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The newest records of the installation first: acts on workspaces and admin tokens. */
+        /**
+         * The newest records of the installation first: acts on workspaces and admin tokens; or those of any
+         *     workspace that there is or was.
+         */
         get: operations["list_installation_records"];
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/records/content/{day}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** The same of the log of the installation, or of any workspace that there is or was. */
+        delete: operations["erase_installation_content"];
         options?: never;
         head?: never;
         patch?: never;
@@ -788,6 +808,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/records/content/{day}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Make what was recorded on a day unreadable, for good and everywhere: what calls held, and what acts
+         *     have changed. Records and their proofs stay.
+         */
+        delete: operations["erase_content"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/records/stream": {
         parameters: {
             query?: never;
@@ -1295,11 +1335,23 @@ export interface components {
         BecauseText: "not_exposed" | "condition" | "not_approved" | "switched_off" | "name_taken" | "withheld" | "needs_tasks" | "policy";
         /** @enum {string} */
         Becomes: "allowed" | "refused" | "open";
+        /** @description Something that has gone with what it belonged to. */
+        Belonging: {
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description As it is called in addresses: `token`, `connection`, `assignment`, `rule`, `team`, `member`,
+             *     `role-grant`, `admin-token` or `pin`.
+             */
+            kind: string;
+            /** @description Its own name, or that of what it leads to. */
+            name: string;
+        };
         /**
          * @description What a role lets somebody do.
          * @enum {string}
          */
-        Capability: "admin-tokens:read" | "admin-tokens:write" | "apps:read" | "apps:write" | "commands:write" | "cutoffs:read" | "cutoffs:write" | "gateways:read" | "gateways:write" | "identities:read" | "identities:write" | "limits:read" | "limits:write" | "people:read" | "people:write" | "pins:read" | "pins:write" | "policies:read" | "policies:write" | "records:read" | "roles:read" | "roles:write" | "rules:read" | "rules:write" | "servers:read" | "servers:write" | "workspaces:write";
+        Capability: "admin-tokens:read" | "admin-tokens:write" | "apps:read" | "apps:write" | "commands:write" | "cutoffs:read" | "cutoffs:write" | "gateways:read" | "gateways:write" | "identities:read" | "identities:write" | "limits:read" | "limits:write" | "people:read" | "people:write" | "pins:read" | "pins:write" | "policies:read" | "policies:write" | "records:erase" | "records:read" | "roles:read" | "roles:write" | "rules:read" | "rules:write" | "servers:read" | "servers:write" | "workspaces:write";
         /**
          * @description What is done.
          * @enum {string}
@@ -1351,8 +1403,16 @@ export interface components {
             /** @description How many there are, this one among them. */
             live: number;
             /**
-             * @description The others. They begin nothing more by what held before either; what had begun they neither
-             *     write nor release for longer than a second after their last look at the database.
+             * @description Others that may go by what held before for a while longer, since the process that was asked has
+             *     stopped and could not wait until that was over. The change is made all the same. Absent where
+             *     there are none.
+             */
+            unconfirmed?: string[];
+            /**
+             * @description Others that have not, and that have been waited out: until everything was over that they could
+             *     still begin by what held before, which is 50 ms and, where gateways may do without the database,
+             *     their `max_autonomy_seconds`. What had begun they neither write nor release for longer than that,
+             *     and a second after their last look at the database.
              */
             waited_out: string[];
         };
@@ -1388,7 +1448,7 @@ export interface components {
          * @description Whether the content of a record is there.
          * @enum {string}
          */
-        Content: "none" | "kept" | "erased" | "missing";
+        Content: "none" | "kept" | "erased" | "missing" | "unavailable" | "withheld";
         /** @description In which circumstances. What is absent is not known. */
         ContextText: {
             /** @default null */
@@ -1448,6 +1508,16 @@ export interface components {
             changes: components["schemas"]["Difference"][];
             /** @description Whether something was too large to be kept. */
             is_cut: boolean;
+            /** @description Members that differ, and of which nothing is kept, since there are too many. */
+            left_out?: string[];
+            /** @description How many more of these there are than are named. */
+            left_out_beyond?: number;
+            /** @description Members of the object of which no more is kept than length and digest, before or after. */
+            shortened?: string[];
+            /** @description What has gone with it, as the tokens of an app do. */
+            taken?: components["schemas"]["Belonging"][];
+            /** @description How many that were; more than are named where there were too many. */
+            taken_in_all?: number;
         };
         /** @description A member that differed. */
         Difference: {
@@ -2537,8 +2607,8 @@ export interface components {
         /** @description What happened once, and what it has changed. */
         RecordDetail: components["schemas"]["RecordBody"] & {
             /**
-             * @description Whether that is there: `none` was recorded, it is `kept`, it has been `erased`, or it is
-             *     `missing`.
+             * @description Whether that is there: `none` was recorded, it is `kept`, it has been `erased`, it is `missing`,
+             *     or it is `unavailable`, since it cannot be read now. That of calls is `withheld`.
              */
             content: components["schemas"]["Content"];
             deed?: components["schemas"]["Deed"] | null;
@@ -3179,6 +3249,8 @@ export interface operations {
     list_installation_records: {
         parameters: {
             query?: {
+                /** @description The id of a workspace, which may have been deleted; without it the log of the installation itself. */
+                workspace?: string;
                 /** @description How many at most. */
                 limit?: number;
                 /** @description From the page before. */
@@ -3218,9 +3290,53 @@ export interface operations {
             };
         };
     };
+    erase_installation_content: {
+        parameters: {
+            query?: {
+                /** @description The id of a workspace, which may have been deleted; without it the log of the installation itself. */
+                workspace?: string;
+            };
+            header?: never;
+            path: {
+                /** @description In UTC, as 2026-01-02. */
+                day: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_installation_record: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The id of a workspace, which may have been deleted; without it the log of the installation itself. */
+                workspace?: string;
+            };
             header?: never;
             path: {
                 /** @description The place of the record in the log. */
@@ -3260,7 +3376,10 @@ export interface operations {
     };
     show_installation_proof: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The id of a workspace, which may have been deleted; without it the log of the installation itself. */
+                workspace?: string;
+            };
             header?: never;
             path: {
                 /** @description The place of the record in the log. */
@@ -6355,6 +6474,48 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Page_RecordBody"];
                 };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_content: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
+            path: {
+                workspace: string;
+                /** @description In UTC, as 2026-01-02. */
+                day: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What the caller can do something about. */
             "4XX": {

@@ -19,6 +19,20 @@ pub(crate) fn is_secret(word: &str) -> bool {
     word.starts_with("ost") && word.bytes().take(5).any(|it| it == b'_') && LENGTH <= word.len()
 }
 
+/// Whether one of ours stands somewhere in it, whatever is before it.
+pub(crate) fn holds_secret(text: &str) -> bool {
+    find_secret(text).is_some()
+}
+
+/// Where one of ours begins in a text, and where it ends.
+pub(crate) fn find_secret(text: &str) -> Option<(usize, usize)> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    text.match_indices("ost").find_map(|(start, _)| {
+        let word = text.get(start..)?.split(|c| !is_word(c)).next()?;
+        is_secret(word).then(|| (start, start + word.len()))
+    })
+}
+
 /// Of the shortest prefix, `ost_`, and 32 bytes as base64url.
 const LENGTH: usize = 4 + 43;
 

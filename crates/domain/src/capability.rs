@@ -58,6 +58,8 @@ capabilities! {
     /// What takes away from what is granted.
     PoliciesRead => "policies:read",
     PoliciesWrite => "policies:write",
+    /// Making the content of a day's records unreadable, for good.
+    RecordsErase => "records:erase",
     RecordsRead => "records:read",
     /// Roles, and who has been granted them.
     RolesRead => "roles:read",

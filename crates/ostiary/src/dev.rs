@@ -275,7 +275,7 @@ impl DataKeys for OneKey {
         Ok(DataKey { id: self.id, key: Zeroizing::new(self.key) })
     }
 
-    fn open(&self, key: Uuid) -> Option<DataKey> {
-        (key == self.id).then(|| DataKey { id: self.id, key: Zeroizing::new(self.key) })
+    fn open(&self, key: Uuid) -> Result<Option<DataKey>, KeyUnavailable> {
+        Ok((key == self.id).then(|| DataKey { id: self.id, key: Zeroizing::new(self.key) }))
     }
 }

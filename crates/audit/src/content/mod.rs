@@ -55,7 +55,17 @@ pub trait DataKeys: Send + Sync {
     fn current(&self, workspace: Uuid, day: i32) -> Result<DataKey, KeyUnavailable>;
 
     /// A key by its id. `None` when it was destroyed or never known.
-    fn open(&self, key: Uuid) -> Option<DataKey>;
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be told now.
+    fn open(&self, key: Uuid) -> Result<Option<DataKey>, KeyUnavailable>;
+
+    /// Another number each time keys have been destroyed: nothing more is sealed with one that was given
+    /// before.
+    fn destroyed(&self) -> i64 {
+        0
+    }
 }
 
 /// A key for content, wiped from memory when dropped.

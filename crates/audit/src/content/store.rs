@@ -82,6 +82,8 @@ struct Cursor {
     number: u32,
     offset: u64,
     key: Arc<SealKey>,
+    /// As of which [`DataKeys::destroyed`] the key was given.
+    as_of: i64,
 }
 
 pub(crate) enum Job {
@@ -185,17 +187,20 @@ impl ContentStore {
             digest: digest.sha256,
             len: digest.len,
         };
+        let as_of = self.shared.keys.destroyed();
         let may_write = queued <= SMALL && self.shared.options.callers_write;
         if may_write && self.shared.watched.pace.is_quick(opened) {
             let sealing = (&digest, parts);
-            if let Some(append) = self.write_one(&mut reference, sealing, durability, opened)? {
+            let when = (as_of, opened);
+            if let Some(append) = self.write_one(&mut reference, sealing, durability, when)? {
                 return Ok((reference, ContentDurable(append)));
             }
         }
         let mut state = self.shared.state.lock();
         loop {
             state.admit(queued, self.shared.options.queue_bytes)?;
-            let fits = |it: &&mut Cursor| it.has_room(size, &self.shared.options);
+            let fits =
+                |it: &&mut Cursor| as_of <= it.as_of && it.has_room(size, &self.shared.options);
             let Some(cursor) = state.cursors.get_mut(&(workspace, day)).filter(fits) else {
                 drop(state);
                 state = self.begin_file(workspace, day)?;
@@ -287,12 +292,13 @@ impl ContentStore {
         reference: &mut ContentRef,
         (digest, parts): (&ContentDigest, &[Bytes]),
         durability: Durability,
-        now: Duration,
+        (as_of, now): (i64, Duration),
     ) -> Result<Option<Append>, LogError> {
         let of_day = (reference.workspace, reference.day);
         let key = {
             let state = self.shared.state.lock();
-            let Some(cursor) = state.cursors.get(&of_day) else { return Ok(None) };
+            let of_day = state.cursors.get(&of_day).filter(|it| as_of <= it.as_of);
+            let Some(cursor) = of_day else { return Ok(None) };
             reference.segment = cursor.number;
             Arc::clone(&cursor.key)
         };
@@ -329,7 +335,9 @@ impl ContentStore {
         day: i32,
     ) -> Result<parking_lot::MutexGuard<'_, State>, ContentError> {
         let before = self.shared.state.lock().cursors.get(&(workspace, day)).map(|c| c.number);
-        // Asking for a key and looking at the disk may take long: not under the lock.
+        // Asking for a key and looking at the disk may take long: not under the lock. Keys may be
+        // destroyed meanwhile.
+        let as_of = self.shared.keys.destroyed();
         let key = self.shared.keys.current(workspace, day)?;
         let number = match before {
             Some(number) => number,
@@ -339,7 +347,8 @@ impl ContentStore {
                 .max()
                 .unwrap_or(0),
         };
-        let cursor = Cursor { number: number + 1, offset: 0, key: Arc::new(SealKey::new(&key)) };
+        let key = Arc::new(SealKey::new(&key));
+        let cursor = Cursor { number: number + 1, offset: 0, key, as_of };
         let mut state = self.shared.state.lock();
         // Somebody else may have been faster.
         if state.cursors.get(&(workspace, day)).map(|c| c.number) == before {
@@ -458,7 +467,7 @@ fn read(dir: &Path, keys: &dyn DataKeys, reference: &ContentRef) -> Result<Vec<u
         let is_erased = file::is_erased(dir, name)?;
         return Err(if is_erased { ContentError::Erased } else { ContentError::Missing });
     };
-    let key = keys.open(reference.key).ok_or(ContentError::Erased)?;
+    let key = keys.open(reference.key)?.ok_or(ContentError::Erased)?;
     let size = seal::sealed_len(reference.len.min(MAX_CONTENT));
     let end = reference.offset.checked_add(size).ok_or(ContentError::Damaged)?;
     if file.metadata()?.len() < end {

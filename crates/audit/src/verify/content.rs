@@ -147,7 +147,7 @@ fn verify_one(
         return Err(ContentError::Damaged);
     }
     let Some(keys) = keys else { return Ok(()) };
-    let key = keys.open(reference.key).ok_or(ContentError::Erased)?;
+    let key = keys.open(reference.key)?.ok_or(ContentError::Erased)?;
     let start = usize::try_from(reference.offset).map_err(|_| ContentError::Missing)?;
     let sealed = file.get(start..).ok_or(ContentError::Missing)?;
     open(sealed, reference, &SealKey::new(&key)).map(drop)

@@ -159,12 +159,12 @@ impl Keys {
 impl DataKeys for Keys {
     fn current(&self, workspace: Uuid, day: i32) -> Result<DataKey, KeyUnavailable> {
         let id = Uuid::from_u128(workspace.as_u128() ^ (u128::from(day.unsigned_abs()) << 64));
-        self.open(id).ok_or(KeyUnavailable)
+        self.open(id)?.ok_or(KeyUnavailable)
     }
 
-    fn open(&self, key: Uuid) -> Option<DataKey> {
+    fn open(&self, key: Uuid) -> Result<Option<DataKey>, KeyUnavailable> {
         let mut bytes = [0x5a; 32];
         bytes[..16].copy_from_slice(key.as_bytes());
-        self.has_keys.then(|| DataKey { id: key, key: bytes.into() })
+        Ok(self.has_keys.then(|| DataKey { id: key, key: bytes.into() }))
     }
 }

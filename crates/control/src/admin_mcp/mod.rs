@@ -41,6 +41,7 @@ use tower::ServiceExt as _;
 use self::call::Said;
 use self::tools::{Choice, Tools};
 use crate::api::{self, BODY_BYTES, ClientAddress, Error, Rights};
+use crate::trail::{self, What};
 use crate::{App, session, workspaces};
 
 /// Which parameter of an address may be left to us.
@@ -290,7 +291,11 @@ impl Asked<'_> {
             return invalid("`arguments` is not an object");
         }
         let Some(tool) = self.door.tools.find(&name, &self.choice) else {
-            return invalid("there is no tool of that name here");
+            let error = Error::NotFound { kind: "tool", name: name.into_owned() };
+            return match self.refused(&error).await {
+                Ok(()) => invalid("there is no tool of that name here"),
+                Err(error) => Answer::Refused(error),
+            };
         };
         let own = self.rights.workspace();
         let own = own.map_or(workspaces::DEFAULT, |it| it.name.as_str());
@@ -302,7 +307,13 @@ impl Asked<'_> {
                 }
                 self.door.api.clone().oneshot(request).await
             }
-            Err(error) => Ok(error.into_response()),
+            Err(error) => {
+                let recorded = match tool.method.is_safe() {
+                    true => Ok(()),
+                    false => self.refused(&error).await,
+                };
+                Ok(recorded.map_or_else(|it| it, |()| error).into_response())
+            }
         };
         let Ok(response) = response;
         // Whoever was known a moment ago is known no more.
@@ -314,6 +325,17 @@ impl Asked<'_> {
             Err(error) => return Answer::Refused(error),
         };
         Answer::Result(self.result(&said))
+    }
+
+    /// Records a call that has come no further than here: the API would have recorded it.
+    async fn refused(&self, error: &Error) -> Result<(), Error> {
+        let Some(caller) = self.rights.caller() else { return Ok(()) };
+        let app = &self.door.app;
+        let log = caller.workspace().unwrap_or(trail::INSTALLATION);
+        let what = What { action: "call of a tool".into(), address: "/mcp-admin".into() };
+        let mut caller = caller.clone();
+        caller.via = Some("mcp");
+        trail::refuse(app, &caller, (app.clock.id(), what), (log, error)).await
     }
 
     fn result(&self, said: &Said) -> String {

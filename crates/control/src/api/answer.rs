@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Error;
+use crate::belongings::Belonging;
 use crate::secret::sha256;
 use crate::switches::Off;
 
@@ -45,6 +46,8 @@ pub(crate) struct Touched {
     pub(crate) after: Option<Value>,
     /// Members that are written and never read, and have got another value.
     pub(crate) sealed: Vec<String>,
+    /// What has gone with it.
+    pub(crate) taken: Vec<Belonging>,
     /// Whether it was only tried, and nothing has been changed.
     pub(crate) is_trial: bool,
 }
@@ -115,11 +118,22 @@ impl Touched {
         Self { before: shown(before), after: shown(after), ..self }
     }
 
-    /// The same, where what these definitions are called waited and is approved.
-    pub(crate) fn decided(self, titles: impl Iterator<Item = String>) -> Self {
-        let titles: Vec<String> = titles.collect();
-        let all = |state: &str| -> Value { titles.iter().map(|it| (it.as_str(), state)).collect() };
+    /// The same, where these definitions waited and are approved: by their ids, what they are called and
+    /// their hashes, since several may be called the same.
+    pub(crate) fn decided(self, all: impl Iterator<Item = (Uuid, String, String)>) -> Self {
+        let pins: Vec<_> = all.collect();
+        let all = |state: &str| -> Value {
+            let pin = |(id, title, hash): &(Uuid, String, String)| {
+                (id.to_string(), json!({"title": title, "hash": hash, "state": state}))
+            };
+            Value::Object(pins.iter().map(pin).collect())
+        };
         Self { before: Some(all("pending")), after: Some(all("approved")), ..self }
+    }
+
+    /// The same, where these have gone with it.
+    pub(crate) fn taking(self, taken: Vec<Belonging>) -> Self {
+        Self { taken, ..self }
     }
 
     /// The same, where nothing was to be changed by it.

@@ -148,7 +148,7 @@ async fn recorded(
         action: format!("{} {}", request.method(), template(&request)),
         address: address(&request).to_owned(),
     };
-    let is_whole = template(&request) == "/workspaces/{workspace}";
+    let is_whole = WHOLE.contains(&template(&request));
     let id = request.extensions().get::<RequestId>().map_or_else(|| app.clock.id(), |it| it.0);
     let tasks = app.tasks.clone();
     let handled = tasks.spawn(async move {
@@ -160,7 +160,8 @@ async fn recorded(
                 return refused.map_or_else(|it| it, |()| error).into_response();
             }
         };
-        let logs = logs(request.method(), workspace, is_whole);
+        let is_gone = request.method() == Method::DELETE && template(&request) == WHOLE[0];
+        let logs = logs(workspace, is_whole, is_gone);
         let act = match trail::open(&app, &caller, (id, what), logs).await {
             Ok(act) => act,
             Err(error) => return error.into_response(),
@@ -172,11 +173,15 @@ async fn recorded(
     handled.await.unwrap_or_else(|error| Error::internal(error).into_response())
 }
 
+/// What is about a workspace as a whole, or takes away what has been recorded of it.
+const WHOLE: [&str; 2] =
+    ["/workspaces/{workspace}", "/workspaces/{workspace}/records/content/{day}"];
+
 /// What becomes of a whole workspace concerns those above it, too; and when it is gone, them alone.
-fn logs(method: &Method, workspace: Option<Uuid>, is_whole: bool) -> Vec<Uuid> {
+fn logs(workspace: Option<Uuid>, is_whole: bool, is_gone: bool) -> Vec<Uuid> {
     match workspace {
         None => vec![trail::INSTALLATION],
-        Some(_) if is_whole && method == Method::DELETE => vec![trail::INSTALLATION],
+        Some(_) if is_gone => vec![trail::INSTALLATION],
         Some(id) if is_whole => vec![id, trail::INSTALLATION],
         Some(id) => vec![id],
     }

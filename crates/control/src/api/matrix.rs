@@ -20,6 +20,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/records", "records:read"),
     ("get", "/records/{index}", "records:read"),
     ("get", "/records/{index}/proof", "records:read"),
+    ("delete", "/records/content/{day}", "records:erase"),
     ("get", "/replicas", "cutoffs:read"),
     ("delete", "/session", "any"),
     ("get", "/policy-schema", "any"),
@@ -102,6 +103,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/workspaces/{workspace}/records/stream", "records:read"),
     ("get", "/workspaces/{workspace}/records/{index}", "records:read"),
     ("get", "/workspaces/{workspace}/records/{index}/proof", "records:read"),
+    ("delete", "/workspaces/{workspace}/records/content/{day}", "records:erase"),
     ("post", "/workspaces/{workspace}/restores", "cutoffs:write somewhere"),
     ("get", "/workspaces/{workspace}/role-grants", "roles:read somewhere"),
     ("post", "/workspaces/{workspace}/role-grants", "roles:write somewhere"),
@@ -183,7 +185,7 @@ const DECISION: &str =
 const OWN: &[&str] = &["apps:read", "identities:read", "people:read"];
 
 /// What `workspace-admin` does not hold.
-const ABOVE: &[&str] = &["commands:write", "workspaces:write"];
+const ABOVE: &[&str] = &["commands:write", "records:erase", "workspaces:write"];
 
 /// Somebody at the door.
 struct Visitor {
@@ -244,6 +246,7 @@ async fn h159_every_route_lets_in_whom_it_should_and_nobody_else() {
                     // Of what the body names there is none that they may see.
                     404 | 422
                         if !text.contains("there is no record")
+                            && !text.contains("there is no content")
                             && !text.contains("ask about a `user` or") =>
                     {
                         Fate::Missing

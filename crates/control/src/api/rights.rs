@@ -119,6 +119,14 @@ impl Rights {
         Self::Installation(Arc::clone(&app.authority), Some(Arc::new(caller.clone())))
     }
 
+    /// Who it is; absent at the command line.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Installation(_, caller) => caller.as_deref(),
+            Self::User(it) => Some(&it.caller),
+        }
+    }
+
     /// From where the request came; absent at the command line.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         match self {

@@ -18,6 +18,7 @@ use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
     Shown, Touched,
 };
+use crate::belongings::{self, Of};
 use crate::change::Change;
 use crate::labels::{Label, Labels};
 use crate::switches::Off;
@@ -227,8 +228,9 @@ async fn delete_app(
     let found = super::find(&mut change, workspace.id, &path.app).await?;
     let before = AppBody::of(found.clone(), app.clock.now());
     if_match.check(&before)?;
+    let gone = belongings::of(&mut change, Of::App, workspace.id, found.id.0).await?;
     super::delete(&mut change, workspace.id, &found).await?;
     change.commit().await?;
-    let touched = Touched::new("app", found.id.0, &found.name);
+    let touched = Touched::new("app", found.id.0, &found.name).taking(gone);
     Ok(Done::deleted(touched, &before))
 }

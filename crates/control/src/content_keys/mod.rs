@@ -16,7 +16,7 @@ use std::time::Duration;
 use audit::{DataKey, DataKeys, KeyUnavailable};
 use chrono::DateTime;
 use db::{Db, DbError, Tx};
-use domain::{Clock, WorkspaceId};
+use domain::{Capability, Clock, Object, WorkspaceId};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,8 @@ struct Opened {
 
 struct Ask {
     what: Wanted,
-    tell: mpsc::SyncSender<Option<Key>>,
+    /// Nothing where it cannot be told.
+    tell: mpsc::SyncSender<Option<Option<Key>>>,
 }
 
 enum Wanted {
@@ -111,10 +112,10 @@ impl Keeper {
                 ask = self.asked.recv() => ask,
             };
             let Some(Ask { what, tell }) = ask else { return };
-            let answer = self.answer(&what).await.unwrap_or_else(|error| {
-                tracing::error!(error = %chain(&error), "There is no key for recorded content");
-                None
+            let answer = self.answer(&what).await.inspect_err(|error| {
+                tracing::error!(error = %chain(error), "There is no key for recorded content");
             });
+            let answer = answer.ok();
             // Whoever asked may have lost patience.
             drop(tell.try_send(answer));
         }
@@ -195,6 +196,8 @@ pub(crate) async fn erase(
     workspace: WorkspaceId,
     day: i32,
 ) -> Result<bool, Error> {
+    let object = if workspace.0.is_nil() { Object::Installation } else { Object::Workspace };
+    change.require(Capability::RecordsErase, &object, ("workspace", workspace.0))?;
     let destroyed = store::delete(change, workspace, day).await?;
     change.destroys_keys().await?;
     Ok(destroyed)
@@ -202,10 +205,15 @@ pub(crate) async fn erase(
 
 /// What the record of it says, which is not erased with it.
 pub(crate) fn erased((workspace, day): (Uuid, i32), was_there: bool) -> Touched {
-    let date = DateTime::from_timestamp(i64::from(day) * 24 * 60 * 60, 0);
-    let date = date.map(|it| it.date_naive().to_string()).unwrap_or_default();
+    let date = date(day);
     let before = was_there.then(|| json!({ "day": date }));
     Touched { before, ..Touched::new("content", workspace, date) }
+}
+
+/// As people write it.
+fn date(day: i32) -> String {
+    let date = DateTime::from_timestamp(i64::from(day) * DAY, 0);
+    date.map(|it| it.date_naive().to_string()).unwrap_or_default()
 }
 
 impl ContentKeys {
@@ -223,11 +231,13 @@ impl ContentKeys {
         id.is_some_and(|it| opened.keys.contains_key(it))
     }
 
-    fn ask(&self, what: Wanted) -> Option<DataKey> {
+    /// Nothing where there is no such key any more.
+    fn ask(&self, what: Wanted) -> Result<Option<DataKey>, KeyUnavailable> {
         let known = self.opened.lock().destroyed;
         let (tell, told) = mpsc::sync_channel(1);
-        self.asks.try_send(Ask { what, tell }).ok()?;
-        let key = told.recv_timeout(PATIENCE).ok().flatten()?;
+        self.asks.try_send(Ask { what, tell }).map_err(|_| KeyUnavailable)?;
+        let told = told.recv_timeout(PATIENCE).ok().flatten().ok_or(KeyUnavailable)?;
+        let Some(key) = told else { return Ok(None) };
         let mut opened = self.opened.lock();
         if MOST_OPENED <= opened.keys.len() {
             *opened = Opened { destroyed: opened.destroyed, ..Opened::default() };
@@ -237,7 +247,7 @@ impl ContentKeys {
             opened.by_day.insert((key.workspace, key.day), key.id);
             opened.keys.insert(key.id, key.plain.clone());
         }
-        Some(DataKey { id: key.id, key: key.plain })
+        Ok(Some(DataKey { id: key.id, key: key.plain }))
     }
 }
 
@@ -248,15 +258,22 @@ impl DataKeys for ContentKeys {
             let id = opened.by_day.get(&(workspace, day)).copied();
             id.and_then(|id| Some(DataKey { id, key: opened.keys.get(&id)?.clone() }))
         };
-        known.or_else(|| self.ask(Wanted::Day(WorkspaceId(workspace), day))).ok_or(KeyUnavailable)
+        match known {
+            Some(key) => Ok(key),
+            None => self.ask(Wanted::Day(WorkspaceId(workspace), day))?.ok_or(KeyUnavailable),
+        }
     }
 
-    fn open(&self, key: Uuid) -> Option<DataKey> {
+    fn open(&self, key: Uuid) -> Result<Option<DataKey>, KeyUnavailable> {
         let known = self.opened.lock().keys.get(&key).cloned();
         match known {
-            Some(plain) => Some(DataKey { id: key, key: plain }),
+            Some(plain) => Ok(Some(DataKey { id: key, key: plain })),
             None => self.ask(Wanted::Key(key)),
         }
+    }
+
+    fn destroyed(&self) -> i64 {
+        self.opened.lock().destroyed
     }
 }
 

@@ -44,6 +44,22 @@ async fn h156_a_destroyed_key_is_gone_for_good() {
     }
 }
 
+/// Nobody takes what cannot be told now for what is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_a_key_is_gone_is_not_guessed_where_the_database_is_away() {
+    for api in Api::on_each_database().await {
+        let keys = api.control.data_keys();
+        let unknown = api.clock.id();
+        let ask = async || {
+            let keys = Arc::clone(&keys);
+            tokio::task::spawn_blocking(move || keys.open(unknown).map(|it| it.is_some())).await
+        };
+        assert_eq!(ask().await.unwrap(), Ok(false));
+        api.fresh.db.close().await;
+        assert_eq!(ask().await.unwrap(), Err(audit::KeyUnavailable));
+    }
+}
+
 /// The other one follows, as every replica that serves: what it has confirmed, it has forgotten.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h156_a_key_that_was_destroyed_at_one_replica_is_in_the_memory_of_none() {
@@ -81,5 +97,5 @@ async fn current(keys: &Arc<dyn DataKeys>, workspace: Uuid, day: i32) -> Option<
 
 async fn open(keys: &Arc<dyn DataKeys>, id: Uuid) -> Option<[u8; 32]> {
     let keys = Arc::clone(keys);
-    tokio::task::spawn_blocking(move || keys.open(id).map(|it| *it.key)).await.unwrap()
+    tokio::task::spawn_blocking(move || keys.open(id).unwrap().map(|it| *it.key)).await.unwrap()
 }

@@ -18,6 +18,7 @@ use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
     Shown, Touched,
 };
+use crate::belongings::{self, Of};
 use crate::change::Change;
 use crate::switches::Off;
 use crate::teams;
@@ -226,9 +227,10 @@ async fn delete_gateway(
     let gateway = super::find(&mut change, workspace.id, &path.gateway).await?;
     let before = GatewayBody::of(gateway.clone(), app.clock.now());
     if_match.check(&before)?;
+    let gone = belongings::of(&mut change, Of::Gateway, workspace.id, gateway.id.0).await?;
     super::delete(&mut change, workspace.id, &gateway).await?;
     change.commit().await?;
-    let touched = Touched::new("gateway", gateway.id.0, &gateway.name);
+    let touched = Touched::new("gateway", gateway.id.0, &gateway.name).taking(gone);
     Ok(Done::deleted(touched, &before))
 }
 

@@ -359,7 +359,8 @@ async fn approve_pins(
     change.commit_decided(&caller).await?;
     let approved = waiting.len();
     let name = format!("{}: {approved} pins", server.name);
-    let touched = Touched::new("server", server.id.0, name).decided(waiting.iter().map(Pin::title));
+    let touched = Touched::new("server", server.id.0, name)
+        .decided(waiting.iter().map(|it| (it.id, it.title(), it.key.hash.to_string())));
     Ok(Done::other(StatusCode::OK, touched, Approved { approved }))
 }
 

@@ -10,9 +10,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::ports::Gate as _;
-use domain::{Capability, Snapshot};
+use domain::{Capability, Snapshot, WorkspaceId};
 use futures::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,10 +22,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::App;
-use crate::api::{Error, InWorkspace, Json, Page, Paging, Path, Problem, Rights, chain};
+use crate::api::{
+    Done, Error, InWorkspace, Json, Page, Paging, Path, Problem, Query, Rights, chain,
+};
+use crate::change::Change;
 use crate::session::{self, Caller};
 use crate::trail::{self, Deed};
+use crate::{App, content_keys};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -33,14 +36,16 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(stream_records))
         .routes(routes!(show_record))
         .routes(routes!(show_proof))
+        .routes(routes!(erase_content))
 }
 
-/// Those of the log of the installation.
+/// Those of the log of the installation, and of workspaces that there are no more.
 pub(crate) fn installation_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list_installation_records))
         .routes(routes!(show_installation_record))
         .routes(routes!(show_installation_proof))
+        .routes(routes!(erase_installation_content))
 }
 
 /// What happened once.
@@ -67,8 +72,8 @@ struct RecordDetail {
     /// What an administrative act has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     deed: Option<Deed>,
-    /// Whether that is there: `none` was recorded, it is `kept`, it has been `erased`, or it is
-    /// `missing`.
+    /// Whether that is there: `none` was recorded, it is `kept`, it has been `erased`, it is `missing`,
+    /// or it is `unavailable`, since it cannot be read now. That of calls is `withheld`.
     content: Content,
 }
 
@@ -80,11 +85,57 @@ enum Content {
     Kept,
     Erased,
     Missing,
+    Unavailable,
+    Withheld,
+}
+
+/// A day of which the content is erased.
+#[derive(Serialize, ToSchema)]
+struct DayBody {
+    /// In UTC.
+    day: NaiveDate,
 }
 
 #[derive(Deserialize)]
 struct IndexPath {
     index: u64,
+}
+
+#[derive(Deserialize)]
+struct DayPath {
+    day: String,
+}
+
+impl DayPath {
+    /// In its one spelling; another one means nothing (H162).
+    fn day(&self) -> Result<NaiveDate, Error> {
+        let day: Option<NaiveDate> = self.day.parse().ok();
+        let nowhere = || Error::NotFound { kind: "day", name: self.day.clone() };
+        day.filter(|it| it.to_string() == self.day).ok_or_else(nowhere)
+    }
+}
+
+/// Which log of the installation is meant.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct LogQuery {
+    /// The id of a workspace, which may have been deleted; without it the log of the installation itself.
+    workspace: Option<Uuid>,
+}
+
+/// The same, and which page.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct LogFilter {
+    /// The id of a workspace, which may have been deleted; without it the log of the installation itself.
+    workspace: Option<Uuid>,
+    /// How many at most.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
+    /// From the page before.
+    cursor: Option<String>,
 }
 
 /// After this long a stream ends, so that whoever follows it proves again who they are; browsers
@@ -108,20 +159,22 @@ async fn list_records(
     newest(&app, workspace.id.0, &paging).await
 }
 
-/// The newest records of the installation first: acts on workspaces and admin tokens.
+/// The newest records of the installation first: acts on workspaces and admin tokens; or those of any
+/// workspace that there is or was.
 #[utoipa::path(
     get,
     path = "/records",
-    params(Paging),
+    params(LogFilter),
     responses((status = 200, body = Page<RecordBody>), (status = "4XX", body = Problem)),
     extensions(("x-capability" = json!("records:read"))),
     tag = "records",
 )]
 async fn list_installation_records(
     State(app): State<Arc<App>>,
-    paging: Paging,
+    Query(filter): Query<LogFilter>,
 ) -> Result<Json<Page<RecordBody>>, Error> {
-    newest(&app, trail::INSTALLATION, &paging).await
+    let paging = Paging::of(filter.limit.as_deref(), filter.cursor)?;
+    newest(&app, filter.workspace.unwrap_or(trail::INSTALLATION), &paging).await
 }
 
 async fn newest(app: &App, log: Uuid, paging: &Paging) -> Result<Json<Page<RecordBody>>, Error> {
@@ -198,7 +251,7 @@ async fn show_proof(
 #[utoipa::path(
     get,
     path = "/records/{index}/proof",
-    params(("index" = u64, Path, description = "The place of the record in the log.")),
+    params(("index" = u64, Path, description = "The place of the record in the log."), LogQuery),
     responses(
         (status = 200, description = "The proof", content_type = "text/plain"),
         (status = "4XX", body = Problem),
@@ -209,8 +262,10 @@ async fn show_proof(
 async fn show_installation_proof(
     State(app): State<Arc<App>>,
     Path(path): Path<IndexPath>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Response, Error> {
-    proof(&app, trail::INSTALLATION, "installation", path.index).await
+    let name = query.workspace.map_or_else(|| "installation".to_owned(), |it| it.to_string());
+    proof(&app, query.workspace.unwrap_or(trail::INSTALLATION), &name, path.index).await
 }
 
 async fn proof(app: &App, log: Uuid, name: &str, index: u64) -> Result<Response, Error> {
@@ -247,7 +302,7 @@ async fn show_record(
 #[utoipa::path(
     get,
     path = "/records/{index}",
-    params(("index" = u64, Path, description = "The place of the record in the log.")),
+    params(("index" = u64, Path, description = "The place of the record in the log."), LogQuery),
     responses((status = 200, body = RecordDetail), (status = "4XX", body = Problem)),
     extensions(("x-capability" = json!("records:read"))),
     tag = "records",
@@ -255,8 +310,62 @@ async fn show_record(
 async fn show_installation_record(
     State(app): State<Arc<App>>,
     Path(path): Path<IndexPath>,
+    Query(query): Query<LogQuery>,
 ) -> Result<Json<RecordDetail>, Error> {
-    detail(&app, trail::INSTALLATION, path.index).await
+    detail(&app, query.workspace.unwrap_or(trail::INSTALLATION), path.index).await
+}
+
+/// Make what was recorded on a day unreadable, for good and everywhere: what calls held, and what acts
+/// have changed. Records and their proofs stay.
+#[utoipa::path(
+    delete,
+    path = "/records/content/{day}",
+    params(("day" = NaiveDate, Path, description = "In UTC, as 2026-01-02.")),
+    responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("records:erase"))),
+    tag = "records",
+)]
+async fn erase_content(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+    Path(path): Path<DayPath>,
+) -> Result<Done<DayBody>, Error> {
+    erase(&app, &workspace.rights, workspace.id.0, path.day()?).await
+}
+
+/// The same of the log of the installation, or of any workspace that there is or was.
+#[utoipa::path(
+    delete,
+    path = "/records/content/{day}",
+    params(("day" = NaiveDate, Path, description = "In UTC, as 2026-01-02."), LogQuery),
+    responses((status = 204), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("records:erase"))),
+    tag = "records",
+)]
+async fn erase_installation_content(
+    State(app): State<Arc<App>>,
+    rights: Rights,
+    Path(path): Path<DayPath>,
+    Query(query): Query<LogQuery>,
+) -> Result<Done<DayBody>, Error> {
+    erase(&app, &rights, query.workspace.unwrap_or(trail::INSTALLATION), path.day()?).await
+}
+
+async fn erase(
+    app: &Arc<App>,
+    rights: &Rights,
+    log: Uuid,
+    day: NaiveDate,
+) -> Result<Done<DayBody>, Error> {
+    let number = (day - NaiveDate::default()).num_days();
+    let number = i32::try_from(number).map_err(|_| Error::Malformed("no such day".into()))?;
+    let mut change = Change::begin_switch(app, rights).await?;
+    if !content_keys::erase(&mut change, WorkspaceId(log), number).await? {
+        change.rollback().await?;
+        return Err(Error::NotFound { kind: "content", name: day.to_string() });
+    }
+    change.commit().await?;
+    Ok(Done::deleted(content_keys::erased((log, number), true), &DayBody { day }))
 }
 
 /// Reads the disk, and where it is sealed what is beside it.
@@ -268,6 +377,9 @@ async fn detail(app: &App, log: Uuid, index: u64) -> Result<Json<RecordDetail>, 
         let place = match (record.kind, record.record.get("content")) {
             ("admin", Some(place)) => ContentRef::from_json(log, &place.to_string()),
             // That of calls is not for everyone who may read records.
+            (_, Some(_)) => {
+                return Ok(RecordDetail { record, deed: None, content: Content::Withheld });
+            }
             _ => None,
         };
         let Some((place, store)) = place.zip(store) else {
@@ -276,6 +388,10 @@ async fn detail(app: &App, log: Uuid, index: u64) -> Result<Json<RecordDetail>, 
         let (deed, content) = match store.read(&place) {
             Ok(bytes) => (Deed::from_bytes(&bytes), Content::Kept),
             Err(ContentError::Erased) => (None, Content::Erased),
+            Err(error @ (ContentError::Key(_) | ContentError::Io(_))) => {
+                tracing::warn!(error = %chain(&error), "What an act has changed cannot be read now");
+                (None, Content::Unavailable)
+            }
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "What an act has changed cannot be read");
                 (None, Content::Missing)

@@ -264,6 +264,178 @@ async fn h156_what_an_act_has_changed_can_be_erased_and_its_record_stays() {
     }
 }
 
+/// By whoever may, and on the day itself: what comes after it is sealed under another key.
+#[tokio::test]
+async fn h156_the_content_of_a_day_is_erased_by_a_request_and_nothing_after_it_is_sealed_with_its_key()
+ {
+    for api in Api::on_each_database().await {
+        api.given("users", json!({"name": "ann"})).await;
+        assert_eq!(kept(&api, 1).await["content"], "kept");
+        assert_eq!(api.delete("records/content/2026-01-02").await.status, 204);
+        assert_eq!(kept(&api, 1).await["content"], "erased");
+        api.given("users", json!({"name": "bob"})).await;
+        for index in [3, 5] {
+            assert_eq!(kept(&api, index).await["content"], "kept", "{index}");
+        }
+        let erased = kept(&api, 3).await;
+        assert_eq!(erased["record"]["object"], "content", "{erased}");
+        assert_eq!(erased["deed"]["before"], json!({"day": "2026-01-02"}));
+        // Those above see that it was done, and cannot be kept from it by doing it once more.
+        let reply = api.get("/records").await.json();
+        assert_eq!(reply["items"][0]["record"]["act"], erased["record"]["act"]);
+        for (day, expected) in [("2026-01-01", 404), ("2026-01-2", 404), ("x", 404)] {
+            let reply = api.delete(&format!("records/content/{day}")).await;
+            assert_eq!(reply.status, expected, "{day}: {}", reply.text);
+        }
+        let kim = api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        let path = "records/content/2026-01-02";
+        let reply = api.ask_as(&kim, Method::DELETE, path, None).await;
+        assert_eq!(reply.problem(), (403, "forbidden".into()), "{}", reply.text);
+    }
+}
+
+/// Its own administrators are gone with it.
+#[tokio::test]
+async fn the_record_of_a_deleted_workspace_is_read_and_erased_by_those_above() {
+    for api in Api::on_each_database().await {
+        let made = api.given("/workspaces", json!({"name": "brief"})).await;
+        let id = made["id"].as_str().unwrap();
+        let of = format!("workspace={id}");
+        let patch = json!({"durability": "synced"});
+        assert_eq!(api.patch("/workspaces/brief", patch).await.status, 200);
+        assert_eq!(api.delete("/workspaces/brief").await.status, 204);
+        let shown = async |index: u64| loop {
+            let reply = api.get(&format!("/records/{index}?{of}")).await;
+            if reply.status == 200 {
+                return reply.json();
+            }
+            tokio::task::yield_now().await;
+        };
+        let changed = shown(1).await;
+        assert_eq!(changed["deed"]["after"]["durability"], "synced", "{changed}");
+        let listed = api.get(&format!("/records?{of}&limit=1")).await.json();
+        assert_eq!(listed["items"][0]["record"], changed["record"]);
+        assert_eq!(api.get(&format!("/records/1/proof?{of}")).await.status, 200);
+        // What is kept there is kept nowhere else.
+        let above = api.get("/records").await.json();
+        let twin = above["items"].as_array().unwrap().iter();
+        let twin = twin.map(|it| &it["record"]).find(|it| it["act"] == changed["record"]["act"]);
+        assert_eq!(
+            (&twin.unwrap()["content_of"], &twin.unwrap()["content"]),
+            (&json!(id), &json!(null))
+        );
+        let path = format!("/records/content/2026-01-02?{of}");
+        assert_eq!(api.delete(&path).await.status, 204);
+        assert_eq!(shown(1).await["content"], "erased");
+        assert_eq!(api.get("/records?workspace=brief").await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn acts_are_as_durable_as_calls() {
+    let api = Api::on_sqlite().await;
+    let unsynced = |api: &Api| api.log.health().queued_bytes;
+    assert_eq!(api.patch("/workspaces/default", json!({"durability": "synced"})).await.status, 200);
+    for name in ["ann", "bob", "eve"] {
+        api.given("users", json!({ "name": name })).await;
+        assert_eq!(unsynced(&api), 0, "it was answered before it was on disk");
+        api.given("/workspaces", json!({ "name": name })).await;
+        assert_eq!(unsynced(&api), 0, "what is above all of them is no less");
+    }
+}
+
+#[tokio::test]
+async fn the_content_of_calls_is_withheld_and_not_said_to_be_none() {
+    let api = Api::on_sqlite().await;
+    let workspace = api.snapshot().await.config.workspaces["default"].id.0;
+    let place = json!({"record": workspace, "day": 1, "segment": 1, "offset": 0, "key": workspace,
+                       "digest": "00".repeat(32), "bytes": 1});
+    let place = audit::ContentRef::from_json(workspace, &place.to_string()).unwrap();
+    for leaf in [Leaf::new(Kind::Intent).content("content", &place), Leaf::new(Kind::Intent)] {
+        let entry = Entry { workspace, kind: Kind::Intent, leaf: leaf.finish() };
+        api.log.append(entry, Durability::Written).await.unwrap();
+    }
+    assert_eq!(kept(&api, 0).await["content"], "withheld");
+    assert_eq!(kept(&api, 1).await["content"], "none");
+}
+
+#[tokio::test]
+async fn what_goes_with_something_is_in_the_record_of_its_end() {
+    for api in Api::on_each_database().await {
+        api.given_a_chain().await;
+        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
+        let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
+        api.given("gateways/main/rules", rule).await;
+        api.given_admin("kim", &[("workspace-admin", "workspace")]).await;
+        let grant =
+            json!({"name": "keeps", "role": "workspace-admin", "team": "dev", "on": "server/jira"});
+        api.given("role-grants", grant).await;
+        api.given_a_pin().await;
+        let gone = [
+            ("apps/bot", json!(["connection main", "token ci"])),
+            ("gateways/main", json!(["assignment jira", "rule mail", "team dev"])),
+            ("identities/ann-jira", json!([])),
+            ("servers/jira", json!(["pin search", "role-grant keeps"])),
+            ("teams/dev", json!(["member ann"])),
+            ("users/kim", json!(["admin-token cli", "role-grant kim-0"])),
+        ];
+        for (path, expected) in gone {
+            let reply = api.delete(path).await;
+            assert_eq!(reply.status, 204, "{path}: {}", reply.text);
+            let newest = async || loop {
+                let all = api.get("records?limit=1").await.json();
+                if let Some(index) = all["items"][0]["index"].as_u64() {
+                    return index;
+                }
+                tokio::task::yield_now().await;
+            };
+            let deed = kept(&api, newest().await).await["deed"].clone();
+            let taken = deed["taken"].as_array().unwrap().iter();
+            let named = taken.map(|it| format!("{} {}", it["kind"], it["name"]).replace('"', ""));
+            assert_eq!(json!(named.collect::<Vec<_>>()), expected, "{path}");
+            assert_eq!(deed["taken_in_all"], expected.as_array().unwrap().len());
+        }
+    }
+}
+
+/// What the text does not name is deleted, wherever that is.
+#[tokio::test]
+async fn what_a_start_prunes_is_in_the_log_of_its_workspace() {
+    for api in Api::on_each_database().await {
+        let none = |_: &str| -> Option<vault::Secret> { None };
+        let apply = async |text: &str, prune| {
+            let ownership = crate::Ownership { owner: None, prune };
+            api.control.apply_files(text, &ownership, &none).await.unwrap()
+        };
+        api.given("/workspaces", json!({"name": "other"})).await;
+        apply("kind: User\nname: bob\n", false).await;
+        apply("kind: User\nname: eve\nworkspace: other\n", true).await;
+        assert_eq!(api.get("users/bob").await.status, 404);
+        let pruned = kept(&api, 3).await;
+        assert_eq!(pruned["record"]["action"], "apply", "{pruned}");
+        assert_eq!(pruned["deed"]["before"]["User default/bob"]["name"], "bob");
+        assert!(!pruned.to_string().contains("eve"), "nothing of another workspace: {pruned}");
+        // Those above are told what was done, and of it what is told nowhere else.
+        let above = api.get("/records").await.json();
+        let name = above["items"][0]["record"]["object_name"].as_str().unwrap();
+        assert!(name.contains("User bob") && name.contains("User eve"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_processes_are_run_with_is_not_recorded() {
+    for api in Api::on_each_database().await {
+        let transport = json!({"type": "stdio", "command": "npx",
+                               "args": ["-y", "--token", "hunter2"], "env": {"KEY": "hunter3"}});
+        api.given("servers", json!({"name": "local", "transport": transport})).await;
+        let made = kept(&api, 1).await;
+        let told = &made["deed"]["after"]["transport"];
+        assert_eq!(told["args"], json!(["-y", "--token", "[masked]"]), "{made}");
+        assert_eq!(told["env"], json!({"KEY": "[masked]"}));
+        assert!(!made.to_string().contains("hunter"), "{made}");
+    }
+}
+
 /// A record, once it has its place.
 async fn kept(api: &Api, index: u64) -> Value {
     loop {

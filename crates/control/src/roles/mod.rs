@@ -78,9 +78,12 @@ impl BuiltIn {
     }
 }
 
-/// What concerns the installation, and not one workspace.
+/// What concerns the installation, and not one workspace; and what takes away what administrators of
+/// a workspace have done from those above them.
 fn is_above(capability: Capability) -> bool {
-    matches!(capability, Capability::CommandsWrite | Capability::WorkspacesWrite)
+    use Capability::{CommandsWrite, RecordsErase, WorkspacesWrite};
+
+    matches!(capability, CommandsWrite | RecordsErase | WorkspacesWrite)
 }
 
 /// A page of all roles, by name.

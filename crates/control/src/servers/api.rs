@@ -16,6 +16,7 @@ use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
     Touched,
 };
+use crate::belongings::{self, Of};
 use crate::change::Change;
 use crate::labels::{Label, Labels, ToolLabelText, ToolLabels};
 use crate::switches::Off;
@@ -258,8 +259,9 @@ async fn delete_server(
     let server = super::find(&mut change, workspace.id, &path.server).await?;
     let before = ServerBody::of(server.clone(), app.clock.now());
     if_match.check(&before)?;
+    let gone = belongings::of(&mut change, Of::Server, workspace.id, server.id.0).await?;
     super::delete(&mut change, workspace.id, &server).await?;
     change.commit().await?;
-    let touched = Touched::new("server", server.id.0, &server.name);
+    let touched = Touched::new("server", server.id.0, &server.name).taking(gone);
     Ok(Done::deleted(touched, &before))
 }

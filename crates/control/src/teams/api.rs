@@ -17,6 +17,7 @@ use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, RefText,
     Shown, Touched,
 };
+use crate::belongings::{self, Of};
 use crate::change::Change;
 use crate::users;
 
@@ -179,9 +180,10 @@ async fn delete_team(
     let team = super::find(&mut change, workspace.id, &path.team).await?;
     let before = TeamBody::of(team.clone());
     if_match.check(&before)?;
+    let gone = belongings::of(&mut change, Of::Team, workspace.id, team.id.0).await?;
     super::delete(&mut change, workspace.id, &team).await?;
     change.commit().await?;
-    let touched = Touched::new("team", team.id.0, &team.name);
+    let touched = Touched::new("team", team.id.0, &team.name).taking(gone);
     Ok(Done::deleted(touched, &before))
 }
 

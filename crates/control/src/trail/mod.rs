@@ -10,7 +10,10 @@
 //! and what is about none, is in the log of the installation.
 
 mod deed;
+mod masked;
 mod refused;
+
+use std::sync::Arc;
 
 use audit::{Durability, Entry, Kind, Leaf};
 use axum::body::Bytes;
@@ -23,7 +26,7 @@ pub(crate) use refused::Refusals;
 
 use crate::App;
 use crate::api::{Error, Repeated, Touched, chain};
-use crate::secret::is_secret;
+use crate::secret::find_secret;
 use crate::session::Caller;
 
 /// An act that has begun.
@@ -69,9 +72,14 @@ pub(crate) async fn open(
     (id, what): (Uuid, What),
     logs: Vec<Uuid>,
 ) -> Result<Act, Error> {
-    let act = Act { id, logs, actor: actor.clone(), what };
-    for log in &act.logs {
-        append(app, *log, act.leaf("begun")).await?;
+    let mut act = Act { id, logs: Vec::new(), actor: actor.clone(), what };
+    for log in logs {
+        if let Err(error) = append(app, log, act.leaf("begun")).await {
+            // Where it is said that it has begun, it must be said that it was not done.
+            act.close(app, End::failed(&error)).await;
+            return Err(error);
+        }
+        act.logs.push(log);
     }
     Ok(act)
 }
@@ -116,8 +124,12 @@ impl Act {
                     leaf = leaf.bool("dry_run", true);
                 }
             }
-            if let Some(deed) = &deed {
+            // Once: what is erased with the content of a day must be nowhere else.
+            if let Some(deed) = deed.as_ref().filter(|_| self.logs.first() == Some(log)) {
                 leaf = self.keep(app, *log, deed, leaf).await;
+            } else if deed.is_some() {
+                leaf =
+                    leaf.opt_str("content_of", self.logs.first().map(Uuid::to_string).as_deref());
             }
             if let Err(error) = append(app, *log, leaf).await {
                 tracing::error!(error = %chain(&error), "The end of an act is not recorded");
@@ -130,8 +142,8 @@ impl Act {
         let Some(store) = app.content.get().cloned() else { return leaf };
         let (id, parts) = (self.id, [Bytes::from(deed.to_bytes())]);
         // The key may have to be asked of the database, for which a thread waits.
-        let kept =
-            tokio::task::spawn_blocking(move || store.append(log, id, &parts, Durability::Written));
+        let durability = durability(app, log);
+        let kept = tokio::task::spawn_blocking(move || store.append(log, id, &parts, durability));
         let kept = async {
             let (place, durable) = kept.await.map_err(Error::internal)?.map_err(Error::internal)?;
             durable.await.map_err(Error::internal)?;
@@ -203,18 +215,30 @@ fn refusal(leaf: Leaf, (code, reason): (&'static str, Option<String>)) -> Leaf {
 /// What somebody has written into an address, or is told of it. A record is for ever, and who mistakes
 /// a token for its name must not find it there.
 fn plain(text: &str) -> String {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let start: String = text.chars().take(MOST_CHARS).collect();
-    let words = start.split_inclusive(|c| !is_word(c)).map(|it| {
-        let word = it.trim_end_matches(|c| !is_word(c));
-        if is_secret(word) { it.replacen(word, "[secret]", 1) } else { it.to_owned() }
-    });
-    words.collect()
+    let mut rest: String = text.chars().take(MOST_CHARS).collect();
+    let mut plain = String::new();
+    while let Some((start, end)) = find_secret(&rest) {
+        let (before, after) = (rest.get(..start), rest.get(end..));
+        plain.push_str(before.unwrap_or_default());
+        plain.push_str("[secret]");
+        rest = after.unwrap_or_default().to_owned();
+    }
+    plain + &rest
+}
+
+/// How durable the record of an act is before the act goes on: as that of calls is in the workspace; and
+/// above all workspaces, as in the one that asks for most.
+fn durability(app: &App, log: Uuid) -> Durability {
+    let snapshot = Arc::clone(&app.publisher.newest().snapshot);
+    let mut workspaces = snapshot.config.workspaces.values();
+    let asks = |it: &Arc<domain::Workspace>| it.durability == domain::Durability::Synced;
+    let is_asked = workspaces.any(|it| (log == INSTALLATION || it.id.0 == log) && asks(it));
+    if is_asked { Durability::Synced } else { Durability::Written }
 }
 
 async fn append(app: &App, log: Uuid, leaf: Leaf) -> Result<(), Error> {
     let entry = Entry { workspace: log, kind: Kind::Admin, leaf: leaf.finish() };
-    match app.log.append(entry, Durability::Written).await {
+    match app.log.append(entry, durability(app, log)).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::Unrecorded(error.into())),
     }
@@ -232,6 +256,8 @@ mod tests {
         assert_eq!(plain(&address), "/api/v1/admin-tokens/[secret]");
         let said = format!("there is no admin token `{token}`, nor `{token}x`");
         assert_eq!(plain(&said), "there is no admin token `[secret]`, nor `[secret]`");
+        let escaped = format!("/api/v1/admin-tokens/my%20{token}%20x{token}");
+        assert_eq!(plain(&escaped), "/api/v1/admin-tokens/my%20[secret]%20x[secret]");
         let name = format!("/api/v1/workspaces/default/users/osta-{}", "a".repeat(58));
         assert_eq!(plain(&name), name);
         assert_eq!(plain(&"/".repeat(5_000)).len(), MOST_CHARS);

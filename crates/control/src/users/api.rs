@@ -18,6 +18,7 @@ use crate::api::{
     Done, Error, IfMatch, InWorkspace, Json, NameText, Page, Paging, Path, Problem, Ref, Shown,
     Touched, nullable,
 };
+use crate::belongings::{self, Of};
 use crate::change::Change;
 use crate::labels::AttributesText;
 use crate::switches::Off;
@@ -280,8 +281,9 @@ async fn delete_user(
     let user = super::find(&mut change, workspace.id, &path.user).await?;
     let before = UserBody::of(user.clone(), app.clock.now());
     if_match.check(&before)?;
+    let gone = belongings::of(&mut change, Of::User, workspace.id, user.id.0).await?;
     super::delete(&mut change, workspace.id, &user).await?;
     change.commit().await?;
-    let touched = Touched::new("user", user.id.0, &user.name);
+    let touched = Touched::new("user", user.id.0, &user.name).taking(gone);
     Ok(Done::deleted(touched, &before))
 }

@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Subcommand, value_parser};
+use chrono::NaiveDate;
+use clap::{Args, Subcommand, value_parser};
 use reqwest::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::converse;
 use super::remote::{ABOVE, Content, Remote};
@@ -20,9 +22,8 @@ pub(crate) enum RecordCommand {
         /// How many.
         #[arg(long, default_value_t = 50, value_parser = value_parser!(u32).range(1..=100_000))]
         last: u32,
-        /// Those of the installation: acts on workspaces and admin tokens.
-        #[arg(long)]
-        installation: bool,
+        #[command(flatten)]
+        log: LogArgs,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -34,9 +35,8 @@ pub(crate) enum RecordCommand {
     Show {
         /// The record's place in the log.
         index: u64,
-        /// In the log of the installation.
-        #[arg(long)]
-        installation: bool,
+        #[command(flatten)]
+        log: LogArgs,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -49,17 +49,42 @@ pub(crate) enum RecordCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Makes what was recorded on a day unreadable, for good and on all replicas. Records and their
+    /// proofs stay.
+    #[command(after_help = "Example:\n  ostiary record erase 2026-11-20 --yes")]
+    Erase {
+        /// The day, in UTC, as 2026-11-20.
+        day: NaiveDate,
+        /// Does it: nobody can undo it.
+        #[arg(long, required = true)]
+        yes: bool,
+        #[command(flatten)]
+        log: LogArgs,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// The proof that a record is in the log, for `ostiary audit verify --proof`.
     #[command(after_help = "Example:\n  ostiary record proof 17 > 17.tlog-proof")]
     Proof {
         /// The record's place in the log.
         index: u64,
-        /// In the log of the installation.
-        #[arg(long)]
-        installation: bool,
+        #[command(flatten)]
+        log: LogArgs,
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+/// Which log is meant, where it is not that of the workspace.
+#[derive(Args)]
+pub(crate) struct LogArgs {
+    /// That of the installation: acts on workspaces and admin tokens.
+    #[arg(long, conflicts_with = "of")]
+    installation: bool,
+    /// That of a workspace that may have been deleted, by its id; for administrators of the
+    /// installation.
+    #[arg(long, value_name = "ID")]
+    of: Option<Uuid>,
 }
 
 /// What calls and acts of administrators have in common comes first.
@@ -83,8 +108,8 @@ const LINE_BYTES: usize = 1024 * 1024;
 /// Runs a command to its end.
 pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
     match command {
-        RecordCommand::List { last, installation, json, remote } => {
-            let path = path(*installation, "");
+        RecordCommand::List { last, log, json, remote } => {
+            let path = log.path("");
             let items = Value::Array(converse(newest(remote, &path, *last))?);
             if *json {
                 print::line(items);
@@ -93,13 +118,18 @@ pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
             }
         }
         RecordCommand::Follow { remote } => converse(follow(remote))?,
-        RecordCommand::Show { index, installation, json, remote } => {
-            let path = path(*installation, &format!("/{index}"));
+        RecordCommand::Show { index, log, json, remote } => {
+            let path = log.path(&format!("/{index}"));
             let record = converse(remote.ask(Method::GET, &path, Content::Nothing))?;
             if *json { print::line(record) } else { show(&record) }
         }
-        RecordCommand::Proof { index, installation, remote } => {
-            let path = path(*installation, &format!("/{index}/proof"));
+        RecordCommand::Erase { day, log, remote, .. } => {
+            let path = log.path(&format!("/content/{day}"));
+            converse(remote.send(Method::DELETE, &path, Content::Nothing))?;
+            print::line(format_args!("what was recorded on {day} is unreadable from now on"));
+        }
+        RecordCommand::Proof { index, log, remote } => {
+            let path = log.path(&format!("/{index}/proof"));
             let proof = converse(remote.send(Method::GET, &path, Content::Nothing))?;
             print::line(proof.trim_end());
         }
@@ -107,9 +137,14 @@ pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn path(installation: bool, rest: &str) -> String {
-    let above = if installation { ABOVE } else { "" };
-    format!("{above}/records{rest}")
+impl LogArgs {
+    fn path(&self, rest: &str) -> String {
+        match self.of {
+            Some(id) => format!("{ABOVE}/records{rest}?workspace={id}"),
+            None if self.installation => format!("{ABOVE}/records{rest}"),
+            None => format!("/records{rest}"),
+        }
+    }
 }
 
 async fn newest(remote: &Remote, path: &str, last: u32) -> Result<Vec<Value>, Failure> {

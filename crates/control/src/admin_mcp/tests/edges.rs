@@ -138,7 +138,9 @@ async fn h162_no_argument_leads_to_another_address() {
     let odd = json!({"server": "jira", "body": {"era": "modern"}, "if_match": "\"a\"\r\nx: y"});
     let said = call_tool(&api, "update_server", odd).await;
     assert!(said["content"][0]["text"].as_str().unwrap().contains("in a header"), "{said}");
-    assert_eq!(api.log.tail(crate::trail::INSTALLATION, 100).len(), before, "nothing was done");
+    let tail = api.log.tail(crate::trail::INSTALLATION, 100);
+    let refused = tail.last().unwrap().text.contains(r#""phase":"refused""#);
+    assert!(tail.len() == before + 1 && refused, "nothing was done but to refuse a change");
 }
 
 /// A tool whose address another route has taken over is refused, not answered by that route.

@@ -103,6 +103,10 @@ async fn changes_are_as_careful_as_through_the_api() {
             assert_eq!(said["isError"], true);
         }
         assert_eq!(api.get("teams/ops").await.status, 200);
+        // What comes no further than the tool is recorded as what is refused by the API.
+        let newest = &api.get("/records?limit=1").await.json()["items"][0]["record"];
+        let told = ["phase", "code", "address", "via"].map(|it| newest[it].as_str().unwrap());
+        assert_eq!(told, ["refused", "unconfirmed", "/mcp-admin", "mcp"]);
         let said = call_tool(&api, "delete_team", json!({"team": "ops", "confirm": true})).await;
         assert_eq!(said["structuredContent"], json!({"status": 204}), "{said}");
         assert_eq!(api.get("teams/ops").await.status, 404);

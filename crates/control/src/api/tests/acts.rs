@@ -6,6 +6,7 @@ use std::path::Path;
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::routes;
 use crate::testing::{Api, PIN};
@@ -28,10 +29,13 @@ const CHANGE_NOTHING: &[(&str, &str)] = &[
     ("POST /workspaces/{workspace}/policy-simulations", "likewise"),
 ];
 
+/// A day before all this, 2026-01-01, in days since 1970.
+const NEW_YEAR: i32 = 20_454;
+
 /// What we entrust to the gateway, wherever it takes a secret.
 const MARKER: &str = "marker-3f9c51d7";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_that_changes_something_records_what_was_before_and_what_is_after() {
     for api in Api::on_each_database().await {
         let mut secrets = vec![MARKER.to_owned(), api.token.clone()];
@@ -40,6 +44,11 @@ async fn every_route_that_changes_something_records_what_was_before_and_what_is_
             told.push(tell(&api, line, &mut secrets).await);
         }
         api.given_a_pin().await;
+        for log in [api.snapshot().await.config.workspaces["default"].id.0, Uuid::nil()] {
+            let keys = api.control.data_keys();
+            let making = move || keys.current(log, NEW_YEAR).is_ok();
+            assert!(tokio::task::spawn_blocking(making).await.unwrap());
+        }
         let second = api.control.mint_admin_token("second").await.unwrap();
         secrets.push(second.expose_text().unwrap().to_owned());
         for line in changes().into_iter().chain(deletions()) {
@@ -48,7 +57,6 @@ async fn every_route_that_changes_something_records_what_was_before_and_what_is_
         change_nothing(&api).await;
         assert_eq!(secrets.len(), 5, "{secrets:?}");
 
-        api.control.close().await;
         api.log.clone().close().unwrap();
         let (inside, above): (Vec<_>, Vec<_>) =
             told.iter().partition(|it| !it.path.starts_with('/'));
@@ -170,7 +178,13 @@ async fn ended(
         for secret in secrets {
             assert!(!reply.text.contains(secret), "{log}/{index}: {}", reply.text);
         }
-        let shown = reply.json();
+        let mut shown = reply.json();
+        if let Some(of) = shown["record"]["content_of"].as_str() {
+            // It concerns those above, who find what has changed where it is kept.
+            assert_eq!(shown["content"], "none");
+            let Some(twin) = twin(api, of, &shown["record"]).await else { continue };
+            shown = twin;
+        }
         let record = &shown["record"];
         let action = record["action"].as_str().unwrap().to_owned();
         let tells = shown["deed"].is_object();
@@ -188,6 +202,23 @@ async fn ended(
         }
     }
     found
+}
+
+/// The record of the same act in the log of a workspace that there is no more; nothing where there is
+/// one, which is looked through by itself.
+async fn twin(api: &Api, of: &str, record: &Value) -> Option<Value> {
+    if api.get(&format!("/workspaces/{of}")).await.status == 200 {
+        return None;
+    }
+    for index in 0.. {
+        let reply = api.get(&format!("/records/{index}?workspace={of}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let shown = reply.json();
+        if shown["record"]["act"] == record["act"] && shown["record"]["phase"] == "ended" {
+            return Some(shown);
+        }
+    }
+    None
 }
 
 /// In no file of the log, nor beside it, is one of these; gives how many there are.
@@ -355,8 +386,10 @@ fn deletions() -> Vec<Line> {
         "roles/keeper",
         "teams/dev",
         "users/bob",
+        "records/content/2026-01-01",
         "/workspaces/brief",
         "/admin-tokens/second",
+        "/records/content/2026-01-01",
     ];
     gone.into_iter().map(|path| line(Method::DELETE, path, Value::Null)).collect()
 }

@@ -381,6 +381,7 @@ impl Route {
             ("{app}", "bot"),
             ("{assignment}", "jira"),
             ("{connection}", "main"),
+            ("{day}", "2026-01-01"),
             ("{gateway}", "main"),
             ("{grant}", "given"),
             ("{identity}", "ann-jira"),

@@ -246,12 +246,13 @@ async fn whoever_waits_for_a_window_when_the_process_is_told_to_stop_is_told_wha
 {
     let Some(mut cluster) = Cluster::of(2, Upstream::modern().echoing()).await else { return };
     cluster.autonomous(1, LONGEST).await;
-    let epoch = cluster.served[0].metrics().await["ostiary_epoch"];
+    let database = db::Db::open(cluster.sites[0].url().unwrap()).await.unwrap();
+    let epoch = database.epoch().await.unwrap().epoch;
     cluster.signal(1, Signal::STOP);
     let stopping = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let committing = async {
-            while cluster.served[0].metrics().await["ostiary_epoch"] == epoch {
+            while database.epoch().await.unwrap().epoch == epoch {
                 ticks.tick().await;
             }
         };

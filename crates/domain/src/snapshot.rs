@@ -40,6 +40,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The workspace of this id, whatever its name is now.
+    pub fn workspace(&self, id: WorkspaceId) -> Option<&Arc<Workspace>> {
+        self.workspaces.values().find(|it| it.id == id)
+    }
+
     /// The longest time for which calls at any gateway may be decided without the database.
     pub fn widest_autonomy(&self) -> Duration {
         let workspaces = self.workspaces.values();

@@ -278,8 +278,8 @@ impl Grounds {
     pub(crate) fn has_credential(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> bool {
         let Some(id) = self.subject.identity else { return true };
         let was = self.caller.workspace.identities.get(&id).map(|it| &it.sealed);
-        let mut workspaces = snapshot.config.workspaces.values();
-        let is = workspaces.find_map(|it| it.identities.get(&id)).map(|it| &it.sealed);
+        let workspace = snapshot.config.workspace(self.caller.workspace.id);
+        let is = workspace.and_then(|it| it.identities.get(&id)).map(|it| &it.sealed);
         is.is_some() && is == was && snapshot.switches.find(&Target::Identity(id), now).is_none()
     }
 

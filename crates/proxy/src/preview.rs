@@ -38,7 +38,7 @@ impl Previewer {
         let refused = |refusal: Refusal| NoPreview(refusal.to_string());
         let proxy = &self.0.proxy;
         let config = Arc::clone(&proxy.gate.latest().config);
-        let found = config.workspaces.values().find(|it| it.id == workspace);
+        let found = config.workspace(workspace);
         let found = found.ok_or(Refusal::NoGateway).map_err(refused)?;
         let caller = Caller::ourselves(found, app).ok_or(Refusal::NoGateway).map_err(refused)?;
         let gateway = found.gateways.values().find(|it| it.id == gateway);

@@ -49,8 +49,7 @@ impl Grounds {
             let is_on = check_switches(snapshot, &self.subject, now).is_ok();
             return if is_on && !is_over { Standing::Holds } else { Standing::Ends };
         }
-        let mut workspaces = snapshot.config.workspaces.values();
-        let workspace = workspaces.find(|it| it.id == self.caller.workspace.id);
+        let workspace = snapshot.config.workspace(self.caller.workspace.id);
         if self.offered.is_some() && workspace.is_some_and(|it| !it.policies.is_empty()) {
             return match check_switches(snapshot, &self.subject, now) {
                 Ok(()) => Standing::Unclear,

@@ -63,8 +63,7 @@ impl Rights {
         let Of::User { workspace, user, limits, maker } = &caller.of else {
             return Ok(Self::of_operator(app, caller));
         };
-        let mut workspaces = snapshot.config.workspaces.values();
-        let workspace = workspaces.find(|it| it.id == *workspace).ok_or(Error::Unauthenticated)?;
+        let workspace = snapshot.config.workspace(*workspace).ok_or(Error::Unauthenticated)?;
         let find = |id: &UserId| {
             let is_off = snapshot.switches.find(&Target::User(*id), app.clock.now()).is_some();
             let found = workspace.users.get(id).filter(|_| !is_off);

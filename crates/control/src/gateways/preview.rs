@@ -173,8 +173,7 @@ async fn look(
     query: &PreviewQuery,
 ) -> Result<(Touched, PreviewBody), Error> {
     let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
-    let mut workspaces = snapshot.config.workspaces.values();
-    let here = workspaces.find(|it| it.id == workspace.id);
+    let here = snapshot.config.workspace(workspace.id);
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let found = here.gateways.values().find(|it| gateway.means(it.id.0, &it.name));
     let found = found.ok_or_else(|| gateway.not_found("gateway"))?;

@@ -340,7 +340,7 @@ async fn simulate_policies(
         return Err(Error::Invalid(format!("`last` is from 1 to {MOST_LAST}")));
     }
     let here = app.publisher.newest();
-    let here = super::here(&here.snapshot, workspace.id);
+    let here = here.snapshot.config.workspace(workspace.id);
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let proposed = |name: &Name| proposal.policies.iter().any(|it| it.name == *name);
     let kept = here.policies.book().iter().filter(|(name, _)| !proposed(name));
@@ -371,7 +371,7 @@ async fn tried(
 ) -> Result<Response, Error> {
     let next = change.preview().await?;
     change.rollback().await?;
-    let here = super::here(&next, workspace.id);
+    let here = next.config.workspace(workspace.id);
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let policies = Arc::clone(&here.policies);
     let simulation = simulated(app, workspace, Arc::clone(here), policies, LAST).await?;

@@ -128,7 +128,7 @@ pub(crate) async fn check_everybody(
         let refuses = |snapshot: &Snapshot| {
             let until = clock.elapsed() + LONGEST_LOOK;
             let gives_up = || until < clock.elapsed();
-            let here = here(snapshot, workspace);
+            let here = snapshot.config.workspace(workspace);
             let refuses = here.is_some_and(|it| leaves_out((snapshot, it), now, gives_up));
             (refuses, !gives_up())
         };
@@ -147,11 +147,6 @@ pub(crate) async fn check_everybody(
 
 /// For how long somebody is looked for whom policies let by. No other change can be made meanwhile.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
-
-/// A workspace in a snapshot.
-fn here(snapshot: &Snapshot, id: WorkspaceId) -> Option<&Arc<Workspace>> {
-    snapshot.config.workspaces.values().find(|it| it.id == id)
-}
 
 /// Whether policies refuse everybody who can call something: who is connected, is not off and has a
 /// token. Where nobody can, it is about everybody who is connected, and where nobody is, about anybody.

@@ -68,8 +68,7 @@ pub(crate) fn check_names(
     let may_see = rights.may(Capability::PoliciesRead, &Object::Workspace);
     for workspace in will_be.config.workspaces.values() {
         let book = workspace.policies.book();
-        let mut all = was.config.workspaces.values();
-        let Some(before) = all.find(|it| it.id == workspace.id) else { continue };
+        let Some(before) = was.config.workspace(workspace.id) else { continue };
         if book.is_empty() || Arc::ptr_eq(before, workspace) {
             continue;
         }

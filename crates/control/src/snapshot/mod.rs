@@ -8,6 +8,8 @@
 //! The [`gate`] then answers for the published value: at once where this process is the only
 //! writer, after reading the epoch where it is not.
 
+#[cfg(test)]
+mod at_random;
 mod authority;
 mod build;
 mod changes;

@@ -89,8 +89,7 @@ async fn show_why(
     query: WhyQuery,
 ) -> Result<Json<Why>, Error> {
     let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
-    let mut workspaces = snapshot.config.workspaces.values();
-    let here = workspaces.find(|it| it.id == workspace.id);
+    let here = snapshot.config.workspace(workspace.id);
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let rights = &workspace.rights;
     let answers = match query {

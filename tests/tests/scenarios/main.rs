@@ -62,6 +62,7 @@ mod stdio;
 mod streams;
 mod subscriptions;
 mod tasks;
+mod tenants;
 mod text;
 mod upstreams;
 mod why;

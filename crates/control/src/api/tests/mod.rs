@@ -1,10 +1,11 @@
 mod acts;
+mod tenants;
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::openapi::path::Operation;
 
 use crate::api::openapi;
@@ -34,73 +35,6 @@ async fn h159_without_a_right_credential_there_is_nothing_to_see() {
                 assert_eq!(reply.problem(), expected, "{} {path} {credential:?}", route.method);
                 assert_eq!(reply.header("www-authenticate"), "Bearer");
             }
-        }
-    }
-}
-
-/// Names and ids of one tenant mean nothing in another.
-#[tokio::test]
-async fn h159_nothing_of_another_workspace_can_be_reached() {
-    for api in Api::on_each_database().await {
-        api.given_a_chain().await;
-        api.given_a_pin().await;
-        api.given("apps/bot/tokens", json!({"name": "ci"})).await;
-        let rule = json!({"name": "mail", "pattern": "@", "action": {"type": "redact"}});
-        api.given("gateways/main/rules", rule).await;
-        api.given_a_limit().await;
-        api.given_a_policy().await;
-        api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
-        api.given("roles", json!({"name": "keeper", "capabilities": []})).await;
-        api.given("role-grants", json!({"name": "given", "role": "keeper", "user": "ann"})).await;
-        api.given("/workspaces", json!({"name": "other"})).await;
-        let mut reached = 0;
-        for route in routes().into_iter().filter(|it| it.names_things()) {
-            let (here, there) = (route.address("default"), route.address("other"));
-            let body = route.operation.request_body.is_some().then(|| json!({}));
-            let reply = api.ask(route.method.clone(), &there, body.clone()).await;
-            let is_new = route.method == Method::POST;
-            let expected = if is_new { [404, 400] } else { [404, 404] };
-            let status = reply.status.as_u16();
-            assert!(expected.contains(&status), "{} {there}: {}", route.method, reply.text);
-            if route.method == Method::GET {
-                // It is not said whose it is.
-                let found = if here.ends_with("/preview") { 422 } else { 200 };
-                assert_eq!(api.get(&here).await.status, found, "{here}");
-                reached += 1;
-            }
-        }
-        assert_eq!(reached, 24);
-        for path in ["users", "teams", "servers", "identities", "gateways", "apps", "connections"] {
-            let reply = api.get(&format!("/workspaces/other/{path}")).await;
-            assert_eq!(reply.json(), json!({"items": []}), "{path}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn references_into_another_workspace_are_refused() {
-    for api in Api::on_each_database().await {
-        api.given_a_chain().await;
-        api.given("/workspaces", json!({"name": "other"})).await;
-        let id = |reply: Value| reply["id"].as_str().unwrap().to_owned();
-        let ann = id(api.get("users/ann").await.json());
-        let jira = id(api.get("servers/jira").await.json());
-        let dev = id(api.get("teams/dev").await.json());
-        let main = id(api.get("gateways/main").await.json());
-        let cases = [
-            ("teams", json!({"name": "t", "members": [ann]})),
-            ("apps", json!({"name": "a", "owner": ann, "purpose": "x"})),
-            ("identities", json!({"name": "i", "server": jira, "headers": {"x-a": "b"}})),
-            ("gateways", json!({"name": "g", "teams": [dev]})),
-            (
-                "limits",
-                json!({"name": "l", "scope": {"type": "workspace"}, "unit": "calls", "gateway": main,
-                              "allowance": {"type": "quota", "amount": 1, "per": "day"}}),
-            ),
-        ];
-        for (path, body) in cases {
-            let reply = api.post(&format!("/workspaces/other/{path}"), body).await;
-            assert_eq!(reply.problem(), (422, "invalid".into()), "{path}: {}", reply.text);
         }
     }
 }
@@ -367,12 +301,6 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Whether it is about things that a workspace has, by name.
-    fn names_things(&self) -> bool {
-        let rest = self.path.strip_prefix("/api/v1/workspaces/{workspace}").unwrap_or_default();
-        rest.contains('{') && !rest.contains("{index}")
-    }
-
     /// With the names of what [`Api::given_a_chain`] makes, as [`Api::ask`] takes it.
     pub(super) fn address(&self, workspace: &str) -> String {
         let names = [

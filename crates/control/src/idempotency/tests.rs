@@ -163,6 +163,15 @@ async fn keys_are_bounded_and_read_strictly() {
             key: crate::secret::sha256(&n.to_be_bytes()),
             request: [0; 32],
         };
+        // What another workspace keeps is neither counted nor deleted, be it older or newer.
+        let elsewhere = uuid::Uuid::from_u128(1);
+        for n in [0, 1, 98, 99] {
+            let place = super::Place { workspace: elsewhere, ..place(n) };
+            let at = now + Duration::from_secs(n);
+            assert!(super::store::insert(&mut tx, &place, at).await.unwrap());
+            let kept = super::Kept { status: 201, media: None, etag: None, body: None };
+            super::store::update(&mut tx, &place, kept).await.unwrap();
+        }
         for n in 0..25 {
             let at = now + Duration::from_secs(n);
             assert!(super::store::insert(&mut tx, &place(n), at).await.unwrap());
@@ -172,8 +181,15 @@ async fn keys_are_bounded_and_read_strictly() {
             }
             super::store::delete_beyond(&mut tx, &place(n), 10).await.unwrap();
         }
-        let left: Vec<(Option<i64>,)> =
-            tx.all(db::sql("SELECT status FROM answers ORDER BY created_at")).await.unwrap();
+        let left = db::sql(
+            "SELECT status FROM answers WHERE workspace_id = $1 ORDER BY created_at, key_hash",
+        );
+        let others: Vec<(Option<i64>,)> = tx
+            .all(db::sql("SELECT status FROM answers WHERE workspace_id = $1").bind(elsewhere))
+            .await
+            .unwrap();
+        assert_eq!(others.len(), 4);
+        let left: Vec<(Option<i64>,)> = tx.all(left.bind(uuid::Uuid::nil())).await.unwrap();
         assert_eq!(left.len(), 11, "ten, and what is under way");
         assert_eq!(left[0], (None,));
     }

@@ -262,6 +262,43 @@ async fn what_others_have_leaves_as_much_room() {
     }
 }
 
+/// Keys of what has been recorded are those of one workspace: erasing, and the end of another, leave
+/// them where they are.
+#[tokio::test]
+async fn what_is_erased_or_deleted_here_stays_readable_elsewhere() {
+    for World { api, ours, theirs } in World::on_each_database().await {
+        let keys = db::sql("SELECT workspace_id, day FROM content_keys WHERE workspace_id = $1");
+        let mut tx = api.fresh.db.read().await.unwrap();
+        let own: Vec<(Uuid, i64)> = tx.all(keys.bind(ours.id)).await.unwrap();
+        drop(tx);
+        let [(_, day)] = own.as_slice() else { panic!("{own:?}") };
+        api.given("/workspaces", json!({"name": "brief"})).await;
+        api.given("/workspaces/brief/users", json!({"name": "eve"})).await;
+        assert_eq!(api.delete("/workspaces/brief/users/eve").await.status, 204);
+        let before = [rows::of(&api, ours.id).await, rows::of(&api, theirs.id).await];
+        let gone = api.delete("/workspaces/brief").await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+        is_unchanged(&before[0], &rows::of(&api, ours.id).await);
+        let day = i32::try_from(*day).unwrap();
+        assert!(api.control.erase_content(ours.id, day).await.unwrap());
+        is_unchanged(&before[1], &rows::of(&api, theirs.id).await);
+        assert!(before[1]["content_keys"].len() == 1);
+        // What is recorded from now on has a key of its own, and what was recorded there is read.
+        api.given(&ours.at("users"), json!({"name": "late"})).await;
+        api.log.clone().close().unwrap();
+        let newest = api.get(&theirs.at("records?limit=1")).await.json();
+        let index = newest["items"][0]["index"].as_u64().unwrap();
+        let mut kept = 0;
+        for index in 0..=index {
+            let shown = api.get(&theirs.at(&format!("records/{index}"))).await.json();
+            assert_ne!(shown["content"], "erased", "{shown}");
+            assert_ne!(shown["content"], "missing", "{shown}");
+            kept += u64::from(shown["content"] == "kept");
+        }
+        assert!(20 < kept, "{kept}");
+    }
+}
+
 async fn with_header(
     api: &Api,
     (tenant, path): (&Tenant, &str),

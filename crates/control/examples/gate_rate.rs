@@ -6,13 +6,13 @@
 #![expect(clippy::disallowed_methods, reason = "it measures the real time")]
 #![expect(clippy::unwrap_used, reason = "without a database there is nothing to measure")]
 
-mod common;
+mod clock;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use audit::{Log, Options, Signer};
-use common::RealClock;
+use clock::RealClock;
 use control::{Control, ControlOptions};
 use tokio_util::task::TaskTracker;
 use vault::{MasterKey, Vault};

@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "it measures the real time")]
 #![expect(clippy::unwrap_used, reason = "without a database there is nothing to measure")]
 
-mod common;
+mod clock;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use chrono::Utc;
-use common::RealClock;
+use clock::RealClock;
 use control::{Control, ControlOptions};
 use db::{Tx, sql};
 use http_body_util::BodyExt as _;

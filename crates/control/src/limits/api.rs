@@ -251,7 +251,7 @@ async fn list_limit_usage(
     let found = app.accounts.usage(&mut tx, workspace.id, &limit, (&after, most)).await?;
     drop(tx);
     let snapshot = app.gate.current().await.map_err(|_| Error::Busy)?;
-    let names = snapshot.config.workspaces.values().find(|it| it.id == workspace.id);
+    let names = snapshot.config.workspace(workspace.id);
     let cursor = |usage: &Usage| format!("{}/{}", usage.holder.id, usage.holder.tool);
     let most = limit.allowance.most();
     Ok(Json(paging.answer(found, cursor, |usage| UsageBody {

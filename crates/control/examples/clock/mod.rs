@@ -1,4 +1,4 @@
-//! What the examples share.
+//! The time by which the examples measure.
 
 #![expect(clippy::disallowed_methods, reason = "they measure the real time")]
 

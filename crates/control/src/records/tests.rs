@@ -134,6 +134,7 @@ async fn the_stream_shows_what_happens_in_this_workspace_only() {
         text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
     }
     assert_eq!(text.matches("event: record").count(), 2, "{text}");
+    assert!(text.contains("\"ann\"") && !text.contains("\"eve\""), "{text}");
     let data = text.lines().filter_map(|it| it.strip_prefix("data: "));
     let phases: Vec<String> = data
         .map(|it| {

@@ -14,6 +14,8 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
+mod clock;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use audit::{Log, Options, Signer};
 use axum::body::Body;
 use axum::http::{Request, header};
 use chrono::{DateTime, Utc};
+use clock::RealClock;
 use control::{Control, ControlOptions};
 use db::{Db, Tx, sql};
 use domain::ports::Gate;
@@ -43,32 +46,6 @@ const POLICIES: u128 = 10;
 /// How often each kind of change is made.
 const ROUNDS: u128 = 25;
 
-struct RealClock(Instant);
-
-impl Clock for RealClock {
-    fn now(&self) -> DateTime<Utc> {
-        Utc::now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn id(&self) -> Uuid {
-        Uuid::now_v7()
-    }
-}
-
-impl audit::Clock for RealClock {
-    fn now_ms(&self) -> i64 {
-        Utc::now().timestamp_millis()
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
 /// Where the changes are made, and where they are heard of.
 struct House {
     router: axum::Router,
@@ -86,7 +63,7 @@ async fn main() {
     for fresh in db::testing::databases().await {
         let name = if fresh.db.is_exclusive() { "SQLite" } else { "PostgreSQL" };
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(RealClock(Instant::now()));
+        let clock = Arc::new(RealClock::new());
         let signer = Signer::from_seed("rate", &[1; 32]);
         let log = Log::open(Options::new(folder.path()), signer, Arc::<RealClock>::clone(&clock));
         let log = log.unwrap();

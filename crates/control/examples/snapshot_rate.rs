@@ -27,7 +27,7 @@ use clock::RealClock;
 use control::{Control, ControlOptions};
 use db::{Db, Tx, sql};
 use domain::ports::Gate;
-use domain::{Clock, Snapshot};
+use domain::Snapshot;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;

@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -279,8 +280,9 @@ async fn what_is_erased_or_deleted_here_stays_readable_elsewhere() {
         let gone = api.delete("/workspaces/brief").await;
         assert_eq!(gone.status, 204, "{}", gone.text);
         is_unchanged(&before[0], &rows::of(&api, ours.id).await);
-        let day = i32::try_from(*day).unwrap();
-        assert!(api.control.erase_content(ours.id, day).await.unwrap());
+        let day = NaiveDate::default() + Days::new(u64::try_from(*day).unwrap());
+        let erased = api.delete(&ours.at(&format!("records/content/{day}"))).await;
+        assert_eq!(erased.status, 204, "{}", erased.text);
         is_unchanged(&before[1], &rows::of(&api, theirs.id).await);
         assert!(before[1]["content_keys"].len() == 1);
         // What is recorded from now on has a key of its own, and what was recorded there is read.

@@ -42,8 +42,10 @@ pub(super) const KINDS: &[&str] = &[
 /// Routes that are not asked like the others, and why.
 const APART: &[(&str, &str)] = &[
     ("DELETE /admin-tokens/{admin_token}", ABOVE),
+    ("DELETE /records/content/{day}", ABOVE),
     ("DELETE /session", NO_WORKSPACE),
     ("DELETE /workspaces/{workspace}", ABOVE),
+    ("DELETE /workspaces/{workspace}/records/content/{day}", RECORDS),
     ("GET /admin-tokens", ABOVE),
     ("GET /openapi.json", NO_WORKSPACE),
     ("GET /policy-schema", NO_WORKSPACE),

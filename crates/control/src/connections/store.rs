@@ -41,8 +41,9 @@ pub(super) async fn select(
     .bind(workspace.0);
     let statement = which.bind(statement).bind(app.map(|it| it.0)).bind(which.is_anywhere());
     let statement = statement.bind(which.gateway()).bind(which.owner());
-    let after = which.after().map(|it| it.split_once(' ').ok_or_else(Error::not_a_cursor));
-    let (after, gateway) = after.transpose()?.unwrap_or_default();
+    // Cursors of before had a slash there. Without either it is after all of an app.
+    let after = which.after().map(|it| it.split_once([' ', '/']).unwrap_or((it, "")));
+    let (after, gateway) = after.unwrap_or_default();
     let rows: Vec<Row> = tx.all(statement.bind(after).bind(gateway)).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }

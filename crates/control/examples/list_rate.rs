@@ -1,5 +1,6 @@
 //! How long the admin API takes for a page of each list, where the list is 100 000 rows long: of the
-//! first page, of those after it, and of those that somebody sees who has a part of it.
+//! first page, of those after it, and of those that somebody sees who has a part of it; and for one
+//! thing of each.
 //!
 //! `OSTIARY_TEST_POSTGRES=… cargo run --release -p control --example list_rate`
 
@@ -48,6 +49,19 @@ const LISTS: [&str; 15] = [
     "records",
 ];
 
+/// Of each list; each time another one.
+const FOUND: [&str; 9] = [
+    "users",
+    "teams",
+    "apps",
+    "apps/n000000/tokens",
+    "servers",
+    "gateways",
+    "identities",
+    "roles",
+    "role-grants",
+];
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     println!("{ROWS} rows in each list, pages of 50; ms");
@@ -81,6 +95,10 @@ async fn main() {
         for list in LISTS {
             lists.measure(list, list).await;
         }
+        for list in FOUND {
+            lists.find(list, |n| format!("n{n:06}")).await;
+        }
+        lists.find("pins", |n| id(n).to_string()).await;
         lists.token = part;
         for list in ["servers", "gateways", "identities", "connections", "cutoffs"] {
             lists.measure(list, &format!("{list}, a part")).await;
@@ -126,12 +144,19 @@ impl Lists {
             let Some(cursor) = page["next_cursor"].as_str() else { break };
             path = format!("{list}{sign}cursor={cursor}");
         }
-        let first = taken[0];
-        taken.sort_unstable();
-        let at = |percent: usize| taken[(taken.len() - 1) * percent / 100];
-        let ms = |it: Duration| format!("{:.2}", it.as_secs_f64() * 1e3);
-        let (half, most, last) = (ms(at(50)), ms(at(99)), ms(at(100)));
-        println!("{called:<24} {:>8} {half:>8} {most:>8} {last:>8}", ms(first));
+        tell(called, taken);
+    }
+
+    /// One thing at a time.
+    async fn find(&self, list: &str, name: impl Fn(u64) -> String) {
+        let mut taken = Vec::new();
+        for n in (0..ROWS).step_by(499) {
+            let path = format!("{list}/{}", name(n));
+            let asked = Instant::now();
+            self.ask("GET", &path, Value::Null).await;
+            taken.push(asked.elapsed());
+        }
+        tell(&format!("{list}, one"), taken);
     }
 
     async fn post(&self, path: &str, body: Value) -> Value {
@@ -151,6 +176,16 @@ impl Lists {
         assert!(status.is_success(), "{method} {path}: {status} {}", text.escape_ascii());
         serde_json::from_slice(&text).unwrap()
     }
+}
+
+/// The first time, and those that half, 99 in a hundred and all of them have kept.
+fn tell(called: &str, mut taken: Vec<Duration>) {
+    let first = taken[0];
+    taken.sort_unstable();
+    let at = |percent: usize| taken[(taken.len() - 1) * percent / 100];
+    let ms = |it: Duration| format!("{:.2}", it.as_secs_f64() * 1e3);
+    let (half, most, last) = (ms(at(50)), ms(at(99)), ms(at(100)));
+    println!("{called:<24} {:>8} {half:>8} {most:>8} {last:>8}", ms(first));
 }
 
 /// Writes the rows without asking the handlers for each. The rows of all tables go by the ids of the

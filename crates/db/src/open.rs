@@ -223,6 +223,7 @@ impl Db {
             // NORMAL may lose the last commits when the power fails.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .statement_cache_capacity(STATEMENTS)
             .busy_timeout(LOCK_WAIT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -254,6 +255,7 @@ impl Db {
         let options = PgConnectOptions::from_str(url)
             .map_err(OpenError::Url)?
             .application_name("ostiary")
+            .statement_cache_capacity(STATEMENTS)
             .options([
                 ("lock_timeout", "5s"),
                 ("statement_timeout", "15s"),
@@ -316,6 +318,9 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// One that listens, one that says that this replica is there, one that says how far it has come, and
 /// one that looks for what others have said.
 const CONNECTIONS_ASIDE: u32 = 4;
+
+/// How many statements a connection keeps prepared: all that there are.
+const STATEMENTS: usize = 500;
 
 /// How long a connection that has been idle has to show that it is still one.
 const PULSE: Duration = Duration::from_millis(250);

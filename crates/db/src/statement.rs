@@ -1,8 +1,11 @@
 //! A statement with its values.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use uuid::Uuid;
 
 use crate::DbError;
@@ -27,6 +30,10 @@ pub enum Value {
 }
 
 /// Begins a statement. Placeholders are `$1`, `$2`, …
+///
+/// A condition that only holds where something was asked for is written `($2 IS NULL OR id = $2)`.
+/// Databases plan a text for whatever its values may be, and would look at every row; so they are
+/// given it without what the values have decided already.
 pub fn sql(text: &'static str) -> Sql {
     Sql { text, values: Vec::new() }
 }
@@ -39,6 +46,32 @@ impl Sql {
         self
     }
 
+    /// The text without the conditions that begin with `($n IS NULL OR`: true where the value is
+    /// NULL, and the rest of them where it is not.
+    fn decided(&self) -> Cow<'static, str> {
+        let mut rest = self.text;
+        let mut text = String::new();
+        while let Some((at, end, is_null)) = self.next_decided(rest) {
+            text.push_str(&rest[..at]);
+            text.push_str(if is_null { "(TRUE" } else { "(" });
+            rest = &rest[end..];
+            if is_null {
+                rest = &rest[closing(rest)..];
+            }
+        }
+        if text.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned(text + rest) }
+    }
+
+    /// From where to where the next `($n IS NULL OR ` stands, and whether that is so.
+    fn next_decided(&self, text: &str) -> Option<(usize, usize, bool)> {
+        const ASKED: &str = " IS NULL OR ";
+        text.match_indices(ASKED).find_map(|(at, _)| {
+            let (before, number) = text[..at].rsplit_once("($")?;
+            let value = self.values.get(number.parse::<usize>().ok()?.checked_sub(1)?)?;
+            Some((before.len(), at + ASKED.len(), value.is_null()))
+        })
+    }
+
     /// Refuses what not both databases would keep.
     pub(crate) fn checked(self) -> Result<Self, DbError> {
         if self.values.iter().any(Value::has_nul) { Err(DbError::Nul) } else { Ok(self) }
@@ -46,6 +79,18 @@ impl Sql {
 }
 
 impl Value {
+    fn is_null(&self) -> bool {
+        match self {
+            Self::Bool(it) => it.is_none(),
+            Self::Bytes(it) => it.is_none(),
+            Self::Int(it) => it.is_none(),
+            Self::Json(it) => it.is_none(),
+            Self::Text(it) => it.is_none(),
+            Self::Time(it) => it.is_none(),
+            Self::Uuid(it) => it.is_none(),
+        }
+    }
+
     fn has_nul(&self) -> bool {
         match self {
             Self::Text(Some(text)) => text.contains('\0'),
@@ -53,6 +98,16 @@ impl Value {
             _ => false,
         }
     }
+}
+
+/// Where the parenthesis ends that is open at the beginning.
+fn closing(text: &str) -> usize {
+    let mut depth = 1;
+    let close = text.find(|it| {
+        depth += i32::from(it == '(') - i32::from(it == ')');
+        depth == 0
+    });
+    close.unwrap_or(text.len())
 }
 
 fn holds_nul(json: &serde_json::Value) -> bool {
@@ -70,7 +125,12 @@ fn holds_nul(json: &serde_json::Value) -> bool {
 macro_rules! bind_all {
     ($name:ident, $db:ty, $args:ty) => {
         pub(crate) fn $name<'q>(sql: Sql) -> sqlx::query::Query<'q, $db, $args> {
-            let mut query = sqlx::query(sql.text);
+            let text = match sql.decided() {
+                Cow::Borrowed(text) => text.into_sql_str(),
+                // It is made of parts of the text, and of nothing else.
+                Cow::Owned(text) => AssertSqlSafe(text).into_sql_str(),
+            };
+            let mut query = sqlx::query(text);
             for value in sql.values {
                 query = match value {
                     Value::Bool(it) => query.bind(it),
@@ -117,4 +177,36 @@ value_from! {
     String => Text,
     DateTime<Utc> => Time,
     Uuid => Uuid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_without_what_its_values_decide() {
+        let of = |text, id: Option<i64>, name: Option<&str>| {
+            sql(text).bind(0).bind(id).bind(name).decided().into_owned()
+        };
+        let text =
+            "WHERE w = $1 AND ($2 IS NULL OR i = $2) AND ($3 IS NULL OR n IN (($3), 'a')) LIMIT 1";
+        assert_eq!(of(text, None, None), "WHERE w = $1 AND (TRUE) AND (TRUE) LIMIT 1");
+        assert_eq!(of(text, Some(1), None), "WHERE w = $1 AND (i = $2) AND (TRUE) LIMIT 1");
+        let named = "WHERE w = $1 AND (TRUE) AND (n IN (($3), 'a')) LIMIT 1";
+        assert_eq!(of(text, None, Some("a")), named);
+        // What is not decided, or not by these values, is left to the database.
+        for text in [
+            "WHERE w = $1",
+            "WHERE (until IS NULL OR until > $2)",
+            "WHERE ($3 || x IS NULL OR x = $2)",
+            "WHERE ($0 IS NULL OR x = $2) AND ($9 IS NULL OR x = $9)",
+        ] {
+            assert!(
+                matches!(sql(text).bind(0).decided(), Cow::Borrowed(it) if it == text),
+                "{text}"
+            );
+        }
+        let mixed = "WHERE (until IS NULL OR until > $1) AND ($2 IS NULL OR i = $2)";
+        assert_eq!(of(mixed, None, None), "WHERE (until IS NULL OR until > $1) AND (TRUE)");
+    }
 }

@@ -127,10 +127,9 @@ impl Lists {
             let grant = json!({"name": name, "role": "workspace-admin", "user": "part", "on": on});
             self.post("role-grants", grant).await;
         }
-        let expires = Utc::now() + Duration::from_secs(3_600);
-        let body = json!({"name": "part", "expires_at": expires});
+        let body = json!({"name": "part", "lifetime_seconds": 3_600});
         let token = self.post("users/part/admin-tokens", body).await;
-        token["token"].as_str().unwrap().to_owned()
+        token["secret"].as_str().unwrap().to_owned()
     }
 
     async fn measure(&self, list: &str, called: &str) {

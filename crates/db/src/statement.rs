@@ -46,29 +46,35 @@ impl Sql {
         self
     }
 
-    /// The text without the conditions that begin with `($n IS NULL OR`: true where the value is
-    /// NULL, and the rest of them where it is not.
+    /// The text without the conditions that begin with `($n IS NULL OR`, or with `($n OR` where the
+    /// value is a boolean: true where that is so, and the rest of them where it is not.
     fn decided(&self) -> Cow<'static, str> {
         let mut rest = self.text;
         let mut text = String::new();
-        while let Some((at, end, is_null)) = self.next_decided(rest) {
+        while let Some((at, end, is_true)) = self.next_decided(rest) {
             text.push_str(&rest[..at]);
-            text.push_str(if is_null { "(TRUE" } else { "(" });
+            text.push_str(if is_true { "(TRUE" } else { "(" });
             rest = &rest[end..];
-            if is_null {
+            if is_true {
                 rest = &rest[closing(rest)..];
             }
         }
         if text.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned(text + rest) }
     }
 
-    /// From where to where the next `($n IS NULL OR ` stands, and whether that is so.
+    /// From where to where the beginning of the next one stands, and whether it is so.
     fn next_decided(&self, text: &str) -> Option<(usize, usize, bool)> {
-        const ASKED: &str = " IS NULL OR ";
-        text.match_indices(ASKED).find_map(|(at, _)| {
-            let (before, number) = text[..at].rsplit_once("($")?;
-            let value = self.values.get(number.parse::<usize>().ok()?.checked_sub(1)?)?;
-            Some((before.len(), at + ASKED.len(), value.is_null()))
+        text.match_indices("($").find_map(|(at, opening)| {
+            let digits = &text[at + opening.len()..];
+            let after = digits.trim_start_matches(|it: char| it.is_ascii_digit());
+            let number: usize = digits[..digits.len() - after.len()].parse().ok()?;
+            let value = self.values.get(number.checked_sub(1)?)?;
+            let (rest, is_true) = match (after.strip_prefix(" IS NULL OR "), value) {
+                (Some(rest), value) => (rest, value.is_null()),
+                (None, Value::Bool(Some(is_true))) => (after.strip_prefix(" OR ")?, *is_true),
+                (None, _) => return None,
+            };
+            Some((at, text.len() - rest.len(), is_true))
         })
     }
 
@@ -199,6 +205,7 @@ mod tests {
             "WHERE w = $1",
             "WHERE (until IS NULL OR until > $2)",
             "WHERE ($3 || x IS NULL OR x = $2)",
+            "WHERE ($1 OR x = $2) AND x IN ($1)",
             "WHERE ($0 IS NULL OR x = $2) AND ($9 IS NULL OR x = $9)",
         ] {
             assert!(
@@ -206,6 +213,9 @@ mod tests {
                 "{text}"
             );
         }
+        let flagged = |it: bool| sql("WHERE ($1 OR i = $2)").bind(it).bind(1).decided();
+        assert_eq!(flagged(true), "WHERE (TRUE)");
+        assert_eq!(flagged(false), "WHERE (i = $2)");
         let mixed = "WHERE (until IS NULL OR until > $1) AND ($2 IS NULL OR i = $2)";
         assert_eq!(of(mixed, None, None), "WHERE (until IS NULL OR until > $1) AND (TRUE)");
     }

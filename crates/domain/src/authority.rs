@@ -7,8 +7,8 @@
 //! that is a forbid.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt;
 use std::sync::{Arc, LazyLock};
+use std::{fmt, mem};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, Policy as CedarPolicy, PolicyId,
@@ -177,10 +177,10 @@ impl Authority {
         for (id, text) in ALWAYS {
             add(&mut set, id, text)?;
         }
+        check(workspace, set.clone(), &grants)?;
         for it in grants.iter().filter(|it| !it.capabilities.is_empty()) {
             add(&mut set, &it.id.to_string(), &text(workspace, it))?;
         }
-        validate(schema()?, &set)?;
         Ok(Self { set, workspace, grants: grants.into_iter().map(Arc::new).collect() }.sorted())
     }
 
@@ -203,13 +203,10 @@ impl Authority {
             }
         }
         // What is in the set has been checked.
-        let mut new = PolicySet::new();
+        check(self.workspace, PolicySet::new(), &with)?;
         for it in with.iter().filter(|it| !it.capabilities.is_empty()) {
-            let (id, text) = (it.id.to_string(), text(self.workspace, it));
-            add(&mut new, &id, &text)?;
-            add(&mut set, &id, &text)?;
+            add(&mut set, &it.id.to_string(), &text(self.workspace, it))?;
         }
-        validate(schema()?, &new)?;
         grants.extend(with.into_iter().map(Arc::new));
         Ok(Self { set, workspace: self.workspace, grants }.sorted())
     }
@@ -434,6 +431,23 @@ fn text(workspace: WorkspaceId, grant: &RoleGrant) -> String {
     let unless =
         if matches!(grant.on, Scope::Team(_)) { " unless { resource is User }" } else { "" };
     format!("permit(principal in {holder}, action in [{actions}], resource in {on}){unless};")
+}
+
+/// Whether policies and what grants say fit the schema. It knows of kinds and not of ids, so of grants
+/// that differ in nothing else one is looked at.
+fn check(
+    workspace: WorkspaceId,
+    mut policies: PolicySet,
+    grants: &[RoleGrant],
+) -> Result<(), PolicyError> {
+    let mut seen = HashSet::new();
+    for it in grants.iter().filter(|it| !it.capabilities.is_empty()) {
+        let kinds = (mem::discriminant(&it.holder), mem::discriminant(&it.on));
+        if seen.insert((kinds, &it.capabilities)) {
+            add(&mut policies, &it.id.to_string(), &text(workspace, it))?;
+        }
+    }
+    validate(schema()?, &policies)
 }
 
 fn add(set: &mut PolicySet, id: &str, text: &str) -> Result<(), PolicyError> {

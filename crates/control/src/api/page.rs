@@ -71,9 +71,10 @@ impl Which<'_> {
         let (id, name, after, limit): (Option<Uuid>, Option<&str>, Option<&str>, i64) = match self {
             Self::All => (None, None, None, i64::MAX),
             Self::One(it) => (it.id(), it.name(), None, 2),
-            // One more than asked for shows whether there is another page.
+            // One more than asked for shows whether there is another page. No name is empty: the
+            // first page is looked for as the others are, along the index.
             Self::Page(page) | Self::Within(page, _) => {
-                (None, None, page.after.as_deref(), page.limit + 1)
+                (None, None, Some(page.after.as_deref().unwrap_or("")), page.limit + 1)
             }
         };
         sql.bind(id).bind(name).bind(after).bind(limit)

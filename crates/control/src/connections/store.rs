@@ -12,6 +12,8 @@ use crate::row::{self, Named};
 use crate::switches::OffColumns;
 
 /// [`Which::One`] goes by the id or the gateway's name, pages by the app's name and the gateway's.
+///
+/// Each has a gateway; the outer join keeps SQLite from going through all gateways for each app.
 pub(super) async fn select(
     tx: &mut Tx,
     workspace: WorkspaceId,
@@ -28,7 +30,7 @@ pub(super) async fn select(
             o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
          FROM connections c
          JOIN apps a ON a.workspace_id = c.workspace_id AND a.id = c.app_id
-         JOIN gateways g ON g.workspace_id = c.workspace_id AND g.id = c.gateway_id
+         LEFT JOIN gateways g ON g.workspace_id = c.workspace_id AND g.id = c.gateway_id
          JOIN users u ON u.workspace_id = c.workspace_id AND u.id = c.user_id
          LEFT JOIN picks p ON p.workspace_id = c.workspace_id AND p.app_id = c.app_id
            AND p.gateway_id = c.gateway_id

@@ -27,10 +27,10 @@ pub(super) async fn select(
            ON o.workspace_id = g.workspace_id AND o.kind = 'gateway' AND o.target_id = g.id
          WHERE g.workspace_id = $1 AND ($2 IS NULL OR g.id = $2) AND ($3 IS NULL OR g.name = $3)
            AND ($4 IS NULL OR g.name > $4)
-           AND ($6 OR g.id = $7 OR EXISTS (
-             SELECT 1 FROM grants r JOIN members m
-               ON m.workspace_id = r.workspace_id AND m.team_id = r.team_id
-             WHERE r.workspace_id = g.workspace_id AND r.gateway_id = g.id AND m.user_id = $8))
+           AND ($6 OR g.id IN (
+             SELECT $7 UNION ALL SELECT r.gateway_id FROM members m
+             JOIN grants r ON r.workspace_id = m.workspace_id AND r.team_id = m.team_id
+             WHERE m.workspace_id = $1 AND m.user_id = $8))
          ORDER BY g.name LIMIT $5")
     .bind(workspace.0);
     let statement = which.bind(statement).bind(which.is_anywhere());

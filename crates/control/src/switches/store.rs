@@ -133,7 +133,7 @@ pub(super) async fn page(
 ) -> Result<Vec<Listed>, DbError> {
     let (kind, id, tool) = after;
     tx.all(
-        sql("SELECT * FROM (SELECT kind, target_id, tool, created_at AS since, until, reason,
+        sql("SELECT kind, target_id, tool, created_at AS since, until, reason,
                CASE kind
                  WHEN 'app' THEN (SELECT name FROM apps t
                    WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
@@ -156,25 +156,19 @@ pub(super) async fn page(
                    WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
                  ELSE (SELECT name FROM servers t
                    WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-               END AS name,
-               CASE kind
-                 WHEN 'assignment' THEN (SELECT gateway_id FROM assignments t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'connection' THEN (SELECT gateway_id FROM connections t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'gateway' THEN s.target_id
-               END AS gateway_id,
-               CASE kind
-                 WHEN 'identity' THEN (SELECT server_id FROM identities t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'server' THEN s.target_id
-                 WHEN 'tool' THEN s.target_id
-               END AS server_id
+               END AS name
              FROM switches s
              WHERE workspace_id = $1 AND (until IS NULL OR until > $2)
                AND (kind, target_id, tool) > ($3, $4, $5)
-               AND (reason IS NULL OR reason <> $6 OR kind <> 'server')) AS off
-             WHERE $7 OR gateway_id = $8 OR server_id = $9
+               AND (reason IS NULL OR reason <> $6 OR kind <> 'server')
+               AND ($7 OR (kind = 'gateway' AND target_id = $8)
+                 OR (kind = 'assignment' AND target_id IN (
+                   SELECT id FROM assignments WHERE workspace_id = $1 AND gateway_id = $8))
+                 OR (kind = 'connection' AND target_id IN (
+                   SELECT id FROM connections WHERE workspace_id = $1 AND gateway_id = $8))
+                 OR (kind = 'identity' AND target_id IN (
+                   SELECT id FROM identities WHERE workspace_id = $1 AND server_id = $9))
+                 OR (kind IN ('server', 'tool') AND target_id = $9))
              ORDER BY kind, target_id, tool LIMIT $10")
         .bind(workspace.0)
         .bind(now)

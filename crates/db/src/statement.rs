@@ -47,19 +47,32 @@ impl Sql {
     }
 
     /// The text without the conditions that begin with `($n IS NULL OR`, or with `($n OR` where the
-    /// value is a boolean: true where that is so, and the rest of them where it is not.
+    /// value is a boolean: true where that is so, and the rest of them where it is not. Of the rest
+    /// nothing is equal to NULL.
     fn decided(&self) -> Cow<'static, str> {
         let mut rest = self.text;
         let mut text = String::new();
         while let Some((at, end, is_true)) = self.next_decided(rest) {
             text.push_str(&rest[..at]);
-            text.push_str(if is_true { "(TRUE" } else { "(" });
-            rest = &rest[end..];
+            let condition = &rest[end..][..closing(&rest[end..])];
+            rest = &rest[end + condition.len()..];
             if is_true {
-                rest = &rest[closing(rest)..];
+                text.push_str("(TRUE");
+                continue;
             }
+            let left: Vec<&str> = alternatives(condition).filter(|it| !self.is_void(it)).collect();
+            text.push('(');
+            text.push_str(&if left.is_empty() { "FALSE".to_owned() } else { left.join(" OR ") });
         }
         if text.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned(text + rest) }
+    }
+
+    /// Whether it is `column = $n`, and the value NULL.
+    fn is_void(&self, condition: &str) -> bool {
+        let Some((column, value)) = condition.split_once(" = $") else { return false };
+        let is_column = column.chars().all(|it| it.is_ascii_alphanumeric() || "._".contains(it));
+        let value = value.parse::<usize>().ok().and_then(|it| self.values.get(it.checked_sub(1)?));
+        is_column && value.is_some_and(Value::is_null)
     }
 
     /// From where to where the beginning of the next one stands, and whether it is so.
@@ -114,6 +127,23 @@ fn closing(text: &str) -> usize {
         depth == 0
     });
     close.unwrap_or(text.len())
+}
+
+/// What stands between `OR`, outside of parentheses.
+fn alternatives(condition: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut rest = Some(condition);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let is_outside = |at: &usize| {
+            text[..*at]
+                .bytes()
+                .fold(0, |depth, it| depth + i32::from(it == b'(') - i32::from(it == b')'))
+                == 0
+        };
+        let at = text.match_indices(" OR ").map(|it| it.0).find(is_outside);
+        rest = at.map(|at| &text[at + " OR ".len()..]);
+        Some(at.map_or(text, |at| &text[..at]))
+    })
 }
 
 fn holds_nul(json: &serde_json::Value) -> bool {
@@ -216,6 +246,16 @@ mod tests {
         let flagged = |it: bool| sql("WHERE ($1 OR i = $2)").bind(it).bind(1).decided();
         assert_eq!(flagged(true), "WHERE (TRUE)");
         assert_eq!(flagged(false), "WHERE (i = $2)");
+        let among = |a: Option<i64>, b: Option<i64>| {
+            let text = "WHERE ($1 OR x.a = $2 OR (a = $2 OR b = $3) OR b = $3) AND y = $2";
+            sql(text).bind(false).bind(a).bind(b).decided()
+        };
+        assert_eq!(among(Some(1), None), "WHERE (x.a = $2 OR (a = $2 OR b = $3)) AND y = $2");
+        assert_eq!(among(None, Some(1)), "WHERE ((a = $2 OR b = $3) OR b = $3) AND y = $2");
+        assert_eq!(
+            sql("WHERE ($1 OR i = $2)").bind(false).bind(None::<i64>).decided(),
+            "WHERE (FALSE)"
+        );
         let mixed = "WHERE (until IS NULL OR until > $1) AND ($2 IS NULL OR i = $2)";
         assert_eq!(of(mixed, None, None), "WHERE (until IS NULL OR until > $1) AND (TRUE)");
     }

@@ -10,7 +10,7 @@ use tests::load::{Call, End};
 use tests::{Caller, Ledger, Load, Served, Site};
 use tokio::time::Instant;
 
-use crate::{SWITCHES, Switch, documents, variable};
+use crate::{SWITCHES, Switch, cut, documents, restore, variable};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_no_call_reaches_a_server_after_a_cut_off_was_acknowledged() {
@@ -24,6 +24,7 @@ async fn r3_no_call_reaches_a_server_after_a_cut_off_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_no_call_reaches_a_server_on_any_of_eight_replicas() {
     let Some(url) = db::testing::postgres_url().await else { return };
+    toggle(&Site::new(db::testing::postgres_url().await), 8).await;
     let site = Site::new(Some(url));
     let history = History::make(&site, 8).await;
     history.print(&site);
@@ -147,22 +148,17 @@ impl History {
     fn print(&self, site: &Site) {
         let mut ends: BTreeMap<&End, usize> = BTreeMap::new();
         self.calls.iter().for_each(|it| *ends.entry(&it.end).or_default() += 1);
-        let mut took: Vec<Duration> = self.throws.iter().map(|it| it.answered - it.began).collect();
-        took.sort();
-        let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
+        let took = told(self.throws.iter().map(|it| it.answered - it.began).collect());
         let all = self.calls.len() + self.others.len();
         let late = self.throws.iter().filter(|it| !it.is_complete).count();
         eprintln!(
             "{} replicas on {}: {all} calls on {CONNECTIONS} connections, of which {} in the way of {} throws; \
-             {} stale; the API took {:.1} ms (p50), {:.1} ms (p99), {:.1} ms at most",
+             {} stale; the API took {took}",
             self.replicas,
             site.database(),
             self.calls.len(),
             self.throws.len(),
             self.stale().len(),
-            at(50),
-            at(99),
-            at(100),
         );
         eprintln!("  {late} throws were not confirmed by all, but waited out");
         eprintln!("  {} calls of others, all answered", self.others.len());
@@ -196,6 +192,32 @@ async fn throw(switch: Switch, at: usize, scene: &Scene) -> Throw {
     Throw { switch, at, is_complete, began, answered, off, on, on_began, on_answered }
 }
 
+/// Prints how long the API takes, on each replica in turn, while all are well and nobody calls.
+async fn toggle(site: &Site, replicas: usize) {
+    let ledger = Ledger::start().await;
+    let first = site.start_with(&documents(&ledger.url, &ledger.url)).await;
+    let beside: Vec<Site> = (1..replicas).map(|_| site.beside()).collect();
+    let mut served = vec![first];
+    served.extend(join_all(beside.iter().map(Site::start)).await);
+    let mut took = Vec::new();
+    for at in served.iter().cycle().take(TOGGLES) {
+        let began = Instant::now();
+        cut(at, "server", "target", None).await;
+        took.push(began.elapsed());
+        restore(at, "server", "target").await;
+    }
+    eprintln!("{replicas} replicas, nobody calls: the API took {}", told(took));
+    for it in served {
+        assert!(it.stop().await.success());
+    }
+}
+
+fn told(mut took: Vec<Duration>) -> String {
+    took.sort();
+    let at = |percent: usize| took[(took.len() - 1) * percent / 100].as_secs_f64() * 1_000.0;
+    format!("{:.1} ms (p50), {:.1} ms (p99), {:.1} ms at most", at(50), at(99), at(100))
+}
+
 /// A part of so many, of which there are that many.
 fn share(all: u32, number: u32, parts: usize) -> u32 {
     (all + number) / u32::try_from(parts).unwrap()
@@ -204,5 +226,7 @@ fn share(all: u32, number: u32, parts: usize) -> u32 {
 const CONNECTIONS: u32 = 64;
 /// How many of them the throws are to stop.
 const STOPPED: u32 = 52;
+/// How often something is turned off while nobody calls.
+const TOGGLES: usize = 64;
 /// Calls that succeed between two throws.
 const BETWEEN: u32 = 200;

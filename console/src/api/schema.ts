@@ -808,6 +808,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/records/checkpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The newest checkpoint of the log, the key that has signed it, and the proof that one that was seen
+         *     before has been continued.
+         */
+        get: operations["show_checkpoint"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/records/content/{day}": {
         parameters: {
             query?: never;
@@ -1369,6 +1389,21 @@ export interface components {
         };
         /** @description A whole condition, which is bounded and compiles. */
         Checked: components["schemas"]["ConditionText"];
+        /** @description The signed head of a log. */
+        CheckpointBody: {
+            /** @description The signed note (c2sp.org/tlog-checkpoint). */
+            checkpoint: string;
+            /**
+             * @description The hashes in base64 which prove that the log of size `until` continues that of size `since`
+             *     (RFC 6962, section 2.1.2). Empty where it has never had both sizes.
+             */
+            consistency: string[];
+            /**
+             * @description The key that this gateway signs with, as `name+hash+key`. It proves nothing against whoever
+             *     could have replaced the gateway: compare it with a copy from elsewhere.
+             */
+            key: string;
+        };
         /** @description What an offer must be like. */
         ConditionText: {
             /** @description All of them hold. */
@@ -6473,6 +6508,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RecordBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_checkpoint: {
+        parameters: {
+            query?: {
+                /** @description The size of a checkpoint that was seen before; 0 where it is absent. */
+                since?: number;
+                /** @description The size of one that was seen later; that of the newest where it is absent. */
+                until?: number;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckpointBody"];
                 };
             };
             /** @description What the caller can do something about. */

@@ -351,8 +351,24 @@ impl Log {
         old: u64,
     ) -> Result<(Vec<Hash>, Checkpoint), ProveError> {
         let head = self.checkpoint(workspace).ok_or(ProveError::NotYet { size: 0 })?;
-        let hashes = proof::consistency(&self.0.folder(workspace), &head, old)?;
+        let sizes = (old, head.size);
+        let hashes = proof::consistency(&self.0.folder(workspace), &head, sizes)?;
         Ok((hashes, head))
+    }
+
+    /// The hashes that prove that the tree of the first `old` entries is a prefix of that of the first
+    /// `new`, for whoever has checkpoints of both. Reads the disk.
+    ///
+    /// # Errors
+    ///
+    /// When the log was never that large, or when the tree cannot be read.
+    pub fn prove_growth(
+        &self,
+        workspace: Uuid,
+        (old, new): (u64, u64),
+    ) -> Result<Vec<Hash>, ProveError> {
+        let head = self.checkpoint(workspace).ok_or(ProveError::NotYet { size: 0 })?;
+        proof::consistency(&self.0.folder(workspace), &head, (old, new))
     }
 
     /// Writes what is queued, signs the last checkpoints and ends the threads. Every clone is

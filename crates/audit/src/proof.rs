@@ -108,12 +108,12 @@ pub(crate) fn prove(
 pub(crate) fn consistency(
     source: &dyn Source,
     head: &Checkpoint,
-    old: u64,
+    (old, new): (u64, u64),
 ) -> Result<Vec<Hash>, ProveError> {
-    if old > head.size {
+    if old > head.size || new > head.size {
         return Err(ProveError::NotYet { size: head.size });
     }
-    let spans = merkle::consistency_spans(old, head.size);
+    let spans = merkle::consistency_spans(old, new);
     Ok(HashReader::new(source, head.size).spans(&spans)?)
 }
 

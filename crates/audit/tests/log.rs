@@ -74,6 +74,15 @@ fn checkpoints_of_all_sizes_are_consistent() {
         );
     }
     assert!(matches!(log.prove_consistency(ANN, 41), Err(ProveError::NotYet { size: 40 })));
+    for (at, new) in heads.iter().enumerate() {
+        for old in &heads[..=at] {
+            let (before, after) = ((old.size, &old.root), (new.size, &new.root));
+            let proof = log.prove_growth(ANN, (old.size, new.size)).unwrap();
+            assert_eq!(verify_consistency(before, after, &proof), Ok(()));
+        }
+    }
+    let beyond = log.prove_growth(ANN, (3, 41));
+    assert!(matches!(beyond, Err(ProveError::NotYet { size: 40 })));
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show_record))
         .routes(routes!(show_proof))
         .routes(routes!(erase_content))
+        .merge(super::checkpoint::routes())
 }
 
 /// Those of the log of the installation, and of workspaces that there are no more.

@@ -1,6 +1,7 @@
 //! What has happened: the audit log's latest records, as they are written, and their proofs.
 
 mod api;
+mod checkpoint;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use audit::{Durability, Entry, Kind, Leaf};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -111,6 +113,52 @@ async fn records_are_read_back_a_page_at_a_time_and_proved() {
     assert_eq!(proven.index, 4);
     assert_eq!(api.get("records/10/proof").await.problem(), (404, "not_found".into()));
     assert_eq!(api.get("records/x/proof").await.problem(), (404, "not_found".into()));
+}
+
+#[tokio::test]
+async fn a_checkpoint_comes_with_the_proof_that_it_continues_an_earlier_one() {
+    for api in Api::on_each_database().await {
+        assert_eq!(api.get("records/checkpoint").await.problem(), (404, "not_found".into()));
+        api.given("users", json!({"name": "ann"})).await;
+        let old = checkpoint(&api, "records/checkpoint", 2).await.0;
+        for i in 0..4 {
+            api.given("users", json!({"name": format!("u{i}")})).await;
+        }
+        let path = format!("records/checkpoint?since={}", old.size);
+        let (new, hashes) = checkpoint(&api, &path, 10).await;
+        let (before, after) = ((old.size, &old.root), (new.size, &new.root));
+        assert_eq!(audit::verify_consistency(before, after, &hashes), Ok(()));
+        assert!(!hashes.is_empty());
+        // One that is larger than the log ever was: whoever has seen it knows what to think of that.
+        let (same, hashes) = checkpoint(&api, "records/checkpoint?since=11", 10).await;
+        assert_eq!((&same, hashes), (&new, vec![]));
+        // Between two that were seen, whatever has come since.
+        let (early, hashes) = checkpoint(&api, "records/checkpoint?since=1&until=2", 10).await;
+        let (_, all) = checkpoint(&api, "records/checkpoint?since=1", 10).await;
+        assert_eq!((hashes.len(), all.len() > 1), (1, true));
+        assert_eq!(early, same);
+        let reply = api.get("records/checkpoint?since=-1").await;
+        assert_eq!(reply.problem(), (400, "malformed".into()));
+    }
+}
+
+/// The checkpoint of at least `size`, as soon as there is one, and the hashes beside it.
+async fn checkpoint(api: &Api, path: &str, size: u64) -> (audit::Checkpoint, Vec<audit::Hash>) {
+    let key: audit::VerifierKey = api.log.verifier_key().parse().unwrap();
+    loop {
+        let body = api.get(path).await.json();
+        if let Some(text) = body["checkpoint"].as_str() {
+            assert_eq!(body["key"], key.to_string());
+            let head = audit::Checkpoint::verify(text, std::slice::from_ref(&key)).unwrap();
+            let hashes = body["consistency"].as_array().unwrap().iter();
+            let hashes =
+                hashes.map(|it| STANDARD.decode(it.as_str().unwrap()).unwrap().try_into().unwrap());
+            if head.size >= size {
+                return (head, hashes.collect());
+            }
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

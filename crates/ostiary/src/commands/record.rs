@@ -63,6 +63,13 @@ pub(crate) enum RecordCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// The newest checkpoint of the workspace's log. Kept elsewhere, it shows later whether the log has
+    /// been continued: `ostiary audit verify --known`.
+    #[command(after_help = "Example:\n  ostiary record checkpoint > monday.checkpoint")]
+    Checkpoint {
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// The proof that a record is in the log, for `ostiary audit verify --proof`.
     #[command(after_help = "Example:\n  ostiary record proof 17 > 17.tlog-proof")]
     Proof {
@@ -127,6 +134,12 @@ pub(crate) fn run(command: &RecordCommand) -> Result<ExitCode, Failure> {
             let path = log.path(&format!("/content/{day}"));
             converse(remote.send(Method::DELETE, &path, Content::Nothing))?;
             print::line(format_args!("what was recorded on {day} is unreadable from now on"));
+        }
+        RecordCommand::Checkpoint { remote } => {
+            let path = "/records/checkpoint";
+            let head = converse(remote.ask(Method::GET, path, Content::Nothing))?;
+            let text = head.get("checkpoint").and_then(Value::as_str).unwrap_or_default();
+            print::line(text.trim_end());
         }
         RecordCommand::Proof { index, log, remote } => {
             let path = log.path(&format!("/{index}/proof"));

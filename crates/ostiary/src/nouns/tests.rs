@@ -31,6 +31,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/replicas"),
     ("get", "/workspaces/{workspace}/records"),
     ("delete", "/workspaces/{workspace}/records/content/{day}"),
+    ("get", "/workspaces/{workspace}/records/checkpoint"),
     ("get", "/workspaces/{workspace}/records/stream"),
     ("get", "/workspaces/{workspace}/records/{index}"),
     ("get", "/workspaces/{workspace}/records/{index}/proof"),

@@ -56,6 +56,7 @@ const APART: &[(&str, &str)] = &[
     ("GET /session", NO_WORKSPACE),
     ("GET /workspaces", ABOVE),
     ("GET /workspaces/{workspace}/records", RECORDS),
+    ("GET /workspaces/{workspace}/records/checkpoint", RECORDS),
     ("GET /workspaces/{workspace}/records/stream", RECORDS),
     ("GET /workspaces/{workspace}/records/{index}", RECORDS),
     ("GET /workspaces/{workspace}/records/{index}/proof", RECORDS),

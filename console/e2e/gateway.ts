@@ -16,8 +16,8 @@ export interface Gateway {
   stop: () => Promise<void>;
 }
 
-/** Starts `ostiary serve` with one real MCP server behind one gateway. */
-export async function startGateway(): Promise<Gateway> {
+/** Starts `ostiary serve` with one real MCP server behind one gateway; on SQLite, or where a URL says. */
+export async function startGateway(database?: string): Promise<Gateway> {
   const binary = process.env['OSTIARY_BIN'] ?? '';
   const peers = process.env['OSTIARY_PEERS'] ?? join(ROOT, '.tools');
   if (!existsSync(binary)) throw new Error('OSTIARY_BIN must name the binary: run make build');
@@ -26,7 +26,11 @@ export async function startGateway(): Promise<Gateway> {
   await writeFile(file, workspace(join(peers, 'bin/server-everything')));
   const args = ['serve', '--data', join(data, 'data'), '--listen', '127.0.0.1:0', '--apply', file];
   const child = spawn(binary, args, {
-    env: { ...process.env, OSTIARY_MASTER_KEY: randomBytes(32).toString('base64') },
+    env: {
+      ...process.env,
+      OSTIARY_MASTER_KEY: randomBytes(32).toString('base64'),
+      ...(database ? { OSTIARY_DATABASE_URL: database } : {}),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const stop = async () => {

@@ -84,6 +84,33 @@ test('more records than anyone can read: bounded, smooth, and drops are shown', 
   await expect(page.getByText('Up to 142 records were not shown').last()).toBeVisible();
 });
 
+test('the tail takes 1 000 records a second in bounded memory, measured', async ({ page }) => {
+  await open(page, HERE, '-flood');
+  await expect(page.getByText(/older rows left this page, which keeps 5,000/)).toBeVisible({
+    timeout: 20_000,
+  });
+  const session = await page.context().newCDPSession(page);
+  const heap = async () => {
+    await session.send('HeapProfiler.collectGarbage');
+    return (await session.send('Runtime.getHeapUsage')).usedSize / 2 ** 20;
+  };
+  const [before, began, rows] = [await heap(), performance.now(), await taken(page)];
+  let longest = 0;
+  for (let second = 0; second < 8; second += 1) {
+    longest = Math.max(longest, await page.evaluate(longestFrame));
+  }
+  const seconds = (performance.now() - began) / 1_000;
+  // Each row is a call: an intent and an outcome.
+  const rate = (2 * ((await taken(page)) - rows)) / seconds;
+  const grown = (await heap()) - before;
+  process.stdout.write(
+    `tail: ${rate.toFixed(0)} records/s for ${seconds.toFixed(0)} s, heap ${before.toFixed(1)} MiB ` +
+      `and ${grown.toFixed(1)} more after it, longest frame ${longest.toFixed(0)} ms\n`,
+  );
+  expect(rate).toBeGreaterThan(1_000);
+  expect(grown).toBeLessThan(20);
+});
+
 test('scrolling up stops the following, and nothing moves under the eyes', async ({ page }) => {
   await open(page, HERE, '');
   await expect(page.getByText('Live', { exact: true })).toBeVisible();
@@ -131,6 +158,12 @@ async function count(page: Page): Promise<number> {
       .first()
       .textContent()) ?? '';
   return Number(/^([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? Number.NaN);
+}
+
+/** Rows that the page has taken so far, whether it still has them or not. */
+async function taken(page: Page): Promise<number> {
+  const text = await page.getByText(/older rows left this page/).textContent();
+  return Number(/^([\d,]+)/.exec(text ?? '')?.[1]?.replaceAll(',', '') ?? Number.NaN);
 }
 
 function distanceToEnd(page: Page): Promise<number> {

@@ -3,6 +3,7 @@ import { http, HttpResponse } from 'msw';
 
 import type { Schemas } from '../src/api/client.ts';
 import type { paths } from '../src/api/schema.ts';
+import { checkpointOf, growthOf, proofOf, verifierKey } from './log.ts';
 import { append } from './traffic.ts';
 import { TOKEN, type World } from './world.ts';
 
@@ -124,13 +125,30 @@ export function handlers(world: World) {
     http.post(at(`${W}/pins/{pin}/reject`), ({ params, request }) =>
       decide(world, params['pin'], request, 'rejected'),
     ),
-    http.get(at(`${W}/records`), ({ request }) => {
-      const limit = Number(new URL(request.url).searchParams.get('limit') ?? 50);
-      return ok({ items: world.records.slice(-limit).toReversed() });
-    }),
+    http.get(at(`${W}/users`), () => ok({ items: [] })),
+    http.get(at(`${W}/identities`), () => ok({ items: [] })),
+    http.get(at(`${W}/records`), ({ request }) => ok(page(world, new URL(request.url)))),
     http.get(at(`${W}/records/stream`), ({ request }) => follow(world, request.signal)),
-    http.get(at(`${W}/records/{index}/proof`), () => new HttpResponse('c2sp.org/tlog-proof@v1\n')),
+    http.get(at(`${W}/records/checkpoint`), async ({ request }) => {
+      const query = new URL(request.url).searchParams;
+      const [since, until] = ['since', 'until'].map((it) => Number(query.get(it) ?? 0));
+      const consistency = await growthOf(world, since ?? 0, until ?? 0);
+      return ok({ checkpoint: await checkpointOf(world), key: await verifierKey(), consistency });
+    }),
+    http.get(
+      at(`${W}/records/{index}/proof`),
+      async ({ params }) => new HttpResponse(await proofOf(world, Number(params['index']))),
+    ),
   ];
+}
+
+/** The newest first; a cursor is the place before which the page ends. */
+function page(world: World, { searchParams }: URL) {
+  const limit = Number(searchParams.get('limit') ?? 50);
+  const end = Number(searchParams.get('cursor') ?? world.records.length);
+  const start = Math.max(0, end - limit);
+  const items = world.records.slice(start, end).toReversed();
+  return start > 0 ? { items, next_cursor: String(start) } : { items };
 }
 
 /** The one route that needs no cookie. */

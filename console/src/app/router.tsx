@@ -22,11 +22,12 @@ import {
 } from '@/features/gateways/queries';
 import { limitQuery, limitsQuery, usageQuery } from '@/features/limits/queries';
 import { pinQuery, pinsQuery } from '@/features/pins/queries';
+import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
 import { sessionQuery } from '@/features/session/queries';
 import { workspacesQuery } from '@/features/workspaces/queries';
 import { NotFound, Pending, Wrong } from './fallbacks';
-import { localPath, readListSearch, readPinSearch, type RecordSearch, text } from './search';
+import { localPath, readListSearch, readPinSearch } from './search';
 import { Shell } from './shell';
 
 const root = createRootRouteWithContext<{ queries: QueryClient }>()({
@@ -176,14 +177,7 @@ const pin = createRoute({
 const records = createRoute({
   getParentRoute: () => workspace,
   path: '/records',
-  validateSearch: (search): RecordSearch => ({
-    app: text(search['app']),
-    end: text(search['end']),
-    gateway: text(search['gateway']),
-    q: text(search['q']),
-    record: text(search['record']),
-    server: text(search['server']),
-  }),
+  validateSearch: readRecordSearch,
   component: lazyRouteComponent(() => import('@/features/records/records-page'), 'RecordsPage'),
 });
 

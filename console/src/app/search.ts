@@ -6,16 +6,6 @@ export interface ListSearch {
   sort?: string | undefined;
 }
 
-/** Of the tail: its filter, and the row that is open. */
-export interface RecordSearch {
-  app?: string | undefined;
-  end?: string | undefined;
-  gateway?: string | undefined;
-  q?: string | undefined;
-  record?: string | undefined;
-  server?: string | undefined;
-}
-
 /** Longer is no filter that a person has set. */
 const MOST_CHARS = 500;
 

@@ -27,6 +27,10 @@ export interface Call {
   server: string;
   /** The tool, prompt or resource; else the method. */
   subject: string;
+  /** The tool, where it is one. */
+  tool: string;
+  /** The rules that have found something, by name. */
+  rules: string[];
   /** How it ended; empty while it is under way. */
   end: string;
   isError: boolean;
@@ -99,10 +103,20 @@ export function toCall(key: string, intent: Entry | null, outcome: Entry | null)
     gateway: textOf(told, 'gateway'),
     server: textOf(told, 'server'),
     subject: textOf(told, 'name') || textOf(told, 'method'),
+    tool: textOf(told, 'offer') === 'tool' ? textOf(told, 'name') : '',
+    rules: [...rulesOf(intent), ...rulesOf(outcome)],
     end: textOf(outcome, 'end'),
     isError: memberOf(outcome, 'error') === true,
     micros: typeof micros === 'number' ? micros : null,
   };
+}
+
+/** `cards mask 1` stands in a record for what the rule `cards` has done. */
+function rulesOf(entry: Entry | null): string[] {
+  const hits = memberOf(entry, 'rules');
+  const names = Array.isArray(hits) ? hits.map((it) => String(it).split(' ')[0] ?? '') : [];
+  const blocked = textOf(entry, 'rule');
+  return blocked ? [...names, blocked] : names;
 }
 
 export function toAct(entry: Entry): Act {
@@ -118,6 +132,6 @@ export function toAct(entry: Entry): Act {
   };
 }
 
-function memberOf(entry: Entry | null, name: string): unknown {
+export function memberOf(entry: Entry | null, name: string): unknown {
   return entry?.members.find(([member]) => member === name)?.[1];
 }

@@ -1,14 +1,15 @@
-import { Button } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
 import { type ReactNode, useEffect } from 'react';
 
 import { Section } from '@/ui/page';
 import { Facts, Panel } from '@/ui/panel';
-import { Copy } from '@/ui/copy';
-import { DownloadIcon } from '@/ui/icons';
-import { Exact } from '@/ui/time';
+import { Exact, useFace } from '@/ui/time';
 import { Visible } from '@/ui/visible';
+import { gatesOf } from './decision';
 import { End, took } from './ends';
-import type { Call, Entry, Row } from './entry';
+import { type Call, type Entry, type Row, textOf } from './entry';
+import { Leaf } from './leaf';
+import type { Names } from './names';
 import classes from './record-panel.module.css';
 import type { Tail } from './tail';
 
@@ -16,27 +17,40 @@ interface Props {
   workspace: string;
   /** Absent where it has left the window, or was never in it. */
   row: Row | undefined;
+  /** Among which linked ones are looked for. */
+  rows: readonly Row[];
+  names: Names;
   tail: Tail;
   onClose: () => void;
 }
 
-/** All that the log says about one call or one act, member by member. */
-export function RecordPanel({ workspace, row, tail, onClose }: Props) {
+/** All that the log says about one call or one act, member by member, and how to prove it. */
+export function RecordPanel({ workspace, row, rows, names, tail, onClose }: Props) {
   const entries = row ? entriesOf(row) : [];
   useIndexes(tail, entries);
   if (!row || row.type === 'note') {
     return (
       <Panel title="Record" label="Record" onClose={onClose}>
         <p>
-          This record is not among the rows of this page. It is in the log:{' '}
-          <code>ostiary audit verify</code> finds it.
+          This record is not among the rows of this page. It is in the log: <q>Load older</q> or{' '}
+          <code>ostiary record show</code> finds it.
         </p>
       </Panel>
     );
   }
   return (
     <Panel title={<Visible text={row.subject || 'Record'} />} label="Record" onClose={onClose}>
-      {row.type === 'call' && <Facts facts={summary(row)} />}
+      {row.type === 'call' && (
+        <>
+          <Facts facts={summary(row)} />
+          <Section title="Who">
+            <Facts facts={whoOf(row, names)} />
+          </Section>
+          <Section title="Decision">
+            <Decision call={row} />
+          </Section>
+        </>
+      )}
       {entries.map((entry) => (
         <Leaf key={entry.sequence} workspace={workspace} entry={entry} />
       ))}
@@ -45,6 +59,7 @@ export function RecordPanel({ workspace, row, tail, onClose }: Props) {
           There is no outcome yet: the call is under way, or its end is not known.
         </p>
       )}
+      <Linked row={row} rows={rows} />
     </Panel>
   );
 }
@@ -62,7 +77,7 @@ function useIndexes(tail: Tail, entries: Entry[]) {
     if (wanted === undefined) return;
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      // Without it the page only lacks the link to the proof.
+      // Without it the page only lacks the proof.
       tail.learnIndex(wanted, stop.signal).catch(() => undefined);
     }, INDEX_AFTER_MS);
     return () => {
@@ -78,7 +93,6 @@ const INDEX_AFTER_MS = 500;
 function summary(call: Call): [string, ReactNode][] {
   return [
     ['When', <Exact key="when" at={new Date(call.at).toISOString()} />],
-    ['App', <Visible key="app" text={call.app || '–'} />],
     ['Gateway', <Visible key="gateway" text={call.gateway || '–'} />],
     ['Server', <Visible key="server" text={call.server || '–'} />],
     ['End', <End key="end" call={call} />],
@@ -86,53 +100,75 @@ function summary(call: Call): [string, ReactNode][] {
   ];
 }
 
-function Leaf({ workspace, entry }: { workspace: string; entry: Entry }) {
-  const text = JSON.stringify(Object.fromEntries(entry.members));
+/** Who calls, for whom, and as whom the server sees it. */
+function whoOf(call: Call, names: Names): [string, ReactNode][] {
+  const told = call.intent ?? call.outcome;
+  const named = (member: string) => {
+    const id = textOf(told, member);
+    const name = names.get(id);
+    return <Visible key={member} text={name ? `${name} (${id})` : id || '–'} />;
+  };
+  return [
+    ['App', <Visible key="app" text={call.app || '–'} />],
+    ['On behalf of', named('user')],
+    ['App’s owner', named('owner')],
+    ['Upstream as', textOf(told, 'identity') ? named('identity') : 'no identity of the gateway’s'],
+    ['From', <Visible key="peer" text={textOf(told, 'peer') || '–'} />],
+  ];
+}
+
+function Decision({ call }: { call: Call }) {
   return (
-    <Section
-      title={TITLES[entry.kind] ?? entry.kind}
-      note={<Exact at={new Date(entry.at).toISOString()} />}
-    >
-      <div className={classes.leaf}>
-        <dl>
-          {entry.members.map(([name, value]) => (
-            <div key={name} className={classes.member}>
-              <dt>
-                <Visible text={name} />
-              </dt>
-              <dd data-type={typeof value}>
-                <Visible text={typeof value === 'string' ? value : JSON.stringify(value)} />
-              </dd>
-            </div>
-          ))}
-        </dl>
-        <footer className={classes.foot}>
+    <ol className={classes.gates}>
+      {gatesOf(call).map(({ name, state, found }) => (
+        <li key={name} data-state={state}>
+          <strong>{name}</strong>
           <span>
-            sequence {entry.sequence}, index {entry.index ?? 'not known yet'}
-            {entry.isClockSuspect && ', the clock went back'}
+            {STATES[state]}
+            <Visible text={found} />
           </span>
-          <Copy text={text} what="record as JSON" />
-          {entry.index !== null && (
-            <Button
-              component="a"
-              variant="default"
-              size="compact-xs"
-              leftSection={<DownloadIcon size={13} />}
-              href={`/api/v1/workspaces/${encodeURIComponent(workspace)}/records/${entry.index}/proof`}
-              download={`${workspace}-${entry.index}.tlog-proof`}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+const STATES = { passed: '', stopped: 'stopped: ', open: '' };
+
+/** Records of the same act, and what was said within the same call. */
+function Linked({ row, rows }: { row: Exclude<Row, { type: 'note' }>; rows: readonly Row[] }) {
+  const face = useFace();
+  const own = linksOf(row);
+  const linked = rows
+    .filter((it) => it.type !== 'note' && it.key !== row.key)
+    .filter((it) => it.type !== 'note' && linksOf(it).some((link) => own.includes(link)))
+    .slice(-MOST_LINKED);
+  if (linked.length === 0) return null;
+  return (
+    <Section title="Linked records">
+      <ul className={classes.linked}>
+        {linked.map((it) => (
+          <li key={it.key}>
+            <Link
+              from="/workspaces/$workspace/records"
+              to="."
+              search={(old) => ({ ...old, record: it.key })}
             >
-              Proof
-            </Button>
-          )}
-        </footer>
-      </div>
+              {face(it.at)}
+            </Link>{' '}
+            <Visible text={it.type === 'note' ? it.text : it.subject} />
+            {it.type === 'act' && ` (${textOf(it.entry, 'phase')})`}
+          </li>
+        ))}
+      </ul>
     </Section>
   );
 }
 
-const TITLES: Partial<Record<string, string>> = {
-  admin: 'Administrative act',
-  intent: 'Intent',
-  outcome: 'Outcome',
-  system: 'System',
-};
+function linksOf(row: Row): string[] {
+  if (row.type === 'note') return [];
+  const entry = row.type === 'act' ? row.entry : (row.intent ?? row.outcome);
+  return ['call', 'within', 'act'].map((it) => textOf(entry, it)).filter(Boolean);
+}
+
+const MOST_LINKED = 20;

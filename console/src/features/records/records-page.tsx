@@ -1,30 +1,27 @@
-import { ActionIcon, Button, NativeSelect, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Tooltip } from '@mantine/core';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo, useState, useSyncExternalStore } from 'react';
+import { useDeferredValue, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 
-import { ArrowDownIcon, PauseIcon, PlayIcon } from '@/ui/icons';
+import { ApprovalsIcon, ArrowDownIcon, PauseIcon, PlayIcon } from '@/ui/icons';
 import { Page } from '@/ui/page';
 import { Pill } from '@/ui/pill';
-import { SearchField } from '@/ui/search-field';
 import { Split } from '@/ui/split';
+import { useFace } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
-import { words } from './ends';
-import { facetsOf, type Filter, matches } from './filter';
+import { ExportMenu } from './export-menu';
+import { type Filter, matcher, readTime } from './filter';
+import { useNames } from './names';
+import { NoRecords } from './no-records';
+import { FacetBar, QueryField } from './query-bar';
 import { RecordList } from './record-list';
 import { RecordPanel } from './record-panel';
-import { NoRecords } from './no-records';
 import classes from './records-page.module.css';
 import { Tail, type View } from './tail';
+import { Timeline } from './timeline';
+import { VerifyDialog } from './verify-dialog';
 import { MOST_ROWS } from './window';
 
-const FACETS = [
-  ['app', 'All apps'],
-  ['gateway', 'All gateways'],
-  ['server', 'All servers'],
-  ['end', 'All ends'],
-] as const;
-
-/** The live tail: records as they are written, newest at the bottom. */
+/** The audit explorer: what is recorded as it is written, newest at the bottom, and what was before. */
 export function RecordsPage() {
   const { workspace } = useParams({ from: '/app/workspaces/$workspace/records' });
   // Another workspace is another tail.
@@ -38,11 +35,24 @@ function Records({ workspace }: { workspace: string }) {
   const live = useSyncExternalStore(tail.subscribe, tail.read);
   const [held, setHeld] = useState<View | null>(null);
   const [isFollowing, setFollowing] = useState(true);
+  const [isVerifying, setVerifying] = useState(false);
+  const names = useNames(workspace);
   const view = held ?? live;
-  const shown = useMemo(() => view.rows.filter((row) => matches(row, filter)), [view, filter]);
+  // A filter by time is one of the moment at which the rows are drawn.
+  const shown = useMemo(() => {
+    const fits = matcher(filter, Date.now());
+    return view.rows.filter(fits);
+    // oxlint-disable-next-line react-hooks/exhaustive-deps
+  }, [view, JSON.stringify(filter)]);
+  // What is drawn of all rows at once may come a moment later than the rows.
+  const calm = useDeferredValue(shown);
+  const rows = useDeferredValue(view.rows);
+  useEffect(() => {
+    tail.reachBack(readTime(filter.since, Date.now()) ?? Number.POSITIVE_INFINITY);
+  }, [tail, filter.since]);
   const open = record === undefined ? undefined : live.rows.find((row) => row.key === record);
-  const setFilter = (change: Filter) =>
-    void navigate({ search: (old) => ({ ...old, ...change }), replace: true });
+  const setFilter = (next: Filter) =>
+    void navigate({ search: (old) => ({ ...next, record: old.record }), replace: true });
   const close = () => void navigate({ search: (old) => ({ ...old, record: undefined }) });
 
   const list = (
@@ -52,12 +62,7 @@ function Records({ workspace }: { workspace: string }) {
       aside={<State view={live} isPaused={held !== null} />}
       tools={
         <>
-          <Facets view={view} filter={filter} onChange={setFilter} />
-          <SearchField
-            label="Search records"
-            value={filter.q ?? ''}
-            onChange={(q) => setFilter({ q: q || undefined })}
-          />
+          <QueryField filter={filter} onChange={setFilter} />
           <Button
             variant="default"
             leftSection={held ? <PlayIcon size={14} /> : <PauseIcon size={14} />}
@@ -65,10 +70,30 @@ function Records({ workspace }: { workspace: string }) {
           >
             {held ? 'Resume' : 'Pause'}
           </Button>
+          <ExportMenu workspace={workspace} rows={shown} />
+          <Button
+            variant="default"
+            leftSection={<ApprovalsIcon size={14} />}
+            onClick={() => setVerifying(true)}
+          >
+            Verify a file
+          </Button>
         </>
       }
     >
+      <FacetBar filter={filter} rows={rows} names={names} onChange={setFilter} />
+      <Timeline
+        rows={calm}
+        onNarrow={(from, to) => setFilter({ ...filter, since: isoOf(from), until: isoOf(to) })}
+      />
       {live.failure && <Trouble what="The records cannot be followed" error={live.failure} />}
+      {live.olderFailure && (
+        <Trouble
+          what="Older records cannot be read"
+          error={live.olderFailure}
+          retry={() => tail.loadOlder()}
+        />
+      )}
       <div className={classes.frame}>
         {view.rows.length === 0 && live.link === 'live' ? (
           <NoRecords workspace={workspace} />
@@ -80,22 +105,15 @@ function Records({ workspace }: { workspace: string }) {
             onFollow={setFollowing}
           />
         )}
-        {!isFollowing && held === null && (
-          <Tooltip label="Go to the newest and follow">
-            <ActionIcon
-              className={classes.follow}
-              variant="filled"
-              size="lg"
-              radius="xl"
-              aria-label="Follow the newest records"
-              onClick={() => setFollowing(true)}
-            >
-              <ArrowDownIcon />
-            </ActionIcon>
-          </Tooltip>
-        )}
+        {!isFollowing && held === null && <Follow onFollow={() => setFollowing(true)} />}
       </div>
-      <Footer view={view} shown={shown.length} waiting={held ? arrived(held, live) : 0} />
+      <Footer
+        view={view}
+        shown={shown.length}
+        waiting={held ? arrived(held, live) : 0}
+        onOlder={() => tail.loadOlder()}
+      />
+      {isVerifying && <VerifyDialog workspace={workspace} onClose={() => setVerifying(false)} />}
     </Page>
   );
   return (
@@ -103,10 +121,35 @@ function Records({ workspace }: { workspace: string }) {
       list={list}
       panel={
         record === undefined ? null : (
-          <RecordPanel key={record} workspace={workspace} row={open} tail={tail} onClose={close} />
+          <RecordPanel
+            key={record}
+            workspace={workspace}
+            row={open}
+            rows={live.rows}
+            names={names}
+            tail={tail}
+            onClose={close}
+          />
         )
       }
     />
+  );
+}
+
+function Follow({ onFollow }: { onFollow: () => void }) {
+  return (
+    <Tooltip label="Go to the newest and follow">
+      <ActionIcon
+        className={classes.follow}
+        variant="filled"
+        size="lg"
+        radius="xl"
+        aria-label="Follow the newest records"
+        onClick={onFollow}
+      >
+        <ArrowDownIcon />
+      </ActionIcon>
+    </Tooltip>
   );
 }
 
@@ -127,37 +170,35 @@ function State({ view, isPaused }: { view: View; isPaused: boolean }) {
   );
 }
 
-interface FacetsProps {
+interface FooterProps {
   view: View;
-  filter: Filter;
-  onChange: (change: Filter) => void;
+  shown: number;
+  waiting: number;
+  onOlder: () => void;
 }
 
-function Facets({ view, filter, onChange }: FacetsProps) {
-  const facets = facetsOf(view.rows, filter);
-  return FACETS.map(([name, all]) => (
-    <NativeSelect
-      key={name}
-      aria-label={`Filter by ${name}`}
-      data-active={filter[name] !== undefined || undefined}
-      className={classes.facet}
-      value={filter[name] ?? ''}
-      data={[
-        { value: '', label: all },
-        ...facets[name].map((value) => ({ value, label: name === 'end' ? words(value) : value })),
-      ]}
-      onChange={(event) => onChange({ [name]: event.currentTarget.value || undefined })}
-    />
-  ));
-}
-
-function Footer({ view, shown, waiting }: { view: View; shown: number; waiting: number }) {
+function Footer({ view, shown, waiting, onOlder }: FooterProps) {
   const number = new Intl.NumberFormat('en');
+  const face = useFace();
+  const oldest = view.rows.find((row) => row.type !== 'note')?.at;
   return (
     <footer className={classes.footer}>
       <span>
         {number.format(shown)} of {number.format(view.rows.length)} rows
       </span>
+      {view.hasOlder && oldest !== undefined && (
+        <span>
+          back to {face(oldest)}; the log goes on.{' '}
+          <Button
+            variant="subtle"
+            size="compact-xs"
+            disabled={view.isReadingBack}
+            onClick={onOlder}
+          >
+            {view.isReadingBack ? 'Reading back…' : 'Load older'}
+          </Button>
+        </span>
+      )}
       {waiting > 0 && <span>{number.format(waiting)} more since the pause</span>}
       {view.forgotten > 0 && (
         <span>
@@ -172,6 +213,10 @@ function Footer({ view, shown, waiting }: { view: View; shown: number; waiting: 
       )}
     </footer>
   );
+}
+
+function isoOf(at: number): string {
+  return new Date(at).toISOString();
 }
 
 /** Rows that have come since the view was held. */

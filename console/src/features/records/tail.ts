@@ -22,12 +22,19 @@ export interface View {
   forgotten: number;
   /** Records that the gateway did not send, because this page was too slow. */
   missed: number;
+  /** Whether the log holds older records that have room here. */
+  hasOlder: boolean;
+  isReadingBack: boolean;
+  /** Why older records could not be read. */
+  olderFailure: Failure | null;
 }
 
 /** The page is drawn at most this often, however many records come. */
 const FLUSH_MS = 100;
 /** Read back when the page opens and after each break; as many as the API gives at once. */
 const BACKLOG = 200;
+/** Read back by one request of the reader. */
+const PAGES_AT_ONCE = 5;
 /** How far back a record is looked for; more rows than the window has. */
 const MOST_PAGES = 50;
 /** The gateway says something every 15 s; a connection that is silent for longer is dead. */
@@ -39,8 +46,24 @@ export class Tail {
   private readonly window = new Window();
   private readonly listeners = new Set<() => void>();
   private readonly workspace: string;
-  private view: View = { link: 'connecting', failure: null, rows: [], forgotten: 0, missed: 0 };
+  private view: View = {
+    link: 'connecting',
+    failure: null,
+    rows: [],
+    forgotten: 0,
+    missed: 0,
+    hasOlder: false,
+    isReadingBack: false,
+    olderFailure: null,
+  };
   private missed = 0;
+  /** Where the log goes on behind the oldest row: absent before anything is known, null at its beginning. */
+  private older: string | null | undefined;
+  /** How far back is wanted: to this time, and so many pages. */
+  private bound = Number.POSITIVE_INFINITY;
+  private pages = 0;
+  private isReadingBack = false;
+  private olderFailure: Failure | null = null;
   private flushing: ReturnType<typeof setTimeout> | undefined;
   private stop: AbortController | null = null;
 
@@ -127,9 +150,57 @@ export class Tail {
     this.show(this.view.link, this.view.failure);
   }
 
+  /** Reads back until the rows reach this time, as far as there is room. */
+  reachBack(at: number) {
+    this.bound = at;
+    void this.readOlder();
+  }
+
+  /** Reads back some pages more. */
+  loadOlder() {
+    this.pages = PAGES_AT_ONCE;
+    void this.readOlder();
+  }
+
+  private async readOlder() {
+    if (this.isReadingBack || this.stop === null || !this.wantsOlder()) return;
+    const { signal } = this.stop;
+    this.isReadingBack = true;
+    this.olderFailure = null;
+    this.show(this.view.link, this.view.failure);
+    try {
+      while (this.wantsOlder()) await this.readPage(signal);
+    } catch (error) {
+      const failure = error instanceof Failure ? error : Failure.unanswered(error);
+      this.olderFailure = signal.aborted ? null : failure;
+    }
+    this.pages = 0;
+    this.isReadingBack = false;
+    this.show(this.view.link, this.view.failure);
+  }
+
+  private wantsOlder(): boolean {
+    if (!this.older || this.window.isFull) return false;
+    return this.pages > 0 || this.window.oldest > this.bound;
+  }
+
+  private async readPage(signal: AbortSignal) {
+    const query = { limit: BACKLOG, ...(this.older ? { cursor: this.older } : {}) };
+    const answer = await take(
+      api.GET('/api/v1/workspaces/{workspace}/records', {
+        params: { path: { workspace: this.workspace }, query },
+        signal,
+      }),
+    );
+    this.window.prepend(answer.items.map(toEntry).toReversed());
+    this.older = answer.next_cursor ?? null;
+    this.pages = Math.max(0, this.pages - 1);
+    this.show(this.view.link, this.view.failure);
+  }
+
   /** Reads the newest records, which come newest first. */
   private async catchUp(signal: AbortSignal) {
-    const { items } = await take(
+    const { items, next_cursor: older } = await take(
       api.GET('/api/v1/workspaces/{workspace}/records', {
         params: { path: { workspace: this.workspace }, query: { limit: BACKLOG } },
         signal,
@@ -144,7 +215,9 @@ export class Tail {
         entries[0]?.at ?? Date.now(),
       );
     }
+    if (this.older === undefined) this.older = older ?? null;
     for (const entry of entries) this.window.push(entry);
+    void this.readOlder();
   }
 
   private receive({ event, data }: ServerEvent) {
@@ -171,6 +244,9 @@ export class Tail {
       rows: this.window.snapshot(),
       forgotten: this.window.forgotten,
       missed: this.missed,
+      hasOlder: Boolean(this.older) && !this.window.isFull,
+      isReadingBack: this.isReadingBack,
+      olderFailure: this.olderFailure,
     };
     for (const listener of this.listeners) listener();
   }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { type Call, type RecordBody, toEntry } from './entry';
 import { MOST_ROWS, Window } from './window';
@@ -118,3 +118,35 @@ function body(sequence: number, kind: string, record: object): RecordBody {
   const time = '2026-01-02T03:04:05Z';
   return { sequence, kind, record, time, clock_suspect: false, index: null };
 }
+
+describe('what is older comes before the rest', () => {
+  test('and calls are put together across the border', () => {
+    const window = new Window();
+    window.push(entry(10, 'outcome', { call: 'a', end: 'answered' }));
+    window.push(entry(11, 'system', {}));
+    const taken = window.prepend([entry(8, 'system', {}), entry(9, 'intent', { call: 'a' })]);
+    expect(taken).toBe(1);
+    const rows = window.snapshot();
+    expect(rows.map((it) => it.key)).toEqual(['sequence-8', 'a', 'sequence-11']);
+    expect(rows[1]).toMatchObject({ intent: { sequence: 9 }, outcome: { sequence: 10 } });
+    // Places are still known.
+    window.relearn({ ...entry(11, 'system', {}), index: 4 });
+    expect(window.snapshot()[2]).toMatchObject({ entry: { index: 4 } });
+    expect(window.forgotten).toBe(0);
+  });
+
+  test('and nothing new leaves for it', () => {
+    const window = new Window();
+    for (let sequence = 100; sequence < 100 + MOST_ROWS - 1; sequence += 1) {
+      window.push(entry(sequence, 'system', {}));
+    }
+    expect(window.prepend([entry(1, 'system', {}), entry(2, 'system', {})])).toBe(1);
+    expect(window.isFull).toBe(true);
+    expect(window.snapshot()[0]?.key).toBe('sequence-2');
+    expect(window.prepend([entry(1, 'system', {})])).toBe(0);
+    window.push(entry(9_000, 'system', {}));
+    window.trim();
+    expect(window.forgotten).toBe(1);
+    expect(window.snapshot()[0]?.key).toBe('sequence-100');
+  });
+});

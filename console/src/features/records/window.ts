@@ -11,8 +11,9 @@ export const MOST_ROWS = 5_000;
 
 export class Window {
   private rows: Row[] = [];
-  /** How many rows have left; with it a row's ordinal gives its place. */
+  /** The ordinal of the first row: it falls when rows leave, and rises when older ones come. */
   private left = 0;
+  private gone = 0;
   private readonly ordinals = new Map<string, number>();
   private last = -1;
   private notes = 0;
@@ -46,6 +47,41 @@ export class Window {
     this.rows[place] = call === null ? toAct(entry) : joined(call, known, entry);
   }
 
+  /**
+   * Puts what is older before the rest, oldest first; gives how many it took. A full window takes
+   * nothing, or newer rows would leave for older ones.
+   */
+  prepend(entries: readonly Entry[]): number {
+    const older: Row[] = [];
+    const places = new Map<string, number>();
+    for (const entry of entries) {
+      const call = callOf(entry);
+      const key = call ?? `sequence-${entry.sequence}`;
+      const place = this.placeOf(key);
+      const known = place === null ? older[places.get(key) ?? -1] : this.rows[place];
+      const row = call === null ? toAct(entry) : joined(call, known, entry);
+      if (place !== null) this.rows[place] = row;
+      else if (known) older[places.get(key) ?? 0] = row;
+      else places.set(key, older.push(row) - 1);
+    }
+    const room = Math.max(0, MOST_ROWS - this.rows.length);
+    const taken = room > 0 ? older.slice(-room) : [];
+    this.rows = [...taken, ...this.rows];
+    this.left -= taken.length;
+    for (const [place, row] of taken.entries()) this.ordinals.set(row.key, this.left + place);
+    return taken.length;
+  }
+
+  /** The time of the oldest record; where there is none, nothing is older. */
+  get oldest(): number {
+    return this.rows.find((row) => row.type !== 'note')?.at ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whether older rows have room. */
+  get isFull(): boolean {
+    return this.rows.length >= MOST_ROWS;
+  }
+
   /** Says something in the midst of the rows. */
   note(text: string, at: number) {
     this.notes += 1;
@@ -59,6 +95,7 @@ export class Window {
     for (const row of this.rows.slice(0, surplus)) this.ordinals.delete(row.key);
     this.rows = this.rows.slice(surplus);
     this.left += surplus;
+    this.gone += surplus;
   }
 
   /** A copy that does not change. */
@@ -68,7 +105,7 @@ export class Window {
 
   /** Rows that have left the window. */
   get forgotten(): number {
-    return this.left;
+    return this.gone;
   }
 
   /** The last sequence seen; -1 before any. */

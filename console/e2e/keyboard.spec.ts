@@ -39,7 +39,9 @@ test('Ctrl-K finds rooms and things by name', async ({ page }) => {
   );
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL('/workspaces/default/servers/payroll');
+  await expect(page.getByRole('heading', { name: 'payroll' })).toBeFocused();
   await page.keyboard.press('Control+k');
+  await expect(field).toBeFocused();
   await page.keyboard.type('nobody is called that');
   await expect(page.getByText('Nothing here is called')).toBeVisible();
   await page.keyboard.press('Escape');

@@ -94,7 +94,8 @@ const servers = createRoute({
   getParentRoute: () => workspace,
   path: '/servers',
   validateSearch: readListSearch,
-  loader: ({ context, params }) => context.queries.ensureQueryData(serversQuery(params.workspace)),
+  loader: ({ context, params }) =>
+    context.queries.ensureInfiniteQueryData(serversQuery(params.workspace)),
   component: lazyRouteComponent(() => import('@/features/servers/servers-page'), 'ServersPage'),
 });
 
@@ -117,7 +118,7 @@ const gatewayList = createRoute({
   validateSearch: readListSearch,
   loader: ({ context, params }) =>
     Promise.all([
-      context.queries.ensureQueryData(gatewaysQuery(params.workspace)),
+      context.queries.ensureInfiniteQueryData(gatewaysQuery(params.workspace)),
       context.queries.ensureQueryData(connectionsQuery(params.workspace)),
     ]),
   component: lazyRouteComponent(() => import('@/features/gateways/gateways-page'), 'GatewaysPage'),
@@ -140,7 +141,8 @@ const limits = createRoute({
   getParentRoute: () => workspace,
   path: '/limits',
   validateSearch: readListSearch,
-  loader: ({ context, params }) => context.queries.ensureQueryData(limitsQuery(params.workspace)),
+  loader: ({ context, params }) =>
+    context.queries.ensureInfiniteQueryData(limitsQuery(params.workspace)),
   component: lazyRouteComponent(() => import('@/features/limits/limits-page'), 'LimitsPage'),
 });
 
@@ -161,7 +163,7 @@ const pins = createRoute({
   validateSearch: readPinSearch,
   loaderDeps: ({ search }) => ({ state: search.state }),
   loader: ({ context, params, deps }) =>
-    context.queries.ensureQueryData(pinsQuery(params.workspace, deps.state ?? 'pending')),
+    context.queries.ensureInfiniteQueryData(pinsQuery(params.workspace, deps.state ?? 'pending')),
   component: lazyRouteComponent(() => import('@/features/pins/pins-page'), 'PinsPage'),
 });
 

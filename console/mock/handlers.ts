@@ -3,6 +3,7 @@ import { http, HttpResponse } from 'msw';
 
 import type { Schemas } from '../src/api/client.ts';
 import type { paths } from '../src/api/schema.ts';
+import { peopleHandlers } from './people-handlers.ts';
 import { append } from './traffic.ts';
 import { TOKEN, type World } from './world.ts';
 
@@ -129,6 +130,7 @@ export function handlers(world: World) {
       return ok({ items: world.records.slice(-limit).toReversed() });
     }),
     http.get(at(`${W}/records/stream`), ({ request }) => follow(world, request.signal)),
+    ...peopleHandlers(world),
     http.get(at(`${W}/records/{index}/proof`), () => new HttpResponse('c2sp.org/tlog-proof@v1\n')),
   ];
 }
@@ -163,10 +165,21 @@ async function decide(world: World, id: unknown, request: Request, state: Schema
   return ok(found.pin);
 }
 
+interface Switched {
+  name: string;
+  enabled: boolean;
+  off?: Schemas['Off'] | null;
+}
+
 function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {
-  const all = { server: world.servers, gateway: world.gateways };
-  const items = body.kind === 'server' || body.kind === 'gateway' ? all[body.kind] : [];
-  const found = items.find((it) => it.name === body.name);
+  const all: Partial<Record<string, Switched[]>> = {
+    server: world.servers,
+    gateway: world.gateways,
+    user: world.people.users,
+    app: world.people.apps,
+    identity: world.people.identities,
+  };
+  const found = all[body.kind]?.find((it) => it.name === body.name);
   if (!found) return problem(404, 'not_found', `there is no ${body.kind} \`${body.name}\``);
   const now = Date.now();
   const until = body.seconds ? new Date(now + body.seconds * 1000).toISOString() : null;

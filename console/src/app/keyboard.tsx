@@ -40,6 +40,9 @@ export function useShortcuts(workspace: string, places: Place[], { onHelp, onPal
         go(place.to);
       } else if (event.key === 'g') {
         began = event.timeStamp;
+      } else if (event.key === '!') {
+        event.preventDefault();
+        go('/workspaces/$workspace/cutoffs');
       } else if (event.key === '?') {
         onHelp();
       } else if (SINGLE[event.key]?.()) {
@@ -107,6 +110,7 @@ export function ShortcutsDialog({ places, opened, onClose }: DialogProps) {
 
 const HELP: [string, string][] = [
   ['Ctrl K', 'Find anything'],
+  ['!', 'Turn something off'],
   ['/', 'Search this list'],
   ['j', 'Next row'],
   ['k', 'Previous row'],
@@ -170,6 +174,6 @@ function walk(step: 1 | -1): boolean {
 /** Goes to the tab beside the one that is open. */
 function step(by: 1 | -1): boolean {
   const tabs = [...document.querySelectorAll<HTMLElement>('[data-tab]')];
-  const open = tabs.findIndex((tab) => tab.getAttribute('aria-current') === 'page');
+  const open = tabs.findIndex((tab) => tab.dataset['tab'] === 'open');
   return press(tabs[open + by]);
 }

@@ -31,7 +31,7 @@ export function Palette({ opened, onClose, ...rest }: Props) {
       centered={false}
       padding={0}
       size={560}
-      aria-label="Find anything"
+      attributes={{ content: { 'aria-label': 'Find anything' } }}
       transitionProps={{ duration: 0 }}
     >
       <Finder {...rest} onClose={onClose} />

@@ -4,7 +4,23 @@
  */
 import type { Schemas } from '@/api/client';
 import type { Many } from '@/features/objects/nouns';
-import { ApprovalsIcon, GatewayIcon, LimitIcon, RecordsIcon, ServerIcon } from '@/ui/icons';
+import {
+  ApprovalsIcon,
+  BotIcon,
+  GatewayIcon,
+  GrantIcon,
+  KeyIcon,
+  LimitIcon,
+  PersonIcon,
+  PolicyIcon,
+  PowerIcon,
+  QuestionIcon,
+  RecordsIcon,
+  ReplicaIcon,
+  RoleIcon,
+  ServerIcon,
+  TeamIcon,
+} from '@/ui/icons';
 
 export type Capability = Schemas['Capability'];
 
@@ -51,6 +67,74 @@ export const PLACES = [
     capability: 'records:read',
   },
   {
+    name: 'Users',
+    to: '/workspaces/$workspace/users',
+    group: 'Access',
+    icon: PersonIcon,
+    key: 'u',
+    capability: 'people:read',
+    list: 'users',
+  },
+  {
+    name: 'Teams',
+    to: '/workspaces/$workspace/teams',
+    group: 'Access',
+    icon: TeamIcon,
+    key: 't',
+    capability: 'people:read',
+    list: 'teams',
+  },
+  {
+    name: 'Apps',
+    to: '/workspaces/$workspace/apps',
+    group: 'Access',
+    icon: BotIcon,
+    key: 'b',
+    capability: 'apps:read',
+    list: 'apps',
+  },
+  {
+    name: 'Identities',
+    to: '/workspaces/$workspace/identities',
+    group: 'Access',
+    icon: KeyIcon,
+    key: 'i',
+    capability: 'identities:read',
+    list: 'identities',
+  },
+  {
+    name: 'Roles',
+    to: '/workspaces/$workspace/roles',
+    group: 'Access',
+    icon: RoleIcon,
+    key: 'o',
+    capability: 'roles:read',
+  },
+  {
+    name: 'Role grants',
+    to: '/workspaces/$workspace/role-grants',
+    group: 'Access',
+    icon: GrantIcon,
+    key: 'e',
+    capability: 'roles:read',
+    list: 'role-grants',
+  },
+  {
+    name: 'Why',
+    to: '/workspaces/$workspace/why',
+    group: 'Access',
+    icon: QuestionIcon,
+    key: 'w',
+  },
+  {
+    name: 'Policies',
+    to: '/workspaces/$workspace/policies',
+    group: 'Policy',
+    icon: PolicyIcon,
+    key: 'p',
+    capability: 'policies:read',
+  },
+  {
     name: 'Limits',
     to: '/workspaces/$workspace/limits',
     group: 'Policy',
@@ -65,6 +149,22 @@ export const PLACES = [
     icon: ApprovalsIcon,
     key: 'a',
     capability: 'pins:read',
+  },
+  {
+    name: 'Cut-offs',
+    to: '/workspaces/$workspace/cutoffs',
+    group: 'System',
+    icon: PowerIcon,
+    key: 'c',
+    // Those who may turn off one thing only find it here, too.
+  },
+  {
+    name: 'Replicas',
+    to: '/workspaces/$workspace/replicas',
+    group: 'System',
+    icon: ReplicaIcon,
+    key: 'n',
+    capability: 'cutoffs:read',
   },
 ] as const satisfies Room[];
 

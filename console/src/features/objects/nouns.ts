@@ -32,7 +32,7 @@ export const NOUNS = {
   'role-grants': {
     ...noun('role grant', 'RoleGrant', `${W}/role-grants`, false),
     command: 'grant',
-    object: 'role_grant',
+    object: 'role grant',
   },
   apps: noun('app', 'App', `${W}/apps`, true),
   identities: noun('identity', 'Identity', `${W}/identities`, true),

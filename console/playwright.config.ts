@@ -8,8 +8,8 @@ const url = `http://127.0.0.1:${process.env['E2E_PORT']}`;
 
 export default defineConfig({
   testDir: 'e2e',
-  // The story of the binary needs one; `make test` names it.
-  testIgnore: process.env['OSTIARY_BIN'] ? [] : ['binary.spec.ts'],
+  // The stories of the binary need one; `make test` names it.
+  testIgnore: process.env['OSTIARY_BIN'] ? [] : ['binary*.spec.ts'],
   outputDir: 'test-results',
   fullyParallel: true,
   forbidOnly: true,

@@ -1,5 +1,5 @@
 /** A real gateway for a story: the binary with a data folder of its own, and an MCP client. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -16,8 +16,10 @@ export interface Gateway {
   stop: () => Promise<void>;
 }
 
+export type Database = 'postgres' | 'sqlite';
+
 /** Starts `ostiary serve` with one real MCP server behind one gateway. */
-export async function startGateway(): Promise<Gateway> {
+export async function startGateway(database: Database = 'sqlite'): Promise<Gateway> {
   const binary = process.env['OSTIARY_BIN'] ?? '';
   const peers = process.env['OSTIARY_PEERS'] ?? join(ROOT, '.tools');
   if (!existsSync(binary)) throw new Error('OSTIARY_BIN must name the binary: run make build');
@@ -26,7 +28,11 @@ export async function startGateway(): Promise<Gateway> {
   await writeFile(file, workspace(join(peers, 'bin/server-everything')));
   const args = ['serve', '--data', join(data, 'data'), '--listen', '127.0.0.1:0', '--apply', file];
   const child = spawn(binary, args, {
-    env: { ...process.env, OSTIARY_MASTER_KEY: randomBytes(32).toString('base64') },
+    env: {
+      ...process.env,
+      ...(database === 'postgres' ? { OSTIARY_DATABASE_URL: freshDatabase() } : {}),
+      OSTIARY_MASTER_KEY: randomBytes(32).toString('base64'),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const stop = async () => {
@@ -39,6 +45,19 @@ export async function startGateway(): Promise<Gateway> {
     await stop();
     throw error;
   }
+}
+
+/** One of its own in the PostgreSQL of the tests, which is thrown away as a whole. */
+function freshDatabase(): string {
+  const server = process.env['OSTIARY_TEST_POSTGRES'];
+  if (!server) throw new Error('OSTIARY_TEST_POSTGRES must name a PostgreSQL');
+  const name = `console_${randomBytes(8).toString('hex')}`;
+  const script = join(ROOT, 'scripts/postgres.sh');
+  const programs = execFileSync(script, ['binaries'], { encoding: 'utf8' }).trim();
+  execFileSync(join(programs, 'psql'), ['--quiet', '--command', `CREATE DATABASE ${name}`, server]);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.href;
 }
 
 /** Waits for the lines that tell the admin token and the address. */

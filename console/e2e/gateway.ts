@@ -16,7 +16,7 @@ export interface Gateway {
   stop: () => Promise<void>;
 }
 
-/** Starts `ostiary serve` with one real MCP server behind one gateway; on SQLite, or where a URL says. */
+/** Starts `ostiary serve` with one real MCP server behind one gateway. */
 export async function startGateway(database?: string): Promise<Gateway> {
   const binary = process.env['OSTIARY_BIN'] ?? '';
   const peers = process.env['OSTIARY_PEERS'] ?? join(ROOT, '.tools');
@@ -28,8 +28,8 @@ export async function startGateway(database?: string): Promise<Gateway> {
   const child = spawn(binary, args, {
     env: {
       ...process.env,
-      OSTIARY_MASTER_KEY: randomBytes(32).toString('base64'),
       ...(database ? { OSTIARY_DATABASE_URL: database } : {}),
+      OSTIARY_MASTER_KEY: randomBytes(32).toString('base64'),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

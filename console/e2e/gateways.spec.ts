@@ -5,7 +5,7 @@ test('the list says who can use which gateway', async ({ page }) => {
   const row = page.getByRole('row', { name: 'engineering' });
   await expect(row).toContainText('On');
   await expect(row).toContainText('platform, web');
-  await expect(row.getByRole('cell').nth(2)).toHaveText('2');
+  await expect(row.getByRole('cell').nth(3)).toHaveText('2');
 });
 
 test('a gateway shows its URL, servers, teams, rules and connections', async ({
@@ -45,7 +45,7 @@ test('turning a gateway off says how many apps it stops', async ({ page }) => {
 test('another workspace shows its own things only', async ({ page }) => {
   await open(page, '/workspaces/default/gateways');
   await page.getByRole('button', { name: 'Workspace default: switch' }).click();
-  await page.getByRole('menuitem', { name: 'partners' }).click();
+  await page.getByRole('link', { name: 'partners' }).click();
   await expect(page).toHaveURL('/workspaces/partners/servers');
   await page.getByRole('link', { name: 'Gateways' }).click();
   await expect(page.getByRole('heading', { name: 'No gateways yet' })).toBeVisible();

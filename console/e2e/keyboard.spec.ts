@@ -25,6 +25,40 @@ test('g and a letter goes places, / searches, j and k walk', async ({ page }) =>
   await expect(page).toHaveURL(/servers\?q=gg/);
 });
 
+test('Ctrl-K finds rooms and things by name', async ({ page }) => {
+  await open(page, '/workspaces/default/limits');
+  await expect(page.getByRole('heading', { name: 'Limits' })).toBeVisible();
+  await page.keyboard.press('Control+k');
+  const field = page.getByRole('combobox', { name: 'Find anything' });
+  await expect(field).toBeFocused();
+  await expect(page.getByRole('option', { name: 'Gateways page' })).toBeVisible();
+  await page.keyboard.type('payroll');
+  await expect(page.getByRole('option', { name: 'payroll server' })).toHaveAttribute(
+    'aria-selected',
+    'true',
+  );
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL('/workspaces/default/servers/payroll');
+  await expect(page.getByRole('heading', { name: 'payroll' })).toBeFocused();
+  await page.keyboard.press('Control+k');
+  await expect(field).toBeFocused();
+  await page.keyboard.type('nobody is called that');
+  await expect(page.getByText('Nothing here is called')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(page.getByRole('dialog')).toHaveCount(0);
+});
+
+test('another workspace is found by its name', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await page.getByRole('button', { name: 'Workspace default: switch' }).press('Enter');
+  const field = page.getByRole('searchbox', { name: 'Search workspaces' });
+  await expect(field).toBeFocused();
+  await page.keyboard.type('part');
+  await expect(page.getByRole('link', { name: 'default' })).toHaveCount(0);
+  await page.getByRole('link', { name: 'partners' }).press('Enter');
+  await expect(page).toHaveURL('/workspaces/partners/servers');
+});
+
 test('shortcuts can be switched off, and stay off', async ({ page }) => {
   await open(page, '/workspaces/default/servers');
   await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();

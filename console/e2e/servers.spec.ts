@@ -28,7 +28,7 @@ test('searching and sorting stand in the address', async ({ page }) => {
   await page.reload();
   await expect(names).toHaveText(shown);
   await page.getByLabel('Search servers').fill('nothing of this name');
-  await expect(page.getByText('No server matches “nothing of this name”.')).toBeVisible();
+  await expect(page.getByText('Nothing here matches “nothing of this name”.')).toBeVisible();
 });
 
 test('a server opens beside the list, takes the focus and gives it back', async ({ page }) => {

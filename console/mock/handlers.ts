@@ -4,6 +4,7 @@ import { http, HttpResponse } from 'msw';
 import type { Schemas } from '../src/api/client.ts';
 import type { paths } from '../src/api/schema.ts';
 import { checkpointOf, growthOf, proofOf, verifierKey } from './log.ts';
+import { peopleHandlers } from './people-handlers.ts';
 import { append } from './traffic.ts';
 import { TOKEN, type World } from './world.ts';
 
@@ -125,8 +126,6 @@ export function handlers(world: World) {
     http.post(at(`${W}/pins/{pin}/reject`), ({ params, request }) =>
       decide(world, params['pin'], request, 'rejected'),
     ),
-    http.get(at(`${W}/users`), () => ok({ items: [] })),
-    http.get(at(`${W}/identities`), () => ok({ items: [] })),
     http.get(at(`${W}/records`), ({ request }) => ok(page(world, new URL(request.url)))),
     http.get(at(`${W}/records/stream`), ({ request }) => follow(world, request.signal)),
     http.get(at(`${W}/records/checkpoint`), async ({ request }) => {
@@ -139,6 +138,7 @@ export function handlers(world: World) {
       at(`${W}/records/{index}/proof`),
       async ({ params }) => new HttpResponse(await proofOf(world, Number(params['index']))),
     ),
+    ...peopleHandlers(world),
   ];
 }
 
@@ -181,10 +181,21 @@ async function decide(world: World, id: unknown, request: Request, state: Schema
   return ok(found.pin);
 }
 
+interface Switched {
+  name: string;
+  enabled: boolean;
+  off?: Schemas['Off'] | null;
+}
+
 function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {
-  const all = { server: world.servers, gateway: world.gateways };
-  const items = body.kind === 'server' || body.kind === 'gateway' ? all[body.kind] : [];
-  const found = items.find((it) => it.name === body.name);
+  const all: Partial<Record<string, Switched[]>> = {
+    server: world.servers,
+    gateway: world.gateways,
+    user: world.people.users,
+    app: world.people.apps,
+    identity: world.people.identities,
+  };
+  const found = all[body.kind]?.find((it) => it.name === body.name);
   if (!found) return problem(404, 'not_found', `there is no ${body.kind} \`${body.name}\``);
   const now = Date.now();
   const until = body.seconds ? new Date(now + body.seconds * 1000).toISOString() : null;

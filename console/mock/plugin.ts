@@ -101,10 +101,14 @@ async function read(incoming: IncomingMessage, signal: AbortSignal): Promise<Req
   for await (const chunk of incoming) chunks.push(chunk as Buffer);
   const url = new URL(incoming.url ?? '/', `http://${incoming.headers.host ?? 'localhost'}`);
   const body = chunks.length > 0 ? Buffer.concat(chunks) : null;
-  const type = incoming.headers['content-type'];
+  const headers = new Headers();
+  for (const name of ['content-type', 'if-match', 'idempotency-key']) {
+    const value = incoming.headers[name];
+    if (typeof value === 'string') headers.set(name, value);
+  }
   return new Request(url, {
     method: incoming.method ?? 'GET',
-    headers: type ? { 'content-type': type } : {},
+    headers,
     body,
     signal,
   });

@@ -1,5 +1,6 @@
 /** An invented installation, typed by the API, for development and tests. */
 import type { Schemas } from '../src/api/client.ts';
+import { makePeople, NOBODY, type People } from './people.ts';
 
 export const TOKEN = 'osta_demo';
 
@@ -13,6 +14,7 @@ export interface World {
   usage: Schemas['UsageBody'][];
   connections: Schemas['ConnectionBody'][];
   pins: Schemas['PinDetail'][];
+  people: People;
   records: Schemas['RecordBody'][];
   followers: Set<(event: string, data: string) => void>;
 }
@@ -121,6 +123,7 @@ export function makeWorld(): World {
         state: 'approved',
       }),
     ],
+    people: makePeople(),
     records: [],
     followers: new Set(),
   };
@@ -138,6 +141,7 @@ export function makeEmptyWorld(): World {
     usage: [],
     connections: [],
     pins: [],
+    people: NOBODY(),
   };
   return { ...world, ...nothing };
 }

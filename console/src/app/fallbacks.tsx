@@ -9,7 +9,7 @@ import { Trouble } from '@/ui/trouble';
 
 export function Pending() {
   return (
-    <Page title="Loading…">
+    <Page title="Loading…" isWaiting>
       <TableSkeleton />
     </Page>
   );

@@ -1,81 +1,101 @@
 /**
- * Keyboard shortcuts: `g` and a letter goes somewhere, `/` searches, `j` and `k` walk down and up a
- * list, `?` lists all this. None works while typing, and all can be switched off (WCAG 2.1.4).
+ * Keyboard shortcuts: `g` and a letter goes to a room, and single keys work on the list or the thing
+ * in sight. None works while typing, and all but Ctrl-K can be switched off (WCAG 2.1.4).
  */
 import { Kbd, Modal, Switch } from '@mantine/core';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect } from 'react';
 
 import classes from './keyboard.module.css';
+import type { Place } from './places';
 import { usePreference, writePreference } from './preferences';
-
-export const PLACES = [
-  { key: 's', name: 'Servers', to: '/workspaces/$workspace/servers' },
-  { key: 'g', name: 'Gateways', to: '/workspaces/$workspace/gateways' },
-  { key: 'l', name: 'Limits', to: '/workspaces/$workspace/limits' },
-  { key: 'a', name: 'Approvals', to: '/workspaces/$workspace/pins' },
-  { key: 'r', name: 'Records', to: '/workspaces/$workspace/records' },
-] as const;
 
 /** How long `g` waits for its letter. */
 const CHORD_MS = 1_200;
 
-export function useShortcuts(workspace: string, onHelp: () => void) {
+interface Doers {
+  onHelp: () => void;
+  onPalette: () => void;
+}
+
+export function useShortcuts(workspace: string, places: Place[], { onHelp, onPalette }: Doers) {
   const navigate = useNavigate();
   const isOn = usePreference('shortcuts') === 'on';
   useEffect(() => {
-    if (!isOn) return;
     let began = Number.NEGATIVE_INFINITY;
+    const go = (to: Place['to']) => void navigate({ to, params: { workspace } });
     const onKey = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-      if (isTyping(event.target) || document.querySelector('[role="dialog"]')) return;
-      const place = PLACES.find((it) => it.key === event.key);
-      const isChord = event.timeStamp - began < CHORD_MS;
-      began = Number.NEGATIVE_INFINITY;
-      if (isChord && place) {
+      if (event.key.toLowerCase() === 'k' && (event.ctrlKey || event.metaKey) && !event.altKey) {
         event.preventDefault();
-        void navigate({ to: place.to, params: { workspace } });
+        if (!document.querySelector('[role="dialog"]')) onPalette();
+        return;
+      }
+      if (!isOn || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (isTyping(event.target) || document.querySelector('[role="dialog"]')) return;
+      const isChord = event.timeStamp - began < CHORD_MS;
+      const place = isChord ? places.find((it) => it.key === event.key) : undefined;
+      began = Number.NEGATIVE_INFINITY;
+      if (place) {
+        event.preventDefault();
+        go(place.to);
       } else if (event.key === 'g') {
         began = event.timeStamp;
-      } else if (event.key === '/') {
+      } else if (event.key === '!') {
         event.preventDefault();
-        document.querySelector<HTMLElement>('[data-search]')?.focus();
-      } else if (event.key === 'j' || event.key === 'k') {
-        walk(event.key === 'j' ? 1 : -1);
+        go('/workspaces/$workspace/cutoffs');
       } else if (event.key === '?') {
         onHelp();
+      } else if (SINGLE[event.key]?.()) {
+        event.preventDefault();
       }
     };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
-  }, [isOn, navigate, workspace, onHelp]);
+  }, [isOn, navigate, workspace, places, onHelp, onPalette]);
 }
 
+/** Single keys, and what they do; false where there is nothing to do it to. */
+const SINGLE: Partial<Record<string, () => boolean>> = {
+  '/': () => focus('[data-search]'),
+  j: () => walk(1),
+  k: () => walk(-1),
+  x: () => press(rowInFocus()?.querySelector('[data-pick]')),
+  e: () => press(document.querySelector('[data-edit]')),
+  '.': () =>
+    press(rowInFocus()?.querySelector('[data-menu]') ?? document.querySelector('[data-actions]')),
+  '[': () => step(-1),
+  ']': () => step(1),
+};
+
 interface DialogProps {
+  places: Place[];
   opened: boolean;
   onClose: () => void;
 }
 
-export function ShortcutsDialog({ opened, onClose }: DialogProps) {
+export function ShortcutsDialog({ places, opened, onClose }: DialogProps) {
   const isOn = usePreference('shortcuts') === 'on';
   return (
     <Modal
       opened={opened}
       onClose={onClose}
       title="Keyboard shortcuts"
+      size="lg"
       closeButtonProps={{ 'aria-label': 'Close' }}
       transitionProps={{ duration: 0 }}
     >
-      <dl className={classes.keys} data-on={isOn || undefined}>
-        {PLACES.map((it) => (
-          <Row key={it.key} keys={['g', it.key]} does={`Go to ${it.name.toLowerCase()}`} />
-        ))}
-        <Row keys={['/']} does="Search this list" />
-        <Row keys={['j']} does="Next row" />
-        <Row keys={['k']} does="Previous row" />
-        <Row keys={['Esc']} does="Close what is open" />
-        <Row keys={['?']} does="This list" />
-      </dl>
+      <div className={classes.both} data-on={isOn || undefined}>
+        <dl className={classes.keys} aria-label="Places">
+          {places.map((it) => (
+            <Row key={it.key} keys={['g', it.key]} does={it.name} />
+          ))}
+        </dl>
+        <dl className={classes.keys} aria-label="Here">
+          {HELP.map(([key, does]) => (
+            <Row key={key} keys={[key]} does={does} />
+          ))}
+        </dl>
+      </div>
       <Switch
         label="Shortcuts with single keys"
         description="Switch them off if they get in the way of speech input or other tools."
@@ -87,6 +107,22 @@ export function ShortcutsDialog({ opened, onClose }: DialogProps) {
     </Modal>
   );
 }
+
+const HELP: [string, string][] = [
+  ['Ctrl K', 'Find anything'],
+  ['!', 'Turn something off'],
+  ['/', 'Search this list'],
+  ['j', 'Next row'],
+  ['k', 'Previous row'],
+  ['Enter', 'Open the row'],
+  ['x', 'Select the row'],
+  ['.', 'What can be done'],
+  ['e', 'Edit'],
+  ['[', 'Previous tab'],
+  [']', 'Next tab'],
+  ['Esc', 'Close what is open'],
+  ['?', 'This list'],
+];
 
 function Row({ keys, does }: { keys: string[]; does: string }) {
   return (
@@ -110,10 +146,34 @@ function isTyping(target: EventTarget | null): boolean {
   );
 }
 
+function focus(selector: string): boolean {
+  const found = document.querySelector<HTMLElement>(selector);
+  found?.focus();
+  return found !== null;
+}
+
+function press(element: Element | null | undefined): boolean {
+  if (!(element instanceof HTMLElement)) return false;
+  element.click();
+  return true;
+}
+
+function rowInFocus(): Element | null {
+  return document.activeElement?.closest('tr') ?? null;
+}
+
 /** Moves the focus along the rows of the list in sight. */
-function walk(step: 1 | -1) {
+function walk(step: 1 | -1): boolean {
   const rows = [...document.querySelectorAll<HTMLElement>('[data-row]')];
   const place = rows.findIndex((row) => row === document.activeElement);
   const next = place < 0 ? (step > 0 ? 0 : rows.length - 1) : place + step;
   rows[next]?.focus();
+  return rows.length > 0;
+}
+
+/** Goes to the tab beside the one that is open. */
+function step(by: 1 | -1): boolean {
+  const tabs = [...document.querySelectorAll<HTMLElement>('[data-tab]')];
+  const open = tabs.findIndex((tab) => tab.dataset['tab'] === 'open');
+  return press(tabs[open + by]);
 }

@@ -1,50 +1,37 @@
 import {
   Button,
-  Menu,
+  Kbd,
   SegmentedControl,
   UnstyledButton,
   useMantineColorScheme,
 } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Link, useNavigate, useRouter } from '@tanstack/react-router';
+import { Link, useRouter } from '@tanstack/react-router';
 
 import { sessionQuery, useSignOut } from '@/features/session/queries';
-import { workspacesQuery } from '@/features/workspaces/queries';
 import {
-  ApprovalsIcon,
-  CheckIcon,
-  ChevronIcon,
-  GatewayIcon,
   KeyboardIcon,
-  LimitIcon,
   Mark,
   MoonIcon,
-  RecordsIcon,
   ScreenIcon,
-  ServerIcon,
+  SearchIcon,
   SignOutIcon,
   SunIcon,
-  WorkspaceIcon,
 } from '@/ui/icons';
 import { showTrouble } from '@/ui/toast';
-import { PLACES } from './keyboard';
 import classes from './navigation.module.css';
+import { GROUPS, type Place } from './places';
 import { usePreference, writePreference } from './preferences';
-
-const ICONS = {
-  Servers: ServerIcon,
-  Gateways: GatewayIcon,
-  Limits: LimitIcon,
-  Approvals: ApprovalsIcon,
-  Records: RecordsIcon,
-};
+import { WorkspaceSwitcher } from './workspace-switcher';
 
 interface Props {
   workspace: string;
+  places: Place[];
   onHelp: () => void;
+  onPalette: () => void;
 }
 
-export function Navigation({ workspace, onHelp }: Props) {
+export function Navigation({ workspace, places, onHelp, onPalette }: Props) {
   return (
     <div className={classes.box}>
       <div className={classes.brand}>
@@ -52,52 +39,42 @@ export function Navigation({ workspace, onHelp }: Props) {
         <span>Ostiary</span>
       </div>
       <WorkspaceSwitcher workspace={workspace} />
+      <UnstyledButton className={classes.find} onClick={onPalette}>
+        <SearchIcon size={14} />
+        <span className={classes.name}>Find anything</span>
+        <Kbd size="xs">Ctrl K</Kbd>
+      </UnstyledButton>
       <nav aria-label="Main" className={classes.nav}>
-        {PLACES.map(({ name, to }) => {
-          const Icon = ICONS[name];
-          return (
-            <Link key={name} to={to} params={{ workspace }} className={classes.link}>
-              <Icon />
-              {name}
-            </Link>
-          );
-        })}
+        {GROUPS.map((group) => (
+          <Group key={group} name={group} places={places} workspace={workspace} />
+        ))}
       </nav>
       <Settings onHelp={onHelp} />
     </div>
   );
 }
 
-function WorkspaceSwitcher({ workspace }: { workspace: string }) {
-  const { data } = useQuery(workspacesQuery);
-  const navigate = useNavigate();
-  const names = data?.items.map((it) => it.name) ?? [workspace];
+interface GroupProps {
+  name: Place['group'];
+  places: Place[];
+  workspace: string;
+}
+
+function Group({ name, places, workspace }: GroupProps) {
+  const own = places.filter((it) => it.group === name);
+  if (own.length === 0) return null;
   return (
-    <Menu position="bottom-start" width="target" transitionProps={{ duration: 0 }}>
-      <Menu.Target>
-        <UnstyledButton className={classes.workspace} aria-label={`Workspace ${workspace}: switch`}>
-          <span className={classes.mark}>
-            <WorkspaceIcon size={13} />
-          </span>
-          <span className={classes.name}>{workspace}</span>
-          <ChevronIcon size={14} />
-        </UnstyledButton>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>Workspaces</Menu.Label>
-        {names.map((name) => (
-          <Menu.Item
-            key={name}
-            leftSection={name === workspace ? <CheckIcon size={14} /> : <span />}
-            onClick={() =>
-              void navigate({ to: '/workspaces/$workspace/servers', params: { workspace: name } })
-            }
-          >
-            {name}
-          </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+    <div className={classes.group} role="group" aria-label={name}>
+      <div className={classes.groupName} aria-hidden="true">
+        {name}
+      </div>
+      {own.map(({ name, to, icon: Icon }) => (
+        <Link key={name} to={to} params={{ workspace }} className={classes.link}>
+          <Icon />
+          {name}
+        </Link>
+      ))}
+    </div>
   );
 }
 

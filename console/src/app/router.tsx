@@ -3,16 +3,8 @@
  * addresses use the words of the API, and search parameters hold filters, sorting and what is open.
  */
 import type { QueryClient } from '@tanstack/react-query';
-import {
-  createRootRouteWithContext,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  Outlet,
-  redirect,
-} from '@tanstack/react-router';
+import { createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router';
 
-import { Failure } from '@/api/failure';
 import {
   assignmentsQuery,
   connectionsQuery,
@@ -24,78 +16,17 @@ import { limitQuery, limitsQuery, usageQuery } from '@/features/limits/queries';
 import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
-import { sessionQuery } from '@/features/session/queries';
-import { workspacesQuery } from '@/features/workspaces/queries';
 import { NotFound, Pending, Wrong } from './fallbacks';
-import { localPath, readListSearch, readPinSearch } from './search';
-import { Shell } from './shell';
-
-const root = createRootRouteWithContext<{ queries: QueryClient }>()({
-  component: Outlet,
-});
-
-const signIn = createRoute({
-  getParentRoute: () => root,
-  path: '/sign-in',
-  validateSearch: (search): { next?: string | undefined } => ({
-    next: localPath(search['next']),
-  }),
-  component: lazyRouteComponent(() => import('@/features/session/sign-in-page'), 'SignInPage'),
-});
-
-/** Everything that needs someone to be signed in. */
-const app = createRoute({
-  getParentRoute: () => root,
-  id: 'app',
-  beforeLoad: async ({ context, location }) => {
-    try {
-      await context.queries.ensureQueryData(sessionQuery);
-    } catch (error) {
-      if (!(error instanceof Failure) || error.code !== 'unauthenticated') throw error;
-      throw redirect({ to: '/sign-in', search: { next: localPath(location.href) } });
-    }
-  },
-});
-
-const home = createRoute({
-  getParentRoute: () => app,
-  path: '/',
-  loader: async ({ context }) => {
-    const { items } = await context.queries.ensureQueryData(workspacesQuery);
-    const first = items.find((it) => it.name === 'default') ?? items[0];
-    const workspace = first?.name ?? 'default';
-    throw redirect({ to: '/workspaces/$workspace/servers', params: { workspace } });
-  },
-});
-
-/** Whoever opens the picker's URL in a browser looks for gateways. */
-const picker = createRoute({
-  getParentRoute: () => app,
-  path: '/mcp/$workspace',
-  beforeLoad: ({ params }) => {
-    throw redirect({ to: '/workspaces/$workspace/gateways', params });
-  },
-});
-
-const workspace = createRoute({
-  getParentRoute: () => app,
-  path: '/workspaces/$workspace',
-  component: Shell,
-});
-
-const workspaceHome = createRoute({
-  getParentRoute: () => workspace,
-  path: '/',
-  beforeLoad: ({ params }) => {
-    throw redirect({ to: '/workspaces/$workspace/servers', params });
-  },
-});
+import { app, home, picker, root, signIn, workspace, workspaceHome } from './frame-routes';
+import { roomRoutes } from './room-routes';
+import { readListSearch, readPinSearch } from './search';
 
 const servers = createRoute({
   getParentRoute: () => workspace,
   path: '/servers',
   validateSearch: readListSearch,
-  loader: ({ context, params }) => context.queries.ensureQueryData(serversQuery(params.workspace)),
+  loader: ({ context, params }) =>
+    context.queries.ensureInfiniteQueryData(serversQuery(params.workspace)),
   component: lazyRouteComponent(() => import('@/features/servers/servers-page'), 'ServersPage'),
 });
 
@@ -118,7 +49,7 @@ const gatewayList = createRoute({
   validateSearch: readListSearch,
   loader: ({ context, params }) =>
     Promise.all([
-      context.queries.ensureQueryData(gatewaysQuery(params.workspace)),
+      context.queries.ensureInfiniteQueryData(gatewaysQuery(params.workspace)),
       context.queries.ensureQueryData(connectionsQuery(params.workspace)),
     ]),
   component: lazyRouteComponent(() => import('@/features/gateways/gateways-page'), 'GatewaysPage'),
@@ -141,7 +72,8 @@ const limits = createRoute({
   getParentRoute: () => workspace,
   path: '/limits',
   validateSearch: readListSearch,
-  loader: ({ context, params }) => context.queries.ensureQueryData(limitsQuery(params.workspace)),
+  loader: ({ context, params }) =>
+    context.queries.ensureInfiniteQueryData(limitsQuery(params.workspace)),
   component: lazyRouteComponent(() => import('@/features/limits/limits-page'), 'LimitsPage'),
 });
 
@@ -162,7 +94,7 @@ const pins = createRoute({
   validateSearch: readPinSearch,
   loaderDeps: ({ search }) => ({ state: search.state }),
   loader: ({ context, params, deps }) =>
-    context.queries.ensureQueryData(pinsQuery(params.workspace, deps.state ?? 'pending')),
+    context.queries.ensureInfiniteQueryData(pinsQuery(params.workspace, deps.state ?? 'pending')),
   component: lazyRouteComponent(() => import('@/features/pins/pins-page'), 'PinsPage'),
 });
 
@@ -193,6 +125,7 @@ const routeTree = root.addChildren([
       limits.addChildren([limit]),
       pins.addChildren([pin]),
       records,
+      ...roomRoutes,
     ]),
   ]),
 ]);

@@ -1,7 +1,12 @@
 /** Search parameters are foreign input: each is read as what it must be, or is absent. */
 
-/** Of a list: what is searched for, and the sorting as `name` or `-name`. */
+/** Of a list: what is searched for, the sorting as `name` or `-name`, and how it is looked at. */
 export interface ListSearch {
+  density?: 'compact' | undefined;
+  /** Columns that are left out, with commas between them. */
+  hide?: string | undefined;
+  /** A new one is being made. */
+  make?: true | undefined;
   q?: string | undefined;
   sort?: string | undefined;
 }
@@ -10,7 +15,13 @@ export interface ListSearch {
 const MOST_CHARS = 500;
 
 export function readListSearch(search: Record<string, unknown>): ListSearch {
-  return { q: text(search['q']), sort: text(search['sort']) };
+  return {
+    density: search['density'] === 'compact' ? 'compact' : undefined,
+    hide: text(search['hide']),
+    make: search['make'] === true ? true : undefined,
+    q: text(search['q']),
+    sort: text(search['sort']),
+  };
 }
 
 /** Of the approvals: a list in one state. */

@@ -7,16 +7,24 @@ import { Mark, MenuIcon } from '@/ui/icons';
 import { Toasts } from '@/ui/toast';
 import { ShortcutsDialog, useShortcuts } from './keyboard';
 import { Navigation } from './navigation';
+import { Palette } from './palette';
+import { usePlaces } from './rights';
 import classes from './shell.module.css';
 
 export function Shell() {
   const { workspace } = useParams({ from: '/app/workspaces/$workspace' });
   const [isHelping, setHelping] = useState(false);
+  const [isFinding, setFinding] = useState(false);
   const [openedAt, setOpenedAt] = useState<string | null>(null);
   const path = useRouterState({ select: (state) => state.location.pathname });
   const main = useRef<HTMLElement>(null);
   const help = useCallback(() => setHelping(true), []);
-  useShortcuts(workspace, help);
+  const find = useCallback(() => setFinding(true), []);
+  const places = usePlaces(workspace);
+  useShortcuts(workspace, places, { onHelp: help, onPalette: find });
+  const navigation = (
+    <Navigation workspace={workspace} places={places} onHelp={help} onPalette={find} />
+  );
   return (
     <div className={classes.shell}>
       <a
@@ -43,7 +51,7 @@ export function Shell() {
         <strong>{workspace}</strong>
       </section>
       <section className={classes.side} aria-label="Navigation and settings">
-        <Navigation workspace={workspace} onHelp={help} />
+        {navigation}
       </section>
       {/* Closes by itself when one has gone somewhere. */}
       <Modal
@@ -54,12 +62,19 @@ export function Shell() {
         closeButtonProps={{ 'aria-label': 'Close navigation' }}
         transitionProps={{ duration: 0 }}
       >
-        <Navigation workspace={workspace} onHelp={help} />
+        {navigation}
       </Modal>
       <main id="main" ref={main} tabIndex={-1} className={classes.main}>
         <Outlet />
       </main>
-      <ShortcutsDialog opened={isHelping} onClose={() => setHelping(false)} />
+      <ShortcutsDialog places={places} opened={isHelping} onClose={() => setHelping(false)} />
+      <Palette
+        workspace={workspace}
+        places={places}
+        opened={isFinding}
+        onClose={() => setFinding(false)}
+        onHelp={help}
+      />
       <Toasts />
     </div>
   );

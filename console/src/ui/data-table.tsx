@@ -1,10 +1,12 @@
 /**
  * Tables of things: columns by TanStack Table, markup and looks by us. The sorting stands in the
- * URL as `name` or `-name`, so a table can be linked to as it is seen.
+ * URL as `name` or `-name`, so a table can be linked to as it is seen. Of a long table only what is
+ * near to the window is in the page.
  */
 import {
   type ColumnDef,
   createSortedRowModel,
+  type Header,
   rowSortingFeature,
   sortFn_alphanumeric,
   sortFn_basic,
@@ -12,10 +14,12 @@ import {
   tableFeatures,
   useTable,
 } from '@tanstack/react-table';
-import { type ReactNode, useMemo } from 'react';
+import { type ReactNode, useMemo, useRef } from 'react';
 
 import classes from './data-table.module.css';
 import { ChevronIcon } from './icons';
+import { type Deed, RowMenu } from './row-menu';
+import { useWindow } from './row-window';
 
 interface Meta {
   /** Where there is no more room than this the column goes: the same is in the detail. */
@@ -37,6 +41,13 @@ export const features = tableFeatures({
 // oxlint-disable-next-line typescript/no-explicit-any
 export type Column<T extends object> = ColumnDef<typeof features, T, any>;
 
+/** Rows that are chosen, by their ids. */
+export interface Picks {
+  ids: ReadonlySet<string>;
+  onToggle: (id: string) => void;
+  onToggleAll: () => void;
+}
+
 interface Props<T extends object> {
   /** What the table lists, for those who cannot see it. */
   label: string;
@@ -47,13 +58,21 @@ interface Props<T extends object> {
   openId?: string | undefined;
   sort?: string | undefined;
   onSort?: (sort: string | undefined) => void;
+  isDense?: boolean;
+  /** Scrolls by itself, within the room that it is given. */
+  isTall?: boolean;
+  picks?: Picks;
+  deeds?: ((row: T) => Deed[]) | undefined;
+  /** Called when the end comes into sight. */
+  onEnd?: (() => void) | undefined;
   /** In place of rows. */
   empty?: ReactNode;
 }
 
 export function DataTable<T extends object>(props: Props<T>) {
-  const { label, columns, rows, rowId, openId, sort, onSort, empty } = props;
+  const { label, columns, rows, rowId, sort, onSort, empty } = props;
   const sorting = useMemo(() => parseSort(sort), [sort]);
+  const box = useRef<HTMLDivElement>(null);
   const table = useTable({
     features,
     columns,
@@ -68,47 +87,57 @@ export function DataTable<T extends object>(props: Props<T>) {
     },
   });
   const shown = table.getRowModel().rows;
+  const window = useWindow(shown.length, box, props);
+  const width = columns.length + (props.picks ? 1 : 0) + (props.deeds ? 1 : 0);
   return (
-    <div className={classes.box}>
-      <table className={classes.table} aria-label={label}>
+    <div
+      className={classes.box}
+      ref={box}
+      data-dense={props.isDense || undefined}
+      data-tall={props.isTall || undefined}
+    >
+      <table className={classes.table} aria-label={label} aria-rowcount={window.rowCount}>
         <thead>
           {table.getHeaderGroups().map((group) => (
             <tr key={group.id}>
-              {group.headers.map((header) => {
-                const sorted = header.column.getIsSorted();
-                const meta = header.column.columnDef.meta;
-                return (
-                  <th
-                    key={header.id}
-                    scope="col"
-                    data-hide={meta?.hide}
-                    data-number={meta?.isNumber || undefined}
-                    aria-sort={
-                      sorted ? (sorted === 'desc' ? 'descending' : 'ascending') : undefined
-                    }
-                  >
-                    {header.column.getCanSort() ? (
-                      <button
-                        type="button"
-                        className={classes.sort}
-                        data-sorted={sorted || undefined}
-                        onClick={header.column.getToggleSortingHandler()}
-                      >
-                        <table.FlexRender header={header} />
-                        <ChevronIcon size={12} />
-                      </button>
-                    ) : (
+              {props.picks && <PickAll picks={props.picks} of={shown.length} />}
+              {group.headers.map((header) => (
+                <th key={header.id} {...headProps(header)}>
+                  {header.column.getCanSort() ? (
+                    <button
+                      type="button"
+                      className={classes.sort}
+                      data-sorted={header.column.getIsSorted() || undefined}
+                      onClick={header.column.getToggleSortingHandler()}
+                    >
                       <table.FlexRender header={header} />
-                    )}
-                  </th>
-                );
-              })}
+                      <ChevronIcon size={12} />
+                    </button>
+                  ) : (
+                    <table.FlexRender header={header} />
+                  )}
+                </th>
+              ))}
+              {props.deeds && (
+                <th scope="col" className={classes.deeds}>
+                  <span className={classes.unseen}>Actions</span>
+                </th>
+              )}
             </tr>
           ))}
         </thead>
         <tbody>
-          {shown.map((row) => (
-            <tr key={row.id} data-open={row.id === openId || undefined}>
+          <Gap height={window.before} width={width} />
+          {shown.slice(window.from, window.to).map((row, place) => (
+            <tr
+              key={row.id}
+              ref={window.measure}
+              data-index={window.from + place}
+              aria-rowindex={window.rowCount && window.from + place + 2}
+              data-open={row.id === props.openId || undefined}
+              data-picked={props.picks?.ids.has(row.id) || undefined}
+            >
+              {props.picks && <Pick picks={props.picks} id={row.id} />}
               {row.getAllCells().map((cell) => (
                 <td
                   key={cell.id}
@@ -118,12 +147,66 @@ export function DataTable<T extends object>(props: Props<T>) {
                   <table.FlexRender cell={cell} />
                 </td>
               ))}
+              {props.deeds && (
+                <td className={classes.deeds}>
+                  <RowMenu name={row.id} deeds={props.deeds(row.original)} />
+                </td>
+              )}
             </tr>
           ))}
+          <Gap height={window.after} width={width} />
         </tbody>
       </table>
       {shown.length === 0 && empty && <div className={classes.empty}>{empty}</div>}
     </div>
+  );
+}
+
+function headProps<T extends object>({ column }: Header<typeof features, T>) {
+  const sorted = column.getIsSorted();
+  const meta = column.columnDef.meta;
+  return {
+    scope: 'col',
+    'data-hide': meta?.hide,
+    'data-number': meta?.isNumber || undefined,
+    'aria-sort': sorted ? (sorted === 'desc' ? 'descending' : 'ascending') : undefined,
+  } as const;
+}
+
+function PickAll({ picks, of }: { picks: Picks; of: number }) {
+  return (
+    <th scope="col" className={classes.pick}>
+      <input
+        type="checkbox"
+        aria-label="Select all rows"
+        checked={of > 0 && picks.ids.size >= of}
+        onChange={picks.onToggleAll}
+      />
+    </th>
+  );
+}
+
+function Pick({ picks, id }: { picks: Picks; id: string }) {
+  return (
+    <td className={classes.pick}>
+      <input
+        type="checkbox"
+        data-pick
+        aria-label={`Select ${id}`}
+        checked={picks.ids.has(id)}
+        onChange={() => picks.onToggle(id)}
+      />
+    </td>
+  );
+}
+
+/** In place of rows that are not in sight. */
+function Gap({ height, width }: { height: number; width: number }) {
+  if (height === 0) return null;
+  return (
+    <tr aria-hidden="true" className={classes.gap}>
+      <td colSpan={width} height={height} />
+    </tr>
   );
 }
 

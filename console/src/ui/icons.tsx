@@ -45,6 +45,32 @@ export const SunIcon = icon(
   'M8 10.8a2.8 2.8 0 1 0 0-5.6 2.8 2.8 0 0 0 0 5.6ZM8 1.5v1M8 13.5v1M1.5 8h1M13.5 8h1M3.4 3.4l.7.7M11.9 11.9l.7.7M3.4 12.6l.7-.7M11.9 4.1l.7-.7',
 );
 export const ScreenIcon = icon('M1.5 3h13v8h-13zM5.5 13.5h5');
+export const BotIcon = icon('M3 6h10v7H3zM8 6V3.2M6 9.2h.01M10 9.2h.01M6.3 11.2h3.4M8 2.6h.01');
+export const ColumnsIcon = icon('M2.5 3h11v10h-11zM6.2 3v10M9.8 3v10');
+export const DotsIcon = icon('M3.5 8h.01M8 8h.01M12.5 8h.01');
+export const GrantIcon = icon(
+  'M8 7a2.3 2.3 0 1 0 0-4.6A2.3 2.3 0 0 0 8 7ZM3 13.5c.4-2.6 2.3-4 5-4M9.6 12l1.5 1.5 2.7-3',
+);
+export const KeyIcon = icon(
+  'M5.2 13.2a2.9 2.9 0 1 0 0-5.8 2.9 2.9 0 0 0 0 5.8ZM7.4 8.2l5.4-5.4M10.4 5.2l2 2',
+);
+export const PersonIcon = icon(
+  'M8 7.6a2.7 2.7 0 1 0 0-5.4 2.7 2.7 0 0 0 0 5.4ZM2.8 13.8c.5-2.6 2.4-4 5.2-4s4.7 1.4 5.2 4',
+);
+export const PlusIcon = icon('M8 3v10M3 8h10');
+export const PolicyIcon = icon('M3.5 2h6.3l2.7 2.7V14h-9zM6 7.5h4M6 10.3h4');
+export const PowerIcon = icon('M8 2v5.5M4.7 4.3a5.2 5.2 0 1 0 6.6 0');
+export const QuestionIcon = icon(
+  'M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12ZM6.2 6.3a1.8 1.8 0 1 1 2.6 1.6c-.6.3-.8.6-.8 1.2M8 11.2h.01',
+);
+export const ReplicaIcon = icon('M2.5 5.5h8v8h-8zM5.5 5.5v-3h8v8h-3');
+export const RoleIcon = icon(
+  'M2 4h12v8.5H2zM5.5 8.7a1.3 1.3 0 1 0 0-2.6 1.3 1.3 0 0 0 0 2.6ZM3.7 10.8c.5-.9 1-1.2 1.8-1.2s1.3.3 1.8 1.2M9.5 7H12M9.5 9.5H12',
+);
+export const SlidersIcon = icon('M2.5 5h6M11.5 5h2M2.5 11h2M7.5 11h6M10 3.5v3M6 9.5v3');
+export const TeamIcon = icon(
+  'M6 7.4a2.3 2.3 0 1 0 0-4.6 2.3 2.3 0 0 0 0 4.6ZM1.8 13c.4-2.2 1.9-3.3 4.2-3.3s3.8 1.1 4.2 3.3M10.5 3.1a2.2 2.2 0 0 1 0 4.1M12 9.9c1.2.5 2 1.5 2.3 3.1',
+);
 export const WarningIcon = icon('M8 2.2 14.5 13.5h-13zM8 6.5v3.2M8 11.6h.01');
 
 export const WorkspaceIcon = icon('M8 2 14 5 8 8 2 5zM2 8l6 3 6-3M2 11l6 3 6-3');

@@ -11,13 +11,16 @@ interface Props {
   tools?: ReactNode;
   /** Above the title: the way back. */
   trail?: ReactNode;
+  /** Stands in for a page that is still coming: it does not take the focus. */
+  isWaiting?: boolean;
   /** Fills the window instead of growing with its content. */
   isFixed?: boolean;
   children: ReactNode;
 }
 
-export function Page({ title, aside, tools, trail, isFixed = false, children }: Props) {
-  const heading = useArrival(title);
+export function Page({ title, aside, tools, trail, children, ...kind }: Props) {
+  const { isFixed = false, isWaiting = false } = kind;
+  const heading = useArrival(title, isWaiting);
   return (
     <div className={classes.page} data-fixed={isFixed || undefined}>
       {trail}
@@ -60,14 +63,15 @@ let isFirstPage = true;
  * Names the document, and moves the focus to the heading when a page is arrived at by a link, so
  * that a screen reader says where one is. The first page is announced by the browser.
  */
-function useArrival(title: string) {
+function useArrival(title: string, isWaiting: boolean) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · Ostiary`;
   }, [title]);
   useEffect(() => {
+    if (isWaiting) return;
     if (!isFirstPage) heading.current?.focus({ preventScroll: true });
     isFirstPage = false;
-  }, []);
+  }, [isWaiting]);
   return heading;
 }

@@ -1,11 +1,13 @@
 import { Button, Group, Modal, NativeSelect, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 
+import { type Concerned, Reach } from '@/features/changes/reach';
 import { Code } from '@/ui/code';
 import classes from './cutoff-dialog.module.css';
 import { asCommand, type Cutoff, cutoffBody, type Target, type Turn } from './queries';
 
 interface Props {
+  workspace: string;
   target: Target;
   isOn: boolean;
   reach?: string | undefined;
@@ -31,7 +33,7 @@ export function CutoffDialog({ opened, ...props }: Props & { opened: boolean }) 
 }
 
 /** Says what will happen, and the command and the request that do the same, before it is done. */
-function Question({ target, isOn, reach, isPending, onConfirm, onClose }: Props) {
+function Question({ workspace, target, isOn, reach, isPending, onConfirm, onClose }: Props) {
   const form = useForm({
     initialValues: { reason: '', limit: '' },
     validate: {
@@ -44,6 +46,7 @@ function Question({ target, isOn, reach, isPending, onConfirm, onClose }: Props)
     <form className={classes.form} onSubmit={form.onSubmit(() => onConfirm(turn))}>
       <p>{isOn ? STOPS[target.kind] : 'Calls through it are allowed again, as configured.'}</p>
       {isOn && reach && <p className={classes.reach}>{reach}</p>}
+      {isOn && isCounted(target) && <Reach workspace={workspace} of={target} />}
       {isOn && (
         <>
           <TextInput
@@ -72,6 +75,11 @@ function Question({ target, isOn, reach, isPending, onConfirm, onClose }: Props)
       </Group>
     </form>
   );
+}
+
+/** Of what stands below a thing it is not known here who uses it. */
+function isCounted(target: Target): target is Concerned {
+  return !['assignment', 'connection', 'tool'].includes(target.kind);
 }
 
 /** As the API limits it. */

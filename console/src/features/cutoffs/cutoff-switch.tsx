@@ -13,7 +13,8 @@ import { WarningIcon } from '@/ui/icons';
 import { Visible } from '@/ui/visible';
 import { CutoffDialog } from './cutoff-dialog';
 import classes from './cutoff-switch.module.css';
-import { type Held, type Off, type Target, type Turn, useTurn } from './queries';
+import { Outcome } from './outcome';
+import { type Off, type Target, type Turn, useTurn } from './queries';
 
 interface Props {
   workspace: string;
@@ -71,27 +72,13 @@ export function CutoffSwitch({ workspace, target, isOn, off, reach }: Props) {
         opened={isAsking}
         target={target}
         isOn={isOn}
+        workspace={workspace}
         reach={reach}
         isPending={turn.isPending}
         onConfirm={confirm}
         onClose={() => setAsking(false)}
       />
     </div>
-  );
-}
-
-/** How far a change holds. */
-function Outcome({ held, isOn }: { held: Held; isOn: boolean }) {
-  const { live, acknowledged, waited_out } = held.replicas;
-  const isEverywhere = waited_out.length === 0;
-  const took = held.elapsed_ms < 10 ? held.elapsed_ms.toFixed(1) : held.elapsed_ms.toFixed(0);
-  return (
-    <p className={isEverywhere ? classes.held : classes.doubt}>
-      {!isEverywhere && <WarningIcon size={14} />}
-      Held by {acknowledged}/{live} replicas in {took} ms
-      {!isOn && `; ${held.ended} ${held.ended === 1 ? 'call' : 'calls'} ended`}.
-      {!isEverywhere && ` Not confirmed by ${waited_out.join(', ')}: look at them now.`}
-    </p>
   );
 }
 

@@ -1,9 +1,10 @@
-/** Turning things off and on: the one thing that this console changes. */
-import { useMutation, useQueryClient } from '@tanstack/react-query';
+/** Turning things off and on, and what is off. */
+import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
 
-import { api, type Schemas, take } from '@/api/client';
+import { api, everyPage, type Schemas, take } from '@/api/client';
 
 export type Held = Schemas['Held'];
+export type InForceBody = Schemas['CutoffBody'];
 export type Kind = Schemas['KindText'];
 export type Off = Schemas['Off'];
 
@@ -21,6 +22,22 @@ export interface Cutoff {
 
 /** `null` turns it on again. */
 export type Turn = Cutoff | null;
+
+export function cutoffsQuery(workspace: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'cutoffs'],
+    queryFn: ({ signal }) =>
+      everyPage((query) =>
+        take(
+          api.GET('/api/v1/workspaces/{workspace}/cutoffs', {
+            params: { path: { workspace }, query },
+            signal,
+          }),
+        ),
+      ),
+    refetchInterval: 5_000,
+  });
+}
 
 /** The answer comes when the change holds on every replica, or says that it does not. */
 export function useTurn(workspace: string, target: Target) {

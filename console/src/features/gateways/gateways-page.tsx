@@ -1,126 +1,86 @@
 import { useSuspenseQuery } from '@tanstack/react-query';
-import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { Link, useParams } from '@tanstack/react-router';
 import { useMemo } from 'react';
 
-import { type Column, DataTable } from '@/ui/data-table';
+import type { Column } from '@/ui/data-table';
 import { Empty } from '@/ui/empty';
-import { Page } from '@/ui/page';
+import { Listing } from '@/ui/listing';
 import { Pill } from '@/ui/pill';
 import rowLink from '@/ui/row-link.module.css';
-import { SearchField } from '@/ui/search-field';
 import { Ago } from '@/ui/time';
 import { type Connection, connectionsQuery, type Gateway, gatewaysQuery } from './queries';
-
-interface Row {
-  gateway: Gateway;
-  connections: number;
-}
 
 /** The governed URLs of a workspace. */
 export function GatewaysPage() {
   const { workspace } = useParams({ from: '/app/workspaces/$workspace/gateways/' });
-  const { q, sort } = useSearch({ from: '/app/workspaces/$workspace/gateways/' });
-  const navigate = useNavigate({ from: '/workspaces/$workspace/gateways/' });
-  const { data: gateways } = useSuspenseQuery(gatewaysQuery(workspace));
   const { data: connections } = useSuspenseQuery(connectionsQuery(workspace));
-  const rows = useMemo(
-    () => toRows(gateways.items, connections.items, q ?? ''),
-    [gateways, connections, q],
-  );
-  if (gateways.items.length === 0) {
-    return (
-      <Page title="Gateways">
+  const columns = useMemo(() => columnsWith(connections.items), [connections]);
+  return (
+    <Listing
+      title="Gateways"
+      workspace={workspace}
+      query={gatewaysQuery(workspace)}
+      columns={columns}
+      rowId={(it) => it.name}
+      textOf={(it) => `${it.name} ${it.teams.join(' ')}`}
+      empty={
         <Empty title="No gateways yet" file={SAMPLE} command="ostiary apply -f gateway.yaml">
           A gateway is one governed URL with its own servers, teams and rules. Clients connect to it
           and to nothing else.
         </Empty>
-      </Page>
-    );
-  }
-  return (
-    <Page
-      title="Gateways"
-      aside={
-        <span>
-          {gateways.items.length}
-          {gateways.isCut && '+, not all are shown'}
-        </span>
       }
-      tools={
-        <SearchField
-          label="Search gateways"
-          value={q ?? ''}
-          onChange={(q) =>
-            void navigate({ search: (old) => ({ ...old, q: q || undefined }), replace: true })
-          }
-        />
-      }
-    >
-      <DataTable
-        label="Gateways"
-        columns={COLUMNS}
-        rows={rows}
-        rowId={(it) => it.gateway.name}
-        sort={sort}
-        onSort={(sort) => void navigate({ search: (old) => ({ ...old, sort }), replace: true })}
-        empty={`No gateway matches “${q}”.`}
-      />
-    </Page>
+    />
   );
 }
 
-function toRows(gateways: Gateway[], connections: Connection[], wanted: string): Row[] {
-  const text = wanted.trim().toLowerCase();
-  return gateways
-    .filter((it) => `${it.name} ${it.teams.join(' ')}`.toLowerCase().includes(text))
-    .map((gateway) => ({
-      gateway,
-      connections: connections.filter((it) => it.gateway === gateway.name).length,
-    }));
+function columnsWith(connections: Connection[]): Column<Gateway>[] {
+  const counts = new Map<string, number>();
+  for (const { gateway } of connections) counts.set(gateway, (counts.get(gateway) ?? 0) + 1);
+  const count: Column<Gateway> = {
+    id: 'connections',
+    header: 'Connections',
+    accessorFn: (it) => counts.get(it.name) ?? 0,
+    meta: { isNumber: true },
+  };
+  return [...COLUMNS.slice(0, 2), count, ...COLUMNS.slice(2)];
 }
 
-const COLUMNS: Column<Row>[] = [
+const COLUMNS: Column<Gateway>[] = [
   {
     id: 'name',
     header: 'Name',
-    accessorFn: (it) => it.gateway.name,
+    accessorFn: (it) => it.name,
     cell: ({ row: { original: it } }) => (
       <Link
         from="/workspaces/$workspace/gateways"
         to="/workspaces/$workspace/gateways/$gateway"
-        params={(old) => ({ workspace: old.workspace ?? '', gateway: it.gateway.name })}
+        params={(old) => ({ workspace: old.workspace ?? '', gateway: it.name })}
         className={rowLink.link}
         data-row
       >
-        {it.gateway.name}
+        {it.name}
       </Link>
     ),
   },
   {
     id: 'state',
     header: 'State',
-    accessorFn: (it) => (it.gateway.enabled ? 'On' : 'Off'),
+    accessorFn: (it) => (it.enabled ? 'On' : 'Off'),
     cell: ({ row: { original: it } }) => (
-      <Pill tone={it.gateway.enabled ? 'good' : 'bad'}>{it.gateway.enabled ? 'On' : 'Off'}</Pill>
+      <Pill tone={it.enabled ? 'good' : 'bad'}>{it.enabled ? 'On' : 'Off'}</Pill>
     ),
-  },
-  {
-    id: 'connections',
-    header: 'Connections',
-    accessorFn: (it) => it.connections,
-    meta: { isNumber: true },
   },
   {
     id: 'teams',
     header: 'Teams',
-    accessorFn: (it) => it.gateway.teams.join(', ') || 'none',
+    accessorFn: (it) => it.teams.join(', ') || 'none',
     meta: { hide: 'medium' },
   },
   {
     id: 'created',
     header: 'Made',
-    accessorFn: (it) => it.gateway.created_at,
-    cell: ({ row: { original: it } }) => <Ago at={it.gateway.created_at} />,
+    accessorFn: (it) => it.created_at,
+    cell: ({ row: { original: it } }) => <Ago at={it.created_at} />,
     meta: { hide: 'medium' },
   },
 ];

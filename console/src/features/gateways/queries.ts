@@ -1,6 +1,7 @@
 import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
 
 import { api, everyPage, type Schemas, take } from '@/api/client';
+import { listing } from '@/api/listing';
 
 export type Assignment = Schemas['AssignmentBody'];
 export type Connection = Schemas['ConnectionBody'];
@@ -9,18 +10,12 @@ export type Provision = Schemas['ProvisionText'];
 export type Rule = Schemas['RuleBody'];
 
 export function gatewaysQuery(workspace: string) {
-  return queryOptions({
-    queryKey: ['workspace', workspace, 'gateways'],
-    queryFn: ({ signal }) =>
-      everyPage((query) =>
-        take(
-          api.GET('/api/v1/workspaces/{workspace}/gateways', {
-            params: { path: { workspace }, query },
-            signal,
-          }),
-        ),
-      ),
-  });
+  return listing<Gateway>(['workspace', workspace, 'gateways'], (query, signal) =>
+    api.GET('/api/v1/workspaces/{workspace}/gateways', {
+      params: { path: { workspace }, query },
+      signal,
+    }),
+  );
 }
 
 export function gatewayQuery(workspace: string, gateway: string) {

@@ -1,6 +1,7 @@
 import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
 
 import { api, everyPage, type Schemas, take } from '@/api/client';
+import { listing } from '@/api/listing';
 
 export type Allowance = Schemas['AllowanceText'];
 export type Limit = Schemas['LimitBody'];
@@ -11,18 +12,12 @@ export type Usage = Schemas['UsageBody'];
 const REFRESH_MS = 5_000;
 
 export function limitsQuery(workspace: string) {
-  return queryOptions({
-    queryKey: ['workspace', workspace, 'limits'],
-    queryFn: ({ signal }) =>
-      everyPage((query) =>
-        take(
-          api.GET('/api/v1/workspaces/{workspace}/limits', {
-            params: { path: { workspace }, query },
-            signal,
-          }),
-        ),
-      ),
-  });
+  return listing<Limit>(['workspace', workspace, 'limits'], (query, signal) =>
+    api.GET('/api/v1/workspaces/{workspace}/limits', {
+      params: { path: { workspace }, query },
+      signal,
+    }),
+  );
 }
 
 export function limitQuery(workspace: string, limit: string) {
@@ -95,6 +90,6 @@ export function useDeleteLimit(workspace: string, limit: string) {
         }),
       ),
     onSuccess: () =>
-      queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'], exact: true }),
+      queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits', 'list'] }),
   });
 }

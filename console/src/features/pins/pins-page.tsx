@@ -1,16 +1,12 @@
 import { SegmentedControl } from '@mantine/core';
-import { useSuspenseQuery } from '@tanstack/react-query';
 import { Link, Outlet, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo } from 'react';
 
-import { type Column, DataTable } from '@/ui/data-table';
-import { Page } from '@/ui/page';
+import type { Column } from '@/ui/data-table';
+import { Listing } from '@/ui/listing';
 import { Pill } from '@/ui/pill';
 import rowLink from '@/ui/row-link.module.css';
-import { SearchField } from '@/ui/search-field';
 import { Split } from '@/ui/split';
 import { Ago } from '@/ui/time';
-import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { KIND_WORDS, type Pin, type PinState, pinsQuery, STATES } from './queries';
 
@@ -20,58 +16,35 @@ const HERE = '/app/workspaces/$workspace/pins';
 export function PinsPage() {
   const { workspace } = useParams({ from: HERE });
   const { pin: open } = useParams({ strict: false });
-  const { q, sort, state } = useSearch({ from: HERE });
+  const { state } = useSearch({ from: HERE });
   const navigate = useNavigate({ from: '/workspaces/$workspace/pins' });
   const shown = state ?? 'pending';
-  const { data, error, dataUpdatedAt } = useSuspenseQuery(pinsQuery(workspace, shown));
-  const rows = useMemo(() => data.items.filter((it) => matches(it, q ?? '')), [data, q]);
   const list = (
-    <Page
+    <Listing
       title="Approvals"
-      aside={<span>{`${data.items.length}${data.isCut ? '+, not all are shown' : ''}`}</span>}
+      workspace={workspace}
+      query={pinsQuery(workspace, shown)}
+      columns={COLUMNS}
+      rowId={(it) => it.id}
+      textOf={(it) => `${it.name} ${it.server} ${it.kind} ${it.hash}`}
+      openId={open}
       tools={
-        <>
-          <SegmentedControl
-            size="xs"
-            aria-label="State"
-            data={STATES.map((it) => ({ value: it, label: WORDS[it] }))}
-            value={shown}
-            onChange={(state) =>
-              void navigate({
-                to: '/workspaces/$workspace/pins',
-                params: { workspace },
-                search: (old) => ({ ...old, state }),
-              })
-            }
-          />
-          <SearchField
-            label="Search approvals"
-            value={q ?? ''}
-            onChange={(q) =>
-              void navigate({
-                to: '.',
-                search: (old) => ({ ...old, q: q || undefined }),
-                replace: true,
-              })
-            }
-          />
-        </>
+        <SegmentedControl
+          size="xs"
+          aria-label="State"
+          data={STATES.map((it) => ({ value: it, label: WORDS[it] }))}
+          value={shown}
+          onChange={(state) =>
+            void navigate({
+              to: '/workspaces/$workspace/pins',
+              params: { workspace },
+              search: (old) => ({ ...old, state }),
+            })
+          }
+        />
       }
-    >
-      <Stale error={error} since={dataUpdatedAt} />
-      <DataTable
-        label="Approvals"
-        columns={COLUMNS}
-        rows={rows}
-        rowId={(it) => it.id}
-        openId={open}
-        sort={sort}
-        onSort={(sort) =>
-          void navigate({ to: '.', search: (old) => ({ ...old, sort }), replace: true })
-        }
-        empty={q ? `Nothing matches “${q}”.` : EMPTY[shown]}
-      />
-    </Page>
+      empty={<p>{EMPTY[shown]}</p>}
+    />
   );
   return <Split list={list} panel={open ? <Outlet /> : null} />;
 }
@@ -124,8 +97,3 @@ const COLUMNS: Column<Pin>[] = [
     meta: { hide: 'medium' },
   },
 ];
-
-function matches(pin: Pin, wanted: string): boolean {
-  const text = `${pin.name} ${pin.server} ${pin.kind} ${pin.hash}`.toLowerCase();
-  return text.includes(wanted.trim().toLowerCase());
-}

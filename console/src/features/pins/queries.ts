@@ -1,35 +1,26 @@
 /** What servers under review list, and the decisions about it. */
 import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
 
-import { api, everyPage, type Schemas, take } from '@/api/client';
+import { api, type Schemas, take } from '@/api/client';
+import { listing } from '@/api/listing';
 
 export type Pin = Schemas['PinBody'];
 export type PinDetail = Schemas['PinDetail'];
 export type PinState = Schemas['State'];
 export type Difference = Schemas['PinDifference'];
 
-/** What waits comes up by itself; not while the page is hidden. */
-const REFRESH_MS = 5_000;
-
 export const STATES: PinState[] = ['pending', 'approved', 'rejected'];
 
 export function pinsQuery(workspace: string, state: PinState) {
-  return queryOptions({
-    queryKey: ['workspace', workspace, 'pins', 'in', state],
-    queryFn: ({ signal }) =>
-      everyPage(({ limit, cursor }) =>
-        take(
-          api.GET('/api/v1/workspaces/{workspace}/pins', {
-            params: {
-              path: { workspace },
-              query: { limit, state, ...(cursor === undefined ? {} : { cursor }) },
-            },
-            signal,
-          }),
-        ),
-      ),
-    refetchInterval: REFRESH_MS,
-  });
+  return listing<Pin>(
+    ['workspace', workspace, 'pins', state],
+    (query, signal) =>
+      api.GET('/api/v1/workspaces/{workspace}/pins', {
+        params: { path: { workspace }, query: { ...query, state } },
+        signal,
+      }),
+    { isMoving: true },
+  );
 }
 
 export function pinQuery(workspace: string, pin: string) {

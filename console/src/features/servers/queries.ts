@@ -1,6 +1,7 @@
 import { queryOptions } from '@tanstack/react-query';
 
-import { api, everyPage, type Schemas, take } from '@/api/client';
+import { api, type Schemas, take } from '@/api/client';
+import { listing } from '@/api/listing';
 
 export type Server = Schemas['ServerBody'];
 
@@ -8,19 +9,15 @@ export type Server = Schemas['ServerBody'];
 const REFRESH_MS = 5_000;
 
 export function serversQuery(workspace: string) {
-  return queryOptions({
-    queryKey: ['workspace', workspace, 'servers'],
-    queryFn: ({ signal }) =>
-      everyPage((query) =>
-        take(
-          api.GET('/api/v1/workspaces/{workspace}/servers', {
-            params: { path: { workspace }, query },
-            signal,
-          }),
-        ),
-      ),
-    refetchInterval: REFRESH_MS,
-  });
+  return listing<Server>(
+    ['workspace', workspace, 'servers'],
+    (query, signal) =>
+      api.GET('/api/v1/workspaces/{workspace}/servers', {
+        params: { path: { workspace }, query },
+        signal,
+      }),
+    { isMoving: true },
+  );
 }
 
 export function serverQuery(workspace: string, server: string) {

@@ -1,14 +1,10 @@
-import { useSuspenseQuery } from '@tanstack/react-query';
-import { Link, Outlet, useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useMemo } from 'react';
+import { Link, Outlet, useParams } from '@tanstack/react-router';
 
-import { type Column, DataTable } from '@/ui/data-table';
+import type { Column } from '@/ui/data-table';
 import { Empty } from '@/ui/empty';
-import { Page } from '@/ui/page';
+import { Listing } from '@/ui/listing';
 import rowLink from '@/ui/row-link.module.css';
-import { SearchField } from '@/ui/search-field';
 import { Split } from '@/ui/split';
-import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { addressOf, ERA_WORDS, transportWord } from './address';
 import { type Server, serversQuery } from './queries';
@@ -21,68 +17,31 @@ const HERE = '/app/workspaces/$workspace/servers';
 export function ServersPage() {
   const { workspace } = useParams({ from: HERE });
   const { server: open } = useParams({ strict: false });
-  const { q, sort } = useSearch({ from: HERE });
-  const navigate = useNavigate({ from: '/workspaces/$workspace/servers' });
-  const { data, error, dataUpdatedAt } = useSuspenseQuery(serversQuery(workspace));
-  const rows = useMemo(() => data.items.filter((it) => matches(it, q ?? '')), [data, q]);
-
-  if (data.items.length === 0) {
-    return (
-      <Page title="Servers">
+  const list = (
+    <Listing
+      title="Servers"
+      workspace={workspace}
+      query={serversQuery(workspace)}
+      columns={COLUMNS}
+      rowId={(it) => it.name}
+      textOf={textOf}
+      openId={open}
+      aside={counts}
+      empty={
         <Empty title="No servers yet" file={SAMPLE} command="ostiary apply -f server.yaml">
           A server is an upstream MCP server. Registering one exposes it to nobody: a gateway does
           that.
         </Empty>
-      </Page>
-    );
-  }
-  const list = (
-    <Page
-      title="Servers"
-      aside={<Counts servers={data.items} isCut={data.isCut} />}
-      tools={
-        <SearchField
-          label="Search servers"
-          value={q ?? ''}
-          onChange={(q) =>
-            void navigate({
-              to: '.',
-              search: (old) => ({ ...old, q: q || undefined }),
-              replace: true,
-            })
-          }
-        />
       }
-    >
-      <Stale error={error} since={dataUpdatedAt} />
-      <DataTable
-        label="Servers"
-        columns={COLUMNS}
-        rows={rows}
-        rowId={(it) => it.name}
-        openId={open}
-        sort={sort}
-        onSort={(sort) =>
-          void navigate({ to: '.', search: (old) => ({ ...old, sort }), replace: true })
-        }
-        empty={`No server matches “${q}”.`}
-      />
-    </Page>
+    />
   );
   return <Split list={list} panel={open ? <Outlet /> : null} />;
 }
 
-function Counts({ servers, isCut }: { servers: Server[]; isCut: boolean }) {
+function counts(servers: Server[]): string {
   const off = servers.filter((it) => !it.enabled).length;
   const ill = servers.filter((it) => it.enabled && stateOf(it).word !== 'Up' && it.status).length;
-  return (
-    <span>
-      {servers.length}
-      {isCut && '+, not all are shown'}
-      {ill > 0 && ` · ${ill} in trouble`}
-      {off > 0 && ` · ${off} off`}
-    </span>
-  );
+  return [ill > 0 && `${ill} in trouble`, off > 0 && `${off} off`].filter(Boolean).join(' · ');
 }
 
 const COLUMNS: Column<Server>[] = [
@@ -144,9 +103,8 @@ const COLUMNS: Column<Server>[] = [
   },
 ];
 
-function matches(server: Server, wanted: string): boolean {
-  const text = `${server.name} ${addressOf(server)} ${stateOf(server).word}`.toLowerCase();
-  return text.includes(wanted.trim().toLowerCase());
+function textOf(server: Server): string {
+  return `${server.name} ${addressOf(server)} ${stateOf(server).word}`;
 }
 
 const SAMPLE = `kind: Server

@@ -1,0 +1,174 @@
+/**
+ * The rooms of the house. Navigation, palette, shortcuts and their help are all made from this one
+ * table, so a room that is not here cannot be found, and one that is here cannot be forgotten.
+ */
+import type { Schemas } from '@/api/client';
+import type { Many } from '@/features/objects/nouns';
+import {
+  ApprovalsIcon,
+  BotIcon,
+  GatewayIcon,
+  GrantIcon,
+  KeyIcon,
+  LimitIcon,
+  PersonIcon,
+  PolicyIcon,
+  PowerIcon,
+  QuestionIcon,
+  RecordsIcon,
+  ReplicaIcon,
+  RoleIcon,
+  ServerIcon,
+  TeamIcon,
+} from '@/ui/icons';
+
+export type Capability = Schemas['Capability'];
+
+export const GROUPS = ['Traffic', 'Access', 'Policy', 'System'] as const;
+
+interface Room {
+  name: string;
+  to: `/workspaces/$workspace/${string}`;
+  group: (typeof GROUPS)[number];
+  icon: typeof ServerIcon;
+  /** After `g`. */
+  key: string;
+  /** What one must hold to see anything there; absent where everybody may ask. */
+  capability?: Capability;
+  /** A list that may hold something for whoever does not hold the capability in all of it. */
+  list?: Many;
+}
+
+export const PLACES = [
+  {
+    name: 'Servers',
+    to: '/workspaces/$workspace/servers',
+    group: 'Traffic',
+    icon: ServerIcon,
+    key: 's',
+    capability: 'servers:read',
+    list: 'servers',
+  },
+  {
+    name: 'Gateways',
+    to: '/workspaces/$workspace/gateways',
+    group: 'Traffic',
+    icon: GatewayIcon,
+    key: 'g',
+    capability: 'gateways:read',
+    list: 'gateways',
+  },
+  {
+    name: 'Records',
+    to: '/workspaces/$workspace/records',
+    group: 'Traffic',
+    icon: RecordsIcon,
+    key: 'r',
+    capability: 'records:read',
+  },
+  {
+    name: 'Users',
+    to: '/workspaces/$workspace/users',
+    group: 'Access',
+    icon: PersonIcon,
+    key: 'u',
+    capability: 'people:read',
+    list: 'users',
+  },
+  {
+    name: 'Teams',
+    to: '/workspaces/$workspace/teams',
+    group: 'Access',
+    icon: TeamIcon,
+    key: 't',
+    capability: 'people:read',
+    list: 'teams',
+  },
+  {
+    name: 'Apps',
+    to: '/workspaces/$workspace/apps',
+    group: 'Access',
+    icon: BotIcon,
+    key: 'b',
+    capability: 'apps:read',
+    list: 'apps',
+  },
+  {
+    name: 'Identities',
+    to: '/workspaces/$workspace/identities',
+    group: 'Access',
+    icon: KeyIcon,
+    key: 'i',
+    capability: 'identities:read',
+    list: 'identities',
+  },
+  {
+    name: 'Roles',
+    to: '/workspaces/$workspace/roles',
+    group: 'Access',
+    icon: RoleIcon,
+    key: 'o',
+    capability: 'roles:read',
+  },
+  {
+    name: 'Role grants',
+    to: '/workspaces/$workspace/role-grants',
+    group: 'Access',
+    icon: GrantIcon,
+    key: 'e',
+    capability: 'roles:read',
+    list: 'role-grants',
+  },
+  {
+    name: 'Why',
+    to: '/workspaces/$workspace/why',
+    group: 'Access',
+    icon: QuestionIcon,
+    key: 'w',
+  },
+  {
+    name: 'Policies',
+    to: '/workspaces/$workspace/policies',
+    group: 'Policy',
+    icon: PolicyIcon,
+    key: 'p',
+    capability: 'policies:read',
+  },
+  {
+    name: 'Limits',
+    to: '/workspaces/$workspace/limits',
+    group: 'Policy',
+    icon: LimitIcon,
+    key: 'l',
+    capability: 'limits:read',
+  },
+  {
+    name: 'Approvals',
+    to: '/workspaces/$workspace/pins',
+    group: 'Policy',
+    icon: ApprovalsIcon,
+    key: 'a',
+    capability: 'pins:read',
+  },
+  {
+    name: 'Cut-offs',
+    to: '/workspaces/$workspace/cutoffs',
+    group: 'System',
+    icon: PowerIcon,
+    key: 'c',
+    // Those who may turn off one thing only find it here, too.
+  },
+  {
+    name: 'Replicas',
+    to: '/workspaces/$workspace/replicas',
+    group: 'System',
+    icon: ReplicaIcon,
+    key: 'n',
+    capability: 'cutoffs:read',
+  },
+] as const satisfies Room[];
+
+/** One of them: its address is known to the router. */
+export interface Place extends Room {
+  to: (typeof PLACES)[number]['to'];
+}

@@ -1,0 +1,94 @@
+import { Button } from '@mantine/core';
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
+import { type ReactNode, useEffect } from 'react';
+
+import { useMay } from '@/app/rights';
+import type { Column } from '@/ui/data-table';
+import { Empty } from '@/ui/empty';
+import { PlusIcon } from '@/ui/icons';
+import { Listing } from '@/ui/listing';
+import rowLink from '@/ui/row-link.module.css';
+import { useFormDialog } from './form-dialog';
+import { addressOf, type Many, NOUNS } from './nouns';
+import { type Bodies, thingsQuery } from './queries';
+import { deletion, editSpec, makeSpec, type Room } from './room';
+
+/** The list of a room, where things of its kind are made, changed and deleted. */
+export function ThingsPage<M extends Many>({ room, note }: { room: Room<M>; note?: ReactNode }) {
+  const { workspace } = useParams({ from: '/app/workspaces/$workspace' });
+  const { make } = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const { open, ask, dialog } = useFormDialog(workspace);
+  const { isAllowed, why } = useMay(workspace, room.writes);
+  const noun = NOUNS[room.many];
+  const { title, says, file } = room.empty;
+  useEffect(() => {
+    if (!make) return;
+    void navigate({ to: '.', search: (old) => ({ ...old, make: undefined }), replace: true });
+    open(makeSpec(room, workspace));
+  }, [make, navigate, open, room, workspace]);
+  return (
+    <Listing<Bodies[M]>
+      title={room.title}
+      workspace={workspace}
+      query={thingsQuery(workspace, room.many)}
+      columns={room.columns}
+      rowId={(it) => it.name}
+      textOf={room.textOf}
+      tools={
+        <Button
+          leftSection={<PlusIcon size={14} />}
+          disabled={!isAllowed}
+          title={why}
+          onClick={() => open(makeSpec(room, workspace))}
+        >
+          New {noun.one}
+        </Button>
+      }
+      extra={
+        <>
+          {note}
+          {dialog}
+        </>
+      }
+      deeds={(it) => {
+        const no = why ?? room.fixed?.(it);
+        const edit = { name: 'Edit', why: no, onDo: () => open(editSpec(room, workspace, it)) };
+        return [
+          ...(room.hasNoEdit ? [] : [edit]),
+          {
+            name: 'Delete…',
+            isDangerous: true,
+            why: no,
+            onDo: () => ask(deletion(room, workspace, it.name)),
+          },
+        ];
+      }}
+      empty={
+        <Empty title={title} file={file} command={`ostiary apply -f ${noun.command}.yaml`}>
+          {says}
+        </Empty>
+      }
+    />
+  );
+}
+
+/** The name of a thing, which leads to its page. */
+export function nameColumn<M extends Many>(many: M): Column<Bodies[M]> {
+  return {
+    id: 'name',
+    header: 'Name',
+    accessorFn: (it) => it.name,
+    cell: ({ row: { original: it } }) => <NameLink many={many} name={it.name} />,
+  };
+}
+
+function NameLink({ many, name }: { many: Many; name: string }) {
+  const { workspace } = useParams({ from: '/app/workspaces/$workspace' });
+  return (
+    // The address is made from the same words as the routes.
+    <Link to={addressOf(workspace, many, name) as '/'} className={rowLink.link} data-row>
+      {name}
+    </Link>
+  );
+}

@@ -61,6 +61,9 @@ async fn show_checkpoint(
     let Some(head) = log.checkpoint(id) else {
         return Err(Error::NotFound { kind: "checkpoint", name: workspace.name.to_string() });
     };
+    if [query.since, query.until].into_iter().flatten().any(|it| i64::try_from(it).is_err()) {
+        return Err(Error::Malformed("`since` and `until` are sizes, below 2^63".into()));
+    }
     let key = log.verifier_key();
     let sizes = (query.since.unwrap_or_default(), query.until.unwrap_or(head.size));
     let proving = move || match log.prove_growth(id, sizes) {

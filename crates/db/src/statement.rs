@@ -50,19 +50,19 @@ impl Sql {
     /// value is a boolean: true where that is so, and the rest of them where it is not. Of the rest
     /// nothing is equal to NULL.
     fn decided(&self) -> Cow<'static, str> {
-        let mut rest = self.text;
         let mut text = String::new();
-        while let Some((at, end, is_true)) = self.next_decided(rest) {
-            text.push_str(&rest[..at]);
-            let condition = &rest[end..][..closing(&rest[end..])];
-            rest = &rest[end + condition.len()..];
-            if is_true {
-                text.push_str("(TRUE");
-                continue;
-            }
-            let left: Vec<&str> = alternatives(condition).filter(|it| !self.is_void(it)).collect();
+        let mut rest = self.text;
+        while let Some(it) = self.next_decided(rest) {
+            text.push_str(it.before);
             text.push('(');
-            text.push_str(&if left.is_empty() { "FALSE".to_owned() } else { left.join(" OR ") });
+            if it.is_true {
+                text.push_str("TRUE");
+            } else {
+                let left = alternatives(it.condition).filter(|it| !self.is_void(it));
+                let left: Vec<&str> = left.collect();
+                text.push_str(&if left.is_empty() { "FALSE".into() } else { left.join(" OR ") });
+            }
+            rest = it.after;
         }
         if text.is_empty() { Cow::Borrowed(rest) } else { Cow::Owned(text + rest) }
     }
@@ -75,19 +75,20 @@ impl Sql {
         is_column && value.is_some_and(Value::is_null)
     }
 
-    /// From where to where the beginning of the next one stands, and whether it is so.
-    fn next_decided(&self, text: &str) -> Option<(usize, usize, bool)> {
+    fn next_decided(&self, text: &'static str) -> Option<Decided> {
         text.match_indices("($").find_map(|(at, opening)| {
-            let digits = &text[at + opening.len()..];
-            let after = digits.trim_start_matches(|it: char| it.is_ascii_digit());
-            let number: usize = digits[..digits.len() - after.len()].parse().ok()?;
+            let (before, from) = text.split_at(at);
+            let from = from.strip_prefix(opening)?;
+            let after = from.trim_start_matches(|it: char| it.is_ascii_digit());
+            let number: usize = from.strip_suffix(after)?.parse().ok()?;
             let value = self.values.get(number.checked_sub(1)?)?;
             let (rest, is_true) = match (after.strip_prefix(" IS NULL OR "), value) {
                 (Some(rest), value) => (rest, value.is_null()),
                 (None, Value::Bool(Some(is_true))) => (after.strip_prefix(" OR ")?, *is_true),
                 (None, _) => return None,
             };
-            Some((at, text.len() - rest.len(), is_true))
+            let (condition, after) = rest.split_at(closing(rest));
+            Some(Decided { before, is_true, condition, after })
         })
     }
 
@@ -119,30 +120,44 @@ impl Value {
     }
 }
 
+/// A condition in parentheses whose first alternative is decided by a value.
+struct Decided {
+    /// Up to the parenthesis.
+    before: &'static str,
+    is_true: bool,
+    /// Its other alternatives.
+    condition: &'static str,
+    /// From the closing parenthesis.
+    after: &'static str,
+}
+
 /// Where the parenthesis ends that is open at the beginning.
 fn closing(text: &str) -> usize {
-    let mut depth = 1;
+    let mut open = 1;
     let close = text.find(|it| {
-        depth += i32::from(it == '(') - i32::from(it == ')');
-        depth == 0
+        open += depth(it);
+        open == 0
     });
     close.unwrap_or(text.len())
 }
 
+/// How many parentheses a character opens.
+fn depth(it: char) -> i32 {
+    i32::from(it == '(') - i32::from(it == ')')
+}
+
 /// What stands between `OR`, outside of parentheses.
 fn alternatives(condition: &'static str) -> impl Iterator<Item = &'static str> {
+    const OR: &str = " OR ";
     let mut rest = Some(condition);
     std::iter::from_fn(move || {
         let text = rest?;
-        let is_outside = |at: &usize| {
-            text[..*at]
-                .bytes()
-                .fold(0, |depth, it| depth + i32::from(it == b'(') - i32::from(it == b')'))
-                == 0
-        };
-        let at = text.match_indices(" OR ").map(|it| it.0).find(is_outside);
-        rest = at.map(|at| &text[at + " OR ".len()..]);
-        Some(at.map_or(text, |at| &text[..at]))
+        let parts = text.match_indices(OR).map(|(at, _)| text.split_at(at));
+        let first =
+            parts.into_iter().find(|(before, _)| before.chars().map(depth).sum::<i32>() == 0);
+        let (one, others) = first.unwrap_or((text, ""));
+        rest = others.strip_prefix(OR);
+        Some(one)
     })
 }
 

@@ -101,6 +101,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("post", "/workspaces/{workspace}/policy-simulations", "policies:read"),
     ("get", "/workspaces/{workspace}/records", "records:read"),
     ("get", "/workspaces/{workspace}/records/stream", "records:read"),
+    ("get", "/workspaces/{workspace}/records/checkpoint", "records:read"),
     ("get", "/workspaces/{workspace}/records/{index}", "records:read"),
     ("get", "/workspaces/{workspace}/records/{index}/proof", "records:read"),
     ("delete", "/workspaces/{workspace}/records/content/{day}", "records:erase"),
@@ -246,6 +247,7 @@ async fn h159_every_route_lets_in_whom_it_should_and_nobody_else() {
                     // Of what the body names there is none that they may see.
                     404 | 422
                         if !text.contains("there is no record")
+                            && !text.contains("there is no checkpoint")
                             && !text.contains("there is no content")
                             && !text.contains("ask about a `user` or") =>
                     {

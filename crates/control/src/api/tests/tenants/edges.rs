@@ -273,17 +273,21 @@ async fn what_is_erased_or_deleted_here_stays_readable_elsewhere() {
         let own: Vec<(Uuid, i64)> = tx.all(keys.bind(ours.id)).await.unwrap();
         drop(tx);
         let [(_, day)] = own.as_slice() else { panic!("{own:?}") };
-        api.given("/workspaces", json!({"name": "brief"})).await;
+        let brief = api.given("/workspaces", json!({"name": "brief"})).await;
+        let brief: Uuid = brief["id"].as_str().unwrap().parse().unwrap();
         api.given("/workspaces/brief/users", json!({"name": "eve"})).await;
         assert_eq!(api.delete("/workspaces/brief/users/eve").await.status, 204);
         let before = [rows::of(&api, ours.id).await, rows::of(&api, theirs.id).await];
         let gone = api.delete("/workspaces/brief").await;
         assert_eq!(gone.status, 204, "{}", gone.text);
         is_unchanged(&before[0], &rows::of(&api, ours.id).await);
+        let left = rows::of(&api, brief).await;
+        assert_eq!(left["kept_keys"].len(), 1);
         let day = NaiveDate::default() + Days::new(u64::try_from(*day).unwrap());
         let erased = api.delete(&ours.at(&format!("records/content/{day}"))).await;
         assert_eq!(erased.status, 204, "{}", erased.text);
         is_unchanged(&before[1], &rows::of(&api, theirs.id).await);
+        is_unchanged(&left, &rows::of(&api, brief).await);
         assert!(before[1]["content_keys"].len() == 1);
         // What is recorded from now on has a key of its own, and what was recorded there is read.
         api.given(&ours.at("users"), json!({"name": "late"})).await;

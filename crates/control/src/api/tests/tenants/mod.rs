@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use self::samples::{Hole, Sample, Section};
 use self::world::{Tenant, World};
@@ -80,9 +81,7 @@ async fn h159_what_is_done_in_one_workspace_is_done_in_no_other() {
         for (fresh, has_twin) in [(alone, false), (beside, true)] {
             let world = World::on(Api::on(fresh).await).await;
             let twin = world.twin_of_ours(has_twin).await;
-            let before = rows::of(&world.api, twin).await;
-            stories.push(story(&world).await);
-            is_unchanged(&before, &rows::of(&world.api, twin).await);
+            stories.push(story(&world, twin).await);
         }
         let [alone, beside] = stories.try_into().unwrap_or_else(|_| panic!("two are told"));
         assert_eq!(alone.len(), beside.len());
@@ -146,8 +145,10 @@ async fn nothing_is_reached(world: &World, token: &str, is_asked: impl Fn(Hole) 
 }
 
 /// All routes, each with success; gives what was answered, with ids in the order of their appearance.
-async fn story(world: &World) -> Vec<String> {
+/// The workspace `twin` is the same after each of them.
+async fn story(world: &World, twin: Uuid) -> Vec<String> {
     let ours = &world.ours;
+    let before = rows::of(&world.api, twin).await;
     let mut told = Told::default();
     let all = samples::all();
     let of = |section: Section| all.iter().filter(move |it| it.section == section).cloned();
@@ -155,6 +156,8 @@ async fn story(world: &World) -> Vec<String> {
     told.all_of(world, of(Section::Reads)).await;
     for sample in of(Section::Acts) {
         told.one(world, &ours.admin, &sample, |hole| ours.named(hole.kind, Form::Id)).await;
+        // Some undo what others have done.
+        is_unchanged(&before, &rows::of(&world.api, twin).await);
     }
     for sample in of(Section::Files) {
         told.one(world, &ours.admin, &sample, |hole| ours.named(hole.kind, Form::Name)).await;
@@ -178,6 +181,14 @@ async fn story(world: &World) -> Vec<String> {
         assert_eq!(reply.status, 409, "{path}: {}", reply.text);
         told.add(sample, &reply);
     }
+    // An app is not handed over with what is its owner's own.
+    let is_given = |it: &Sample| it.body.as_deref() == Some(r#"{"owner": "{other}"}"#);
+    let given = of(Section::Acts).find(is_given).unwrap();
+    let (path, body) = ask_for(&given, |hole| ours.named(hole.kind, Form::Name));
+    let body = body.map(|it| serde_json::from_str(&it).unwrap());
+    let reply = world.api.ask_as(&ours.admin, Method::PATCH, &path, body).await;
+    assert_eq!(reply.status, 422, "{path}: {}", reply.text);
+    told.add(&given, &reply);
     let is_derived = |it: &Sample| derived.iter().any(|known| known.0.route() == it.route());
     for sample in of(Section::Deletions).filter(|it| !is_derived(it)) {
         told.one(world, &ours.admin, &sample, |hole| ours.named(hole.kind, Form::Name)).await;
@@ -200,6 +211,7 @@ async fn story(world: &World) -> Vec<String> {
     let missing: Vec<String> =
         all.iter().map(Sample::route).filter(|it| !reached.contains(it)).collect();
     assert!(missing.is_empty(), "never with success: {missing:?}");
+    is_unchanged(&before, &rows::of(&world.api, twin).await);
     told.lines
 }
 
@@ -263,7 +275,7 @@ impl Told {
 
 impl World {
     /// The workspace that is beside ours, empty or a twin of ours.
-    async fn twin_of_ours(&self, has_twin: bool) -> uuid::Uuid {
+    async fn twin_of_ours(&self, has_twin: bool) -> Uuid {
         let made = self.api.given("/workspaces", serde_json::json!({"name": "twin"})).await;
         let twin = made["id"].as_str().unwrap().parse().unwrap();
         if has_twin {

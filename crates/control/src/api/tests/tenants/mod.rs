@@ -2,6 +2,7 @@
 //! much of it as of what is nowhere; and where ids are the same, the workspace alone tells rows apart.
 
 mod edges;
+mod ports;
 mod rows;
 mod samples;
 mod world;

@@ -9,8 +9,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeZone as _, Utc};
 use db::testing::Fresh;
-use domain::ports::{Answer, Traffic};
-use domain::{Clock, Snapshot};
+use domain::ports::{Answer, Listed, Offers, Traffic};
+use domain::{Clock, DefinitionHash, Described, IdentityId, PinKey, PinKind, Server, Snapshot};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -52,6 +52,9 @@ pub(crate) struct TestClock {
 pub(crate) struct TestTraffic {
     pub(crate) settled: Mutex<Vec<Arc<Snapshot>>>,
 }
+
+/// A server that lists one tool.
+pub(crate) struct Lists;
 
 impl Api {
     pub(crate) async fn on_each_database() -> Vec<Self> {
@@ -342,4 +345,15 @@ impl Traffic for TestTraffic {
     }
 
     fn renew(&self, _: Duration) {}
+}
+
+impl Offers for Lists {
+    fn tool(&self, _server: &Server, _identity: Option<IdentityId>, name: &str) -> Listed {
+        if name != "search" {
+            return Listed::Missing;
+        }
+        let pin = PinKey { kind: PinKind::Tool, hash: DefinitionHash([7; 32]) };
+        let described = Described { name: name.into(), ..Described::default() };
+        Listed::As { pin, described }
+    }
 }

@@ -2,11 +2,9 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use domain::limits::{Charge, Holder};
-use domain::ports::{Listed, Offers};
-use domain::{Described, IdentityId, PinKey, PinKind, Server};
 use serde_json::{Value, json};
 
-use crate::testing::Api;
+use crate::testing::{Api, Lists};
 
 const CALL: &str = "why?app=bot&gateway=main&tool=jira/search";
 
@@ -130,20 +128,6 @@ async fn an_act_is_explained_by_its_grant() {
         assert!(allowed);
         assert_eq!(kinds, ["user", "role"]);
         assert!(because.contains("`member`"), "{because}");
-    }
-}
-
-/// A server that lists one tool.
-struct Lists;
-
-impl Offers for Lists {
-    fn tool(&self, _server: &Server, _identity: Option<IdentityId>, name: &str) -> Listed {
-        if name != "search" {
-            return Listed::Missing;
-        }
-        let pin = PinKey { kind: PinKind::Tool, hash: domain::DefinitionHash([7; 32]) };
-        let described = Described { name: name.into(), ..Described::default() };
-        Listed::As { pin, described }
     }
 }
 

@@ -1,16 +1,65 @@
 //! What the data plane asks of the control plane, in a workspace beside one whose rows have the same
-//! ids: picks, definitions.
+//! ids: units, picks, definitions.
 
-use domain::ports::{NotPicked, Sighting};
+use std::sync::Arc;
+
+use domain::limits::{Charge, Holder};
+use domain::ports::{NotPicked, Sighting, Uncharged};
 use domain::{AppId, DefinitionHash, GatewayId, PinKey, PinKind, ServerId, WorkspaceId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::world::World;
 use super::{is_unchanged, rows};
+use crate::testing::Lists;
 
 /// How many definitions of one name wait for a decision at most.
 const MOST_OF_NAME: u8 = 8;
+
+#[tokio::test]
+async fn units_are_those_of_one_workspace_alone() {
+    for world in World::on_each_database().await {
+        let World { api, ours, .. } = &world;
+        let here = WorkspaceId(ours.id);
+        let counters = api.control.counters();
+        // Five of each are allowed.
+        let charge = async |workspace: WorkspaceId, kind: &str| {
+            let snapshot = api.snapshot().await;
+            let limits = &snapshot.config.workspace(here).unwrap().limits;
+            let name = format!("by-{kind}");
+            let limit = limits.iter().find(|it| it.name.as_str() == name);
+            let holder = Holder { id: ours.id_of(kind), tool: "".into() };
+            let charge = Charge { limit: Arc::clone(limit.unwrap()), holder, cost: 1 };
+            counters.charge(workspace, vec![charge]).await
+        };
+        assert_eq!(charge(here, "app").await, Ok(()));
+        api.control.set_offers(Arc::new(Lists));
+        let unreviewed = api.patch(&ours.at("servers/jira"), json!({"review": "off"})).await;
+        assert_eq!(unreviewed.status, 200, "{}", unreviewed.text);
+        let twin = world.twin_of_ours(true).await;
+        for _ in 0..5 {
+            assert_eq!(charge(WorkspaceId(twin), "team").await, Ok(()));
+        }
+        let before = rows::of(api, twin).await;
+        let why = api.get(&ours.at("why?app=bot&gateway=main&tool=jira/search")).await.json();
+        let chain = why["answers"][0]["chain"].as_array().unwrap();
+        let found = chain.iter().find(|it| it["name"] == "by-team");
+        let room = found.unwrap_or_else(|| panic!("{why}"))["detail"].as_str();
+        assert_eq!(room, Some("it has room"), "{why}");
+        for kind in ["app", "gateway"] {
+            let left = if kind == "app" { 4 } else { 5 };
+            for _ in 0..left {
+                assert_eq!(charge(here, kind).await, Ok(()));
+            }
+            let refused = charge(here, kind).await;
+            assert!(matches!(refused, Err(Uncharged::Exceeded { .. })), "{kind}: {refused:?}");
+            let path = ours.at(&format!("limits/by-{kind}/usage"));
+            let used = api.get(&path).await.json();
+            assert_eq!(used["items"][0]["used"], 5, "{used}");
+        }
+        is_unchanged(&before, &rows::of(api, twin).await);
+    }
+}
 
 #[tokio::test]
 async fn what_an_app_picks_it_picks_in_one_workspace_alone() {

@@ -76,7 +76,8 @@ async fn add_more(api: &Api, twin: Uuid) {
            UNION ALL SELECT 'identity', id, workspace_id FROM identities
            UNION ALL SELECT 'server', id, workspace_id FROM servers
            UNION ALL SELECT 'user', id, workspace_id FROM users WHERE name LIKE '%bob'
-         ) t WHERE w.id = $1 AND t.workspace_id = $1",
+         ) t WHERE w.id = $1 AND t.workspace_id = $1
+         ON CONFLICT (workspace_id, kind, target_id, tool) DO NOTHING",
     ];
     let mut tx = api.fresh.db.begin().await.unwrap();
     for text in MORE {

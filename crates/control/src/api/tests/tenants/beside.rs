@@ -34,6 +34,10 @@ async fn h159_what_goes_with_something_is_of_its_own_workspace() {
         api.given(&ours.at("teams"), json!({"name": "of-bob", "members": ["bob"]})).await;
         let twin = world.twin_of_ours(true).await;
         let before = rows::of(api, twin).await;
+        let moved = json!({"type": "http", "url": "https://other.example/mcp"});
+        let reply = api.patch(&ours.at("servers/jira"), json!({"transport": moved})).await;
+        assert_eq!(reply.status, 409, "{}", reply.text);
+        assert!(!reply.text.contains("canary"), "{}", reply.text);
         empty(&world).await;
         let gone = [
             ("gateways/main", 8, &["assignment", "role-grant", "rule", "team"][..]),
@@ -203,6 +207,13 @@ async fn h159_members_and_settings_are_of_one_workspace() {
         // There everybody is a member of all teams.
         let twin = world.twin_of_ours(true).await;
         let before = [rows::of(api, twin).await, rows::of(api, theirs.id).await];
+        // Whoever joins would be what the asker is not: no member elsewhere makes it otherwise.
+        let above = json!({"name": "above", "role": "workspace-admin", "team": "dev",
+                           "on": "workspace"});
+        api.given(&ours.at("role-grants"), above).await;
+        let join = ours.at("teams/dev/members/bob");
+        let refused = api.ask_as(&ours.narrow, Method::PUT, &join, None).await;
+        assert_eq!(refused.status, 403, "{}", refused.text);
         let add = async |team: &str| api.put(&ours.at(&format!("teams/{team}/members/bob"))).await;
         assert_eq!(add("dev").await.status, 200);
         let both = json!({"members": ["ann", "bob"]});
@@ -281,17 +292,17 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
         assert_eq!(listed.status, 200, "{}", listed.text);
         assert!(listed.text.contains("jira"), "{}", listed.text);
         assert!(!listed.text.contains("ours-"), "{}", listed.text);
-        // What goes with one gateway stays off at another.
-        empty(&world).await;
-        assert_eq!(api.delete(&ours.at("gateways/main")).await.status, 204);
-        let listed = api.get(&ours.at("cutoffs?limit=50")).await.text;
-        assert!(listed.contains("ours-main/ours-jira"), "{listed}");
         // Nobody else's choices are in the way of a new owner.
         let connection = ours.at("apps/ours-bot/connections/ours-main");
         assert_eq!(api.delete(&connection).await.status, 204);
         let given = json!({"owner": "bob"});
         let reply = api.patch(&ours.at("apps/ours-bot"), given).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
+        // What goes with one gateway stays off at another.
+        empty(&world).await;
+        assert_eq!(api.delete(&ours.at("gateways/main")).await.status, 204);
+        let listed = api.get(&ours.at("cutoffs?limit=50")).await.text;
+        assert!(listed.contains("ours-main/ours-jira"), "{listed}");
         let token = ours.at("users/ann/admin-tokens/ci");
         assert_eq!(api.delete(&token).await.status, 204);
         let left = api.get(&ours.at("users/ours-ann/admin-tokens/ours-ci")).await;
@@ -305,7 +316,8 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
 async fn h159_a_token_hangs_on_one_of_its_own_workspace() {
     for world in World::on_each_database().await {
         let World { api, ours, .. } = &world;
-        let made = ours.at("users/root/admin-tokens");
+        let user = "root";
+        let made = ours.at(&format!("users/{user}/admin-tokens"));
         let made = api.ask_as(&ours.admin, Method::POST, &made, Some(json!({"name": "sub"}))).await;
         let made = made.json()["secret"].as_str().unwrap().to_owned();
         let body = Some(json!({"token": made}));

@@ -36,7 +36,7 @@ pub(crate) use gate::{FRESH, StoreGate};
 pub(crate) use store::{epoch, move_epoch, note_destroyed};
 pub(crate) use value::BuildError;
 #[cfg(test)]
-pub(crate) use whole::check;
+pub(crate) use whole::{check, told};
 
 use build::Index;
 use changes::Position;

@@ -39,7 +39,7 @@ async fn check_published(publisher: &Publisher, db: &Db, step: &str) {
 
 /// All that a configuration says, by what it says it of. Whoever adds something to it has to say it
 /// here.
-fn told(config: &Config) -> BTreeMap<String, String> {
+pub(crate) fn told(config: &Config) -> BTreeMap<String, String> {
     let mut told = BTreeMap::new();
     let Config { workspaces, tokens } = config;
     for (hash, token) in tokens.iter() {

@@ -1,7 +1,7 @@
 //! What the story leaves out, in a workspace beside one whose rows have the same ids: what goes with
 //! something, who is the last administrator, sessions, what is over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 use super::world::World;
 use super::{is_unchanged, rows};
+use crate::snapshot;
+use crate::testing::Api;
 
 /// How many answers a caller keeps in a workspace.
 const MOST_ANSWERS: u128 = 1_000;
@@ -343,6 +345,59 @@ async fn h159_a_token_hangs_on_one_of_its_own_workspace() {
         assert_eq!(ask(header::AUTHORIZATION, &bearer).await, 401);
         assert_eq!(ask(header::COOKIE, &cookie).await, 401);
     }
+}
+
+/// What has been touched is read anew, of its own workspace, and nothing else becomes another.
+#[tokio::test]
+async fn h159_what_is_followed_is_of_its_own_workspace() {
+    for world in World::on_each_database().await {
+        let World { api, ours, .. } = &world;
+        let approve = "UPDATE pins SET state = 'approved' WHERE workspace_id = $1";
+        commit(api, &[(approve, vec![ours.id.into()])]).await;
+        let alone = said(api, ours.name).await;
+        let twin = world.twin_of_ours(true).await;
+        let identity: Uuid = ours.own["identity"].id.parse().unwrap();
+        let others = [
+            ("UPDATE pins SET hash = $2 WHERE workspace_id = $1", vec![9_u8; 32].into()),
+            ("UPDATE choices SET identity_id = $2 WHERE workspace_id = $1", identity.into()),
+        ];
+        for (text, value) in others {
+            commit(api, &[(text, vec![twin.into(), value])]).await;
+        }
+        let beside = said(api, "twin").await;
+        assert_eq!(alone.len(), beside.len());
+        for (all_of, one_of) in [(ours.id, twin), (twin, ours.id)] {
+            rows::touch(api, all_of).await;
+            let one = "UPDATE workspaces SET name = name WHERE id = $1";
+            commit(api, &[(one, vec![one_of.into()])]).await;
+            for (name, known) in [(ours.name, &alone), ("twin", &beside)] {
+                let now = said(api, name).await;
+                for (what, it) in known {
+                    assert_eq!(now.get(what), Some(it), "{what}");
+                }
+                assert_eq!(now.len(), known.len(), "{name}");
+            }
+        }
+    }
+}
+
+/// Changes by hand.
+async fn commit(api: &Api, changes: &[(&'static str, Vec<db::Value>)]) {
+    let mut tx = api.fresh.db.begin().await.unwrap();
+    for (text, values) in changes {
+        let statement = values.iter().cloned().fold(db::sql(text), db::Sql::bind);
+        assert_ne!(tx.execute(statement).await.unwrap(), 0, "{text}");
+    }
+    tx.commit().await.unwrap();
+}
+
+/// What the configuration says of a workspace once somebody has changed something elsewhere.
+async fn said(api: &Api, workspace: &str) -> BTreeMap<String, String> {
+    let name = format!("user-{}", api.clock.id());
+    api.given("/workspaces/elsewhere/users", json!({ "name": name })).await;
+    let own = format!("{workspace} ");
+    let told = snapshot::told(&api.snapshot().await.config);
+    told.into_iter().filter(|it| it.0.starts_with(&own)).collect()
 }
 
 /// Deletes what is in the way of the deletion of `gateways/main`.

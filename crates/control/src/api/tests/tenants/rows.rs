@@ -54,6 +54,17 @@ pub(super) async fn twin(api: &Api, workspace: Uuid, twin: Uuid) {
     add_more(api, twin).await;
 }
 
+/// Writes each row of a workspace as it is.
+pub(super) async fn touch(api: &Api, workspace: Uuid) {
+    for table in tables(api).await {
+        let id = if table == "workspaces" { "id" } else { "workspace_id" };
+        let text = format!("UPDATE {table} SET {id} = {id} WHERE {id} = $1");
+        let mut tx = api.fresh.db.begin().await.unwrap();
+        tx.execute(statement(text).bind(workspace)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
 /// What the twin has and the other has not: everybody in all teams, all teams at all gateways, and
 /// everything off.
 async fn add_more(api: &Api, twin: Uuid) {

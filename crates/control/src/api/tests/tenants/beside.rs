@@ -353,23 +353,34 @@ async fn h159_what_is_followed_is_of_its_own_workspace() {
     for world in World::on_each_database().await {
         let World { api, ours, .. } = &world;
         let approve = "UPDATE pins SET state = 'approved' WHERE workspace_id = $1";
-        commit(api, &[(approve, vec![ours.id.into()])]).await;
+        commit(api, approve, vec![ours.id.into()]).await;
+        commit(api, "DELETE FROM picks WHERE workspace_id = $1", vec![ours.id.into()]).await;
         let alone = said(api, ours.name).await;
         let twin = world.twin_of_ours(true).await;
         let identity: Uuid = ours.own["identity"].id.parse().unwrap();
-        let others = [
-            ("UPDATE pins SET hash = $2 WHERE workspace_id = $1", vec![9_u8; 32].into()),
-            ("UPDATE choices SET identity_id = $2 WHERE workspace_id = $1", identity.into()),
-        ];
-        for (text, value) in others {
-            commit(api, &[(text, vec![twin.into(), value])]).await;
-        }
+        let hashes = "UPDATE pins SET hash = $2 WHERE workspace_id = $1";
+        commit(api, hashes, vec![twin.into(), vec![9_u8; 32].into()]).await;
+        let choices = "UPDATE choices SET identity_id = $2 WHERE workspace_id = $1";
+        commit(api, choices, vec![twin.into(), identity.into()]).await;
+        let picks = "INSERT INTO picks (workspace_id, app_id, gateway_id)
+             SELECT workspace_id, app_id, gateway_id FROM connections WHERE workspace_id = $1";
+        commit(api, picks, vec![twin.into()]).await;
         let beside = said(api, "twin").await;
         assert_eq!(alone.len(), beside.len());
-        for (all_of, one_of) in [(ours.id, twin), (twin, ours.id)] {
-            rows::touch(api, all_of).await;
-            let one = "UPDATE workspaces SET name = name WHERE id = $1";
-            commit(api, &[(one, vec![one_of.into()])]).await;
+        let one = "UPDATE workspaces SET name = name WHERE id = $1";
+        let grants = "UPDATE role_grants SET name = name WHERE workspace_id = $1";
+        let touched = [
+            (ours.id, None, twin),
+            (twin, None, ours.id),
+            (ours.id, Some(grants), twin),
+            (twin, Some(grants), ours.id),
+        ];
+        for (all_of, only, one_of) in touched {
+            match only {
+                None => rows::touch(api, all_of).await,
+                Some(text) => commit(api, text, vec![all_of.into()]).await,
+            }
+            commit(api, one, vec![one_of.into()]).await;
             for (name, known) in [(ours.name, &alone), ("twin", &beside)] {
                 let now = said(api, name).await;
                 for (what, it) in known {
@@ -381,13 +392,11 @@ async fn h159_what_is_followed_is_of_its_own_workspace() {
     }
 }
 
-/// Changes by hand.
-async fn commit(api: &Api, changes: &[(&'static str, Vec<db::Value>)]) {
+/// A change by hand.
+async fn commit(api: &Api, text: &'static str, values: Vec<db::Value>) {
+    let statement = values.into_iter().fold(db::sql(text), db::Sql::bind);
     let mut tx = api.fresh.db.begin().await.unwrap();
-    for (text, values) in changes {
-        let statement = values.iter().cloned().fold(db::sql(text), db::Sql::bind);
-        assert_ne!(tx.execute(statement).await.unwrap(), 0, "{text}");
-    }
+    assert_ne!(tx.execute(statement).await.unwrap(), 0, "{text}");
     tx.commit().await.unwrap();
 }
 

@@ -3,7 +3,7 @@
 use futures::future::join;
 use serde_json::{Value, json};
 use tests::wait::within;
-use tests::{Answer, Client, Paired, Upstream};
+use tests::{Answer, Client, Paired, Plan, Upstream};
 
 use super::{CANARY, Scene, Tenant, speaking, told};
 
@@ -58,6 +58,38 @@ async fn h159_a_session_or_a_stream_of_another_workspace_is_not_there() {
         assert!(!answer.to_string().contains(CANARY), "{answer}");
         drop(stranger);
         assert!(served.is_ready().await);
+    }
+}
+
+/// A server of more tools than stand on one page.
+fn many(word: &str) -> Plan {
+    let tool = |n| {
+        format!(r#"{{"name":"t{n}","description":"{word}","inputSchema":{{"type":"object"}}}}"#)
+    };
+    let tools: Vec<String> = (0..=5_000).map(tool).collect();
+    Upstream::of_both_eras().with_tools(&format!("[{}]", tools.join(",")))
+}
+
+#[tokio::test]
+async fn h159_a_cursor_of_another_workspace_is_unknown() {
+    for scene in Scene::on_each_database(many).await {
+        let Scene { ours, theirs, served, .. } = &scene;
+        for rest in ["main", "main/up"] {
+            let their = Client::with_token(served, &theirs.path(rest), &theirs.token).await;
+            let own = Client::with_token(served, &ours.path(rest), &ours.token).await;
+            for (their, own) in their.iter().zip(&own) {
+                let list = async |client: &Client, members: &str| {
+                    client.send(client.request("tools/list", members)).await
+                };
+                let first = list(their, "").await.json();
+                let cursor = format!(r#""cursor":{}"#, first["result"]["nextCursor"]);
+                let refused = list(own, &cursor).await;
+                assert!(refused.text().contains("unknown cursor"), "{own}: {}", refused.text());
+                assert!(!refused.text().contains(CANARY), "{own}: {}", refused.text());
+                let next = list(their, &cursor).await.json();
+                assert_eq!(next["result"]["tools"].as_array().map(Vec::len), Some(1), "{their}");
+            }
+        }
     }
 }
 

@@ -11,6 +11,42 @@ use crate::change::Change;
 use crate::row::{self, Named};
 use crate::switches::OffColumns;
 
+/// What a list says of connections.
+macro_rules! listed {
+    ($from:literal) => {
+        concat!(
+            "SELECT c.id, c.app_id, a.name AS app, c.gateway_id, g.name AS gateway,
+                    c.user_id, u.name AS user_name, c.created_at, p.app_id IS NOT NULL AS picked,
+                    (SELECT string_agg(s.name || '=' || i.name, ',' ORDER BY s.name)
+                     FROM choices x
+                     JOIN servers s ON s.workspace_id = x.workspace_id AND s.id = x.server_id
+                     JOIN identities i ON i.workspace_id = x.workspace_id AND i.id = x.identity_id
+                     WHERE x.workspace_id = c.workspace_id AND x.connection_id = c.id) AS choices,
+                    o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
+                 FROM ",
+            $from,
+            " c
+                 JOIN apps a ON a.workspace_id = c.workspace_id AND a.id = c.app_id
+                 LEFT JOIN gateways g ON g.workspace_id = c.workspace_id AND g.id = c.gateway_id
+                 JOIN users u ON u.workspace_id = c.workspace_id AND u.id = c.user_id
+                 LEFT JOIN picks p ON p.workspace_id = c.workspace_id AND p.app_id = c.app_id
+                   AND p.gateway_id = c.gateway_id
+                 LEFT JOIN switches o
+                   ON o.workspace_id = c.workspace_id AND o.kind = 'connection' AND o.target_id = c.id
+                 WHERE c.workspace_id = $1 AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
+                   AND ($4 IS NULL OR (a.name, g.name) > ($10, $11)) AND ($6 IS NULL OR c.app_id = $6)
+                   AND ($7 OR c.gateway_id = $8 OR c.user_id = $9)
+                 ORDER BY a.name, g.name LIMIT $5"
+        )
+    };
+}
+const LISTED: &str = listed!("connections");
+/// SQLite would go through all apps for a few connections, in the order of the list.
+const LISTED_OF_PART: &str = listed!(
+    "(SELECT * FROM connections WHERE workspace_id = $1 AND gateway_id = $8
+      UNION SELECT * FROM connections WHERE workspace_id = $1 AND user_id = $9)"
+);
+
 /// [`Which::One`] goes by the id or the gateway's name, pages by the app's name and the gateway's.
 ///
 /// Each has a gateway; the outer join keeps SQLite from going through all gateways for each app.
@@ -20,27 +56,8 @@ pub(super) async fn select(
     app: Option<AppId>,
     which: Which<'_>,
 ) -> Result<Vec<Connection>, Error> {
-    let statement = sql("SELECT c.id, c.app_id, a.name AS app, c.gateway_id, g.name AS gateway,
-            c.user_id, u.name AS user_name, c.created_at, p.app_id IS NOT NULL AS picked,
-            (SELECT string_agg(s.name || '=' || i.name, ',' ORDER BY s.name)
-             FROM choices x
-             JOIN servers s ON s.workspace_id = x.workspace_id AND s.id = x.server_id
-             JOIN identities i ON i.workspace_id = x.workspace_id AND i.id = x.identity_id
-             WHERE x.workspace_id = c.workspace_id AND x.connection_id = c.id) AS choices,
-            o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
-         FROM connections c
-         JOIN apps a ON a.workspace_id = c.workspace_id AND a.id = c.app_id
-         LEFT JOIN gateways g ON g.workspace_id = c.workspace_id AND g.id = c.gateway_id
-         JOIN users u ON u.workspace_id = c.workspace_id AND u.id = c.user_id
-         LEFT JOIN picks p ON p.workspace_id = c.workspace_id AND p.app_id = c.app_id
-           AND p.gateway_id = c.gateway_id
-         LEFT JOIN switches o
-           ON o.workspace_id = c.workspace_id AND o.kind = 'connection' AND o.target_id = c.id
-         WHERE c.workspace_id = $1 AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
-           AND ($4 IS NULL OR (a.name, g.name) > ($10, $11)) AND ($6 IS NULL OR c.app_id = $6)
-           AND ($7 OR c.gateway_id = $8 OR c.user_id = $9)
-         ORDER BY a.name, g.name LIMIT $5")
-    .bind(workspace.0);
+    let text = if which.is_anywhere() { LISTED } else { LISTED_OF_PART };
+    let statement = sql(text).bind(workspace.0);
     let statement = which.bind(statement).bind(app.map(|it| it.0)).bind(which.is_anywhere());
     let statement = statement.bind(which.gateway()).bind(which.owner());
     // Cursors of before had a slash there. Without either it is after all of an app.

@@ -12,23 +12,40 @@ use crate::change::Change;
 use crate::row::{self, Named};
 use crate::switches::OffColumns;
 
+/// What a list says of identities.
+macro_rules! listed {
+    ($from:literal) => {
+        concat!(
+            "SELECT i.id, i.name, i.server_id, s.name AS server, i.owner_id,
+                    u.name AS owner, i.headers, i.sealed, i.created_at,
+                    o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
+                 FROM ",
+            $from,
+            " i
+                 JOIN servers s ON s.workspace_id = i.workspace_id AND s.id = i.server_id
+                 LEFT JOIN users u ON u.workspace_id = i.workspace_id AND u.id = i.owner_id
+                 LEFT JOIN switches o
+                   ON o.workspace_id = i.workspace_id AND o.kind = 'identity' AND o.target_id = i.id
+                 WHERE i.workspace_id = $1 AND ($2 IS NULL OR i.id = $2) AND ($3 IS NULL OR i.name = $3)
+                   AND ($4 IS NULL OR i.name > $4) AND ($6 OR i.server_id = $7 OR i.owner_id = $8)
+                 ORDER BY i.name LIMIT $5"
+        )
+    };
+}
+const LISTED: &str = listed!("identities");
+/// SQLite would go through all of them for a few, in the order of the list.
+const LISTED_OF_PART: &str = listed!(
+    "(SELECT * FROM identities WHERE workspace_id = $1 AND server_id = $7
+      UNION SELECT * FROM identities WHERE workspace_id = $1 AND owner_id = $8)"
+);
+
 pub(super) async fn select(
     tx: &mut Tx,
     workspace: WorkspaceId,
     which: Which<'_>,
 ) -> Result<Vec<Identity>, Error> {
-    let statement = sql("SELECT i.id, i.name, i.server_id, s.name AS server, i.owner_id,
-            u.name AS owner, i.headers, i.sealed, i.created_at,
-            o.created_at AS off_since, o.until AS off_until, o.reason AS off_reason
-         FROM identities i
-         JOIN servers s ON s.workspace_id = i.workspace_id AND s.id = i.server_id
-         LEFT JOIN users u ON u.workspace_id = i.workspace_id AND u.id = i.owner_id
-         LEFT JOIN switches o
-           ON o.workspace_id = i.workspace_id AND o.kind = 'identity' AND o.target_id = i.id
-         WHERE i.workspace_id = $1 AND ($2 IS NULL OR i.id = $2) AND ($3 IS NULL OR i.name = $3)
-           AND ($4 IS NULL OR i.name > $4) AND ($6 OR i.server_id = $7 OR i.owner_id = $8)
-         ORDER BY i.name LIMIT $5")
-    .bind(workspace.0);
+    let text = if which.is_anywhere() { LISTED } else { LISTED_OF_PART };
+    let statement = sql(text).bind(workspace.0);
     let statement = which.bind(statement).bind(which.is_anywhere());
     let rows: Vec<Row> = tx.all(statement.bind(which.server()).bind(which.owner())).await?;
     rows.into_iter().map(TryInto::try_into).collect()

@@ -122,6 +122,62 @@ pub(super) async fn forget(
         .await
 }
 
+/// What a list says of what is off.
+macro_rules! listed {
+    ($from:literal) => {
+        concat!(
+            "SELECT kind, target_id, tool, created_at AS since, until, reason,
+                    CASE kind
+                      WHEN 'app' THEN (SELECT name FROM apps t
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      WHEN 'assignment' THEN (SELECT g.name || '/' || t.alias
+                        FROM assignments t JOIN gateways g
+                          ON g.workspace_id = t.workspace_id AND g.id = t.gateway_id
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      WHEN 'connection' THEN (SELECT a.name || '/' || g.name
+                        FROM connections t
+                        JOIN apps a ON a.workspace_id = t.workspace_id AND a.id = t.app_id
+                        JOIN gateways g ON g.workspace_id = t.workspace_id AND g.id = t.gateway_id
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      WHEN 'gateway' THEN (SELECT name FROM gateways t
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      WHEN 'identity' THEN (SELECT name FROM identities t
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      WHEN 'user' THEN (SELECT name FROM users t
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      WHEN 'tool' THEN (SELECT name || '/' || s.tool FROM servers t
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                      ELSE (SELECT name FROM servers t
+                        WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
+                    END AS name
+                 FROM ",
+            $from,
+            " s
+                 WHERE workspace_id = $1 AND (until IS NULL OR until > $2)
+                   AND (kind, target_id, tool) > ($3, $4, $5)
+                   AND (reason IS NULL OR reason <> $6 OR kind <> 'server')
+                 ORDER BY kind, target_id, tool LIMIT $9"
+        )
+    };
+}
+const LISTED: &str = listed!("switches");
+/// Found by what it is a part of: there may be many more that are not.
+const LISTED_OF_PART: &str = listed!(
+    "(SELECT * FROM switches
+      WHERE workspace_id = $1 AND kind = 'gateway' AND target_id = $7
+      UNION SELECT * FROM switches
+      WHERE workspace_id = $1 AND kind IN ('server', 'tool') AND target_id = $8
+      UNION SELECT * FROM switches
+      WHERE workspace_id = $1 AND kind = 'assignment' AND target_id IN (
+        SELECT id FROM assignments WHERE workspace_id = $1 AND gateway_id = $7)
+      UNION SELECT * FROM switches
+      WHERE workspace_id = $1 AND kind = 'connection' AND target_id IN (
+        SELECT id FROM connections WHERE workspace_id = $1 AND gateway_id = $7)
+      UNION SELECT * FROM switches
+      WHERE workspace_id = $1 AND kind = 'identity' AND target_id IN (
+        SELECT id FROM identities WHERE workspace_id = $1 AND server_id = $8))"
+);
+
 /// A page of what is off at `now`, by kind and id, after what has that kind, id and tool. Canaries are
 /// left out.
 pub(super) async fn page(
@@ -132,54 +188,18 @@ pub(super) async fn page(
     (now, most): (DateTime<Utc>, i64),
 ) -> Result<Vec<Listed>, DbError> {
     let (kind, id, tool) = after;
+    let text = if which.is_anywhere() { LISTED } else { LISTED_OF_PART };
     tx.all(
-        sql("SELECT kind, target_id, tool, created_at AS since, until, reason,
-               CASE kind
-                 WHEN 'app' THEN (SELECT name FROM apps t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'assignment' THEN (SELECT g.name || '/' || t.alias
-                   FROM assignments t JOIN gateways g
-                     ON g.workspace_id = t.workspace_id AND g.id = t.gateway_id
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'connection' THEN (SELECT a.name || '/' || g.name
-                   FROM connections t
-                   JOIN apps a ON a.workspace_id = t.workspace_id AND a.id = t.app_id
-                   JOIN gateways g ON g.workspace_id = t.workspace_id AND g.id = t.gateway_id
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'gateway' THEN (SELECT name FROM gateways t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'identity' THEN (SELECT name FROM identities t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'user' THEN (SELECT name FROM users t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 WHEN 'tool' THEN (SELECT name || '/' || s.tool FROM servers t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-                 ELSE (SELECT name FROM servers t
-                   WHERE t.workspace_id = s.workspace_id AND t.id = s.target_id)
-               END AS name
-             FROM switches s
-             WHERE workspace_id = $1 AND (until IS NULL OR until > $2)
-               AND (kind, target_id, tool) > ($3, $4, $5)
-               AND (reason IS NULL OR reason <> $6 OR kind <> 'server')
-               AND ($7 OR (kind = 'gateway' AND target_id = $8)
-                 OR (kind = 'assignment' AND target_id IN (
-                   SELECT id FROM assignments WHERE workspace_id = $1 AND gateway_id = $8))
-                 OR (kind = 'connection' AND target_id IN (
-                   SELECT id FROM connections WHERE workspace_id = $1 AND gateway_id = $8))
-                 OR (kind = 'identity' AND target_id IN (
-                   SELECT id FROM identities WHERE workspace_id = $1 AND server_id = $9))
-                 OR (kind IN ('server', 'tool') AND target_id = $9))
-             ORDER BY kind, target_id, tool LIMIT $10")
-        .bind(workspace.0)
-        .bind(now)
-        .bind(kind)
-        .bind(id)
-        .bind(tool)
-        .bind(CANARY)
-        .bind(which.is_anywhere())
-        .bind(which.gateway())
-        .bind(which.server())
-        .bind(most),
+        sql(text)
+            .bind(workspace.0)
+            .bind(now)
+            .bind(kind)
+            .bind(id)
+            .bind(tool)
+            .bind(CANARY)
+            .bind(which.gateway())
+            .bind(which.server())
+            .bind(most),
     )
     .await
 }

@@ -13,7 +13,7 @@ use crate::switches::OffColumns;
 
 /// What a list says of connections.
 macro_rules! listed {
-    ($from:literal) => {
+    ($from:literal, $where:literal) => {
         concat!(
             "SELECT c.id, c.app_id, a.name AS app, c.gateway_id, g.name AS gateway,
                     c.user_id, u.name AS user_name, c.created_at, p.app_id IS NOT NULL AS picked,
@@ -33,18 +33,21 @@ macro_rules! listed {
                    AND p.gateway_id = c.gateway_id
                  LEFT JOIN switches o
                    ON o.workspace_id = c.workspace_id AND o.kind = 'connection' AND o.target_id = c.id
-                 WHERE c.workspace_id = $1 AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
+                 WHERE ",
+            $where,
+            " AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
                    AND ($4 IS NULL OR (a.name, g.name) > ($10, $11)) AND ($6 IS NULL OR c.app_id = $6)
                    AND ($7 OR c.gateway_id = $8 OR c.user_id = $9)
                  ORDER BY a.name, g.name LIMIT $5"
         )
     };
 }
-const LISTED: &str = listed!("connections");
+const LISTED: &str = listed!("connections", "c.workspace_id = $1");
 /// SQLite would go through all apps for a few connections, in the order of the list.
 const LISTED_OF_PART: &str = listed!(
     "(SELECT * FROM connections WHERE workspace_id = $1 AND gateway_id = $8
-      UNION SELECT * FROM connections WHERE workspace_id = $1 AND user_id = $9)"
+      UNION SELECT * FROM connections WHERE workspace_id = $1 AND user_id = $9)",
+    "TRUE"
 );
 
 /// [`Which::One`] goes by the id or the gateway's name, pages by the app's name and the gateway's.

@@ -14,7 +14,7 @@ use crate::switches::OffColumns;
 
 /// What a list says of identities.
 macro_rules! listed {
-    ($from:literal) => {
+    ($from:literal, $where:literal) => {
         concat!(
             "SELECT i.id, i.name, i.server_id, s.name AS server, i.owner_id,
                     u.name AS owner, i.headers, i.sealed, i.created_at,
@@ -26,17 +26,20 @@ macro_rules! listed {
                  LEFT JOIN users u ON u.workspace_id = i.workspace_id AND u.id = i.owner_id
                  LEFT JOIN switches o
                    ON o.workspace_id = i.workspace_id AND o.kind = 'identity' AND o.target_id = i.id
-                 WHERE i.workspace_id = $1 AND ($2 IS NULL OR i.id = $2) AND ($3 IS NULL OR i.name = $3)
+                 WHERE ",
+            $where,
+            " AND ($2 IS NULL OR i.id = $2) AND ($3 IS NULL OR i.name = $3)
                    AND ($4 IS NULL OR i.name > $4) AND ($6 OR i.server_id = $7 OR i.owner_id = $8)
                  ORDER BY i.name LIMIT $5"
         )
     };
 }
-const LISTED: &str = listed!("identities");
+const LISTED: &str = listed!("identities", "i.workspace_id = $1");
 /// SQLite would go through all of them for a few, in the order of the list.
 const LISTED_OF_PART: &str = listed!(
     "(SELECT * FROM identities WHERE workspace_id = $1 AND server_id = $7
-      UNION SELECT * FROM identities WHERE workspace_id = $1 AND owner_id = $8)"
+      UNION SELECT * FROM identities WHERE workspace_id = $1 AND owner_id = $8)",
+    "TRUE"
 );
 
 pub(super) async fn select(

@@ -124,7 +124,7 @@ pub(super) async fn forget(
 
 /// What a list says of what is off.
 macro_rules! listed {
-    ($from:literal) => {
+    ($from:literal, $where:literal) => {
         concat!(
             "SELECT kind, target_id, tool, created_at AS since, until, reason,
                     CASE kind
@@ -153,14 +153,16 @@ macro_rules! listed {
                  FROM ",
             $from,
             " s
-                 WHERE workspace_id = $1 AND (until IS NULL OR until > $2)
+                 WHERE ",
+            $where,
+            " AND (until IS NULL OR until > $2)
                    AND (kind, target_id, tool) > ($3, $4, $5)
                    AND (reason IS NULL OR reason <> $6 OR kind <> 'server')
                  ORDER BY kind, target_id, tool LIMIT $9"
         )
     };
 }
-const LISTED: &str = listed!("switches");
+const LISTED: &str = listed!("switches", "workspace_id = $1");
 /// Found by what it is a part of: there may be many more that are not.
 const LISTED_OF_PART: &str = listed!(
     "(SELECT * FROM switches
@@ -175,7 +177,8 @@ const LISTED_OF_PART: &str = listed!(
         SELECT id FROM connections WHERE workspace_id = $1 AND gateway_id = $7)
       UNION SELECT * FROM switches
       WHERE workspace_id = $1 AND kind = 'identity' AND target_id IN (
-        SELECT id FROM identities WHERE workspace_id = $1 AND server_id = $8))"
+        SELECT id FROM identities WHERE workspace_id = $1 AND server_id = $8))",
+    "TRUE"
 );
 
 /// A page of what is off at `now`, by kind and id, after what has that kind, id and tool. Canaries are

@@ -237,9 +237,17 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
     for world in World::on_each_database().await {
         let World { api, ours, .. } = &world;
         let off = [
+            ("app", "bot"),
+            ("assignment", "main/jira"),
             ("assignment", "ours-main/ours-jira"),
+            ("connection", "bot/main"),
             ("connection", "ours-bot/ours-main"),
+            ("gateway", "main"),
+            ("identity", "ann-jira"),
             ("identity", "ours-ann-jira"),
+            ("server", "jira"),
+            ("tool", "jira/search"),
+            ("user", "bob"),
         ];
         for (kind, name) in off {
             let cut = json!({"kind": kind, "name": name, "reason": "it leaks"});
@@ -290,10 +298,23 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
         tx.commit().await.unwrap();
         let before = rows::of(api, twin).await;
 
-        let listed = api.ask_as(&ours.narrow, Method::GET, &ours.at("cutoffs"), None).await;
-        assert_eq!(listed.status, 200, "{}", listed.text);
-        assert!(listed.text.contains("jira"), "{}", listed.text);
-        assert!(!listed.text.contains("ours-"), "{}", listed.text);
+        let listed = async |token: &str| {
+            let reply = api.ask_as(token, Method::GET, &ours.at("cutoffs?limit=50"), None).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+            let items = reply.json()["items"].as_array().unwrap().clone();
+            let text = |it: &Value| it.as_str().unwrap().to_owned();
+            let all = items.iter().map(|it| (text(&it["kind"]), text(&it["name"])));
+            all.collect::<BTreeSet<_>>()
+        };
+        let all = listed(&ours.admin).await;
+        let known = off.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
+        assert!(known.iter().all(|it| all.contains(it)), "{all:?}");
+        assert!(!all.iter().any(|it| it.1.contains("canary-")), "{all:?}");
+        let part = listed(&ours.narrow).await;
+        let is_of_part = |it: &&(String, String)| {
+            !it.1.contains("ours-") && !["app", "user"].contains(&it.0.as_str())
+        };
+        assert_eq!(part, all.iter().filter(is_of_part).cloned().collect());
         // Nobody else's choices are in the way of a new owner.
         let connection = ours.at("apps/ours-bot/connections/ours-main");
         assert_eq!(api.delete(&connection).await.status, 204);
@@ -303,8 +324,8 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
         // What goes with one gateway stays off at another.
         empty(&world).await;
         assert_eq!(api.delete(&ours.at("gateways/main")).await.status, 204);
-        let listed = api.get(&ours.at("cutoffs?limit=50")).await.text;
-        assert!(listed.contains("ours-main/ours-jira"), "{listed}");
+        let left = listed(&ours.admin).await;
+        assert!(left.contains(&("assignment".into(), "ours-main/ours-jira".into())), "{left:?}");
         let token = ours.at("users/ann/admin-tokens/ci");
         assert_eq!(api.delete(&token).await.status, 204);
         let left = api.get(&ours.at("users/ours-ann/admin-tokens/ours-ci")).await;

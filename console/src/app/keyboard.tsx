@@ -159,7 +159,7 @@ function press(element: Element | null | undefined): boolean {
 }
 
 function rowInFocus(): Element | null {
-  return document.activeElement?.closest('tr') ?? null;
+  return document.activeElement?.closest('tr, [data-line]') ?? null;
 }
 
 /** Moves the focus along the rows of the list in sight. */

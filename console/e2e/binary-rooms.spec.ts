@@ -89,7 +89,6 @@ for (const database of DATABASES) {
 
       await page.keyboard.press('!');
       await page.getByRole('button', { name: 'Turn off app agent' }).click();
-      await page.getByRole('button', { name: 'Turn off agent' }).click();
       await expect(page.getByText(/Held by 1\/1 replicas/)).toBeVisible();
       await expect(page.getByRole('table', { name: 'In force' })).toContainText('app agent');
       await page.goto('/workspaces/default/replicas');

@@ -23,6 +23,10 @@ export function Shell() {
   const find = useCallback(() => setFinding(true), []);
   // Whoever signs out takes back what has not been sent.
   useEffect(() => takeAllBack, []);
+  // The page that is needed when everything else is broken is there before it breaks.
+  useEffect(() => {
+    import('@/features/cutoffs/cutoffs-page').catch(() => undefined);
+  }, []);
   const places = usePlaces(workspace);
   useShortcuts(workspace, places, { onHelp: help, onPalette: find });
   const navigation = (

@@ -77,6 +77,12 @@ export function ServerPanel() {
     >
       {dialog}
       <Stale error={error} since={dataUpdatedAt} />
+      <CutoffSwitch
+        workspace={workspace}
+        target={{ kind: 'server', name: server.name }}
+        isOn={server.enabled}
+        off={server.off}
+      />
       <ObjectTabs
         workspace={workspace}
         many="servers"
@@ -91,12 +97,6 @@ export function ServerPanel() {
 function Overview({ server, workspace }: { server: Server; workspace: string }) {
   return (
     <>
-      <CutoffSwitch
-        workspace={workspace}
-        target={{ kind: 'server', name: server.name }}
-        isOn={server.enabled}
-        off={server.off}
-      />
       <Facts facts={facts(server)} />
       <Section title={server.transport.type === 'stdio' ? 'Command' : 'URL'}>
         <Code text={addressOf(server)} what="address" />

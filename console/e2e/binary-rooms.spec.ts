@@ -89,8 +89,9 @@ for (const database of DATABASES) {
 
       await page.keyboard.press('!');
       await page.getByRole('button', { name: 'Turn off app agent' }).click();
-      await page.getByRole('button', { name: 'Turn off agent' }).click();
       await expect(page.getByText(/Held by 1\/1 replicas/)).toBeVisible();
+      const said = page.getByRole('list', { name: 'What each replica says' });
+      await expect(said.getByRole('listitem')).toHaveText(/: confirmed$/);
       await expect(page.getByRole('table', { name: 'In force' })).toContainText('app agent');
       await page.goto('/workspaces/default/replicas');
       await expect(page.getByRole('table', { name: 'Replicas' })).toContainText('Live');

@@ -48,6 +48,7 @@ test('from signing in to the record of a call, and to its cut-off and back', asy
   await page.getByRole('link', { name: 'support' }).click();
   await expect(page.getByText(`${baseURL}/mcp/default/support`)).toBeVisible();
   await expect(page.getByRole('row', { name: 'cards' })).toContainText('mask, keep last 4');
+  await page.getByRole('link', { name: 'Access' }).click();
   await expect(page.getByRole('row', { name: 'agent' })).toContainText('ann');
 
   await page.getByRole('link', { name: 'Records', exact: true }).click();

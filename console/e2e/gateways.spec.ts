@@ -24,20 +24,22 @@ test('a gateway shows its URL, servers, teams, rules and connections', async ({
   // A zero-width space in the name of a tool is shown.
   await expect(assignments.getByRole('row', { name: 'files' })).toContainText('readU+200Bfile');
 
-  await expect(page.getByRole('region', { name: 'Teams' })).toContainText('platform');
   const rules = page.getByRole('table', { name: 'Rules of this gateway' });
   await expect(rules.getByRole('row', { name: 'cards' })).toContainText('mask, keep last 4');
   await expect(rules.getByRole('row', { name: 'no-drops' })).toContainText('Only observes');
+  await page.getByRole('link', { name: 'Access' }).click();
+  await expect(page).toHaveURL('/workspaces/default/gateways/engineering?tab=access');
+  await expect(page.getByRole('region', { name: 'Teams' })).toContainText('platform');
   const connections = page.getByRole('table', { name: 'Connections to this gateway' });
   await expect(connections.getByRole('row', { name: 'ci-agent' })).toContainText('bob');
   await expect(connections).not.toContainText('helpdesk-bot');
 });
 
-test('turning a gateway off says how many apps it stops', async ({ page }) => {
+test('turning a gateway off says how many connections it stops', async ({ page }) => {
   await open(page, '/workspaces/default/gateways/engineering');
   await page.getByRole('switch', { name: 'Gateway engineering is on' }).click({ force: true });
   const dialog = page.getByRole('dialog', { name: 'Turn off gateway engineering?' });
-  await expect(dialog).toContainText('2 apps are connected to it.');
+  await expect(dialog.getByRole('group', { name: 'What it stops' })).toContainText('2 connections');
   await dialog.getByRole('button', { name: 'Turn off engineering' }).click();
   await expect(page.getByText('Held by 1/1 replicas in 3.2 ms; 4 calls ended.')).toBeVisible();
 });
@@ -47,6 +49,7 @@ test('another workspace shows its own things only', async ({ page }) => {
   await page.getByRole('button', { name: 'Workspace default: switch' }).click();
   await page.getByRole('link', { name: 'partners' }).click();
   await expect(page).toHaveURL('/workspaces/partners/servers');
+  await expect(page.getByRole('heading', { name: 'No servers yet' })).toBeVisible();
   await page.getByRole('link', { name: 'Gateways' }).click();
   await expect(page.getByRole('heading', { name: 'No gateways yet' })).toBeVisible();
   await expect(page.getByText('engineering')).toHaveCount(0);
@@ -61,7 +64,8 @@ test.describe('what the gateway refuses', () => {
     const row = assignments.getByRole('row', { name: 'jira' });
     await row.getByRole('button', { name: 'Change which tools of jira are exposed' }).click();
     const dialog = page.getByRole('dialog', { name: 'Which tools of jira are exposed?' });
-    const save = dialog.getByRole('button', { name: 'Expose these tools' });
+    const save = dialog.getByRole('button', { name: 'Next: see the change' });
+    const change = page.getByRole('dialog', { name: 'Change jira on engineering' });
     await expect(save).toBeDisabled();
     await dialog.getByLabel('Expose', { exact: true }).selectOption('conditions');
     await dialog.getByLabel('What test 1 looks for').fill('read_*');
@@ -70,17 +74,22 @@ test.describe('what the gateway refuses', () => {
     await dialog.getByLabel('How test 2 looks').selectOption('matches');
     await dialog.getByLabel('What test 2 looks for').fill('(');
     await save.click();
-    await expect(dialog.getByRole('alert')).toContainText('does not compile');
+    await change.getByRole('button', { name: 'Apply' }).click();
+    await expect(change.getByRole('alert')).toContainText('does not compile');
+    await change.getByRole('button', { name: 'Cancel' }).last().click();
     await dialog.getByLabel('Test 2', { exact: true }).selectOption('readOnlyHint');
     await dialog.getByLabel('What test 2 wants').selectOption('true');
     await save.click();
-    await expect(dialog).toHaveCount(0);
+    await expect(change.getByRole('term')).toHaveText('tools');
+    await change.getByRole('button', { name: 'Apply' }).click();
+    await expect(page.getByRole('dialog')).toHaveCount(0);
     await expect(row).toContainText('{"all":[{"name":{"glob":"read_*"}},{"readOnlyHint":true}]}');
 
     await row.getByRole('button', { name: 'Change which tools of jira are exposed' }).click();
     await dialog.getByRole('button', { name: 'Remove test 1' }).click();
     await dialog.getByLabel('Exposed is what meets').selectOption('any');
     await save.click();
+    await change.getByRole('button', { name: 'Apply' }).click();
     await expect(row).toContainText('{"any":[{"readOnlyHint":true}]}');
   });
 });
@@ -93,8 +102,14 @@ test('what is exposed by name is changed line by line', async ({ page }) => {
   const dialog = page.getByRole('dialog', { name: 'Which prompts of jira are exposed?' });
   await dialog.getByLabel('Expose', { exact: true }).selectOption('named');
   await dialog.getByLabel('Names').fill('triage\n\nsummary');
-  await dialog.getByRole('button', { name: 'Expose these prompts' }).click();
-  await expect(dialog).toHaveCount(0);
+  await dialog.getByRole('button', { name: 'Next: see the change' }).click();
+  const change = page.getByRole('dialog', { name: 'Change jira on engineering' });
+  await change.getByText('The same as').click();
+  await expect(change.getByLabel('command', { exact: true })).toContainText(
+    'ostiary assignment update jira --gateway engineering --prompts triage,summary',
+  );
+  await change.getByRole('button', { name: 'Apply' }).click();
+  await expect(page.getByRole('dialog')).toHaveCount(0);
   await expect(row.getByText('triage', { exact: true })).toBeVisible();
   await expect(row.getByText('summary', { exact: true })).toBeVisible();
 });

@@ -109,7 +109,7 @@ test('anything is turned off in two steps, without a mouse', async ({ page }) =>
   await page.keyboard.type('turn off jira');
   await expect(page.getByRole('option', { name: 'Turn off server jira' })).toBeVisible();
   await page.keyboard.press('Enter');
-  await expect(page.getByLabel('Reason')).toBeFocused();
+  await expect(page.getByRole('dialog').getByLabel('Reason')).toBeFocused();
   await page.keyboard.type('drill');
   await page.keyboard.press('Enter');
   await expect(page.getByText('Held by 1/1 replicas')).toBeVisible();
@@ -130,7 +130,6 @@ test.describe('while all else fails', () => {
     await page.getByLabel('Kind').selectOption('server');
     await page.getByLabel('Name', { exact: true }).fill('jira');
     await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Turn off jira' }).click();
     await expect(page.getByText('Held by 1/1 replicas')).toBeVisible();
   });
 });

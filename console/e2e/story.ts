@@ -7,7 +7,7 @@ import { expect, type Page, test as base } from '@playwright/test';
 export { expect, type Page };
 
 /** See `mock/plugin.ts` for the kinds. */
-export type Kind = '' | '-still' | '-empty' | '-flood' | '-hostile';
+export type Kind = '' | '-still' | '-empty' | '-flood' | '-hostile' | '-many';
 
 interface Story {
   /** Errors of the page that a story expects; all others fail it. */

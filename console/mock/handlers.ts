@@ -3,6 +3,8 @@ import { http, HttpResponse } from 'msw';
 
 import type { Schemas } from '../src/api/client.ts';
 import type { paths } from '../src/api/schema.ts';
+import { problem, shown } from './answers.ts';
+import { gatewayHandlers } from './gateway-handlers.ts';
 import { checkpointOf, growthOf, proofOf, verifierKey } from './log.ts';
 import { peopleHandlers } from './people-handlers.ts';
 import { append } from './traffic.ts';
@@ -13,98 +15,13 @@ function at(path: keyof paths): string {
   return `*${path.replaceAll(/\{(\w+)\}/g, ':$1')}`;
 }
 
-/** Answers with a body of the API's type. */
-function ok(body: object, status = 200) {
-  return new HttpResponse(JSON.stringify(body), {
-    status,
-    headers: { 'content-type': 'application/json' },
-  });
-}
-
-export function problem(status: number, code: string, detail: string) {
-  const body: Schemas['Problem'] = {
-    type: `urn:ostiary:problem:${code}`,
-    title: code,
-    status,
-    detail,
-    code,
-  };
-  return new HttpResponse(JSON.stringify(body), {
-    status,
-    headers: { 'content-type': 'application/problem+json', 'x-request-id': 'req-7f3a' },
-  });
-}
-
 const W = '/api/v1/workspaces/{workspace}';
 
 export function handlers(world: World) {
   return [
-    http.get(at('/api/v1/session'), () => ok({ name: 'first' })),
+    http.get(at('/api/v1/session'), () => shown({ name: 'first' })),
     http.delete(at('/api/v1/session'), () => new HttpResponse(null, { status: 204 })),
-    http.get(at('/api/v1/workspaces'), () => ok({ items: world.workspaces })),
-    http.get(at(`${W}/servers`), ({ params }) => ok({ items: inside(params, world.servers) })),
-    http.get(at(`${W}/servers/{server}`), ({ params }) =>
-      named('server', world.servers, params['server']),
-    ),
-    http.get(at(`${W}/gateways`), ({ params }) => ok({ items: inside(params, world.gateways) })),
-    http.get(at(`${W}/gateways/{gateway}`), ({ params }) =>
-      named('gateway', world.gateways, params['gateway']),
-    ),
-    http.get(at(`${W}/gateways/{gateway}/assignments`), ({ params }) =>
-      ok({ items: world.assignments.filter((it) => it.gateway === params['gateway']) }),
-    ),
-    http.patch(
-      at(`${W}/gateways/{gateway}/assignments/{assignment}`),
-      async ({ params, request }) => {
-        const body = (await request.json()) as Schemas['AssignmentPatch'];
-        const found = world.assignments.find(
-          (it) => it.gateway === params['gateway'] && it.alias === params['assignment'],
-        );
-        if (!found) return problem(404, 'not_found', 'there is no such assignment');
-        if (JSON.stringify(body).includes('"matches":"("')) {
-          return problem(400, 'malformed', 'the pattern `(` does not compile, or is too large');
-        }
-        for (const offers of ['tools', 'prompts', 'resources'] as const) {
-          found[offers] = body[offers] ?? found[offers];
-        }
-        return ok(found);
-      },
-    ),
-    http.get(at(`${W}/gateways/{gateway}/rules`), () => ok({ items: world.rules })),
-    http.get(at(`${W}/limits`), ({ params }) => ok({ items: inside(params, world.limits) })),
-    http.get(at(`${W}/limits/{limit}`), ({ params }) =>
-      named('limit', world.limits, params['limit']),
-    ),
-    http.patch(at(`${W}/limits/{limit}`), async ({ params, request }) => {
-      const found = world.limits.find((it) => it.name === params['limit']);
-      const { allowance } = (await request.json()) as Schemas['LimitPatch'];
-      if (found && allowance) found.allowance = allowance;
-      return named('limit', world.limits, params['limit']);
-    }),
-    http.post(at(`${W}/limits`), async ({ request }) => {
-      const body = (await request.json()) as Schemas['NewLimit'];
-      if (world.limits.some((it) => it.name === body.name)) {
-        return problem(409, 'duplicate', `limit \`${body.name}\` already exists`);
-      }
-      const made = {
-        ...body,
-        id: '019356a0-0000-7000-8000-0000000000ff',
-        gateway: body.gateway ?? null,
-        created_at: '2026-11-21T12:00:00Z',
-      };
-      world.limits.push(made);
-      return ok(made, 201);
-    }),
-    http.delete(at(`${W}/limits/{limit}`), ({ params }) => {
-      world.limits = world.limits.filter((it) => it.name !== params['limit']);
-      return new HttpResponse(null, { status: 204 });
-    }),
-    http.get(at(`${W}/limits/{limit}/usage`), ({ params }) =>
-      ok({ items: params['limit'] === 'each-app' ? world.usage : [] }),
-    ),
-    http.get(at(`${W}/connections`), ({ params }) =>
-      ok({ items: inside(params, world.connections) }),
-    ),
+    http.get(at('/api/v1/workspaces'), () => shown({ items: world.workspaces })),
     http.post(at(`${W}/cutoffs`), async ({ request }) =>
       turn(world, (await request.json()) as Schemas['NewCutoff'], false),
     ),
@@ -114,11 +31,11 @@ export function handlers(world: World) {
     http.get(at(`${W}/pins`), ({ params, request }) => {
       const state = new URL(request.url).searchParams.get('state');
       const pins = inside(params, world.pins).map((it) => it.pin);
-      return ok({ items: pins.filter((it) => state === null || it.state === state) });
+      return shown({ items: pins.filter((it) => state === null || it.state === state) });
     }),
     http.get(at(`${W}/pins/{pin}`), ({ params }) => {
       const found = world.pins.find((it) => it.pin.id === params['pin']);
-      return found ? ok(found) : problem(404, 'not_found', 'there is no such pin');
+      return found ? shown(found) : problem(404, 'not_found', 'there is no such pin');
     }),
     http.post(at(`${W}/pins/{pin}/approve`), ({ params, request }) =>
       decide(world, params['pin'], request, 'approved'),
@@ -126,18 +43,23 @@ export function handlers(world: World) {
     http.post(at(`${W}/pins/{pin}/reject`), ({ params, request }) =>
       decide(world, params['pin'], request, 'rejected'),
     ),
-    http.get(at(`${W}/records`), ({ request }) => ok(page(world, new URL(request.url)))),
+    http.get(at(`${W}/records`), ({ request }) => shown(page(world, new URL(request.url)))),
     http.get(at(`${W}/records/stream`), ({ request }) => follow(world, request.signal)),
     http.get(at(`${W}/records/checkpoint`), async ({ request }) => {
       const query = new URL(request.url).searchParams;
       const [since, until] = ['since', 'until'].map((it) => Number(query.get(it) ?? 0));
       const consistency = await growthOf(world, since ?? 0, until ?? 0);
-      return ok({ checkpoint: await checkpointOf(world), key: await verifierKey(), consistency });
+      return shown({
+        checkpoint: await checkpointOf(world),
+        key: await verifierKey(),
+        consistency,
+      });
     }),
     http.get(
       at(`${W}/records/{index}/proof`),
       async ({ params }) => new HttpResponse(await proofOf(world, Number(params['index']))),
     ),
+    ...gatewayHandlers(world),
     ...peopleHandlers(world),
   ];
 }
@@ -155,18 +77,13 @@ function page(world: World, { searchParams }: URL) {
 export const signIn = http.post(at('/api/v1/session'), async ({ request }) => {
   const { token } = (await request.json()) as Schemas['SignIn'];
   return token.startsWith(TOKEN)
-    ? ok({ name: 'first' }, 201)
+    ? shown({ name: 'first' }, 201)
     : problem(401, 'unauthenticated', 'sign in first');
 });
 
 /** The second workspace is empty. */
-function inside<T>(params: Record<string, unknown>, items: T[]): T[] {
+export function inside<T>(params: Record<string, unknown>, items: T[]): T[] {
   return params['workspace'] === 'partners' ? [] : items;
-}
-
-function named(kind: string, items: { name: string }[], name: unknown) {
-  const found = items.find((it) => it.name === name);
-  return found ? ok(found) : problem(404, 'not_found', `there is no ${kind} \`${String(name)}\``);
 }
 
 async function decide(world: World, id: unknown, request: Request, state: Schemas['State']) {
@@ -178,7 +95,7 @@ async function decide(world: World, id: unknown, request: Request, state: Schema
     return problem(409, 'conflict', 'the server lists something else under this name now');
   }
   found.pin.state = state;
-  return ok(found.pin);
+  return shown(found.pin);
 }
 
 interface Switched {
@@ -217,7 +134,7 @@ function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {
     ended: isOn ? 0 : 4,
     elapsed_ms: 3.24,
   };
-  return ok(held);
+  return shown(held);
 }
 
 function follow(world: World, signal: AbortSignal) {

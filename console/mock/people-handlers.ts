@@ -1,9 +1,9 @@
 /** The lists of who there is, where things are made, changed and deleted as the API does it. */
-import { createHash } from 'node:crypto';
-
 import { http, HttpResponse } from 'msw';
 
 import type { Schemas } from '../src/api/client.ts';
+import { shown } from './answers.ts';
+import { crud } from './crud.ts';
 import type { People } from './people.ts';
 import type { World } from './world.ts';
 
@@ -17,7 +17,7 @@ interface Thing {
 export function peopleHandlers(world: World) {
   const { people } = world;
   return [
-    ...KINDS.flatMap((kind) => crud(people, kind)),
+    ...KINDS.flatMap((kind) => listOf(people, kind)),
     http.get(`${W}/apps/:app/tokens`, () => shown({ items: people.tokens })),
     http.post(`${W}/apps/:app/tokens`, async ({ request }) => {
       const { name } = (await request.json()) as Schemas['NewToken'];
@@ -25,9 +25,6 @@ export function peopleHandlers(world: World) {
       people.tokens.push(token);
       return shown({ secret: 'ost_shown-once', token }, 201);
     }),
-    http.get(`${W}/apps/:app/connections`, ({ params }) =>
-      shown({ items: world.connections.filter((it) => it.app === params['app']) }),
-    ),
     http.get(`${W}/policies/:policy/test`, () => shown({ passed: true, tests: [] })),
     http.post(`${W}/policy-simulations`, () =>
       shown({ calls: 60, allowed: 0, refused: 3, open: 0, examples: [] }),
@@ -58,41 +55,19 @@ const REPLICA: Schemas['ReplicaBody'] = {
   behind: 0,
 };
 
-function crud(people: People, kind: (typeof KINDS)[number]) {
+function listOf(people: People, kind: (typeof KINDS)[number]) {
   const items = () => people[kind] as Thing[];
-  const find = (name: unknown) => items().find((it) => it.name === name);
-  return [
-    http.get(`${W}/${kind}`, ({ params }) =>
-      shown({ items: params['workspace'] === 'partners' ? [] : items() }),
-    ),
-    http.get(`${W}/${kind}/:name`, ({ params }) => {
-      const found = find(params['name']);
-      return found ? shown(found) : refused(404, 'not_found', `there is no such thing`);
-    }),
-    http.post(`${W}/${kind}`, async ({ request }) => {
-      const body = (await request.json()) as Thing;
-      if (!request.headers.has('idempotency-key')) return refused(400, 'malformed', 'no key');
-      if (find(body.name)) {
-        return refused(409, 'duplicate', `\`${body.name}\` already exists`);
-      }
-      const made = complete(kind, body);
-      items().push(made);
-      return shown(made, 201);
-    }),
-    http.patch(`${W}/${kind}/:name`, async ({ params, request }) => {
-      const found = find(params['name']);
-      if (!found) return refused(404, 'not_found', 'there is no such thing');
-      if (request.headers.get('if-match') !== etag(found)) {
-        return refused(412, 'mismatch', 'it has changed since you read it; read it again');
-      }
-      Object.assign(found, await request.json());
-      return shown(found);
-    }),
-    http.delete(`${W}/${kind}/:name`, ({ params }) => {
-      people[kind] = items().filter((it) => it.name !== params['name']) as never;
-      return new HttpResponse(null, { status: 204 });
-    }),
-  ];
+  return crud<Thing>({
+    path: `${W}/${kind}`,
+    param: 'name',
+    all: (params) => (params['workspace'] === 'partners' ? [] : items()),
+    whole: items,
+    put: (all) => {
+      people[kind] = all as never;
+    },
+    nameOf: (it) => it.name,
+    complete: (body) => complete(kind, body as Thing),
+  });
 }
 
 /** What the gateway adds to what is sent. */
@@ -155,23 +130,4 @@ function why(query: URLSearchParams): Schemas['Why'] {
   const allowed = chain.every((it) => it.holds);
   const because = allowed ? `\`${user}\` holds it` : 'no team is granted the gateway';
   return { allowed, answers: [{ allowed, because, chain, app: query.get('app') }] };
-}
-
-function etag(body: object): string {
-  return `"${createHash('sha256').update(JSON.stringify(body)).digest('hex').slice(0, 32)}"`;
-}
-
-function shown(body: object, status = 200) {
-  return new HttpResponse(JSON.stringify(body), {
-    status,
-    headers: { 'content-type': 'application/json', etag: etag(body) },
-  });
-}
-
-function refused(status: number, code: string, detail: string) {
-  const body = { type: `urn:ostiary:problem:${code}`, title: code, status, detail, code };
-  return new HttpResponse(JSON.stringify(body), {
-    status,
-    headers: { 'content-type': 'application/problem+json', 'x-request-id': 'req-7f3a' },
-  });
 }

@@ -3,8 +3,8 @@
  *
  * Whoever signs in gets an installation of their own, so tests do not meet. What follows the token
  * says which one: `osta_demo` has a past and some traffic, `osta_demo-still` no traffic,
- * `osta_demo-empty` nothing at all, `osta_demo-flood` more than anyone can read, `osta_demo-hostile`
- * what attackers would like to be shown.
+ * `osta_demo-many` 500 tools on one gateway, `osta_demo-empty` nothing at all, `osta_demo-flood` more
+ * than anyone can read, `osta_demo-hostile` what attackers would like to be shown.
  */
 import { randomInt } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -14,7 +14,9 @@ import type { ReadableStream as WebStream } from 'node:stream/web';
 import { getResponse } from 'msw';
 import type { Connect, Plugin } from 'vite';
 
-import { handlers, problem, signIn } from './handlers.ts';
+import { problem } from './answers.ts';
+import { handlers, signIn } from './handlers.ts';
+import { addManyTools } from './offers.ts';
 import { addHistory, addHostility, append, call } from './traffic.ts';
 import { makeEmptyWorld, makeWorld, TOKEN, type World } from './world.ts';
 
@@ -76,7 +78,8 @@ function populate(kind: string): World {
   const world = makeWorld();
   addHistory(world, 60);
   if (kind === '-hostile') addHostility(world);
-  if (kind === '-still' || kind === '-hostile') return world;
+  if (kind === '-many') addManyTools(world);
+  if (kind === '-many' || kind === '-still' || kind === '-hostile') return world;
   let number = 1_000;
   const timer = setInterval(
     () => {

@@ -58,6 +58,7 @@ const ADVICE: Partial<Record<string, string>> = {
   busy: 'Try again in a moment.',
   cross_site: 'Open the console at the address at which the gateway serves it.',
   duplicate: 'Choose another name.',
+  forbidden: 'Ask whoever administers this workspace for it.',
   in_use: 'Remove what uses it first.',
   internal: 'Try again. If it stays, look for this moment in the log of the gateway.',
   invalid: 'Correct it and try again.',

@@ -1664,6 +1664,12 @@ export interface components {
             because: components["schemas"]["BecauseText"];
             /** @description The server's own name for it. */
             name: string;
+            said: components["schemas"]["SaidBody"];
+            /**
+             * Format: int64
+             * @description What it would cost.
+             */
+            tokens: number;
         };
         /** @description A credential for one server, without its values. */
         IdentityBody: {
@@ -2758,6 +2764,16 @@ export interface components {
             /** @description `null` for all tools. */
             tools?: string[] | null;
         };
+        /** @description What its server says of it. Nobody vouches for that, for its annotations neither. */
+        SaidBody: {
+            /** @description Its first 500 characters. */
+            description?: string | null;
+            destructive_hint?: boolean | null;
+            idempotent_hint?: boolean | null;
+            open_world_hint?: boolean | null;
+            read_only_hint?: boolean | null;
+            title?: string | null;
+        };
         /**
          * @description Whose credential goes upstream.
          * @enum {string}
@@ -2857,8 +2873,13 @@ export interface components {
             workspace: string;
         };
         ShownBody: {
+            /** @description Of the assignment. */
+            alias: string;
             /** @description As it is listed: a name, a URI or a URI template. */
             name: string;
+            /** @description The server's own name for it. */
+            own_name: string;
+            said: components["schemas"]["SaidBody"];
             /** Format: int64 */
             tokens: number;
         };

@@ -1,10 +1,11 @@
 // @vitest-environment jsdom
-import { render, screen, within } from '@testing-library/react';
+import { render, screen, waitFor, within } from '@testing-library/react';
 import { userEvent } from '@testing-library/user-event';
 import { getResponse, http, HttpResponse, type RequestHandler } from 'msw';
 import { beforeEach, expect, test, vi } from 'vitest';
 
-import { handlers, problem, signIn } from '../../mock/handlers.ts';
+import { problem } from '../../mock/answers.ts';
+import { handlers, signIn } from '../../mock/handlers.ts';
 import { makeEmptyWorld, makeWorld, type World } from '../../mock/world.ts';
 import { makeApp } from './app';
 
@@ -60,7 +61,7 @@ test('a limit shows who has used how much, and is changed in a form', async () =
   const used = await screen.findByRole('table', { name: 'Used' });
   expect(within(used).getByText('17 of 20')).toBeDefined();
   const burst = await screen.findByLabelText('At once');
-  const change = screen.getByRole('button', { name: 'Change each-app' });
+  const change = screen.getByRole('button', { name: 'Change each-app…' });
   await person.clear(burst);
   await person.type(burst, '0');
   await person.click(change);
@@ -69,6 +70,12 @@ test('a limit shows who has used how much, and is changed in a form', async () =
   await person.clear(burst);
   await person.type(burst, '50');
   await person.click(change);
+  const dialog = await screen.findByRole('dialog', { name: 'Change limit each-app' });
+  expect(within(dialog).getByText(/ostiary limit update each-app --allow/)).toBeDefined();
+  expect(world.limits[0]?.allowance).toMatchObject({ burst: 20 });
+  const apply = within(dialog).getByRole<HTMLButtonElement>('button', { name: 'Apply' });
+  await waitFor(() => expect(apply.disabled).toBe(false));
+  await person.click(apply);
   expect(await within(table).findByText('600 per minute, 50 at once')).toBeDefined();
   expect(world.limits[0]?.allowance).toMatchObject({ type: 'rate', amount: 600, burst: 50 });
 });

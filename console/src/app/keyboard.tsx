@@ -63,6 +63,10 @@ const SINGLE: Partial<Record<string, () => boolean>> = {
   e: () => press(document.querySelector('[data-edit]')),
   '.': () =>
     press(rowInFocus()?.querySelector('[data-menu]') ?? document.querySelector('[data-actions]')),
+  // Only where a definition is shown: nobody decides about what they have not seen.
+  a: () => press(document.querySelector('[data-approve]:not(:disabled)')),
+  d: () => press(document.querySelector('[data-deny]:not(:disabled)')),
+  z: () => press(document.querySelector('[data-undo]')),
   '[': () => step(-1),
   ']': () => step(1),
 };
@@ -118,6 +122,9 @@ const HELP: [string, string][] = [
   ['x', 'Select the row'],
   ['.', 'What can be done'],
   ['e', 'Edit'],
+  ['a', 'Approve what is shown'],
+  ['d', 'Deny what is shown'],
+  ['z', 'Take the last decision back'],
   ['[', 'Previous tab'],
   [']', 'Next tab'],
   ['Esc', 'Close what is open'],
@@ -159,7 +166,7 @@ function press(element: Element | null | undefined): boolean {
 }
 
 function rowInFocus(): Element | null {
-  return document.activeElement?.closest('tr') ?? null;
+  return document.activeElement?.closest('tr, [data-line]') ?? null;
 }
 
 /** Moves the focus along the rows of the list in sight. */

@@ -5,12 +5,7 @@ import type { Kind } from '@/features/cutoffs/queries';
 import { thingQuery, thingsQuery } from '@/features/objects/queries';
 import type { Question } from '@/features/why/queries';
 import { workspace } from './frame-routes';
-import { readListSearch, text } from './search';
-
-/** Which tab of a thing is open. */
-function readTab(search: Record<string, unknown>): { tab?: string | undefined } {
-  return { tab: text(search['tab']) };
-}
+import { readListSearch, readTab, text } from './search';
 
 const users = createRoute({
   getParentRoute: () => workspace,

@@ -8,18 +8,19 @@ import { createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-r
 import {
   assignmentsQuery,
   connectionsQuery,
-  gatewayQuery,
   gatewaysQuery,
   rulesQuery,
 } from '@/features/gateways/queries';
+import { type BuildSearch, STEPS } from '@/features/gateways/build/steps';
 import { limitQuery, limitsQuery, usageQuery } from '@/features/limits/queries';
+import { thingQuery } from '@/features/objects/queries';
 import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
 import { NotFound, Pending, Wrong } from './fallbacks';
 import { app, home, picker, root, signIn, workspace, workspaceHome } from './frame-routes';
 import { roomRoutes } from './room-routes';
-import { readListSearch, readPinSearch } from './search';
+import { readListSearch, readPinSearch, readTab, text } from './search';
 
 const servers = createRoute({
   getParentRoute: () => workspace,
@@ -58,14 +59,46 @@ const gatewayList = createRoute({
 const gateway = createRoute({
   getParentRoute: () => gateways,
   path: '/$gateway',
+  validateSearch: readTab,
   loader: ({ context, params: { workspace, gateway } }) =>
     Promise.all([
-      context.queries.ensureQueryData(gatewayQuery(workspace, gateway)),
+      context.queries.ensureQueryData(thingQuery(workspace, 'gateways', gateway)),
       context.queries.ensureQueryData(assignmentsQuery(workspace, gateway)),
-      context.queries.ensureQueryData(rulesQuery(workspace, gateway)),
+      // Who may not see them sees the rest.
+      context.queries.prefetchQuery(rulesQuery(workspace, gateway)),
       context.queries.ensureQueryData(connectionsQuery(workspace)),
     ]),
   component: lazyRouteComponent(() => import('@/features/gateways/gateway-page'), 'GatewayPage'),
+});
+
+const gatewayBuild = createRoute({
+  getParentRoute: () => gateways,
+  path: '/$gateway/build',
+  validateSearch: (search): BuildSearch => ({
+    step: STEPS.find((it) => it.step === search['step'])?.step,
+    q: text(search['q']),
+    by: search['by'] === 'risk' ? 'risk' : undefined,
+    as: text(search['as']),
+  }),
+  loader: ({ context, params: { workspace, gateway } }) =>
+    Promise.all([
+      context.queries.ensureQueryData(thingQuery(workspace, 'gateways', gateway)),
+      context.queries.ensureQueryData(assignmentsQuery(workspace, gateway)),
+      // Who may not see them sees the rest.
+      context.queries.prefetchQuery(rulesQuery(workspace, gateway)),
+      context.queries.ensureQueryData(connectionsQuery(workspace)),
+    ]),
+  component: lazyRouteComponent(() => import('@/features/gateways/build/build-page'), 'BuildPage'),
+});
+
+const connect = createRoute({
+  getParentRoute: () => workspace,
+  path: '/connect',
+  validateSearch: (search): { gateway?: string | undefined; client?: string | undefined } => ({
+    gateway: text(search['gateway']),
+    client: text(search['client']),
+  }),
+  component: lazyRouteComponent(() => import('@/features/connect/connect-page'), 'ConnectPage'),
 });
 
 const limits = createRoute({
@@ -121,7 +154,8 @@ const routeTree = root.addChildren([
     workspace.addChildren([
       workspaceHome,
       servers.addChildren([server]),
-      gateways.addChildren([gatewayList, gateway]),
+      gateways.addChildren([gatewayList, gateway, gatewayBuild]),
+      connect,
       limits.addChildren([limit]),
       pins.addChildren([pin]),
       records,

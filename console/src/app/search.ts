@@ -9,6 +9,8 @@ export interface ListSearch {
   make?: true | undefined;
   q?: string | undefined;
   sort?: string | undefined;
+  /** Of what is open beside the list. */
+  tab?: string | undefined;
 }
 
 /** Longer is no filter that a person has set. */
@@ -21,6 +23,7 @@ export function readListSearch(search: Record<string, unknown>): ListSearch {
     make: search['make'] === true ? true : undefined,
     q: text(search['q']),
     sort: text(search['sort']),
+    tab: text(search['tab']),
   };
 }
 
@@ -32,6 +35,11 @@ export interface PinSearch extends ListSearch {
 export function readPinSearch(search: Record<string, unknown>): PinSearch {
   const states = ['approved', 'pending', 'rejected'] as const;
   return { ...readListSearch(search), state: states.find((it) => it === search['state']) };
+}
+
+/** Which tab of a thing is open. */
+export function readTab(search: Record<string, unknown>): { tab?: string | undefined } {
+  return { tab: text(search['tab']) };
 }
 
 export function text(value: unknown): string | undefined {

@@ -1,10 +1,11 @@
 /** The frame around every page of a workspace: where one is, and where one can go. */
 import { ActionIcon, Modal } from '@mantine/core';
 import { Outlet, useParams, useRouterState } from '@tanstack/react-router';
-import { useCallback, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 
 import { Mark, MenuIcon } from '@/ui/icons';
 import { Toasts } from '@/ui/toast';
+import { takeAllBack, Undo } from '@/ui/undo';
 import { ShortcutsDialog, useShortcuts } from './keyboard';
 import { Navigation } from './navigation';
 import { Palette } from './palette';
@@ -20,6 +21,12 @@ export function Shell() {
   const main = useRef<HTMLElement>(null);
   const help = useCallback(() => setHelping(true), []);
   const find = useCallback(() => setFinding(true), []);
+  // Whoever signs out takes back what has not been sent.
+  useEffect(() => takeAllBack, []);
+  // The page that is needed when everything else is broken is there before it breaks.
+  useEffect(() => {
+    import('@/features/cutoffs/cutoffs-page').catch(() => undefined);
+  }, []);
   const places = usePlaces(workspace);
   useShortcuts(workspace, places, { onHelp: help, onPalette: find });
   const navigation = (
@@ -75,6 +82,7 @@ export function Shell() {
         onClose={() => setFinding(false)}
         onHelp={help}
       />
+      <Undo />
       <Toasts />
     </div>
   );

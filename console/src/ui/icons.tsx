@@ -37,6 +37,7 @@ export const MenuIcon = icon('M2.5 4.5h11M2.5 8h11M2.5 11.5h11');
 export const MoonIcon = icon('M13 9.6A5.5 5.5 0 0 1 6.4 3a5.5 5.5 0 1 0 6.6 6.6Z');
 export const PauseIcon = icon('M5.5 3.5v9M10.5 3.5v9');
 export const PlayIcon = icon('M5 3.2v9.6l7.5-4.8z');
+export const PlugIcon = icon('M5.5 2v3.5M10.5 2v3.5M3.5 5.5h9v2a4.5 4.5 0 0 1-9 0zM8 12v2.5');
 export const RecordsIcon = icon('M2.5 3.5h11M2.5 8h11M2.5 12.5h7');
 export const SearchIcon = icon('M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9ZM10.3 10.3l3.2 3.2');
 export const ServerIcon = icon('M2.5 2.5h11v4.5h-11zM2.5 9h11v4.5h-11zM5 4.8h.01M5 11.3h.01');

@@ -13,11 +13,13 @@ interface Props {
   title: ReactNode;
   /** For assistive technology: what kind of thing it is. */
   label: string;
+  /** Beside the way to close it: what can be done. */
+  tools?: ReactNode;
   onClose: () => void;
   children: ReactNode;
 }
 
-export function Panel({ title, label, onClose, children }: Props) {
+export function Panel({ title, label, tools, onClose, children }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
   // Where the panel covers the list, its title is that of the page.
   const isAlone = useMediaQuery('(max-width: 1000px)', false, { getInitialValueInEffect: false });
@@ -41,6 +43,7 @@ export function Panel({ title, label, onClose, children }: Props) {
         <Title tabIndex={-1} ref={heading} className={classes.title}>
           {title}
         </Title>
+        {tools}
         <ActionIcon variant="subtle" color="gray" aria-label="Close" onClick={onClose}>
           <CloseIcon />
         </ActionIcon>

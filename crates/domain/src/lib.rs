@@ -42,7 +42,7 @@ pub use policies::{
     ToolLabel,
 };
 pub use policy::{Ask, Kind, Policy, PolicyError, Provisioned};
-pub use preview::{Because, Hidden, NoPreview, Preview, Previewed, Shown};
+pub use preview::{Because, Hidden, NoPreview, Preview, Previewed, Said, Shown};
 pub use snapshot::{
     App, Assignment, Config, Connection, Durability, EraSetting, Gateway, Identity, Lobby,
     NoIdentityChosen, Provision, RuleAction, RuleDef, Scheme, Server, Snapshot, TasksSetting,

@@ -1,5 +1,7 @@
 //! What a client would be shown, and what not: the answer to a question of an administrator.
 
+use crate::Described;
+
 /// The lists of a gateway as a client of an app sees them, each in the order of its lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preview {
@@ -19,10 +21,15 @@ pub struct Previewed {
 }
 
 /// What is on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     /// As it is listed: a name, a URI or a URI template.
     pub name: String,
+    /// Of the assignment.
+    pub alias: String,
+    /// The server's own name for it.
+    pub own_name: String,
+    pub said: Said,
     /// How many tokens its entry is to a model: an estimate.
     pub tokens: u64,
 }
@@ -34,7 +41,35 @@ pub struct Hidden {
     pub alias: String,
     /// The server's own name for it.
     pub name: String,
+    pub said: Said,
+    /// How many tokens its entry would be to a model: an estimate.
+    pub tokens: u64,
     pub because: Because,
+}
+
+/// What its server says of it. Nobody vouches for that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    pub title: Option<String>,
+    /// Its beginning.
+    pub description: Option<String>,
+    /// In the order of [`Hint::ALL`](crate::Hint::ALL).
+    pub hints: [Option<bool>; 4],
+}
+
+impl Said {
+    /// More of a description is for those who decide about it.
+    const MOST_CHARS: usize = 500;
+
+    /// As far as somebody who looks at many needs it.
+    pub fn of(described: &Described) -> Self {
+        let beginning = |it: &str| it.chars().take(Self::MOST_CHARS).collect();
+        Self {
+            title: described.title.as_deref().map(beginning),
+            description: described.description.as_deref().map(beginning),
+            hints: described.hints,
+        }
+    }
 }
 
 /// Why something is not shown.

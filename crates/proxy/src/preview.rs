@@ -7,14 +7,18 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::ports::{Answer, Previews};
-use domain::{AppId, GatewayId, Hidden, NoPreview, Preview, Previewed, Shown, WorkspaceId};
+use domain::{
+    AppId, GatewayId, Hidden, Kind, NoPreview, Preview, Previewed, Said, Shown, WorkspaceId,
+};
+use inspect::tokens;
 use mcp::bridge::askable::Askable;
 use mcp::json::{Limits, Raw};
 use mcp::revision::{self, Era};
 
 use crate::authorize;
-use crate::catalog::{List, Look, Looker, View, Written};
+use crate::catalog::{List, Look, Looker, View, Written, described};
 use crate::identify::Caller;
 use crate::refusal::Refusal;
 use crate::route::{Place, Way};
@@ -93,15 +97,38 @@ impl Previews for Previewer {
 async fn previewed(view: &View, list: List, looker: &Looker<'_>) -> Previewed {
     let written = view.written(list, looker).await;
     let hidden = view.hidden(list, looker).await;
-    let hidden = hidden.into_iter().map(|(part, offer, because)| Hidden {
-        alias: part.assignment.alias.to_string(),
-        name: offer.name.to_string(),
-        because,
-    });
-    let hidden = hidden.collect();
+    let hidden: Vec<_> = hidden
+        .into_iter()
+        .map(|(part, offer, because)| {
+            let hidden = Hidden {
+                alias: part.assignment.alias.to_string(),
+                name: offer.name.to_string(),
+                said: Said::of(&offer.definition.described),
+                tokens: 0,
+                because,
+            };
+            (hidden, offer.raw.clone())
+        })
+        .collect();
     // The first count unpacks the vocabulary, and lists may be long.
-    let counting = tokio::task::spawn_blocking(move || shown(&written, list));
-    Previewed { shown: counting.await.unwrap_or_default(), hidden }
+    let counting = tokio::task::spawn_blocking(move || {
+        let cost = |(it, raw): (Hidden, Bytes)| Hidden { tokens: tokens::count(&raw), ..it };
+        let hidden = hidden.into_iter().map(cost).collect();
+        Previewed { shown: shown(&written, list), hidden }
+    });
+    let mut counted = counting.await.unwrap_or_default();
+    for it in &mut counted.shown {
+        let offered = match list {
+            List::Prompts => view.find(Kind::Prompt, &it.name).map(|found| found.0),
+            List::Resources => view.find_resource(&it.name),
+            List::Templates => view.find_template(&it.name),
+            List::Tools => view.find(Kind::Tool, &it.name).map(|found| found.0),
+        };
+        let Some(offered) = offered else { continue };
+        it.alias = offered.assignment.alias.to_string();
+        it.own_name = offered.name.to_string();
+    }
+    counted
 }
 
 /// The entries of a finished list.
@@ -113,9 +140,14 @@ fn shown(written: &Written, list: List) -> Vec<Shown> {
         else {
             continue;
         };
-        all.extend(items.items().map(|item| Shown {
-            name: item.get(list.key()).and_then(Raw::str).unwrap_or_default().into_owned(),
-            tokens: inspect::tokens::count(item.bytes()),
+        all.extend(items.items().map(|item| {
+            let described = described(item, list);
+            Shown {
+                name: described.name.to_string(),
+                said: Said::of(&described),
+                tokens: tokens::count(item.bytes()),
+                ..Shown::default()
+            }
         }));
     }
     all

@@ -96,6 +96,7 @@ async fn a_preview_is_what_a_client_of_that_person_lists_whatever_is_set() {
             }
             assert_eq!(because(&preview, "open", "echo"), expected, "{row}: {preview}");
             assert_eq!(because(&preview, "kept", "echo"), "not_approved", "{row}");
+            every_entry_says_whose_it_is(&preview, &row);
             assert_eq!(previewed(&served, "app=bot").await, preview, "{row}");
             let tokens = |list: &Value| -> u64 {
                 let shown = list["shown"].as_array().unwrap();
@@ -107,6 +108,30 @@ async fn a_preview_is_what_a_client_of_that_person_lists_whatever_is_set() {
             assert!(0 < sum, "{row}");
         }
     }
+}
+
+/// Shown and hidden ones together are what the two servers list, each as its server describes it.
+fn every_entry_says_whose_it_is(preview: &Value, row: &str) {
+    let tools = &preview["tools"];
+    let shown = tools["shown"].as_array().unwrap().iter().map(|it| (it, &it["own_name"]));
+    let hidden = tools["hidden"].as_array().unwrap().iter().map(|it| (it, &it["name"]));
+    let mut seen = Vec::new();
+    for (it, own) in shown.chain(hidden) {
+        let (alias, own) = (it["alias"].as_str().unwrap(), own.as_str().unwrap());
+        let said = &it["said"];
+        let expected = match own {
+            "echo" => (json!("says it again"), Value::Null),
+            "read" => (Value::Null, json!(true)),
+            _ => (Value::Null, Value::Null),
+        };
+        let told = (said["description"].clone(), said["read_only_hint"].clone());
+        assert_eq!(told, expected, "{row}: {it}");
+        assert!(it["tokens"].as_u64() > Some(0), "{row}: {it}");
+        seen.push(format!("{alias}/{own}"));
+    }
+    seen.sort();
+    let all = ["kept/echo", "kept/read", "kept/write", "open/echo", "open/read", "open/write"];
+    assert_eq!(seen, all, "{row}");
 }
 
 #[tokio::test]

@@ -2,11 +2,11 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 
 import { api, everyPage, take } from '@/api/client';
+import { ConnectionList } from '@/features/connections/connection-list';
 import { CutoffSwitch } from '@/features/cutoffs/cutoff-switch';
 import { ThingLinks } from '@/features/objects/thing-links';
 import { ThingPage } from '@/features/objects/thing-page';
 import { TableSkeleton } from '@/ui/data-table';
-import { Section } from '@/ui/page';
 import { Facts } from '@/ui/panel';
 import { Pill } from '@/ui/pill';
 import { Exact } from '@/ui/time';
@@ -79,18 +79,7 @@ function Connections({ app, workspace }: { app: string; workspace: string }) {
         ),
       ),
   });
-  return (
-    <Section title="Connections" note="gateways that it is connected to">
-      {error && <Trouble what="The connections are not shown" error={error} />}
-      {data ? (
-        <ThingLinks
-          many="gateways"
-          names={data.items.map((it) => it.gateway)}
-          none="It is connected to no gateway."
-        />
-      ) : (
-        !error && <TableSkeleton rows={1} />
-      )}
-    </Section>
-  );
+  if (error) return <Trouble what="The connections are not shown" error={error} />;
+  if (!data) return <TableSkeleton rows={1} />;
+  return <ConnectionList workspace={workspace} of={{ app }} connections={data.items} />;
 }

@@ -7,6 +7,8 @@ import classes from './change-dialog.module.css';
 export interface Concerned {
   kind: 'app' | 'gateway' | 'identity' | 'server' | 'user';
   name: string;
+  /** On this gateway alone. */
+  gateway?: string;
 }
 
 interface Counts {
@@ -63,7 +65,7 @@ function Number({ of, isMore = false, one, many }: NumberProps) {
 
 function reachQuery(workspace: string, of: Concerned) {
   return queryOptions({
-    queryKey: ['reach', workspace, of.kind, of.name],
+    queryKey: ['reach', workspace, of.kind, of.name, of.gateway ?? ''],
     queryFn: async ({ signal }): Promise<Counts> => {
       const [held, calls] = await Promise.all([
         connections(workspace, of, signal).catch(() => null),
@@ -72,9 +74,9 @@ function reachQuery(workspace: string, of: Concerned) {
       const apps = new Set(held?.map((it) => it.app));
       const mine = calls?.all.filter((it) =>
         of.kind === 'gateway' || of.kind === 'server'
-          ? it[of.kind] === of.name
+          ? it[of.kind] === of.name && (of.gateway === undefined || it.gateway === of.gateway)
           : of.kind === 'app'
-            ? it.app === of.name
+            ? it.app === of.name && (of.gateway === undefined || it.gateway === of.gateway)
             : typeof it.app === 'string' && apps.has(it.app),
       );
       // Through a server go those who have called it; nobody is connected to one.
@@ -104,7 +106,8 @@ async function connections(workspace: string, of: Concerned, signal: AbortSignal
   return items.filter((it) => isThrough(it, of));
 }
 
-function isThrough(it: Connection, { kind, name }: Concerned): boolean {
+function isThrough(it: Connection, { kind, name, gateway }: Concerned): boolean {
+  if (gateway !== undefined && it.gateway !== gateway) return false;
   if (kind === 'server') return true;
   if (kind === 'identity') return Object.values(it.identities).includes(name);
   return it[kind] === name;

@@ -6,7 +6,15 @@ import { Code } from '@/ui/code';
 import classes from './cutoff-dialog.module.css';
 import { asCommand, type Cutoff, cutoffBody, type Target, type Turn } from './queries';
 
+/** As it is typed. */
+export interface Order {
+  reason: string;
+  limit: string;
+}
+
 interface Props {
+  /** What has been typed before. */
+  order?: Order;
   workspace: string;
   target: Target;
   isOn: boolean;
@@ -33,9 +41,9 @@ export function CutoffDialog({ opened, ...props }: Props & { opened: boolean }) 
 }
 
 /** Says what will happen, and the command and the request that do the same, before it is done. */
-function Question({ workspace, target, isOn, reach, isPending, onConfirm, onClose }: Props) {
+function Question({ order, workspace, target, isOn, reach, isPending, onConfirm, onClose }: Props) {
   const form = useForm({
-    initialValues: { reason: '', limit: '' },
+    initialValues: order ?? { reason: '', limit: '' },
     validate: {
       reason: (reason) =>
         reason.length > REASON_CHARS ? `At most ${REASON_CHARS} characters` : null,
@@ -83,9 +91,9 @@ function isCounted(target: Target): target is Concerned {
 }
 
 /** As the API limits it. */
-const REASON_CHARS = 500;
+export const REASON_CHARS = 500;
 
-const LIMITS = [
+export const LIMITS = [
   { value: '', label: 'Until it is turned on again' },
   { value: '900', label: '15 minutes' },
   { value: '3600', label: '1 hour' },
@@ -100,7 +108,7 @@ const STOPS: Partial<Record<Target['kind'], string>> = {
     'All calls and streams to it end now, on every gateway, and new ones are refused. Nothing is deleted.',
 };
 
-function toCutoff({ reason, limit }: { reason: string; limit: string }): Cutoff {
+export function toCutoff({ reason, limit }: Order): Cutoff {
   return { reason: reason.trim(), ...(limit === '' ? {} : { seconds: Number(limit) }) };
 }
 

@@ -45,7 +45,14 @@ function columns(onRestore: Props['onRestore']): Column<InForceBody>[] {
     {
       id: 'until',
       header: 'Until',
-      cell: ({ row: { original: it } }) => (it.until ? <Exact at={it.until} /> : 'turned on again'),
+      cell: ({ row: { original: it } }) =>
+        it.until ? (
+          <>
+            <Ago at={it.until} /> (<Exact at={it.until} />)
+          </>
+        ) : (
+          'turned on again'
+        ),
       meta: { hide: 'medium' },
     },
     {

@@ -1,18 +1,44 @@
+import { useQuery } from '@tanstack/react-query';
+
+import { replicasQuery } from '@/features/replicas/queries';
 import { WarningIcon } from '@/ui/icons';
+import { Visible } from '@/ui/visible';
+import { acknowledgements, type Said } from './acknowledgements';
 import classes from './cutoff-switch.module.css';
 import type { Held } from './queries';
 
-/** How far a change holds. */
+/** How far a change holds, and what each replica has said to it. */
 export function Outcome({ held, isOn }: { held: Held; isOn: boolean }) {
-  const { live, acknowledged, waited_out } = held.replicas;
-  const isEverywhere = waited_out.length === 0;
+  // Where it is not known which there are, the answer still names those that have not confirmed.
+  const { data } = useQuery({ ...replicasQuery, retry: false, refetchInterval: false });
+  const { live, acknowledged, waited_out, unconfirmed = [] } = held.replicas;
+  const missing = [...waited_out, ...unconfirmed];
+  const isEverywhere = missing.length === 0;
   const took = held.elapsed_ms < 10 ? held.elapsed_ms.toFixed(1) : held.elapsed_ms.toFixed(0);
+  const all = acknowledgements(held, data?.items ?? []);
   return (
-    <p className={isEverywhere ? classes.held : classes.doubt}>
-      {!isEverywhere && <WarningIcon size={14} />}
-      Held by {acknowledged}/{live} replicas in {took} ms
-      {!isOn && `; ${held.ended} ${held.ended === 1 ? 'call' : 'calls'} ended`}.
-      {!isEverywhere && ` Not confirmed by ${waited_out.join(', ')}: look at them now.`}
-    </p>
+    <div>
+      <p className={isEverywhere ? classes.held : classes.doubt}>
+        {!isEverywhere && <WarningIcon size={14} />}
+        Held by {acknowledged}/{live} replicas in {took} ms
+        {!isOn && `; ${held.ended} ${held.ended === 1 ? 'call' : 'calls'} ended`}.
+        {!isEverywhere && ` Not confirmed by ${missing.join(', ')}: look at them now.`}
+      </p>
+      {all.length > 0 && (
+        <ul className={classes.replicas} aria-label="What each replica says">
+          {all.map(({ replica, said }) => (
+            <li key={replica} data-said={said}>
+              <Visible text={replica} />: {WORDS[said]}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
   );
 }
+
+const WORDS: Record<Said, string> = {
+  confirmed: 'confirmed',
+  'not confirmed': 'not confirmed',
+  'waited out': 'waited out: it lets nothing through by what held before',
+};

@@ -41,9 +41,19 @@ export function cutoffsQuery(workspace: string) {
 
 /** The answer comes when the change holds on every replica, or says that it does not. */
 export function useTurn(workspace: string, target: Target) {
+  const { mutate, ...turn } = useTurnAny(workspace);
+  return {
+    ...turn,
+    mutate: (wanted: Turn, options?: Parameters<typeof mutate>[1]) =>
+      mutate({ target, turn: wanted }, options),
+  };
+}
+
+/** The same, where it is not known before what will be turned off. */
+export function useTurnAny(workspace: string) {
   const queries = useQueryClient();
   return useMutation({
-    mutationFn: (turn: Turn) => {
+    mutationFn: ({ target, turn }: { target: Target; turn: Turn }) => {
       const params = { path: { workspace } };
       if (turn === null) {
         return take(

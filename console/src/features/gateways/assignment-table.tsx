@@ -1,14 +1,17 @@
 import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
-import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 
+import { useMay } from '@/app/rights';
+import { useFormDialog } from '@/features/objects/form-dialog';
+import { ThingLinks } from '@/features/objects/thing-links';
 import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { Pill } from '@/ui/pill';
 import { Visible } from '@/ui/visible';
 import { ExposeDialog } from './expose-dialog';
 import classes from './gateway-page.module.css';
+import { reassigning, unassigning } from './plans';
 import { type Assignment, assignmentsQuery, type Offers, type Provision } from './queries';
 
 interface Props {
@@ -21,14 +24,30 @@ export function AssignmentTable({ workspace, gateway }: Props) {
   const { data } = useSuspenseQuery(assignmentsQuery(workspace, gateway));
   const rows = data.items.toSorted((a, b) => a.position - b.position);
   const [changing, setChanging] = useState<[Assignment, Offers] | null>(null);
-  const offered = OFFERED.map((it) => offersColumn(it, setChanging));
+  const { open, ask, dialog } = useFormDialog(workspace);
+  const { why } = useMay(workspace, 'gateways:write', `gateway/${gateway}`);
+  const offered = OFFERED.map((it) => offersColumn(it, why, setChanging));
   return (
     <Section title="Servers" note="in the order in which their tools are listed">
+      {dialog}
       <DataTable
         label="Servers on this gateway"
         columns={[...COLUMNS, ...offered, STATE]}
         rows={rows}
-        rowId={(it) => it.id}
+        rowId={(it) => it.alias}
+        deeds={(it) => [
+          {
+            name: 'Alias, credential, position',
+            why,
+            onDo: () => open(reassigning(workspace, it)),
+          },
+          {
+            name: 'Take off…',
+            isDangerous: true,
+            why,
+            onDo: () => ask(unassigning(workspace, it)),
+          },
+        ]}
         empty="No server is assigned, so this gateway offers nothing."
       />
       {changing && (
@@ -47,6 +66,7 @@ const OFFERED: Offers[] = ['tools', 'prompts', 'resources'];
 
 function offersColumn(
   offers: Offers,
+  why: string | undefined,
   onChange: (what: [Assignment, Offers]) => void,
 ): Column<Assignment> {
   return {
@@ -58,6 +78,8 @@ function offersColumn(
         <Button
           variant="subtle"
           size="compact-xs"
+          disabled={why !== undefined}
+          title={why}
           aria-label={`Change which ${offers} of ${it.alias} are exposed`}
           onClick={() => onChange([it, offers])}
         >
@@ -74,15 +96,7 @@ const COLUMNS: Column<Assignment>[] = [
   {
     id: 'server',
     header: 'Server',
-    cell: ({ row: { original: it } }) => (
-      <Link
-        from="/workspaces/$workspace/gateways/$gateway"
-        to="/workspaces/$workspace/servers/$server"
-        params={(old) => ({ workspace: old.workspace ?? '', server: it.server })}
-      >
-        {it.server}
-      </Link>
-    ),
+    cell: ({ row: { original: it } }) => <ThingLinks many="servers" names={[it.server]} none="" />,
   },
   {
     id: 'scheme',

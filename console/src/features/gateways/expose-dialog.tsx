@@ -1,11 +1,12 @@
 import { Button, Group, Modal, NativeSelect, Textarea } from '@mantine/core';
-import { useForm } from '@mantine/form';
+import { useForm, type UseFormReturnType } from '@mantine/form';
 
-import { Trouble } from '@/ui/trouble';
+import { useChange } from '@/features/changes/use-change';
 import { ConditionRows } from './condition-rows';
 import { type Condition, conditionOf, freshTest, type Rows, rowsOf } from './conditions';
 import classes from './expose-dialog.module.css';
-import { type Assignment, type Offers, type Provision, useExpose } from './queries';
+import { exposing } from './plans';
+import type { Assignment, Offers, Provision } from './queries';
 
 interface Props {
   workspace: string;
@@ -22,34 +23,49 @@ interface Values {
   json: string | null;
 }
 
-/** Changes what an assignment exposes of one kind. */
-export function ExposeDialog(props: Props) {
-  const { assignment, offers, onClose } = props;
-  return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={`Which ${offers} of ${assignment.alias} are exposed?`}
-      closeButtonProps={{ 'aria-label': 'Cancel' }}
-      transitionProps={{ duration: 0 }}
-      size="lg"
-    >
-      <Question {...props} />
-    </Modal>
-  );
-}
-
-function Question({ workspace, assignment, offers, onClose }: Props) {
-  const expose = useExpose(workspace, assignment);
+/** Changes what an assignment exposes of one kind, after it has been seen what that changes. */
+export function ExposeDialog({ workspace, assignment, offers, onClose }: Props) {
+  const { ask, dialog, isAsking } = useChange(workspace);
   const form = useForm<Values>({
     initialValues: valuesOf(assignment[offers]),
     validate: { json: (json) => (json === null || parsed(json) ? null : 'This is not JSON') },
   });
-  const { values } = form;
-  const save = (wanted: Values) =>
-    expose.mutate({ [offers]: provisionOf(wanted) }, { onSuccess: onClose });
   return (
-    <form className={classes.form} onSubmit={form.onSubmit(save)}>
+    <>
+      <Modal
+        // What has been said is there again when one comes back.
+        opened={!isAsking}
+        onClose={onClose}
+        title={`Which ${offers} of ${assignment.alias} are exposed?`}
+        closeButtonProps={{ 'aria-label': 'Cancel' }}
+        transitionProps={{ duration: 0 }}
+        size="lg"
+      >
+        <Question
+          form={form}
+          offers={offers}
+          onClose={onClose}
+          onNext={(values) =>
+            ask(exposing(workspace, assignment, offers, provisionOf(values)), onClose)
+          }
+        />
+      </Modal>
+      {dialog}
+    </>
+  );
+}
+
+interface QuestionProps {
+  form: UseFormReturnType<Values>;
+  offers: Offers;
+  onNext: (values: Values) => void;
+  onClose: () => void;
+}
+
+function Question({ form, offers, onNext, onClose }: QuestionProps) {
+  const { values } = form;
+  return (
+    <form className={classes.form} onSubmit={form.onSubmit(onNext)}>
       <NativeSelect
         label="Expose"
         data={CHOICES}
@@ -79,13 +95,12 @@ function Question({ workspace, assignment, offers, onClose }: Props) {
           {...form.getInputProps('json')}
         />
       )}
-      {expose.error && <Trouble what="It was not changed" error={expose.error} />}
       <Group justify="flex-end" gap={8}>
-        <Button variant="default" onClick={onClose} disabled={expose.isPending}>
+        <Button variant="default" onClick={onClose}>
           Cancel
         </Button>
-        <Button type="submit" disabled={!form.isDirty()} loading={expose.isPending}>
-          Expose these {offers}
+        <Button type="submit" disabled={!form.isDirty()}>
+          Next: see the change
         </Button>
       </Group>
     </form>

@@ -1,44 +1,76 @@
+import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useParams } from '@tanstack/react-router';
 
+import { ConnectionList } from '@/features/connections/connection-list';
 import { CutoffSwitch } from '@/features/cutoffs/cutoff-switch';
+import { GrantList } from '@/features/objects/grant-list';
+import { ThingLinks } from '@/features/objects/thing-links';
+import { ThingPage } from '@/features/objects/thing-page';
 import { Code } from '@/ui/code';
-import { BackIcon } from '@/ui/icons';
-import { Page, Section } from '@/ui/page';
+import { Section } from '@/ui/page';
+import { Facts } from '@/ui/panel';
 import { Pill } from '@/ui/pill';
+import { Exact } from '@/ui/time';
 import { AssignmentTable } from './assignment-table';
-import { ConnectionTable } from './connection-table';
 import classes from './gateway-page.module.css';
-import { connectionsQuery, gatewayQuery } from './queries';
+import { connectionsQuery, type Gateway } from './queries';
+import { GATEWAYS } from './room';
 import { RuleTable } from './rule-table';
 
 /** One governed URL: its address and switch, then what it offers, to whom, under which rules. */
 export function GatewayPage() {
-  const params = useParams({ from: '/app/workspaces/$workspace/gateways/$gateway' });
-  const { workspace } = params;
-  const { data: gateway } = useSuspenseQuery(gatewayQuery(workspace, params.gateway));
-  const { data: all } = useSuspenseQuery(connectionsQuery(workspace));
-  const connections = all.items.filter((it) => it.gateway === gateway.name);
+  const { gateway } = useParams({ from: '/app/workspaces/$workspace/gateways/$gateway' });
+  return (
+    <ThingPage
+      room={GATEWAYS}
+      name={gateway}
+      renderState={(it) => (
+        <Pill tone={it.enabled ? 'good' : 'bad'}>{it.enabled ? 'On' : 'Off'}</Pill>
+      )}
+      renderTools={(it, workspace) => (
+        <>
+          <Button
+            renderRoot={(props) => (
+              <Link
+                {...props}
+                to="/workspaces/$workspace/gateways/$gateway/build"
+                params={{ workspace, gateway: it.name }}
+              />
+            )}
+          >
+            Build
+          </Button>
+          <Button
+            variant="default"
+            renderRoot={(props) => (
+              <Link
+                {...props}
+                to="/workspaces/$workspace/connect"
+                params={{ workspace }}
+                search={{ gateway: it.name }}
+              />
+            )}
+          >
+            Connect a client
+          </Button>
+        </>
+      )}
+      renderOverview={(it, workspace) => <Overview gateway={it} workspace={workspace} />}
+      renderAccess={(it, workspace) => <Access gateway={it} workspace={workspace} />}
+    />
+  );
+}
+
+interface PartProps {
+  workspace: string;
+  gateway: Gateway;
+}
+
+function Overview({ workspace, gateway }: PartProps) {
   const url = `${globalThis.location.origin}/mcp/${workspace}/${gateway.name}`;
   return (
-    <Page
-      title={gateway.name}
-      trail={
-        <Link to="/workspaces/$workspace/gateways" params={{ workspace }} className={classes.back}>
-          <BackIcon size={14} /> Gateways
-        </Link>
-      }
-      aside={<Pill tone={gateway.enabled ? 'good' : 'bad'}>{gateway.enabled ? 'On' : 'Off'}</Pill>}
-      tools={
-        <Link
-          to="/workspaces/$workspace/records"
-          params={{ workspace }}
-          search={{ gateway: gateway.name }}
-        >
-          Live records
-        </Link>
-      }
-    >
+    <>
       <div className={classes.top}>
         <Section title="URL" note="for MCP clients">
           <Code text={url} what="URL" />
@@ -49,42 +81,47 @@ export function GatewayPage() {
             target={{ kind: 'gateway', name: gateway.name }}
             isOn={gateway.enabled}
             off={gateway.off}
-            reach={reach(connections.length)}
           />
         </Section>
       </div>
       <AssignmentTable workspace={workspace} gateway={gateway.name} />
-      <Section title="Teams" note="their members may use this gateway">
-        {gateway.teams.length > 0 ? (
-          <ul className={classes.teams}>
-            {gateway.teams.map((team) => (
-              <li key={team}>{team}</li>
-            ))}
-          </ul>
-        ) : (
-          <p className={classes.none}>No team is granted it, so nobody can use it.</p>
-        )}
-      </Section>
-      <Section title="Addresses" note="from which it may be used">
-        {gateway.addresses.length > 0 ? (
-          <ul className={classes.teams}>
-            {gateway.addresses.map((network) => (
-              <li key={network}>{network}</li>
-            ))}
-          </ul>
-        ) : (
-          <p className={classes.none}>It has no list of its own: calls come from everywhere.</p>
-        )}
-      </Section>
       <RuleTable workspace={workspace} gateway={gateway.name} />
-      <ConnectionTable connections={connections} />
-    </Page>
+      <Facts
+        facts={[
+          ['Without the database', `${gateway.max_autonomy_seconds} s`],
+          ['Made', <Exact key="made" at={gateway.created_at} />],
+          ['Id', <code key="id">{gateway.id}</code>],
+        ]}
+      />
+    </>
   );
 }
 
-function reach(connections: number): string {
-  if (connections === 0) return 'No app is connected to it.';
-  return connections === 1
-    ? '1 app is connected to it.'
-    : `${connections} apps are connected to it.`;
+function Access({ workspace, gateway }: PartProps) {
+  const { data: all } = useSuspenseQuery(connectionsQuery(workspace));
+  return (
+    <>
+      <Section title="Teams" note="their members may use this gateway">
+        <ThingLinks
+          many="teams"
+          names={gateway.teams}
+          none="No team is granted it, so nobody can use it."
+        />
+      </Section>
+      <Section title="Addresses" note="from which it may be used">
+        <p>
+          {gateway.addresses.join(', ') || 'It has no list of its own: calls come from everywhere.'}
+        </p>
+      </Section>
+      <ConnectionList
+        workspace={workspace}
+        of={{ gateway: gateway.name }}
+        connections={all.items.filter((it) => it.gateway === gateway.name)}
+      />
+      <GrantList
+        workspace={workspace}
+        isMeant={(grant) => grant.on === `gateway/${gateway.name}`}
+      />
+    </>
+  );
 }

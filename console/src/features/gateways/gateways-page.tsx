@@ -1,20 +1,44 @@
+import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
-import { Link, useParams } from '@tanstack/react-router';
-import { useMemo } from 'react';
+import { Link, useNavigate, useParams } from '@tanstack/react-router';
+import { useCallback, useMemo } from 'react';
 
+import { useMay } from '@/app/rights';
+import { type FormSpec, useFormDialog } from '@/features/objects/form-dialog';
+import { deletion, editSpec, makeSpec } from '@/features/objects/room';
+import { useMaking } from '@/features/objects/things-page';
 import type { Column } from '@/ui/data-table';
 import { Empty } from '@/ui/empty';
+import { PlusIcon } from '@/ui/icons';
 import { Listing } from '@/ui/listing';
 import { Pill } from '@/ui/pill';
 import rowLink from '@/ui/row-link.module.css';
 import { Ago } from '@/ui/time';
 import { type Connection, connectionsQuery, type Gateway, gatewaysQuery } from './queries';
+import { GATEWAYS } from './room';
 
 /** The governed URLs of a workspace. */
 export function GatewaysPage() {
   const { workspace } = useParams({ from: '/app/workspaces/$workspace/gateways/' });
   const { data: connections } = useSuspenseQuery(connectionsQuery(workspace));
   const columns = useMemo(() => columnsWith(connections.items), [connections]);
+  const navigate = useNavigate();
+  const { open, ask, dialog } = useFormDialog(workspace);
+  const { isAllowed, why } = useMay(workspace, GATEWAYS.writes);
+  const make = useCallback(
+    (spec: FormSpec) =>
+      open({
+        ...spec,
+        // What is new has nothing yet: one goes on to what shall be on it.
+        onDone: (answer) =>
+          navigate({
+            to: '/workspaces/$workspace/gateways/$gateway/build',
+            params: { workspace, gateway: (answer as Gateway).name },
+          }),
+      }),
+    [navigate, open, workspace],
+  );
+  useMaking(GATEWAYS, workspace, make);
   return (
     <Listing
       title="Gateways"
@@ -22,7 +46,27 @@ export function GatewaysPage() {
       query={gatewaysQuery(workspace)}
       columns={columns}
       rowId={(it) => it.name}
-      textOf={(it) => `${it.name} ${it.teams.join(' ')}`}
+      textOf={GATEWAYS.textOf}
+      tools={
+        <Button
+          leftSection={<PlusIcon size={14} />}
+          disabled={!isAllowed}
+          title={why}
+          onClick={() => make(makeSpec(GATEWAYS, workspace))}
+        >
+          New gateway
+        </Button>
+      }
+      extra={dialog}
+      deeds={(it) => [
+        { name: 'Edit', why, onDo: () => open(editSpec(GATEWAYS, workspace, it)) },
+        {
+          name: 'Delete…',
+          isDangerous: true,
+          why,
+          onDo: () => ask(deletion(GATEWAYS, workspace, it.name)),
+        },
+      ]}
       empty={
         <Empty title="No gateways yet" file={SAMPLE} command="ostiary apply -f gateway.yaml">
           A gateway is one governed URL with its own servers, teams and rules. Clients connect to it

@@ -1,4 +1,4 @@
-import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
+import { queryOptions } from '@tanstack/react-query';
 
 import { api, everyPage, type Schemas, take } from '@/api/client';
 import { listing } from '@/api/listing';
@@ -6,6 +6,7 @@ import { listing } from '@/api/listing';
 export type Assignment = Schemas['AssignmentBody'];
 export type Connection = Schemas['ConnectionBody'];
 export type Gateway = Schemas['GatewayBody'];
+export type Preview = Schemas['PreviewBody'];
 export type Provision = Schemas['ProvisionText'];
 export type Rule = Schemas['RuleBody'];
 
@@ -16,19 +17,6 @@ export function gatewaysQuery(workspace: string) {
       signal,
     }),
   );
-}
-
-export function gatewayQuery(workspace: string, gateway: string) {
-  return queryOptions({
-    queryKey: ['workspace', workspace, 'gateways', gateway],
-    queryFn: ({ signal }) =>
-      take(
-        api.GET('/api/v1/workspaces/{workspace}/gateways/{gateway}', {
-          params: { path: { workspace, gateway } },
-          signal,
-        }),
-      ),
-  });
 }
 
 export function assignmentsQuery(workspace: string, gateway: string) {
@@ -80,18 +68,19 @@ export function connectionsQuery(workspace: string) {
 /** What a server offers, by the member of an assignment. */
 export type Offers = 'tools' | 'prompts' | 'resources';
 
-/** Changes what an assignment exposes. */
-export function useExpose(workspace: string, { gateway, alias }: Assignment) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (body: Partial<Record<Offers, Provision>>) =>
+/** What a client of somebody is shown. That one has looked is recorded. */
+export function previewQuery(workspace: string, gateway: string, app: string) {
+  return queryOptions({
+    queryKey: ['workspace', workspace, 'gateways', gateway, 'preview', app],
+    queryFn: ({ signal }) =>
       take(
-        api.PATCH('/api/v1/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}', {
-          params: { path: { workspace, gateway, assignment: alias } },
-          body,
+        api.GET('/api/v1/workspaces/{workspace}/gateways/{gateway}/preview', {
+          params: { path: { workspace, gateway }, query: { app } },
+          signal,
         }),
       ),
-    onSettled: () =>
-      queries.invalidateQueries({ queryKey: ['workspace', workspace, 'gateways', gateway] }),
+    // Each look asks servers and is recorded.
+    staleTime: 30_000,
+    enabled: app !== '',
   });
 }

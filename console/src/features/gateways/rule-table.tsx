@@ -1,11 +1,16 @@
-import { useSuspenseQuery } from '@tanstack/react-query';
+import { Button } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
 
-import { type Column, DataTable } from '@/ui/data-table';
+import { useMay } from '@/app/rights';
+import { useFormDialog } from '@/features/objects/form-dialog';
+import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { Pill } from '@/ui/pill';
+import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import classes from './gateway-page.module.css';
 import { type Rule, rulesQuery } from './queries';
+import { changingRule, deletingRule, makingRule } from './rule-plans';
 
 interface Props {
   workspace: string;
@@ -14,17 +19,51 @@ interface Props {
 
 /** What is looked for in requests and answers, and what is done about it. */
 export function RuleTable({ workspace, gateway }: Props) {
-  const { data } = useSuspenseQuery(rulesQuery(workspace, gateway));
-  const rows = data.items.toSorted((a, b) => a.position - b.position);
+  const { data, error } = useQuery(rulesQuery(workspace, gateway));
+  const rows = data?.items.toSorted((a, b) => a.position - b.position);
+  const { open, ask, dialog } = useFormDialog(workspace);
+  const { why } = useMay(workspace, 'rules:write', `gateway/${gateway}`);
+  const where = { workspace, gateway };
   return (
-    <Section title="Rules" note="in the order in which they run">
-      <DataTable
-        label="Rules of this gateway"
-        columns={COLUMNS}
-        rows={rows}
-        rowId={(it) => it.id}
-        empty="No rules: content passes as it is."
-      />
+    <Section
+      title="Rules"
+      note={
+        <>
+          in the order in which they run{' '}
+          <Button
+            variant="default"
+            size="compact-xs"
+            disabled={why !== undefined}
+            title={why}
+            onClick={() => open(makingRule(where))}
+          >
+            New rule
+          </Button>
+        </>
+      }
+    >
+      {dialog}
+      {error && <Trouble what="The rules are not shown" error={error} />}
+      {rows ? (
+        <DataTable
+          label="Rules of this gateway"
+          columns={COLUMNS}
+          rows={rows}
+          rowId={(it) => it.name}
+          deeds={(it) => [
+            { name: 'Edit', why, onDo: () => open(changingRule(where, it)) },
+            {
+              name: 'Delete…',
+              isDangerous: true,
+              why,
+              onDo: () => ask(deletingRule(where, it)),
+            },
+          ]}
+          empty="No rules: content passes as it is."
+        />
+      ) : (
+        !error && <TableSkeleton rows={1} />
+      )}
     </Section>
   );
 }

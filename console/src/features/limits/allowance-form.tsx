@@ -1,9 +1,11 @@
 import { Button, Group, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 
-import { Trouble } from '@/ui/trouble';
+import { useMay } from '@/app/rights';
+import { useChange } from '@/features/changes/use-change';
 import { checkAmount } from './new-limit';
-import { type Allowance, type Limit, useAllow } from './queries';
+import { allowing } from './plans';
+import type { Allowance, Limit } from './queries';
 import { allowanceWords } from './words';
 
 interface Props {
@@ -12,8 +14,10 @@ interface Props {
 }
 
 /** Changes how much a limit allows. What it counts, and for whom, stays. */
-export function AllowanceForm({ workspace, limit: { name, allowance } }: Props) {
-  const allow = useAllow(workspace, name);
+export function AllowanceForm({ workspace, limit }: Props) {
+  const { name, allowance } = limit;
+  const { ask, dialog } = useChange(workspace);
+  const { why } = useMay(workspace, 'limits:write');
   const isRate = allowance.type === 'rate';
   const burst = isRate ? (allowance.burst ?? allowance.amount) : 1;
   const form = useForm({
@@ -21,17 +25,23 @@ export function AllowanceForm({ workspace, limit: { name, allowance } }: Props) 
     validate: { amount: checkAmount, burst: checkAmount },
   });
   return (
-    <form onSubmit={form.onSubmit((values) => allow.mutate(changed(allowance, values)))}>
-      <p>{allowanceWords(allowance)}</p>
-      <TextInput label={`Per ${allowance.per}`} {...form.getInputProps('amount')} />
-      {isRate && <TextInput label="At once" {...form.getInputProps('burst')} />}
-      {allow.error && <Trouble what="The limit was not changed" error={allow.error} />}
-      <Group justify="flex-end" mt={8}>
-        <Button type="submit" disabled={!form.isDirty()} loading={allow.isPending}>
-          Change {name}
-        </Button>
-      </Group>
-    </form>
+    <>
+      {dialog}
+      <form
+        onSubmit={form.onSubmit((values) =>
+          ask(allowing(workspace, limit, changed(allowance, values))),
+        )}
+      >
+        <p>{allowanceWords(allowance)}</p>
+        <TextInput label={`Per ${allowance.per}`} {...form.getInputProps('amount')} />
+        {isRate && <TextInput label="At once" {...form.getInputProps('burst')} />}
+        <Group justify="flex-end" mt={8}>
+          <Button type="submit" disabled={!form.isDirty() || why !== undefined} title={why}>
+            Change {name}…
+          </Button>
+        </Group>
+      </form>
+    </>
   );
 }
 

@@ -1,8 +1,10 @@
-import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
-import { useState } from 'react';
 
+import { useMay } from '@/app/rights';
+import { useChange } from '@/features/changes/use-change';
+import { Actions } from '@/features/objects/object-page';
+import { ObjectTabs } from '@/features/objects/object-tabs';
 import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { Facts, Panel } from '@/ui/panel';
@@ -10,7 +12,7 @@ import { Exact } from '@/ui/time';
 import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { AllowanceForm } from './allowance-form';
-import { DeleteLimitDialog } from './limit-dialogs';
+import { deleting } from './plans';
 import { limitQuery, type Usage, usageQuery } from './queries';
 import { amountWords, holderWords, scopeWords, unitWords } from './words';
 
@@ -21,11 +23,22 @@ export function LimitPanel() {
   const navigate = useNavigate({ from: '/workspaces/$workspace/limits/$limit' });
   const { data: limit } = useSuspenseQuery(limitQuery(workspace, name));
   const { data: usage, error, dataUpdatedAt } = useSuspenseQuery(usageQuery(workspace, name));
-  const [isDeleting, setDeleting] = useState(false);
+  const { ask, dialog } = useChange(workspace);
+  const { why } = useMay(workspace, 'limits:write');
   const close = () =>
-    void navigate({ to: '/workspaces/$workspace/limits', params, search: (old) => old });
-  return (
-    <Panel key={limit.id} title={limit.name} label={`Limit ${limit.name}`} onClose={close}>
+    navigate({
+      to: '/workspaces/$workspace/limits',
+      params,
+      search: (old) => ({ ...old, tab: undefined }),
+    });
+  const deed = {
+    name: 'Delete…',
+    isDangerous: true,
+    why,
+    onDo: () => ask(deleting(workspace, name, usage.items), close),
+  };
+  const overview = (
+    <>
       <Facts
         facts={[
           ['Counts', <Visible key="scope" text={scopeWords(limit)} />],
@@ -47,19 +60,18 @@ export function LimitPanel() {
           empty="Nobody has used anything of it."
         />
       </Section>
-      <div>
-        <Button color="red" variant="light" size="xs" onClick={() => setDeleting(true)}>
-          Delete…
-        </Button>
-      </div>
-      {isDeleting && (
-        <DeleteLimitDialog
-          workspace={workspace}
-          limit={limit.name}
-          onDeleted={close}
-          onClose={() => setDeleting(false)}
-        />
-      )}
+    </>
+  );
+  return (
+    <Panel
+      key={limit.id}
+      title={limit.name}
+      label={`Limit ${limit.name}`}
+      tools={<Actions name={limit.name} deeds={[deed]} />}
+      onClose={() => void close()}
+    >
+      {dialog}
+      <ObjectTabs workspace={workspace} many="limits" name={name} overview={overview} hasNoCalls />
     </Panel>
   );
 }

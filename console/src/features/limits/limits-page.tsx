@@ -8,7 +8,7 @@ import { Listing } from '@/ui/listing';
 import rowLink from '@/ui/row-link.module.css';
 import { Split } from '@/ui/split';
 import { Visible } from '@/ui/visible';
-import { NewLimitDialog } from './limit-dialogs';
+import { NewLimitDialog } from './new-limit-dialog';
 import { type Limit, limitsQuery } from './queries';
 import { allowanceWords, scopeWords, unitWords } from './words';
 

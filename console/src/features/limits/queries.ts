@@ -1,4 +1,4 @@
-import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
+import { queryOptions } from '@tanstack/react-query';
 
 import { api, everyPage, type Schemas, take } from '@/api/client';
 import { listing } from '@/api/listing';
@@ -46,50 +46,5 @@ export function usageQuery(workspace: string, limit: string) {
         ),
       ),
     refetchInterval: REFRESH_MS,
-  });
-}
-
-/** Changes how much a limit allows. */
-export function useAllow(workspace: string, limit: string) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (allowance: Allowance) =>
-      take(
-        api.PATCH('/api/v1/workspaces/{workspace}/limits/{limit}', {
-          params: { path: { workspace, limit } },
-          body: { allowance },
-        }),
-      ),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'] }),
-  });
-}
-
-/** Makes a limit. */
-export function useNewLimit(workspace: string) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (body: NewLimit) =>
-      take(
-        api.POST('/api/v1/workspaces/{workspace}/limits', {
-          params: { path: { workspace } },
-          body,
-        }),
-      ),
-    onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits'] }),
-  });
-}
-
-/** Deletes a limit: nothing counts for it any more. */
-export function useDeleteLimit(workspace: string, limit: string) {
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: () =>
-      take(
-        api.DELETE('/api/v1/workspaces/{workspace}/limits/{limit}', {
-          params: { path: { workspace, limit } },
-        }),
-      ),
-    onSuccess: () =>
-      queries.invalidateQueries({ queryKey: ['workspace', workspace, 'limits', 'list'] }),
   });
 }

@@ -1,6 +1,6 @@
 /** What a room must say about its kind of thing, so that the frame can list, make and change it. */
 import type { Schemas } from '@/api/client';
-import { type Call, command } from '@/features/changes/call';
+import { type Call, command, quote } from '@/features/changes/call';
 import { differences, type Members } from '@/features/changes/difference';
 import type { Concerned } from '@/features/changes/reach';
 import type { Change } from '@/features/changes/use-change';
@@ -28,11 +28,15 @@ export interface Room<M extends Many> {
   shownOf?: (body: object) => object;
   /** Options of the command, by the members of the body. */
   optionsOf: (body: Members) => Options;
+  /** Words that follow them, behind two dashes. */
+  trailing?: (body: Members) => string[];
   /** Why this one cannot be changed. */
   fixed?: (it: Bodies[M]) => string | undefined;
   /** It is taken back and given anew. */
   hasNoEdit?: boolean;
   reach?: Concerned['kind'];
+  /** What a grant for one of them is on, such as `gateway` in `gateway/main`. */
+  on?: string;
 }
 
 export function makeSpec<M extends Many>(room: Room<M>, workspace: string): FormSpec {
@@ -47,7 +51,7 @@ export function makeSpec<M extends Many>(room: Room<M>, workspace: string): Form
         title: `New ${noun.one} ${name}`,
         verb: `Make ${name}`,
         call: callOf('post', noun.list.replace('{workspace}', workspace), body, room.shownOf),
-        command: command([noun.command, 'create', name], optionsOf(room, body)),
+        command: commandOf(room, ['create', name], body),
         before: null,
       };
     },
@@ -74,7 +78,7 @@ export function editSpec<M extends Many>(
         title: `Change ${noun.one} ${it.name}`,
         verb: 'Apply',
         call: callOf('patch', path, body, room.shownOf),
-        command: command([noun.command, 'update', it.name], optionsOf(room, body)),
+        command: commandOf(room, ['update', it.name], body),
         before,
         of: path,
       };
@@ -107,7 +111,8 @@ function callOf(
   return { method, path, body, shownBody: shownOf?.(body) };
 }
 
-function optionsOf<M extends Many>(room: Room<M>, body: object): Options {
-  const options = room.optionsOf(body as Members);
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+function commandOf<M extends Many>(room: Room<M>, words: string[], body: object): string {
+  const made = command([NOUNS[room.many].command, ...words], room.optionsOf(body as Members));
+  const trailing = room.trailing?.(body as Members) ?? [];
+  return [made, ...(trailing.length > 0 ? ['--', ...trailing.map(quote)] : [])].join(' ');
 }

@@ -16,6 +16,8 @@ interface Props<M extends Many> {
   renderState?: (it: Bodies[M]) => ReactNode;
   renderOverview: (it: Bodies[M], workspace: string) => ReactNode;
   renderAccess?: (it: Bodies[M], workspace: string) => ReactNode;
+  /** Beside `Edit`. */
+  renderTools?: (it: Bodies[M], workspace: string) => ReactNode;
 }
 
 /** The page of one thing. */
@@ -23,7 +25,7 @@ export function ThingPage<M extends Many>({ room, name, ...render }: Props<M>) {
   const { workspace } = useParams({ from: '/app/workspaces/$workspace' });
   const { data: it } = useSuspenseQuery(thingQuery(workspace, room.many, name));
   const { open, ask, dialog } = useFormDialog(workspace);
-  const { why } = useMay(workspace, room.writes);
+  const { why } = useMay(workspace, room.writes, room.on && `${room.on}/${name}`);
   const navigate = useNavigate();
   const no = why ?? room.fixed?.(it);
   const edit = () => {
@@ -43,11 +45,20 @@ export function ThingPage<M extends Many>({ room, name, ...render }: Props<M>) {
       name={it.name}
       state={render.renderState?.(it)}
       tools={
-        !room.hasNoEdit && (
-          <Button variant="default" disabled={no !== undefined} title={no} onClick={edit} data-edit>
-            Edit
-          </Button>
-        )
+        <>
+          {render.renderTools?.(it, workspace)}
+          {!room.hasNoEdit && (
+            <Button
+              variant="default"
+              disabled={no !== undefined}
+              title={no}
+              onClick={edit}
+              data-edit
+            >
+              Edit
+            </Button>
+          )}
+        </>
       }
       deeds={[
         {

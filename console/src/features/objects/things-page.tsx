@@ -8,7 +8,7 @@ import { Empty } from '@/ui/empty';
 import { PlusIcon } from '@/ui/icons';
 import { Listing } from '@/ui/listing';
 import rowLink from '@/ui/row-link.module.css';
-import { useFormDialog } from './form-dialog';
+import { type FormSpec, useFormDialog } from './form-dialog';
 import { addressOf, type Many, NOUNS } from './nouns';
 import { type Bodies, thingsQuery } from './queries';
 import { deletion, editSpec, makeSpec, type Room } from './room';
@@ -16,17 +16,11 @@ import { deletion, editSpec, makeSpec, type Room } from './room';
 /** The list of a room, where things of its kind are made, changed and deleted. */
 export function ThingsPage<M extends Many>({ room, note }: { room: Room<M>; note?: ReactNode }) {
   const { workspace } = useParams({ from: '/app/workspaces/$workspace' });
-  const { make } = useSearch({ strict: false });
-  const navigate = useNavigate();
   const { open, ask, dialog } = useFormDialog(workspace);
   const { isAllowed, why } = useMay(workspace, room.writes);
   const noun = NOUNS[room.many];
   const { title, says, file } = room.empty;
-  useEffect(() => {
-    if (!make) return;
-    void navigate({ to: '.', search: (old) => ({ ...old, make: undefined }), replace: true });
-    open(makeSpec(room, workspace));
-  }, [make, navigate, open, room, workspace]);
+  useMaking(room, workspace, open);
   return (
     <Listing<Bodies[M]>
       title={room.title}
@@ -71,6 +65,21 @@ export function ThingsPage<M extends Many>({ room, note }: { room: Room<M>; note
       }
     />
   );
+}
+
+/** Opens the form for a new one where the address asks for it. */
+export function useMaking<M extends Many>(
+  room: Room<M>,
+  workspace: string,
+  open: (spec: FormSpec) => void,
+) {
+  const { make } = useSearch({ strict: false });
+  const navigate = useNavigate();
+  useEffect(() => {
+    if (!make) return;
+    void navigate({ to: '.', search: (old) => ({ ...old, make: undefined }), replace: true });
+    open(makeSpec(room, workspace));
+  }, [make, navigate, open, room, workspace]);
 }
 
 /** The name of a thing, which leads to its page. */

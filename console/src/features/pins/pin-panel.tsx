@@ -1,24 +1,30 @@
-import { Button, Group, Switch } from '@mantine/core';
-import { useSuspenseQuery } from '@tanstack/react-query';
+import { Button, Group, Kbd, Switch } from '@mantine/core';
+import { useInfiniteQuery, useSuspenseQuery } from '@tanstack/react-query';
 import { useNavigate, useParams } from '@tanstack/react-router';
 import { type ReactNode, useState } from 'react';
 
+import { useMay } from '@/app/rights';
+import { asCurl, callOf } from '@/features/changes/call';
 import { Code } from '@/ui/code';
 import { Section } from '@/ui/page';
 import { Facts, Panel } from '@/ui/panel';
 import { Exact } from '@/ui/time';
 import { showTrouble } from '@/ui/toast';
+import { later, usePlanned } from '@/ui/undo';
 import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
+import { PinDiff } from './pin-diff';
 import classes from './pin-panel.module.css';
 import {
   type Deed,
-  type Difference,
   KIND_WORDS,
+  type Pin,
   type PinDetail,
   pinQuery,
+  pinsQuery,
   useDecision,
 } from './queries';
+import { textOf } from './spelled';
 
 /** One definition: in what it differs from what was approved last, and the decision about it. */
 export function PinPanel() {
@@ -29,6 +35,17 @@ export function PinPanel() {
   const { pin } = detail;
   const close = () =>
     void navigate({ to: '/workspaces/$workspace/pins', params, search: (old) => old });
+  // The next one that waits, so that one reads on without going back to the list.
+  const list = useInfiniteQuery(pinsQuery(workspace, 'pending'));
+  const planned = usePlanned();
+  const goOn = () => {
+    const waiting = list.data?.pages.flatMap((page) => page.items) ?? [];
+    const at = waiting.findIndex((it) => it.id === id);
+    const others = [...waiting.slice(at + 1), ...waiting.slice(0, Math.max(at, 0))];
+    const next = others.find((it) => it.id !== id && !planned.some((one) => one.id === it.id));
+    if (pin.state !== 'pending' || !next) return close();
+    return void navigate({ params: { workspace, pin: next.id }, search: (old) => old });
+  };
   return (
     <Panel
       key={pin.id}
@@ -37,16 +54,14 @@ export function PinPanel() {
       onClose={close}
     >
       <Stale error={error} since={dataUpdatedAt} />
-      <Decision workspace={workspace} detail={detail} onDone={close} />
+      <Decision key={pin.id} workspace={workspace} detail={detail} onDone={goOn} />
       <Facts facts={facts(detail)} />
       <Section title={detail.base ? 'What has changed' : 'What it says'}>
-        {detail.differences.map((it) => (
-          <Change key={it.path} difference={it} />
-        ))}
+        <PinDiff differences={detail.differences} isNew={!detail.base} />
       </Section>
       {detail.base && detail.definition && (
         <Section title="The whole definition">
-          <Code text={detail.definition} what="definition" />
+          <Code text={textOf(detail.definition)} what="definition" />
         </Section>
       )}
     </Panel>
@@ -59,19 +74,26 @@ interface DecisionProps {
   onDone: () => void;
 }
 
-/** Never optimistic: it is decided when the gateway says so. */
+/**
+ * Decides about what is shown, by its hash. It is sent when it can no longer be taken back, and it is
+ * decided when the gateway says so.
+ */
 function Decision({ workspace, detail: { pin, definition, replaced_by }, onDone }: DecisionProps) {
-  const decision = useDecision(workspace, pin);
+  const decide = useDecision(workspace);
   const [evenIfReplaced, setEvenIfReplaced] = useState(false);
-  const decide = (deed: Deed) =>
-    decision.mutate(
-      { deed, evenIfReplaced },
-      {
-        onSuccess: onDone,
-        onError: (error) => showTrouble(`The definition could not be ${deed}d`, error),
-      },
-    );
-  const why = definition ? undefined : 'It is not kept here, so nobody can look at it.';
+  const isPlanned = usePlanned().some((it) => it.id === pin.id);
+  const { why: no } = useMay(workspace, 'pins:write', `server/${pin.server}`);
+  const plan = (deed: Deed) => {
+    const words = deed === 'approve' ? 'is approved' : 'is denied';
+    later(pin.id, `${pin.name} of ${pin.server} ${words}`, () => {
+      const failed = (error: unknown) =>
+        showTrouble(`${pin.name} of ${pin.server} could not be decided`, error);
+      decide({ pin: pin.id, hash: pin.hash, deed, evenIfReplaced }).catch(failed);
+    });
+    onDone();
+  };
+  const why = definition ? no : 'It is not kept here, so nobody can look at it.';
+  const isHeld = Boolean(replaced_by) && !evenIfReplaced;
   return (
     <div className={classes.decision}>
       {replaced_by && (
@@ -90,10 +112,11 @@ function Decision({ workspace, detail: { pin, definition, replaced_by }, onDone 
         {pin.state !== 'approved' && (
           <Button
             size="xs"
-            loading={decision.isPending}
-            disabled={!definition || (Boolean(replaced_by) && !evenIfReplaced)}
+            disabled={why !== undefined || isHeld || isPlanned}
             title={why}
-            onClick={() => decide('approve')}
+            data-approve
+            rightSection={<Kbd size="xs">a</Kbd>}
+            onClick={() => plan('approve')}
           >
             Approve
           </Button>
@@ -103,14 +126,37 @@ function Decision({ workspace, detail: { pin, definition, replaced_by }, onDone 
             size="xs"
             color="red"
             variant="light"
-            loading={decision.isPending}
-            onClick={() => decide('reject')}
+            disabled={no !== undefined || isPlanned}
+            title={no}
+            data-deny
+            rightSection={<Kbd size="xs">d</Kbd>}
+            onClick={() => plan('reject')}
           >
-            Reject
+            Deny
           </Button>
         )}
       </Group>
+      <details>
+        <summary>The same as a command or a request</summary>
+        <div className={classes.same}>
+          <Code text={commandFor(pin, evenIfReplaced)} what="command" />
+          <Code text={asCurl(callFor(workspace, pin, evenIfReplaced))} what="request" />
+        </div>
+      </details>
     </div>
+  );
+}
+
+function commandFor({ id, hash }: Pin, evenIfReplaced: boolean): string {
+  return `ostiary pin approve ${id} ${hash}${evenIfReplaced ? ' --even-if-replaced' : ''}`;
+}
+
+function callFor(workspace: string, { id, hash }: Pin, evenIfReplaced: boolean) {
+  return callOf(
+    'post',
+    '/api/v1/workspaces/{workspace}/pins/{pin}/approve',
+    { workspace, pin: id },
+    { hash, ...(evenIfReplaced ? { even_if_replaced: true } : {}) },
   );
 }
 
@@ -126,25 +172,4 @@ function facts({ pin }: PinDetail): [string, ReactNode][] {
   if (pin.decided_at) all.push(['Decided', <Exact key="decided" at={pin.decided_at} />]);
   if (pin.decided_by) all.push(['By', <Visible key="by" text={pin.decided_by} />]);
   return all;
-}
-
-/** What cannot be seen stands there as escapes, which the gateway has written. */
-function Change({ difference: { path, before, after } }: { difference: Difference }) {
-  return (
-    <div className={classes.change}>
-      <div className={classes.path}>
-        <Visible text={path} />
-      </div>
-      {typeof before === 'string' && (
-        <del className={classes.before}>
-          <Visible text={before} />
-        </del>
-      )}
-      {typeof after === 'string' && (
-        <ins className={classes.after}>
-          <Visible text={after} />
-        </ins>
-      )}
-    </div>
-  );
 }

@@ -7,6 +7,7 @@ import { Pill } from '@/ui/pill';
 import rowLink from '@/ui/row-link.module.css';
 import { Split } from '@/ui/split';
 import { Ago } from '@/ui/time';
+import { usePlanned } from '@/ui/undo';
 import { Visible } from '@/ui/visible';
 import { KIND_WORDS, type Pin, type PinState, pinsQuery, STATES } from './queries';
 
@@ -52,14 +53,20 @@ export function PinsPage() {
 const WORDS: Record<PinState, string> = {
   pending: 'Waiting',
   approved: 'Approved',
-  rejected: 'Rejected',
+  rejected: 'Denied',
 };
 
 const EMPTY: Record<PinState, string> = {
   pending: 'Nothing waits. What servers under review list comes up here when somebody lists it.',
   approved: 'Nothing is approved.',
-  rejected: 'Nothing is rejected.',
+  rejected: 'Nothing is denied.',
 };
+
+/** What has been decided and not yet been sent. */
+function Planned({ id }: { id: string }) {
+  const isPlanned = usePlanned().some((it) => it.id === id);
+  return isPlanned ? <Pill tone="calm">In a moment</Pill> : null;
+}
 
 const COLUMNS: Column<Pin>[] = [
   {
@@ -78,6 +85,12 @@ const COLUMNS: Column<Pin>[] = [
         <Visible text={it.name} />
       </Link>
     ),
+  },
+  {
+    id: 'planned',
+    header: 'Decision',
+    cell: ({ row: { original: it } }) => <Planned id={it.id} />,
+    meta: { hide: 'narrow' },
   },
   { id: 'server', header: 'Server', accessorFn: (it) => it.server },
   { id: 'kind', header: 'Kind', accessorFn: (it) => KIND_WORDS[it.kind] ?? it.kind },

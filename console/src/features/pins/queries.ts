@@ -1,5 +1,5 @@
 /** What servers under review list, and the decisions about it. */
-import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query';
+import { queryOptions, useQueryClient } from '@tanstack/react-query';
 
 import { api, type Schemas, take } from '@/api/client';
 import { listing } from '@/api/listing';
@@ -38,21 +38,29 @@ export function pinQuery(workspace: string, pin: string) {
 
 export type Deed = 'approve' | 'reject';
 
-/** A decision holds for the hash that is shown, whatever the server lists by then. */
-export function useDecision(workspace: string, { id, hash }: Pin) {
+export interface Decided {
+  pin: string;
+  hash: string;
+  deed: Deed;
+  evenIfReplaced: boolean;
+}
+
+/** A decision holds for the hash that was shown, whatever the server lists by then. */
+export function useDecision(workspace: string) {
   const queries = useQueryClient();
-  return useMutation({
-    mutationFn: ({ deed, evenIfReplaced }: { deed: Deed; evenIfReplaced: boolean }) => {
-      const params = { path: { workspace, pin: id } };
-      const body = { hash, even_if_replaced: evenIfReplaced };
-      return take(
+  return async ({ pin, hash, deed, evenIfReplaced }: Decided) => {
+    const params = { path: { workspace, pin } };
+    const body = { hash, even_if_replaced: evenIfReplaced };
+    try {
+      await take(
         deed === 'approve'
           ? api.POST('/api/v1/workspaces/{workspace}/pins/{pin}/approve', { params, body })
           : api.POST('/api/v1/workspaces/{workspace}/pins/{pin}/reject', { params, body }),
       );
-    },
-    onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace, 'pins'] }),
-  });
+    } finally {
+      void queries.invalidateQueries({ queryKey: ['workspace', workspace, 'pins'] });
+    }
+  };
 }
 
 export const KIND_WORDS: Record<string, string> = {

@@ -1,7 +1,8 @@
 import { getResponse } from 'msw';
 import { beforeEach, expect, test, vi } from 'vitest';
 
-import { handlers, problem } from '../../../mock/handlers.ts';
+import { problem } from '../../../mock/answers.ts';
+import { handlers } from '../../../mock/handlers.ts';
 import { addHistory, call } from '../../../mock/traffic.ts';
 import { makeWorld, type World } from '../../../mock/world.ts';
 import { Tail } from './tail';

@@ -1,20 +1,11 @@
-import { queryOptions, useSuspenseQuery } from '@tanstack/react-query';
+import { useSuspenseQuery } from '@tanstack/react-query';
 
-import { api, everyPage, type Schemas, take } from '@/api/client';
 import { type Column, DataTable } from '@/ui/data-table';
 import { Page } from '@/ui/page';
 import { Pill } from '@/ui/pill';
 import { Ago } from '@/ui/time';
 import { Stale } from '@/ui/trouble';
-
-type Replica = Schemas['ReplicaBody'];
-
-export const replicasQuery = queryOptions({
-  queryKey: ['replicas'],
-  queryFn: ({ signal }) =>
-    everyPage((query) => take(api.GET('/api/v1/replicas', { params: { query }, signal }))),
-  refetchInterval: 5_000,
-});
+import { type Replica, replicasQuery } from './queries';
 
 /** The processes that serve the installation together. */
 export function ReplicasPage() {

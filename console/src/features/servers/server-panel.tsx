@@ -1,8 +1,14 @@
+import { Button } from '@mantine/core';
 import { useSuspenseQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
 
+import { useMay } from '@/app/rights';
 import { CutoffSwitch } from '@/features/cutoffs/cutoff-switch';
+import { useFormDialog } from '@/features/objects/form-dialog';
+import { Actions } from '@/features/objects/object-page';
+import { ObjectTabs } from '@/features/objects/object-tabs';
+import { deletion, editSpec } from '@/features/objects/room';
 import { Code } from '@/ui/code';
 import { Section } from '@/ui/page';
 import { Facts, Panel } from '@/ui/panel';
@@ -11,6 +17,8 @@ import { Stale } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { addressOf, ERA_WORDS, TASKS_WORDS, transportWord } from './address';
 import { type Server, serverQuery } from './queries';
+import { SERVERS } from './room';
+import { ServerAccess } from './server-access';
 import { ServerState } from './state';
 
 /** One server: its switch first, then how it is doing and how it is reached. */
@@ -19,10 +27,55 @@ export function ServerPanel() {
   const { workspace, server: name } = params;
   const navigate = useNavigate({ from: '/workspaces/$workspace/servers/$server' });
   const { data: server, error, dataUpdatedAt } = useSuspenseQuery(serverQuery(workspace, name));
+  const { open, ask, dialog } = useFormDialog(workspace);
+  const { why } = useMay(workspace, SERVERS.writes, `server/${name}`);
   const close = () =>
-    void navigate({ to: '/workspaces/$workspace/servers', params, search: (old) => old });
+    navigate({
+      to: '/workspaces/$workspace/servers',
+      params,
+      search: (old) => ({ ...old, tab: undefined }),
+    });
+  const edit = () => {
+    const spec = editSpec(SERVERS, workspace, server);
+    // Under another name it is at another address.
+    const onDone = (answer: unknown) => {
+      const now = (answer as { name?: string } | undefined)?.name ?? name;
+      if (now === name) return;
+      return navigate({ params: { workspace, server: now }, search: (old) => old, replace: true });
+    };
+    open({ ...spec, onDone });
+  };
+  const deeds = [
+    {
+      name: 'Delete…',
+      isDangerous: true,
+      why,
+      onDo: () => ask(deletion(SERVERS, workspace, name), close),
+    },
+  ];
   return (
-    <Panel key={server.id} title={server.name} label={`Server ${server.name}`} onClose={close}>
+    <Panel
+      key={server.id}
+      title={server.name}
+      label={`Server ${server.name}`}
+      tools={
+        <>
+          <Button
+            variant="default"
+            size="xs"
+            disabled={why !== undefined}
+            title={why}
+            onClick={edit}
+            data-edit
+          >
+            Edit
+          </Button>
+          <Actions name={server.name} deeds={deeds} />
+        </>
+      }
+      onClose={() => void close()}
+    >
+      {dialog}
       <Stale error={error} since={dataUpdatedAt} />
       <CutoffSwitch
         workspace={workspace}
@@ -30,6 +83,20 @@ export function ServerPanel() {
         isOn={server.enabled}
         off={server.off}
       />
+      <ObjectTabs
+        workspace={workspace}
+        many="servers"
+        name={name}
+        overview={<Overview server={server} workspace={workspace} />}
+        access={<ServerAccess server={name} workspace={workspace} />}
+      />
+    </Panel>
+  );
+}
+
+function Overview({ server, workspace }: { server: Server; workspace: string }) {
+  return (
+    <>
       <Facts facts={facts(server)} />
       <Section title={server.transport.type === 'stdio' ? 'Command' : 'URL'}>
         <Code text={addressOf(server)} what="address" />
@@ -44,7 +111,7 @@ export function ServerPanel() {
           Live records of {server.name}
         </Link>
       </Section>
-    </Panel>
+    </>
   );
 }
 
@@ -61,6 +128,8 @@ function facts(server: Server): [string, ReactNode][] {
     ['Transport', transportWord(server)],
     ['Era', ERA_WORDS[server.era]],
     ['Tasks', TASKS_WORDS[server.tasks]],
+    ['Review', server.review === 'on' ? 'on: nothing is seen before it is approved' : 'off'],
+    ['Labels', server.labels.join(', ') || 'none'],
     ['Folders of clients', server.roots ? 'may be asked for' : 'not asked for'],
     ['Registered', <Exact key="created" at={server.created_at} />],
     ['Id', <code key="id">{server.id}</code>],

@@ -1,13 +1,20 @@
+import { Button } from '@mantine/core';
 import { Link, Outlet, useParams } from '@tanstack/react-router';
 
+import { useMay } from '@/app/rights';
+import { useFormDialog } from '@/features/objects/form-dialog';
+import { deletion, editSpec, makeSpec } from '@/features/objects/room';
+import { useMaking } from '@/features/objects/things-page';
 import type { Column } from '@/ui/data-table';
 import { Empty } from '@/ui/empty';
+import { PlusIcon } from '@/ui/icons';
 import { Listing } from '@/ui/listing';
 import rowLink from '@/ui/row-link.module.css';
 import { Split } from '@/ui/split';
 import { Visible } from '@/ui/visible';
 import { addressOf, ERA_WORDS, transportWord } from './address';
 import { type Server, serversQuery } from './queries';
+import { SERVERS } from './room';
 import classes from './servers-page.module.css';
 import { ServerState, stateOf } from './state';
 
@@ -16,7 +23,10 @@ const HERE = '/app/workspaces/$workspace/servers';
 /** The upstream servers of a workspace and how they are doing. */
 export function ServersPage() {
   const { workspace } = useParams({ from: HERE });
-  const { server: open } = useParams({ strict: false });
+  const { server: shown } = useParams({ strict: false });
+  const { open, ask, dialog } = useFormDialog(workspace);
+  const { isAllowed, why } = useMay(workspace, SERVERS.writes);
+  useMaking(SERVERS, workspace, open);
   const list = (
     <Listing
       title="Servers"
@@ -25,8 +35,28 @@ export function ServersPage() {
       columns={COLUMNS}
       rowId={(it) => it.name}
       textOf={textOf}
-      openId={open}
+      openId={shown}
       aside={counts}
+      tools={
+        <Button
+          leftSection={<PlusIcon size={14} />}
+          disabled={!isAllowed}
+          title={why}
+          onClick={() => open(makeSpec(SERVERS, workspace))}
+        >
+          New server
+        </Button>
+      }
+      extra={dialog}
+      deeds={(it) => [
+        { name: 'Edit', why, onDo: () => open(editSpec(SERVERS, workspace, it)) },
+        {
+          name: 'Delete…',
+          isDangerous: true,
+          why,
+          onDo: () => ask(deletion(SERVERS, workspace, it.name)),
+        },
+      ]}
       empty={
         <Empty title="No servers yet" file={SAMPLE} command="ostiary apply -f server.yaml">
           A server is an upstream MCP server. Registering one exposes it to nobody: a gateway does
@@ -35,7 +65,7 @@ export function ServersPage() {
       }
     />
   );
-  return <Split list={list} panel={open ? <Outlet /> : null} />;
+  return <Split list={list} panel={shown ? <Outlet /> : null} />;
 }
 
 function counts(servers: Server[]): string {

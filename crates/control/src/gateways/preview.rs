@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use domain::ports::Gate as _;
-use domain::{Because, Capability, Object, Previewed, Workspace};
+use domain::{Because, Capability, Object, Previewed, Said, Workspace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -68,6 +68,11 @@ struct PreviewedBody {
 struct ShownBody {
     /// As it is listed: a name, a URI or a URI template.
     name: String,
+    /// Of the assignment.
+    alias: String,
+    /// The server's own name for it.
+    own_name: String,
+    said: SaidBody,
     tokens: u64,
 }
 
@@ -77,7 +82,36 @@ struct HiddenBody {
     alias: String,
     /// The server's own name for it.
     name: String,
+    said: SaidBody,
+    /// What it would cost.
+    tokens: u64,
     because: BecauseText,
+}
+
+/// What its server says of it. Nobody vouches for that, for its annotations neither.
+#[derive(Serialize, ToSchema)]
+struct SaidBody {
+    title: Option<String>,
+    /// Its first 500 characters.
+    description: Option<String>,
+    read_only_hint: Option<bool>,
+    destructive_hint: Option<bool>,
+    idempotent_hint: Option<bool>,
+    open_world_hint: Option<bool>,
+}
+
+impl From<Said> for SaidBody {
+    fn from(Said { title, description, hints }: Said) -> Self {
+        let [read_only_hint, destructive_hint, idempotent_hint, open_world_hint] = hints;
+        Self {
+            title,
+            description,
+            read_only_hint,
+            destructive_hint,
+            idempotent_hint,
+            open_world_hint,
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -253,9 +287,23 @@ impl From<Previewed> for PreviewedBody {
         let shown = list.shown.into_iter();
         let hidden = list.hidden.into_iter();
         Self {
-            shown: shown.map(|it| ShownBody { name: it.name, tokens: it.tokens }).collect(),
+            shown: shown
+                .map(|it| ShownBody {
+                    name: it.name,
+                    alias: it.alias,
+                    own_name: it.own_name,
+                    said: it.said.into(),
+                    tokens: it.tokens,
+                })
+                .collect(),
             hidden: hidden
-                .map(|it| HiddenBody { alias: it.alias, name: it.name, because: it.because.into() })
+                .map(|it| HiddenBody {
+                    alias: it.alias,
+                    name: it.name,
+                    said: it.said.into(),
+                    tokens: it.tokens,
+                    because: it.because.into(),
+                })
                 .collect(),
             tokens,
         }

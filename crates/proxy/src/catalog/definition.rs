@@ -57,7 +57,8 @@ impl Definition {
     }
 }
 
-fn described(object: Raw<'_>, list: List) -> Described {
+/// What its server says of one thing on a list.
+pub(crate) fn described(object: Raw<'_>, list: List) -> Described {
     let text = |path: &[&str]| object.at(path).and_then(Raw::str).map(Box::from);
     let hint = |it: Hint| object.at(&["annotations", it.as_str()]).and_then(Raw::bool);
     Described {

@@ -26,7 +26,7 @@ use mcp::names;
 use mcp::revision::Era;
 use parking_lot::Mutex;
 
-pub(crate) use definition::{Definition, Instructions};
+pub(crate) use definition::{Definition, Instructions, described};
 pub(crate) use listing::{Listing, Offer};
 pub(crate) use pages::Written;
 pub(crate) use part::Part;

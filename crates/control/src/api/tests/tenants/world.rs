@@ -252,7 +252,7 @@ impl Previews for Seen {
         app: AppId,
     ) -> Answer<'_, Result<Preview, NoPreview>> {
         let name = format!("{}/{}/{}", workspace.0, gateway.0, app.0);
-        let shown = vec![Shown { name, tokens: 1 }];
+        let shown = vec![Shown { name, tokens: 1, ..Shown::default() }];
         let tools = Previewed { shown, hidden: Vec::new() };
         Box::pin(std::future::ready(Ok(Preview { tools, ..Preview::default() })))
     }

@@ -1,22 +1,21 @@
-/** Dialogs that make a limit and delete one. */
+/** The dialog that makes a limit. */
 import { Button, Group, Modal, NativeSelect, TextInput } from '@mantine/core';
-import { useForm } from '@mantine/form';
+import { useForm, type UseFormReturnType } from '@mantine/form';
 import type { ReactNode } from 'react';
 
-import { Trouble } from '@/ui/trouble';
-import classes from './limit-dialogs.module.css';
+import { useChange } from '@/features/changes/use-change';
+import classes from './new-limit-dialog.module.css';
 import {
   checkAmount,
   checkName,
   FRESH,
   KINDS,
-  limitOf,
   PERIODS,
   type Typed,
   UNITS,
   WINDOWS,
 } from './new-limit';
-import { useDeleteLimit, useNewLimit } from './queries';
+import { making } from './plans';
 
 interface NewProps {
   workspace: string;
@@ -24,22 +23,8 @@ interface NewProps {
   onClose: () => void;
 }
 
-export function NewLimitDialog(props: NewProps) {
-  return (
-    <Modal
-      opened
-      onClose={props.onClose}
-      title="New limit"
-      closeButtonProps={{ 'aria-label': 'Cancel' }}
-      transitionProps={{ duration: 0 }}
-    >
-      <NewLimitForm {...props} />
-    </Modal>
-  );
-}
-
-function NewLimitForm({ workspace, onMade, onClose }: NewProps) {
-  const make = useNewLimit(workspace);
+export function NewLimitDialog({ workspace, onMade, onClose }: NewProps) {
+  const { ask, dialog, isAsking } = useChange(workspace);
   const form = useForm<Typed>({
     initialValues: FRESH,
     validate: {
@@ -52,14 +37,41 @@ function NewLimitForm({ workspace, onMade, onClose }: NewProps) {
           : null,
     },
   });
+  return (
+    <>
+      <Modal
+        // What has been typed is there again when one comes back.
+        opened={!isAsking}
+        onClose={onClose}
+        title="New limit"
+        closeButtonProps={{ 'aria-label': 'Cancel' }}
+        transitionProps={{ duration: 0 }}
+      >
+        <NewLimitForm
+          form={form}
+          onClose={onClose}
+          onNext={(typed) => {
+            const change = making(workspace, typed);
+            ask(change, () => onMade(typed.name.trim()));
+          }}
+        />
+      </Modal>
+      {dialog}
+    </>
+  );
+}
+
+interface FormProps {
+  form: UseFormReturnType<Typed>;
+  onNext: (typed: Typed) => void;
+  onClose: () => void;
+}
+
+function NewLimitForm({ form, onNext, onClose }: FormProps) {
   const { kind, unit, type } = form.values;
   const of = kind === 'tool' ? 'server' : kind;
-  const submit = (typed: Typed) => {
-    const limit = limitOf(typed);
-    make.mutate(limit, { onSuccess: () => onMade(limit.name) });
-  };
   return (
-    <form className={classes.form} onSubmit={form.onSubmit(submit)}>
+    <form className={classes.form} onSubmit={form.onSubmit(onNext)}>
       <TextInput label="Name" data-autofocus {...form.getInputProps('name')} />
       <Pair>
         <NativeSelect label="Counted together" data={KINDS} {...form.getInputProps('kind')} />
@@ -101,53 +113,13 @@ function NewLimitForm({ workspace, onMade, onClose }: NewProps) {
         placeholder="all gateways"
         {...form.getInputProps('gateway')}
       />
-      {make.error && <Trouble what="The limit was not made" error={make.error} />}
       <Group justify="flex-end" gap={8}>
-        <Button variant="default" onClick={onClose} disabled={make.isPending}>
+        <Button variant="default" onClick={onClose}>
           Cancel
         </Button>
-        <Button type="submit" loading={make.isPending}>
-          Make the limit
-        </Button>
+        <Button type="submit">Next: see the change</Button>
       </Group>
     </form>
-  );
-}
-
-interface DeleteProps {
-  workspace: string;
-  limit: string;
-  onDeleted: () => void;
-  onClose: () => void;
-}
-
-export function DeleteLimitDialog({ workspace, limit, onDeleted, onClose }: DeleteProps) {
-  const remove = useDeleteLimit(workspace, limit);
-  return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={`Delete limit ${limit}?`}
-      closeButtonProps={{ 'aria-label': 'Cancel' }}
-      transitionProps={{ duration: 0 }}
-    >
-      <div className={classes.form}>
-        <p>Nothing is counted for it any more, and what has been used of it is forgotten.</p>
-        {remove.error && <Trouble what="The limit was not deleted" error={remove.error} />}
-        <Group justify="flex-end" gap={8}>
-          <Button variant="default" onClick={onClose} disabled={remove.isPending} data-autofocus>
-            Cancel
-          </Button>
-          <Button
-            color="red"
-            loading={remove.isPending}
-            onClick={() => remove.mutate(undefined, { onSuccess: onDeleted })}
-          >
-            Delete {limit}
-          </Button>
-        </Group>
-      </div>
-    </Modal>
   );
 }
 

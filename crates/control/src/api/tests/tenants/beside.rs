@@ -255,47 +255,7 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
             assert_eq!(reply.status, 200, "{name}: {}", reply.text);
         }
         let twin = world.twin_of_ours(true).await;
-        let usual = |kind: &str| ours.usual[kind].id.parse::<Uuid>().unwrap();
-        let own = |kind: &str| ours.own[kind].id.parse::<Uuid>().unwrap();
-        let crossed = [
-            (
-                "UPDATE assignments SET gateway_id = $3 WHERE workspace_id = $1 AND id = $2",
-                own("assignment"),
-                usual("gateway"),
-            ),
-            ("DELETE FROM picks WHERE workspace_id = $1 AND $2 <> $3", twin, own("app")),
-            (
-                "UPDATE connections SET gateway_id = $3 WHERE workspace_id = $1 AND id = $2",
-                own("connection"),
-                usual("gateway"),
-            ),
-            (
-                "UPDATE connections SET gateway_id = $3 WHERE workspace_id = $1 AND id = $2",
-                usual("connection"),
-                own("gateway"),
-            ),
-            (
-                "UPDATE connections SET app_id = $3 WHERE workspace_id = $1 AND id = $2",
-                usual("connection"),
-                own("app"),
-            ),
-            (
-                "UPDATE identities SET server_id = $3 WHERE workspace_id = $1 AND id = $2",
-                own("identity"),
-                usual("server"),
-            ),
-            (
-                "UPDATE user_admin_tokens SET made_with = $3 WHERE workspace_id = $1 AND id = $2",
-                own("user_token"),
-                usual("user_token"),
-            ),
-        ];
-        let mut tx = api.fresh.db.begin().await.unwrap();
-        for (text, id, to) in crossed {
-            let update = db::sql(text).bind(twin).bind(id).bind(to);
-            assert_ne!(tx.execute(update).await.unwrap(), 0, "{text}");
-        }
-        tx.commit().await.unwrap();
+        cross(&world, twin).await;
         let before = rows::of(api, twin).await;
 
         let listed = async |token: &str| {
@@ -332,6 +292,51 @@ async fn h159_what_belongs_to_something_is_told_by_its_own_workspace() {
         assert_eq!(left.status, 200, "{}", left.text);
         is_unchanged(&before, &rows::of(api, twin).await);
     }
+}
+
+/// What belongs to something in ours belongs to something else in the twin.
+async fn cross(World { api, ours, .. }: &World, twin: Uuid) {
+    let usual = |kind: &str| ours.usual[kind].id.parse::<Uuid>().unwrap();
+    let own = |kind: &str| ours.own[kind].id.parse::<Uuid>().unwrap();
+    let crossed = [
+        (
+            "UPDATE assignments SET gateway_id = $3 WHERE workspace_id = $1 AND id = $2",
+            own("assignment"),
+            usual("gateway"),
+        ),
+        ("DELETE FROM picks WHERE workspace_id = $1 AND $2 <> $3", twin, own("app")),
+        (
+            "UPDATE connections SET gateway_id = $3 WHERE workspace_id = $1 AND id = $2",
+            own("connection"),
+            usual("gateway"),
+        ),
+        (
+            "UPDATE connections SET gateway_id = $3 WHERE workspace_id = $1 AND id = $2",
+            usual("connection"),
+            own("gateway"),
+        ),
+        (
+            "UPDATE connections SET app_id = $3 WHERE workspace_id = $1 AND id = $2",
+            usual("connection"),
+            own("app"),
+        ),
+        (
+            "UPDATE identities SET server_id = $3 WHERE workspace_id = $1 AND id = $2",
+            own("identity"),
+            usual("server"),
+        ),
+        (
+            "UPDATE user_admin_tokens SET made_with = $3 WHERE workspace_id = $1 AND id = $2",
+            own("user_token"),
+            usual("user_token"),
+        ),
+    ];
+    let mut tx = api.fresh.db.begin().await.unwrap();
+    for (text, id, to) in crossed {
+        let update = db::sql(text).bind(twin).bind(id).bind(to);
+        assert_ne!(tx.execute(update).await.unwrap(), 0, "{text}");
+    }
+    tx.commit().await.unwrap();
 }
 
 /// A token that was made with another ends with it, whatever there is elsewhere.

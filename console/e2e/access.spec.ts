@@ -4,6 +4,9 @@ import { expect, open, type Page, test } from './story.ts';
 
 const PAGES = {
   'the sign-in page': '/sign-in',
+  'signing in with a token': '/sign-in?with=token',
+  'the set-up': '/set-up',
+  'an account': '/account',
   'the servers': '/workspaces/default/servers',
   'a server': '/workspaces/default/servers/payroll',
   'the gateways': '/workspaces/default/gateways',
@@ -52,8 +55,9 @@ for (const [look, options] of Object.entries(LOOKS)) {
 
     for (const [name, path] of Object.entries(PAGES)) {
       test(`${name}: no fault that axe knows, and nothing scrolls sideways`, async ({ page }) => {
-        await open(page, path === '/sign-in' ? '/workspaces/default/servers' : path);
-        if (path === '/sign-in') await page.goto(path);
+        const isInside = path.startsWith('/workspaces/');
+        await open(page, isInside ? path : '/workspaces/default/servers');
+        if (!isInside) await page.goto(path);
         await settled(page);
         await check(page, name);
         await expect(page.locator('body')).toHaveJSProperty('scrollWidth', options.viewport.width);

@@ -162,7 +162,7 @@ test.describe('with few rights', () => {
 });
 
 async function signIn(page: Page, token: string, path: string) {
-  await page.goto(`/sign-in?next=${encodeURIComponent(path)}`);
+  await page.goto(`/sign-in?with=token&next=${encodeURIComponent(path)}`);
   await tokenField(page).fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL((url) => url.pathname !== '/sign-in');

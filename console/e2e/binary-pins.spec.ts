@@ -31,7 +31,7 @@ for (const database of DATABASES) {
       expect(await callEcho(gateway, token, 'hello')).not.toContain('Echo: hello');
 
       await page.clock.install();
-      await page.goto('/sign-in?next=/workspaces/default/pins?q=echo');
+      await page.goto('/sign-in?with=token&next=/workspaces/default/pins?q=echo');
       await tokenField(page).fill(gateway.adminToken);
       await page.getByRole('button', { name: 'Sign in' }).click();
       const { keyboard } = page;

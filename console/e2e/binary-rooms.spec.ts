@@ -23,7 +23,7 @@ for (const database of DATABASES) {
       page,
       gateway,
     }) => {
-      await page.goto('/sign-in?next=/workspaces/default/users');
+      await page.goto('/sign-in?with=token&next=/workspaces/default/users');
       await tokenField(page).fill(gateway.adminToken);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('button', { name: 'New user' }).click();
@@ -67,7 +67,7 @@ for (const database of DATABASES) {
     });
 
     test('a token, a policy and a cut-off', async ({ page, gateway }) => {
-      await page.goto('/sign-in?next=/workspaces/default/apps/agent');
+      await page.goto('/sign-in?with=token&next=/workspaces/default/apps/agent');
       await tokenField(page).fill(gateway.adminToken);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('button', { name: 'New token' }).click();

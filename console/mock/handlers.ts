@@ -20,6 +20,9 @@ const W = '/api/v1/workspaces/{workspace}';
 export function handlers(world: World) {
   return [
     http.get(at('/api/v1/session'), () => shown({ name: 'first' })),
+    http.get(at('/api/v1/session/account'), () =>
+      problem(404, 'not_found', 'there is no account `first`'),
+    ),
     http.delete(at('/api/v1/session'), () => new HttpResponse(null, { status: 204 })),
     http.get(at('/api/v1/workspaces'), () => shown({ items: world.workspaces })),
     http.post(at(`${W}/cutoffs`), async ({ request }) =>
@@ -73,7 +76,12 @@ function page(world: World, { searchParams }: URL) {
   return start > 0 ? { items, next_cursor: String(start) } : { items };
 }
 
-/** The one route that needs no cookie. */
+/** Nobody has to set this installation up. */
+export const signInOptions = http.get(at('/api/v1/session/options'), () =>
+  shown({ set_up: false }),
+);
+
+/** The one route that signs in. */
 export const signIn = http.post(at('/api/v1/session'), async ({ request }) => {
   const { token } = (await request.json()) as Schemas['SignIn'];
   return token.startsWith(TOKEN)

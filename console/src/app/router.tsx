@@ -18,7 +18,17 @@ import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
 import { NotFound, Pending, Wrong } from './fallbacks';
-import { app, home, picker, root, signIn, workspace, workspaceHome } from './frame-routes';
+import {
+  account,
+  app,
+  home,
+  picker,
+  root,
+  setUp,
+  signIn,
+  workspace,
+  workspaceHome,
+} from './frame-routes';
 import { roomRoutes } from './room-routes';
 import { readListSearch, readPinSearch, readTab, text } from './search';
 
@@ -148,8 +158,10 @@ const records = createRoute({
 
 const routeTree = root.addChildren([
   signIn,
+  setUp,
   app.addChildren([
     home,
+    account,
     picker,
     workspace.addChildren([
       workspaceHome,

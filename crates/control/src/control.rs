@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
+use crate::accounts::{Attempts, Passwords};
 use crate::api::{Error, chain};
 use crate::connections::Picking;
 use crate::content_keys::{self, ContentKeys};
@@ -163,6 +164,8 @@ impl Control {
             status: OnceLock::new(),
             offers: OnceLock::new(),
             previews: OnceLock::new(),
+            passwords: Passwords::default(),
+            attempts: Attempts::default(),
             accounts,
             shared,
             allow_loopback,

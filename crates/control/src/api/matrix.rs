@@ -26,6 +26,22 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/policy-schema", "any"),
     ("get", "/session", "any"),
     ("post", "/session", "public"),
+    ("get", "/session/account", "any"),
+    ("post", "/session/challenge", "public"),
+    ("get", "/session/options", "public"),
+    ("post", "/session/passkey", "public"),
+    ("post", "/session/passkeys", "any"),
+    ("post", "/session/passkeys/challenge", "any"),
+    ("delete", "/session/passkeys/{passkey}", "any"),
+    ("delete", "/session/password", "any"),
+    ("post", "/session/password", "public"),
+    ("put", "/session/password", "any"),
+    ("post", "/session/set-up", "public"),
+    ("post", "/session/set-up/challenge", "public"),
+    ("post", "/session/step-up", "any"),
+    ("delete", "/sessions", "any"),
+    ("get", "/sessions", "any"),
+    ("delete", "/sessions/{session}", "any"),
     ("get", "/workspaces", "any"),
     ("post", "/workspaces", "workspaces:write"),
     ("delete", "/workspaces/{workspace}", "workspaces:write"),
@@ -246,7 +262,9 @@ async fn h159_every_route_lets_in_whom_it_should_and_nobody_else() {
                     403 => Fate::Forbidden,
                     // Of what the body names there is none that they may see.
                     404 | 422
-                        if !text.contains("there is no record")
+                        // There is nobody else whose account or session it could be.
+                        if !path.starts_with("/session")
+                            && !text.contains("there is no record")
                             && !text.contains("there is no checkpoint")
                             && !text.contains("there is no content")
                             && !text.contains("ask about a `user` or") =>

@@ -23,9 +23,9 @@ use super::guard::{self, Guard};
 use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, idempotency, identities, limits, pins,
-    policies, records, replicas, role_grants, roles, rules, servers, session, switches, teams,
-    tokens, user_admin_tokens, users, why, workspaces,
+    App, accounts, apps, assignments, connections, files, gateways, idempotency, identities,
+    limits, pins, policies, records, replicas, role_grants, roles, rules, servers, session,
+    switches, teams, tokens, user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -48,7 +48,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let api = Router::new()
         .merge(private.route_layer(once).route_layer(guarded))
         .merge(files.layer(DefaultBodyLimit::max(FILES_BYTES)))
-        .merge(public)
+        .merge(public.route_layer(middleware::from_fn(session::own_pages_only)))
         .fallback(|| async { Error::NoRoute })
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -138,6 +138,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(policies::schema_routes())
         .merge(records::installation_routes())
         .merge(replicas::routes())
+        .merge(accounts::private_routes())
         .merge(session::private_routes())
         .merge(workspaces::routes())
         .merge(in_workspace(inside))
@@ -145,7 +146,10 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
 
 /// What does not.
 fn public_routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().merge(session::public_routes()).routes(routes!(show_openapi))
+    OpenApiRouter::new()
+        .merge(accounts::public_routes())
+        .merge(session::public_routes())
+        .routes(routes!(show_openapi))
 }
 
 /// This document.

@@ -110,12 +110,12 @@ impl PasskeyBody {
 )]
 async fn step_up(
     State(app): State<Arc<App>>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    Extension(caller): Extension<Caller>,
+    asked: (Extension<RequestId>, Extension<Caller>),
     rights: Rights,
     headers: HeaderMap,
     Json(given): Json<StepUp>,
 ) -> Result<StatusCode, Error> {
+    let (Extension(RequestId(id)), Extension(caller)) = asked;
     let whose = super::named(&caller, &rights)?;
     let attempt = Attempt::new(whose.workspace.as_ref(), &whose.name, caller.address);
     let is_proven = match given {

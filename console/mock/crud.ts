@@ -17,6 +17,8 @@ export interface Listed<T extends object> {
   complete: (body: object, params: PathParams) => Response | T;
   /** The same for a change. */
   check?: (body: object) => Response | undefined;
+  /** What of a change is shown afterwards; all of it where this is absent. */
+  shownOf?: (body: object) => object;
 }
 
 export function crud<T extends object>(list: Listed<T>) {
@@ -50,7 +52,7 @@ export function crud<T extends object>(list: Listed<T>) {
       const body = (await request.json()) as object;
       const refused = list.check?.(body);
       if (refused) return refused;
-      Object.assign(found, body);
+      Object.assign(found, list.shownOf?.(body) ?? body);
       return shown(found);
     }),
     http.delete(one, ({ params }) => {

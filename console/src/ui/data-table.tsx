@@ -205,7 +205,7 @@ function Gap({ height, width }: { height: number; width: number }) {
   if (height === 0) return null;
   return (
     <tr aria-hidden="true" className={classes.gap}>
-      <td colSpan={width} height={height} />
+      <td colSpan={width} style={{ height }} />
     </tr>
   );
 }

@@ -7,7 +7,7 @@ import { expect, type Locator, type Page, test as base } from '@playwright/test'
 export { expect, type Locator, type Page };
 
 /** See `mock/plugin.ts` for the kinds. */
-export type Kind = '' | '-still' | '-empty' | '-flood' | '-burst' | '-many' | '-hostile';
+export type Kind = '' | '-still' | '-empty' | '-flood' | '-burst' | '-many' | '-crowd' | '-hostile';
 
 interface Story {
   /** Errors of the page that a story expects; all others fail it. */

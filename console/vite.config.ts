@@ -32,6 +32,8 @@ export default defineConfig(({ mode }) => ({
       },
     },
   },
+  // The verifier's thread: a module of our own origin, as the policy wants it.
+  worker: { format: 'es' },
   server: { proxy: { '/api': process.env['OSTIARY_URL'] ?? 'http://127.0.0.1:8080' } },
   // As the binary serves it.
   preview: { headers: { 'Content-Security-Policy': csp, 'X-Content-Type-Options': 'nosniff' } },

@@ -1,45 +1,7 @@
 /** Everyone can use every page: WCAG 2.2 AA as far as a program can tell, in every way of looking. */
 import { check } from './axe.ts';
-import { expect, open, type Page, test } from './story.ts';
-
-const PAGES = {
-  'the sign-in page': '/sign-in',
-  'signing in with a token': '/sign-in?with=token',
-  'the set-up': '/set-up',
-  'an account': '/account',
-  'the servers': '/workspaces/default/servers',
-  'a server': '/workspaces/default/servers/payroll',
-  'the gateways': '/workspaces/default/gateways',
-  'a gateway': '/workspaces/default/gateways/engineering',
-  'who may use a gateway': '/workspaces/default/gateways/engineering?tab=access',
-  'the builder of a gateway': '/workspaces/default/gateways/engineering/build?step=tools&by=risk',
-  'the connect page': '/workspaces/default/connect?client=vscode',
-  'a limit': '/workspaces/default/limits/each-app',
-  'the records': '/workspaces/default/records',
-  'an empty workspace': '/workspaces/partners/servers',
-  'the users': '/workspaces/default/users?density=compact',
-  'a user': '/workspaces/default/users/ann',
-  'what a user may do': '/workspaces/default/users/ann?tab=access',
-  'the document of a user': '/workspaces/default/users/ann?tab=yaml',
-  'the request for a user': '/workspaces/default/users/ann?tab=api',
-  'what was done to a user': '/workspaces/default/users/ann?tab=audit',
-  'the teams': '/workspaces/default/teams',
-  'a team': '/workspaces/default/teams/platform?tab=access',
-  'the apps': '/workspaces/default/apps',
-  'an app': '/workspaces/default/apps/ci-agent',
-  'the identities': '/workspaces/default/identities',
-  'an identity': '/workspaces/default/identities/jira-bot',
-  'the roles': '/workspaces/default/roles',
-  'a role': '/workspaces/default/roles/keeper',
-  'the role grants': '/workspaces/default/role-grants',
-  'a role grant': '/workspaces/default/role-grants/ann-administers',
-  'the policies': '/workspaces/default/policies',
-  'a policy': '/workspaces/default/policies/readers',
-  why: '/workspaces/default/why?app=claude-ann&gateway=finance',
-  'the cut-offs': '/workspaces/default/cutoffs',
-  'the replicas': '/workspaces/default/replicas',
-  'no users': '/workspaces/partners/users',
-};
+import { openScreen, SCREENS } from './screens.ts';
+import { expect, open, test } from './story.ts';
 
 const LOOKS = {
   light: { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
@@ -53,12 +15,9 @@ for (const [look, options] of Object.entries(LOOKS)) {
   test.describe(look, () => {
     test.use({ contextOptions: { reducedMotion: 'reduce' }, ...options });
 
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, address] of SCREENS) {
       test(`${name}: no fault that axe knows, and nothing scrolls sideways`, async ({ page }) => {
-        const isInside = path.startsWith('/workspaces/');
-        await open(page, isInside ? path : '/workspaces/default/servers');
-        if (!isInside) await page.goto(path);
-        await settled(page);
+        await openScreen(page, address);
         await check(page, name);
         await expect(page.locator('body')).toHaveJSProperty('scrollWidth', options.viewport.width);
       });
@@ -113,9 +72,4 @@ for (const [look, options] of Object.entries(LOOKS)) {
       await check(page, 'the check of a file');
     });
   });
-}
-
-async function settled(page: Page) {
-  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
-  await expect(page.getByRole('heading', { name: 'Loading…' })).toHaveCount(0);
 }

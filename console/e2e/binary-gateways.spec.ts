@@ -1,20 +1,9 @@
 /** Building a gateway and connecting to it, in front of the real admin API and real calls, on both databases. */
 import { check } from './axe.ts';
-import { type Database, DATABASES, makeDatabase } from './databases.ts';
-import { callEcho, type Gateway, mintToken, startGateway } from './gateway.ts';
-import { expect, type Page, test as base, tokenField } from './story.ts';
-
-const test = base.extend<{ database: Database; gateway: Gateway }>({
-  database: ['SQLite', { option: true }],
-  gateway: async ({ database }, run) => {
-    const { url, drop } = await makeDatabase(database);
-    const gateway = await startGateway(url);
-    await run(gateway);
-    await gateway.stop();
-    await drop();
-  },
-  baseURL: async ({ gateway }, run) => run(gateway.url),
-});
+import { signIn, test } from './binary.ts';
+import { DATABASES } from './databases.ts';
+import { callEcho, type Gateway, mintToken } from './gateway.ts';
+import { expect, type Page } from './story.ts';
 
 for (const database of DATABASES) {
   test.describe(`on ${database}`, () => {
@@ -160,13 +149,6 @@ test.describe('with few rights', () => {
     await expect(page.getByRole('alert')).toContainText('other');
   });
 });
-
-async function signIn(page: Page, token: string, path: string) {
-  await page.goto(`/sign-in?with=token&next=${encodeURIComponent(path)}`);
-  await tokenField(page).fill(token);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForURL((url) => url.pathname !== '/sign-in');
-}
 
 async function next(page: Page, verb: string) {
   await page.getByRole('button', { name: 'Next: see the change' }).click();

@@ -1,20 +1,9 @@
 /** Approvals in front of the real admin API and a real server under review, on both databases. */
 import { check } from './axe.ts';
-import { type Database, DATABASES, makeDatabase } from './databases.ts';
-import { callEcho, type Gateway, mintToken, startGateway } from './gateway.ts';
-import { expect, test as base, tokenField } from './story.ts';
-
-const test = base.extend<{ database: Database; gateway: Gateway }>({
-  database: ['SQLite', { option: true }],
-  gateway: async ({ database }, run) => {
-    const { url, drop } = await makeDatabase(database);
-    const gateway = await startGateway(url);
-    await run(gateway);
-    await gateway.stop();
-    await drop();
-  },
-  baseURL: async ({ gateway }, run) => run(gateway.url),
-});
+import { signIn, test } from './binary.ts';
+import { DATABASES } from './databases.ts';
+import { callEcho, type Gateway, mintToken } from './gateway.ts';
+import { expect } from './story.ts';
 
 for (const database of DATABASES) {
   test.describe(`on ${database}`, () => {
@@ -31,9 +20,7 @@ for (const database of DATABASES) {
       expect(await callEcho(gateway, token, 'hello')).not.toContain('Echo: hello');
 
       await page.clock.install();
-      await page.goto('/sign-in?with=token&next=/workspaces/default/pins?q=echo');
-      await tokenField(page).fill(gateway.adminToken);
-      await page.getByRole('button', { name: 'Sign in' }).click();
+      await signIn(page, gateway.adminToken, '/workspaces/default/pins?q=echo');
       const { keyboard } = page;
       await expect(page.getByRole('link', { name: 'echo' })).toBeVisible();
       await page.getByRole('heading', { name: 'Approvals' }).focus();

@@ -1,19 +1,7 @@
 /** The rooms about people in front of the real admin API, on both databases. */
-import { type Database, DATABASES, makeDatabase } from './databases.ts';
-import { type Gateway, startGateway } from './gateway.ts';
-import { expect, type Page, test as base, tokenField } from './story.ts';
-
-const test = base.extend<{ database: Database; gateway: Gateway }>({
-  database: ['SQLite', { option: true }],
-  gateway: async ({ database }, run) => {
-    const { url, drop } = await makeDatabase(database);
-    const gateway = await startGateway(url);
-    await run(gateway);
-    await gateway.stop();
-    await drop();
-  },
-  baseURL: async ({ gateway }, run) => run(gateway.url),
-});
+import { signIn, test } from './binary.ts';
+import { DATABASES } from './databases.ts';
+import { expect, type Page } from './story.ts';
 
 for (const database of DATABASES) {
   test.describe(`on ${database}`, () => {
@@ -23,9 +11,7 @@ for (const database of DATABASES) {
       page,
       gateway,
     }) => {
-      await page.goto('/sign-in?with=token&next=/workspaces/default/users');
-      await tokenField(page).fill(gateway.adminToken);
-      await page.getByRole('button', { name: 'Sign in' }).click();
+      await signIn(page, gateway.adminToken, '/workspaces/default/users');
       await page.getByRole('button', { name: 'New user' }).click();
       await page.getByLabel('Name').fill('carl');
       await page.getByLabel('Department').fill('law');
@@ -67,9 +53,7 @@ for (const database of DATABASES) {
     });
 
     test('a token, a policy and a cut-off', async ({ page, gateway }) => {
-      await page.goto('/sign-in?with=token&next=/workspaces/default/apps/agent');
-      await tokenField(page).fill(gateway.adminToken);
-      await page.getByRole('button', { name: 'Sign in' }).click();
+      await signIn(page, gateway.adminToken, '/workspaces/default/apps/agent');
       await page.getByRole('button', { name: 'New token' }).click();
       await page.getByLabel('Name').fill('laptop');
       await apply(page, 'Make laptop');

@@ -1,4 +1,4 @@
-import { expect, open, test } from './story.ts';
+import { expect, type Locator, open, type Page, test } from './story.ts';
 
 test('g and a letter goes places, / searches, j and k walk', async ({ page }) => {
   await open(page, '/workspaces/default/servers');
@@ -91,10 +91,7 @@ test('a server is cut off without a mouse', async ({ page }) => {
   await page.keyboard.press('/');
   await page.keyboard.type('payroll');
   await expect(page.getByRole('link', { name: 'jira' })).toHaveCount(0);
-  await page.keyboard.press('Tab');
-  while (!(await page.getByRole('link', { name: 'payroll' }).evaluate(isFocused))) {
-    await page.keyboard.press('Tab');
-  }
+  await tabTo(page, page.getByRole('link', { name: 'payroll' }));
   await page.keyboard.press('Enter');
   await expect(page.getByRole('heading', { name: 'payroll' })).toBeFocused();
   const turn = page.getByRole('switch', { name: 'Server payroll is on' });
@@ -106,6 +103,64 @@ test('a server is cut off without a mouse', async ({ page }) => {
   await expect(page.getByText('Held by 1/1 replicas')).toBeVisible();
   await expect(page.getByRole('switch', { name: 'Server payroll is off' })).toBeFocused();
 });
+
+test('a definition is approved without a mouse', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await page.keyboard.press('g');
+  await page.keyboard.press('a');
+  const row = page.getByRole('link', { name: 'read_file' });
+  await expect(row).toBeVisible();
+  await page.keyboard.press('/');
+  await page.keyboard.type('read_file');
+  await expect(page.getByRole('link', { name: 'search' })).toHaveCount(0);
+  await tabTo(page, row);
+  await page.keyboard.press('Enter');
+  const panel = page.getByRole('complementary', { name: 'tool of files' });
+  await expect(panel.getByRole('heading', { name: 'read_file' })).toBeFocused();
+  await tabTo(page, panel.getByRole('button', { name: 'Approve' }));
+  await page.keyboard.press('Enter');
+  await expect(panel).toHaveCount(0);
+  await expect(row).toHaveCount(0);
+});
+
+test('the record is searched, opened and verified without a mouse', async ({ page }) => {
+  await open(page, '/workspaces/default/servers');
+  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await page.keyboard.press('g');
+  await page.keyboard.press('r');
+  await expect(page.getByText('Live', { exact: true })).toBeVisible();
+  await page.keyboard.press('/');
+  await page.keyboard.type('server:jira end:answered get_issue');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/server=jira/);
+  const rows = page.getByRole('row', { name: /get_issue/ });
+  await expect(page.getByRole('row')).toHaveCount((await rows.count()) + 1);
+  await tabTo(page, page.getByRole('region', { name: 'Records' }));
+  await page.keyboard.press('k');
+  await expect(rows.last().getByRole('link')).toBeFocused();
+  await page.keyboard.press('Enter');
+  const panel = page.getByRole('complementary', { name: 'Record' });
+  await expect(panel.getByRole('heading', { level: 2 }).first()).toHaveText('get_issue');
+  await tabTo(page, panel.getByRole('button', { name: 'Verify' }).first());
+  await page.keyboard.press('Enter');
+  await expect(panel.getByText(/^Record \d+ holds$/)).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(panel).toHaveCount(0);
+});
+
+/** Walks on by Tab, as far as there is something to walk to. */
+async function tabTo(page: Page, target: Locator) {
+  await expect(target).toBeVisible();
+  for (let steps = 0; steps < MOST_STOPS; steps += 1) {
+    if (await target.evaluate(isFocused)) return;
+    await page.keyboard.press('Tab');
+  }
+  await expect(target).toBeFocused();
+}
+
+/** More tab stops no screen has. */
+const MOST_STOPS = 150;
 
 function isFocused(element: Element): boolean {
   return element === document.activeElement;

@@ -67,9 +67,7 @@ test('a record that comes in later gets its place and its proof', async ({ page 
   await expect(panel.getByRole('link', { name: 'Proof' }).first()).toBeVisible();
 });
 
-test('more records than anyone can read: bounded, smooth, and drops are shown', async ({
-  page,
-}) => {
+test('more records than anyone can read: bounded, and drops are shown', async ({ page }) => {
   await open(page, HERE, '-flood');
   await expect(page.getByText(/not shown: this page was too slow$/)).toBeVisible();
   await expect(page.getByText(/older rows left this page, which keeps 5,000/)).toBeVisible({
@@ -78,37 +76,9 @@ test('more records than anyone can read: bounded, smooth, and drops are shown', 
   expect(await count(page)).toBe(5_000);
   // Only what is in sight exists.
   expect(await page.getByRole('row').count()).toBeLessThan(80);
-  expect(await page.evaluate(longestFrame)).toBeLessThan(500);
   // No filter hides that something is missing.
   await page.getByLabel('Search records').fill('nothing has this name');
   await expect(page.getByText('Up to 142 records were not shown').last()).toBeVisible();
-});
-
-test('the tail takes 1 000 records a second in bounded memory, measured', async ({ page }) => {
-  await open(page, HERE, '-flood');
-  await expect(page.getByText(/older rows left this page, which keeps 5,000/)).toBeVisible({
-    timeout: 20_000,
-  });
-  const session = await page.context().newCDPSession(page);
-  const heap = async () => {
-    await session.send('HeapProfiler.collectGarbage');
-    return (await session.send('Runtime.getHeapUsage')).usedSize / 2 ** 20;
-  };
-  const [before, began, rows] = [await heap(), performance.now(), await taken(page)];
-  let longest = 0;
-  for (let second = 0; second < 8; second += 1) {
-    longest = Math.max(longest, await page.evaluate(longestFrame));
-  }
-  const seconds = (performance.now() - began) / 1_000;
-  // Each row is a call: an intent and an outcome.
-  const rate = (2 * ((await taken(page)) - rows)) / seconds;
-  const grown = (await heap()) - before;
-  process.stdout.write(
-    `tail: ${rate.toFixed(0)} records/s for ${seconds.toFixed(0)} s, heap ${before.toFixed(1)} MiB ` +
-      `and ${grown.toFixed(1)} more after it, longest frame ${longest.toFixed(0)} ms\n`,
-  );
-  expect(rate).toBeGreaterThan(1_000);
-  expect(grown).toBeLessThan(20);
 });
 
 test('scrolling up stops the following, and nothing moves under the eyes', async ({ page }) => {
@@ -160,30 +130,8 @@ async function count(page: Page): Promise<number> {
   return Number(/^([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? Number.NaN);
 }
 
-/** Rows that the page has taken so far, whether it still has them or not. */
-async function taken(page: Page): Promise<number> {
-  const text = await page.getByText(/older rows left this page/).textContent();
-  return Number(/^([\d,]+)/.exec(text ?? '')?.[1]?.replaceAll(',', '') ?? Number.NaN);
-}
-
 function distanceToEnd(page: Page): Promise<number> {
   return page
     .getByRole('region', { name: 'Records' })
     .evaluate((it) => it.scrollHeight - it.scrollTop - it.clientHeight);
-}
-
-/** The longest time between two frames during a second. Runs in the page. */
-function longestFrame(): Promise<number> {
-  return new Promise((resolve) => {
-    const began = performance.now();
-    let last = began;
-    let longest = 0;
-    const frame = (now: number) => {
-      longest = Math.max(longest, now - last);
-      last = now;
-      if (now - began > 1_000) resolve(longest);
-      else requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-  });
 }

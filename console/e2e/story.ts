@@ -2,12 +2,12 @@
  * What all stories have in common: someone signs in to an installation of their own, and whatever
  * happens, the page breaks no security policy, asks no third party, and reports no error.
  */
-import { expect, type Page, test as base } from '@playwright/test';
+import { expect, type Locator, type Page, test as base } from '@playwright/test';
 
-export { expect, type Page };
+export { expect, type Locator, type Page };
 
 /** See `mock/plugin.ts` for the kinds. */
-export type Kind = '' | '-still' | '-empty' | '-flood' | '-hostile' | '-many';
+export type Kind = '' | '-still' | '-empty' | '-flood' | '-burst' | '-many' | '-crowd' | '-hostile';
 
 interface Story {
   /** Errors of the page that a story expects; all others fail it. */

@@ -17,6 +17,8 @@ export interface Listed<T extends object> {
   complete: (body: object, params: PathParams) => Response | T;
   /** The same for a change. */
   check?: (body: object) => Response | undefined;
+  /** What of a change is shown afterwards; all of it where this is absent. */
+  shownOf?: (body: object) => object;
 }
 
 export function crud<T extends object>(list: Listed<T>) {
@@ -24,7 +26,9 @@ export function crud<T extends object>(list: Listed<T>) {
   const find = (params: PathParams) =>
     list.all(params).find((it) => list.nameOf(it) === params[list.param]);
   return [
-    http.get(list.path, ({ params }) => shown({ items: list.all(params) })),
+    http.get(list.path, ({ params, request }) =>
+      shown(pageOf(list.all(params), new URL(request.url).searchParams)),
+    ),
     http.get(one, ({ params }) => {
       const found = find(params);
       return found ? shown(found) : nowhere(list, params);
@@ -50,7 +54,7 @@ export function crud<T extends object>(list: Listed<T>) {
       const body = (await request.json()) as object;
       const refused = list.check?.(body);
       if (refused) return refused;
-      Object.assign(found, body);
+      Object.assign(found, list.shownOf?.(body) ?? body);
       return shown(found);
     }),
     http.delete(one, ({ params }) => {
@@ -63,4 +67,12 @@ export function crud<T extends object>(list: Listed<T>) {
 
 function nowhere({ param }: { param: string }, params: PathParams) {
   return problem(404, 'not_found', `there is no ${param} \`${String(params[param])}\``);
+}
+
+/** A cursor is the place at which the page begins. */
+function pageOf<T>(all: T[], query: URLSearchParams) {
+  const start = Number(query.get('cursor') ?? 0);
+  const end = start + Number(query.get('limit') ?? all.length);
+  const items = all.slice(start, end);
+  return end < all.length ? { items, next_cursor: String(end) } : { items };
 }

@@ -67,6 +67,7 @@ function listOf(people: People, kind: (typeof KINDS)[number]) {
     },
     nameOf: (it) => it.name,
     complete: (body) => complete(kind, body as Thing),
+    shownOf: withoutSecrets,
   });
 }
 
@@ -75,11 +76,7 @@ function complete(kind: string, body: Thing): Thing {
   const base = { id: `new-${body.name}`, created_at: CREATED, enabled: true, off: null };
   const lists = { teams: [], groups: [], labels: [], addresses: [], tests: [], members: [] };
   const made = { ...base, ...lists, on: 'workspace', built_in: false, ...body };
-  if (kind !== 'identities') return made;
-  return {
-    ...made,
-    headers: Object.keys((body as unknown as Schemas['NewIdentity']).headers),
-  } as Thing;
+  return kind === 'identities' ? Object.assign(made, withoutSecrets(body)) : made;
 }
 
 function inForce(world: World): Schemas['CutoffBody'][] {
@@ -130,4 +127,9 @@ function why(query: URLSearchParams): Schemas['Why'] {
   const allowed = chain.every((it) => it.holds);
   const because = allowed ? `\`${user}\` holds it` : 'no team is granted the gateway';
   return { allowed, answers: [{ allowed, because, chain, app: query.get('app') }] };
+}
+
+/** Of headers only the names are shown. */
+function withoutSecrets(body: object): object {
+  return 'headers' in body ? { ...body, headers: Object.keys(body.headers as object) } : body;
 }

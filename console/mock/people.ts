@@ -74,6 +74,17 @@ export function makePeople(): People {
   };
 }
 
+/** More users than fit on a screen, in the order of their names. */
+export function addCrowd(people: People, count: number): void {
+  for (let number = 0; number < count; number += 1) {
+    const name = `person-${String(number).padStart(5, '0')}`;
+    const department = DEPARTMENTS[number % DEPARTMENTS.length] ?? '';
+    people.users.push(user(10_000 + number, name, ['platform'], department));
+  }
+}
+
+const DEPARTMENTS = ['engineering', 'finance', 'law', 'sales', 'support'];
+
 export function NOBODY(): People {
   const all = makePeople();
   return {

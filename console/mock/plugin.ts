@@ -3,8 +3,9 @@
  *
  * Whoever signs in gets an installation of their own, so tests do not meet. What follows the token
  * says which one: `osta_demo` has a past and some traffic, `osta_demo-still` no traffic,
- * `osta_demo-many` 500 tools on one gateway, `osta_demo-empty` nothing at all, `osta_demo-flood` more
- * than anyone can read, `osta_demo-hostile` what attackers would like to be shown.
+ * `osta_demo-many` 500 tools on one gateway, `osta_demo-crowd` 10 000 users, `osta_demo-empty` nothing at
+ * all, `osta_demo-flood` more than anyone can read, `osta_demo-burst` 1 000 records a second for ten seconds
+ * from when somebody follows, `osta_demo-hostile` what attackers would like to be shown.
  */
 import { randomInt } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -17,7 +18,8 @@ import type { Connect, Plugin } from 'vite';
 import { problem } from './answers.ts';
 import { handlers, signIn, signInOptions } from './handlers.ts';
 import { addManyTools } from './offers.ts';
-import { addHistory, addHostility, append, call } from './traffic.ts';
+import { addCrowd } from './people.ts';
+import { addHistory, addHostility, append, burst, call } from './traffic.ts';
 import { makeEmptyWorld, makeWorld, TOKEN, type World } from './world.ts';
 
 const COOKIE = 'ostiary';
@@ -82,7 +84,9 @@ function populate(kind: string): World {
   addHistory(world, 60);
   if (kind === '-hostile') addHostility(world);
   if (kind === '-many') addManyTools(world);
-  if (kind === '-many' || kind === '-still' || kind === '-hostile') return world;
+  if (kind === '-crowd') addCrowd(world.people, 10_000);
+  if (kind === '-burst') burst(world);
+  if (['-many', '-still', '-hostile', '-crowd', '-burst'].includes(kind)) return world;
   let number = 1_000;
   const timer = setInterval(
     () => {

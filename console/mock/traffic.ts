@@ -83,6 +83,24 @@ export function addHistory(world: World, calls: number): void {
   }
 }
 
+/** Its calls, each of which is two records, in so many milliseconds. */
+const BURST = { calls: 5_000, ms: 10_000 };
+
+/** So many records a second that they cannot be read, and then one that says that they are over. */
+export function burst(world: World): void {
+  let [began, number] = [0, 0];
+  const timer = setInterval(() => {
+    if (world.followers.size === 0) return;
+    began ||= Date.now();
+    const due = Math.min(BURST.calls, ((Date.now() - began) / BURST.ms) * BURST.calls);
+    while (number < due) call(world, 2_000 + (number += 1));
+    if (number < BURST.calls) return;
+    clearInterval(timer);
+    append(world, 'system', { event: 'the burst is over' });
+  }, 50);
+  timer.unref();
+}
+
 /** What servers and clients may say that would rather not be seen, or be more than text. */
 export function addHostility(world: World): void {
   const [first] = world.servers;

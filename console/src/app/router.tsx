@@ -66,18 +66,25 @@ const gatewayList = createRoute({
   component: lazyRouteComponent(() => import('@/features/gateways/gateways-page'), 'GatewaysPage'),
 });
 
+/** What the page of a gateway and its builder show. */
+function loadGateway(
+  queries: QueryClient,
+  { workspace, gateway }: { workspace: string; gateway: string },
+) {
+  return Promise.all([
+    queries.ensureQueryData(thingQuery(workspace, 'gateways', gateway)),
+    queries.ensureQueryData(assignmentsQuery(workspace, gateway)),
+    // Who may not see them sees the rest.
+    queries.prefetchQuery(rulesQuery(workspace, gateway)),
+    queries.ensureQueryData(connectionsQuery(workspace)),
+  ]);
+}
+
 const gateway = createRoute({
   getParentRoute: () => gateways,
   path: '/$gateway',
   validateSearch: readTab,
-  loader: ({ context, params: { workspace, gateway } }) =>
-    Promise.all([
-      context.queries.ensureQueryData(thingQuery(workspace, 'gateways', gateway)),
-      context.queries.ensureQueryData(assignmentsQuery(workspace, gateway)),
-      // Who may not see them sees the rest.
-      context.queries.prefetchQuery(rulesQuery(workspace, gateway)),
-      context.queries.ensureQueryData(connectionsQuery(workspace)),
-    ]),
+  loader: ({ context, params }) => loadGateway(context.queries, params),
   component: lazyRouteComponent(() => import('@/features/gateways/gateway-page'), 'GatewayPage'),
 });
 
@@ -90,14 +97,7 @@ const gatewayBuild = createRoute({
     by: search['by'] === 'risk' ? 'risk' : undefined,
     as: text(search['as']),
   }),
-  loader: ({ context, params: { workspace, gateway } }) =>
-    Promise.all([
-      context.queries.ensureQueryData(thingQuery(workspace, 'gateways', gateway)),
-      context.queries.ensureQueryData(assignmentsQuery(workspace, gateway)),
-      // Who may not see them sees the rest.
-      context.queries.prefetchQuery(rulesQuery(workspace, gateway)),
-      context.queries.ensureQueryData(connectionsQuery(workspace)),
-    ]),
+  loader: ({ context, params }) => loadGateway(context.queries, params),
   component: lazyRouteComponent(() => import('@/features/gateways/build/build-page'), 'BuildPage'),
 });
 

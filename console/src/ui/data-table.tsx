@@ -6,7 +6,9 @@
 import {
   type ColumnDef,
   createSortedRowModel,
+  FlexRender,
   type Header,
+  type Row,
   rowSortingFeature,
   sortFn_alphanumeric,
   sortFn_basic,
@@ -14,7 +16,7 @@ import {
   tableFeatures,
   useTable,
 } from '@tanstack/react-table';
-import { type ReactNode, useMemo, useRef } from 'react';
+import { memo, type ReactNode, useMemo, useRef } from 'react';
 
 import classes from './data-table.module.css';
 import { ChevronIcon } from './icons';
@@ -110,11 +112,11 @@ export function DataTable<T extends object>(props: Props<T>) {
                       data-sorted={header.column.getIsSorted() || undefined}
                       onClick={header.column.getToggleSortingHandler()}
                     >
-                      <table.FlexRender header={header} />
+                      <FlexRender header={header} />
                       <ChevronIcon size={12} />
                     </button>
                   ) : (
-                    <table.FlexRender header={header} />
+                    <FlexRender header={header} />
                   )}
                 </th>
               ))}
@@ -129,30 +131,18 @@ export function DataTable<T extends object>(props: Props<T>) {
         <tbody>
           <Gap height={window.before} width={width} />
           {shown.slice(window.from, window.to).map((row, place) => (
-            <tr
+            <Line
               key={row.id}
-              ref={window.measure}
-              data-index={window.from + place}
-              aria-rowindex={window.rowCount && window.from + place + 2}
-              data-open={row.id === props.openId || undefined}
-              data-picked={props.picks?.ids.has(row.id) || undefined}
-            >
-              {props.picks && <Pick picks={props.picks} id={row.id} />}
-              {row.getAllCells().map((cell) => (
-                <td
-                  key={cell.id}
-                  data-hide={cell.column.columnDef.meta?.hide}
-                  data-number={cell.column.columnDef.meta?.isNumber || undefined}
-                >
-                  <table.FlexRender cell={cell} />
-                </td>
-              ))}
-              {props.deeds && (
-                <td className={classes.deeds}>
-                  <RowMenu name={row.id} deeds={props.deeds(row.original)} />
-                </td>
-              )}
-            </tr>
+              row={row}
+              columns={columns}
+              place={window.from + place}
+              isCounted={window.rowCount !== undefined}
+              isOpen={row.id === props.openId}
+              isPicked={props.picks?.ids.has(row.id) ?? false}
+              onPick={props.picks?.onToggle}
+              deeds={props.deeds}
+              measure={window.measure}
+            />
           ))}
           <Gap height={window.after} width={width} />
         </tbody>
@@ -161,6 +151,50 @@ export function DataTable<T extends object>(props: Props<T>) {
     </div>
   );
 }
+
+interface LineProps<T extends object> {
+  row: Row<typeof features, T>;
+  /** The row stays the same when other columns are shown. */
+  columns: Column<T>[];
+  place: number;
+  /** Whether there are rows that are not in the page. */
+  isCounted: boolean;
+  isOpen: boolean;
+  isPicked: boolean;
+  onPick: ((id: string) => void) | undefined;
+  deeds: ((row: T) => Deed[]) | undefined;
+  measure: ((line: HTMLTableRowElement | null) => void) | undefined;
+}
+
+/** One row: those that stay in sight while others come and go are not made again. */
+const Line = memo(function Line<T extends object>(props: LineProps<T>) {
+  const { row, place, isCounted, isOpen, isPicked, onPick, deeds, measure } = props;
+  return (
+    <tr
+      ref={measure}
+      data-index={place}
+      aria-rowindex={isCounted ? place + 2 : undefined}
+      data-open={isOpen || undefined}
+      data-picked={isPicked || undefined}
+    >
+      {onPick && <Pick id={row.id} isPicked={isPicked} onPick={onPick} />}
+      {row.getAllCells().map((cell) => (
+        <td
+          key={cell.id}
+          data-hide={cell.column.columnDef.meta?.hide}
+          data-number={cell.column.columnDef.meta?.isNumber || undefined}
+        >
+          <FlexRender cell={cell} />
+        </td>
+      ))}
+      {deeds && (
+        <td className={classes.deeds}>
+          <RowMenu name={row.id} deeds={deeds(row.original)} />
+        </td>
+      )}
+    </tr>
+  );
+}) as <T extends object>(props: LineProps<T>) => ReactNode;
 
 function headProps<T extends object>({ column }: Header<typeof features, T>) {
   const sorted = column.getIsSorted();
@@ -186,15 +220,21 @@ function PickAll({ picks, of }: { picks: Picks; of: number }) {
   );
 }
 
-function Pick({ picks, id }: { picks: Picks; id: string }) {
+interface PickProps {
+  id: string;
+  isPicked: boolean;
+  onPick: (id: string) => void;
+}
+
+function Pick({ id, isPicked, onPick }: PickProps) {
   return (
     <td className={classes.pick}>
       <input
         type="checkbox"
         data-pick
         aria-label={`Select ${id}`}
-        checked={picks.ids.has(id)}
-        onChange={() => picks.onToggle(id)}
+        checked={isPicked}
+        onChange={() => onPick(id)}
       />
     </td>
   );
@@ -205,7 +245,7 @@ function Gap({ height, width }: { height: number; width: number }) {
   if (height === 0) return null;
   return (
     <tr aria-hidden="true" className={classes.gap}>
-      <td colSpan={width} height={height} />
+      <td colSpan={width} style={{ height }} />
     </tr>
   );
 }

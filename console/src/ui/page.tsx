@@ -23,7 +23,7 @@ export function Page({ title, aside, tools, trail, children, ...kind }: Props) {
   const heading = useArrival(title, isWaiting);
   return (
     <div className={classes.page} data-fixed={isFixed || undefined}>
-      {trail}
+      {trail && <div className={classes.trail}>{trail}</div>}
       <header className={classes.head}>
         <h1 tabIndex={-1} ref={heading} className={classes.title}>
           {title}

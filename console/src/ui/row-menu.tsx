@@ -1,4 +1,6 @@
-import { ActionIcon, Menu } from '@mantine/core';
+import { Menu } from '@mantine/core';
+import { type ComponentProps, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
 
 import classes from './data-table.module.css';
 import { DotsIcon } from './icons';
@@ -12,25 +14,53 @@ export interface Deed {
   onDo: () => void;
 }
 
-/** What can be done to the thing of a row. `.` opens it. */
-export function RowMenu({ name, deeds }: { name: string; deeds: Deed[] }) {
+interface Props {
+  name: string;
+  deeds: Deed[];
+}
+
+/**
+ * What can be done to the thing of a row. `.` opens it. Until then it is a button alone, since a long
+ * list has thousands of them.
+ */
+export function RowMenu({ name, deeds }: Props) {
+  const button = useRef<HTMLButtonElement>(null);
+  const [isUsed, setIsUsed] = useState(false);
+  const [isOpen, setIsOpen] = useState(false);
+  const begin = () => {
+    flushSync(() => setIsUsed(true));
+    // The button that was pressed is gone; this one is where the focus comes back to.
+    button.current?.focus();
+    setIsOpen(true);
+  };
   if (deeds.length === 0) return null;
+  if (!isUsed) return <MenuButton name={name} aria-haspopup="menu" onClick={begin} />;
   return (
-    <Menu position="bottom-end" transitionProps={{ duration: 0 }}>
+    <Menu
+      position="bottom-end"
+      transitionProps={{ duration: 0 }}
+      opened={isOpen}
+      onChange={setIsOpen}
+    >
       <Menu.Target>
-        <ActionIcon
-          className={classes.menu}
-          variant="subtle"
-          color="gray"
-          size={26}
-          data-menu
-          aria-label={`Actions for ${name}`}
-        >
-          <DotsIcon />
-        </ActionIcon>
+        <MenuButton name={name} ref={button} />
       </Menu.Target>
       <DeedList deeds={deeds} />
     </Menu>
+  );
+}
+
+function MenuButton({ name, ...props }: { name: string } & ComponentProps<'button'>) {
+  return (
+    <button
+      type="button"
+      {...props}
+      className={classes.menu}
+      data-menu
+      aria-label={`Actions for ${name}`}
+    >
+      <DotsIcon />
+    </button>
   );
 }
 

@@ -29,7 +29,18 @@ export interface Bundle {
 
 export const EXPORT_FORM = 'ostiary-records@v1';
 /** A file that is larger is not one of ours. */
-export const MOST_FILE_BYTES = 64 * 1024 * 1024;
+const MOST_FILE_BYTES = 64 * 1024 * 1024;
+
+/** The text of a file, as it stands there: a mark at its beginning is no part of the form. */
+export async function readFile(file: Blob): Promise<string> {
+  if (file.size > MOST_FILE_BYTES) throw new Error('it is too large');
+  const bytes = await file.arrayBuffer();
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Disproof('form', 'the file is not UTF-8');
+  }
+}
 
 export function readBundle(text: string): Bundle {
   if (!text.startsWith('{')) {

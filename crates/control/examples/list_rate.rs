@@ -62,6 +62,10 @@ const FOUND: [&str; 9] = [
     "role-grants",
 ];
 
+const ANALYZE: &str =
+    "ANALYZE users, teams, apps, tokens, connections, servers, gateways, identities,
+    roles, role_grants, pins, switches, limit_counters";
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     println!("{ROWS} rows in each list, pages of 50; ms");
@@ -91,7 +95,7 @@ async fn main() {
         if !fresh.db.is_exclusive() {
             // As it does by itself within a minute of so many new rows.
             let mut tx = fresh.db.begin().await.unwrap();
-            tx.execute(sql("ANALYZE")).await.unwrap();
+            tx.execute(sql(ANALYZE)).await.unwrap();
             tx.commit().await.unwrap();
         }
         for n in 0..ROWS {

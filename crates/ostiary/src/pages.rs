@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -112,14 +112,18 @@ async fn ready(State(pages): State<Pages>) -> Response {
 }
 
 /// The console: a file of it, or its front page, which finds its own way.
-async fn page(uri: Uri) -> Response {
+async fn page(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     let is_asset = path.starts_with("assets/");
-    let found = console::file(path).or_else(|| (!is_asset).then(|| console::file("index.html"))?);
+    let accepted = headers.get(ACCEPT_ENCODING).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let found = console::file(path, accepted)
+        .or_else(|| (!is_asset).then(|| console::file("index.html", accepted))?);
     let Some(file) = found else {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     };
     let keep = if is_asset { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let headers = [(CONTENT_TYPE, file.media), (CACHE_CONTROL, keep)];
-    (headers, file.bytes).into_response()
+    let headers =
+        [(CONTENT_TYPE, file.media), (CACHE_CONTROL, keep), (VARY, ACCEPT_ENCODING.as_str())];
+    let coding = file.coding.map(|it| [(CONTENT_ENCODING, it)]);
+    (headers, coding, file.bytes).into_response()
 }

@@ -7,7 +7,6 @@ import { BackIcon, DotsIcon } from '@/ui/icons';
 import { Page } from '@/ui/page';
 import { type Deed, DeedList } from '@/ui/row-menu';
 import type { Many } from './nouns';
-import classes from './object-page.module.css';
 import { ObjectTabs } from './object-tabs';
 
 interface Props {
@@ -30,7 +29,7 @@ export function ObjectPage({ workspace, many, name, ...props }: Props) {
     <Page
       title={name}
       trail={
-        <Link to=".." className={classes.back}>
+        <Link to="..">
           <BackIcon size={14} /> {titleOf(many)}
         </Link>
       }

@@ -75,7 +75,8 @@ export function Leaf({ workspace, entry }: Props) {
               <Button
                 size="compact-xs"
                 leftSection={<ApprovalsIcon size={13} />}
-                loading={check.state === 'running'}
+                // Not disabled meanwhile: who works by keyboard would lose the place.
+                aria-busy={check.state === 'running'}
                 onClick={begin}
               >
                 Verify

@@ -29,7 +29,6 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
     count: rows.length,
     getScrollElement: () => box.current,
     estimateSize: () => ROW_HEIGHT,
-    getItemKey: (place) => rows[place]?.key ?? place,
     overscan: 12,
     // Tests have no layout; browsers measure at once.
     initialRect: { width: 800, height: 600 },
@@ -73,7 +72,7 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
             if (!row) return null;
             return (
               <div
-                key={item.key}
+                key={row.key}
                 role="row"
                 aria-rowindex={item.index + 2}
                 className={classes.row}

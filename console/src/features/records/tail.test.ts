@@ -60,16 +60,24 @@ test('a connection that breaks is said, tried again, and loses nothing', async (
   stop();
 });
 
+test('what was recorded while nobody listened is read back, page after page', async () => {
+  const { tail, stop } = follow();
+  call(world, 9_999);
+  await vi.waitFor(() => expect(tail.read().rows).toHaveLength(1));
+  await vi.waitFor(() => expect(world.followers.size).toBe(1));
+  interrupt(() => addHistory(world, 450));
+  await vi.waitFor(() => expect(tail.read().rows.length).toBeGreaterThan(450), 5_000);
+  expect(tail.read().rows).toHaveLength(452);
+  expect(tail.read().rows.every((it) => it.type !== 'note')).toBe(true);
+  stop();
+});
+
 test('when more was recorded than can be read back, a note stands in the gap', async () => {
   const { tail, stop } = follow();
   call(world, 1);
   await vi.waitFor(() => expect(tail.read().rows).toHaveLength(1));
   await vi.waitFor(() => expect(world.followers.size).toBe(1));
-  const broken = [...world.followers];
-  world.followers.clear();
-  addHistory(world, 150);
-  // A record that is no JSON ends the reading, as a broken connection does.
-  for (const tell of broken) tell('record', '{');
+  interrupt(() => addHistory(world, 3_000));
   await vi.waitFor(
     () => expect(tail.read().rows.some((it) => it.type === 'note')).toBe(true),
     5_000,
@@ -107,6 +115,15 @@ test('a thousand records in one go draw the page once', async () => {
   expect(links.length - before).toBeLessThan(10);
   stop();
 });
+
+/** Breaks the connection, and something happens before it is there again. */
+function interrupt(happen: () => void) {
+  const broken = [...world.followers];
+  world.followers.clear();
+  happen();
+  // A record that is no JSON ends the reading, as a broken connection does.
+  for (const tell of broken) tell('record', '{');
+}
 
 function follow() {
   const tail = new Tail('default');

@@ -8,7 +8,7 @@
 import { api, take } from '@/api/client';
 import { readEvents, type ServerEvent } from '@/api/events';
 import { Failure } from '@/api/failure';
-import { type RecordBody, type Row, toEntry } from './entry';
+import { type Entry, type RecordBody, type Row, toEntry } from './entry';
 import { Window } from './window';
 
 export type Link = 'connecting' | 'live' | 'lost';
@@ -35,6 +35,8 @@ const FLUSH_MS = 100;
 const BACKLOG = 200;
 /** Read back by one request of the reader. */
 const PAGES_AT_ONCE = 5;
+/** Read back at most after a break; fewer rows than the window has, or the note of the gap would leave it. */
+const MISSED_PAGES = 20;
 /** How far back a record is looked for; more rows than the window has. */
 const MOST_PAGES = 50;
 /** The gateway says something every 15 s; a connection that is silent for longer is dead. */
@@ -198,24 +200,35 @@ export class Tail {
     this.show(this.view.link, this.view.failure);
   }
 
-  /** Reads the newest records, which come newest first. */
+  /**
+   * Reads the newest records, which come newest first: a page of them, and as many more as it takes to
+   * reach what is known already.
+   */
   private async catchUp(signal: AbortSignal) {
-    const { items, next_cursor: older } = await take(
-      api.GET('/api/v1/workspaces/{workspace}/records', {
-        params: { path: { workspace: this.workspace }, query: { limit: BACKLOG } },
-        signal,
-      }),
-    );
-    const entries = items.map(toEntry).toReversed();
     const last = this.window.lastSequence;
-    const reachesBack = entries.length < BACKLOG || (entries[0]?.sequence ?? 0) <= last;
-    if (last >= 0 && !reachesBack) {
+    const entries: Entry[] = [];
+    let cursor: string | null = null;
+    for (let page = 0; page < (last < 0 ? 1 : MISSED_PAGES); page += 1) {
+      const query: { limit: number; cursor?: string } =
+        cursor === null ? { limit: BACKLOG } : { limit: BACKLOG, cursor };
+      const answer = await take(
+        api.GET('/api/v1/workspaces/{workspace}/records', {
+          params: { path: { workspace: this.workspace }, query },
+          signal,
+        }),
+      );
+      entries.push(...answer.items.map(toEntry));
+      cursor = answer.next_cursor ?? null;
+      if (cursor === null || (entries.at(-1)?.sequence ?? 0) <= last) break;
+    }
+    entries.reverse();
+    if (last >= 0 && cursor !== null && (entries[0]?.sequence ?? 0) > last) {
       this.window.note(
         'The connection was down. Older records from that time are in the log, but not shown here.',
         entries[0]?.at ?? Date.now(),
       );
     }
-    if (this.older === undefined) this.older = older ?? null;
+    if (this.older === undefined) this.older = cursor;
     for (const entry of entries) this.window.push(entry);
     void this.readOlder();
   }

@@ -6,7 +6,8 @@ import { Failure } from '@/api/failure';
 import { Disproof, type StepName } from '@/verify/disproof';
 import type { Shown } from '@/verify/entry';
 import type { Passed } from '@/verify/proof';
-import { checkContinued, checkRecord, type Growth } from '@/verify/record';
+import type { Growth } from '@/verify/record';
+import { Verifier } from '@/verify/thread';
 import type { Entry } from './entry';
 import { readRemembered, remember } from './known';
 
@@ -56,22 +57,21 @@ async function run(
   show: (check: Check) => void,
 ) {
   const passed: Passed[] = [];
+  const verifier = new Verifier();
   const tell = (state: Check['state'], more?: Partial<Check>) =>
     show({ ...IDLE, state, passed: [...passed], ...more });
   try {
     tell('running');
     const fetched = await fetchClaim(workspace, entry.index ?? -1, signal);
-    const steps = checkRecord({ ...fetched, shown: shownOf(entry) });
+    const claim = { ...fetched, shown: shownOf(entry) };
+    const grow: Growth = (since, until) => fetchGrowth(workspace, { since, until }, signal);
+    const steps = verifier.checkRecord(claim, readRemembered(workspace), grow, signal);
     let step = await steps.next();
     for (; !step.done; step = await steps.next()) {
       passed.push(step.value);
       tell('running');
     }
-    const grow: Growth = (since, until) => fetchGrowth(workspace, { since, until }, signal);
-    const growth = checkContinued(step.value, readRemembered(workspace), grow);
-    let grown = await growth.next();
-    for (; !grown.done; grown = await growth.next()) passed.push(grown.value);
-    remember(workspace, grown.value);
+    remember(workspace, step.value);
     tell('holds');
   } catch (error) {
     if (error instanceof Disproof) {
@@ -79,6 +79,8 @@ async function run(
     } else {
       tell('unanswered', { failure: error instanceof Failure ? error : Failure.unanswered(error) });
     }
+  } finally {
+    verifier.end();
   }
 }
 

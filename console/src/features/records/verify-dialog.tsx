@@ -7,14 +7,8 @@ import { useEffect, useRef, useState } from 'react';
 
 import { useExact } from '@/ui/time';
 import { Visible } from '@/ui/visible';
-import {
-  type Bundle,
-  checkBundle,
-  MOST_FILE_BYTES,
-  readBundle,
-  type Verdict,
-} from '@/verify/bundle';
-import { Disproof } from '@/verify/disproof';
+import { Verifier } from '@/verify/thread';
+import type { Progress } from '@/verify/worker';
 import { readRemembered } from './known';
 import { SAMPLE, SAMPLE_KEY } from './sample';
 import { STEPS } from './verification';
@@ -28,41 +22,41 @@ interface Props {
 /** What was checked last, and what became of it. */
 interface Result {
   name: string;
-  verdicts: Verdict[];
-  total: number;
+  /** Absent while the file is read. */
+  progress: Progress | null;
   isDone: boolean;
   /** Why the file could not be checked at all. */
   why: string | null;
-  /** Whether the key was taken from the file, which then vouches for itself. */
-  isOwnKey: boolean;
 }
-
-/** So many that do not hold are listed; the rest is counted. */
-const MOST_LISTED = 50;
-/** The page is drawn after so many. */
-const STRIDE = 20;
 
 export function VerifyDialog({ workspace, onClose }: Props) {
   const remembered = readRemembered(workspace);
   const exact = useExact();
   const [key, setKey] = useState(remembered?.key ?? '');
   const [result, setResult] = useState<Result | null>(null);
-  const run = useRef(0);
-  useEffect(
-    () => () => {
-      run.current += 1;
-    },
-    [],
-  );
-  const begin = (name: string, text: Promise<string>, own: string | null) => {
-    run.current += 1;
-    const mine = run.current;
-    void checkFile(name, text, own ?? key, (next) => {
-      if (mine === run.current) setResult(next);
+  const stop = useRef<AbortController | null>(null);
+  // Started with the dialog, so that a file can be checked when the network has gone.
+  const verifier = useRef<Verifier | null>(null);
+  useEffect(() => {
+    const own = new Verifier();
+    verifier.current = own;
+    return () => {
+      stop.current?.abort();
+      own.end();
+    };
+  }, []);
+  const begin = (name: string, file: Blob, own: string | null) => {
+    stop.current?.abort();
+    const mine = new AbortController();
+    stop.current = mine;
+    const steps = verifier.current?.checkFile(file, own ?? key, mine.signal);
+    if (!steps) return;
+    void showAll(steps, (next) => {
+      if (!mine.signal.aborted) setResult({ name, ...next });
     });
   };
   const take = (file: File | null | undefined) => {
-    if (file) begin(file.name, readText(file), null);
+    if (file) begin(file.name, file, null);
   };
   return (
     <Modal
@@ -96,7 +90,7 @@ export function VerifyDialog({ workspace, onClose }: Props) {
             </FileButton>
             <Button
               variant="subtle"
-              onClick={() => begin('the sample', Promise.resolve(SAMPLE), SAMPLE_KEY)}
+              onClick={() => begin('the sample', new Blob([SAMPLE]), SAMPLE_KEY)}
             >
               See what tampering looks like
             </Button>
@@ -122,7 +116,7 @@ export function VerifyDialog({ workspace, onClose }: Props) {
   );
 }
 
-function Outcome({ result: { name, verdicts, total, isDone, why, isOwnKey } }: { result: Result }) {
+function Outcome({ result: { name, progress, isDone, why } }: { result: Result }) {
   if (why !== null) {
     return (
       <p className={classes.bad}>
@@ -130,14 +124,19 @@ function Outcome({ result: { name, verdicts, total, isDone, why, isOwnKey } }: {
       </p>
     );
   }
-  const bad = verdicts.filter((it) => it.disproof);
-  const count = new Intl.NumberFormat('en').format(verdicts.length);
+  if (!progress) return <p>Reading…</p>;
+  const { total, checked, failed, listed, isOwnKey } = progress;
+  const number = new Intl.NumberFormat('en');
   return (
     <div className={classes.outcome}>
-      <p className={bad.length > 0 ? classes.bad : isDone ? classes.good : undefined}>
-        {!isDone && `Checked ${count} of ${total}…`}
-        {isDone && bad.length === 0 && `${count} of ${total} records hold.`}
-        {isDone && bad.length > 0 && `${bad.length} of ${total} records do not hold.`}
+      <p className={failed > 0 ? classes.bad : isDone ? classes.good : undefined}>
+        {!isDone && `Checked ${number.format(checked)} of ${number.format(total)}…`}
+        {isDone &&
+          failed === 0 &&
+          `${number.format(checked)} of ${number.format(total)} records hold.`}
+        {isDone &&
+          failed > 0 &&
+          `${number.format(failed)} of ${number.format(total)} records do not hold.`}
       </p>
       {isOwnKey && (
         <p>
@@ -146,10 +145,9 @@ function Outcome({ result: { name, verdicts, total, isDone, why, isOwnKey } }: {
         </p>
       )}
       <ul>
-        {bad.slice(0, MOST_LISTED).map(({ index, disproof }) => (
+        {listed.map(({ index, step, why }) => (
           <li key={index}>
-            <strong>Record {index} does not hold.</strong> {disproof && STEPS[disproof.step]}:{' '}
-            <Visible text={disproof?.message ?? ''} />.
+            <strong>Record {index} does not hold.</strong> {STEPS[step]}: <Visible text={why} />.
           </li>
         ))}
       </ul>
@@ -157,34 +155,17 @@ function Outcome({ result: { name, verdicts, total, isDone, why, isOwnKey } }: {
   );
 }
 
-async function checkFile(
-  name: string,
-  text: Promise<string>,
-  given: string,
-  show: (result: Result) => void,
+async function showAll(
+  steps: AsyncGenerator<Progress>,
+  show: (result: Omit<Result, 'name'>) => void,
 ) {
-  const verdicts: Verdict[] = [];
-  let bundle: Bundle = { key: null, claims: [] };
-  let isOwnKey = false;
-  const tell = (isDone: boolean, why: string | null = null) =>
-    show({ name, verdicts: [...verdicts], total: bundle.claims.length, isDone, why, isOwnKey });
+  let progress: Progress | null = null;
   try {
-    bundle = readBundle(await text);
-    isOwnKey = given.trim() === '' && bundle.key !== null;
-    if (given.trim() === '' && !isOwnKey) throw new Disproof('key', 'give the key of its log');
-    for await (const verdict of checkBundle(bundle, isOwnKey ? (bundle.key ?? '') : given)) {
-      verdicts.push(verdict);
-      if (verdicts.length % STRIDE === 0) tell(false);
-    }
-    tell(true);
+    show({ progress, isDone: false, why: null });
+    for await (progress of steps) show({ progress, isDone: false, why: null });
+    show({ progress, isDone: true, why: null });
   } catch (error) {
-    tell(true, error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    show({ progress, isDone: true, why });
   }
-}
-
-async function readText(file: File): Promise<string> {
-  if (file.size > MOST_FILE_BYTES) throw new Error('it is too large');
-  const bytes = await file.arrayBuffer();
-  // As it stands there: a mark at its beginning is no part of the form, nor is what is not UTF-8.
-  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
 }

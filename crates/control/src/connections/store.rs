@@ -36,8 +36,7 @@ macro_rules! listed {
                  WHERE ",
             $where,
             " AND ($2 IS NULL OR c.id = $2) AND ($3 IS NULL OR g.name = $3)
-                   AND ($4 IS NULL OR (a.name, g.name) > ($10, $11)) AND ($6 IS NULL OR c.app_id = $6)
-                   AND ($7 OR c.gateway_id = $8 OR c.user_id = $9)
+                   AND ($4 IS NULL OR (a.name, g.name) > ($9, $10)) AND ($6 IS NULL OR c.app_id = $6)
                  ORDER BY a.name, g.name LIMIT $5"
         )
     };
@@ -45,8 +44,8 @@ macro_rules! listed {
 const LISTED: &str = listed!("connections", "c.workspace_id = $1");
 /// SQLite would go through all apps for a few connections, in the order of the list.
 const LISTED_OF_PART: &str = listed!(
-    "(SELECT * FROM connections WHERE workspace_id = $1 AND gateway_id = $8
-      UNION SELECT * FROM connections WHERE workspace_id = $1 AND user_id = $9)",
+    "(SELECT * FROM connections WHERE workspace_id = $1 AND gateway_id = $7
+      UNION SELECT * FROM connections WHERE workspace_id = $1 AND user_id = $8)",
     "TRUE"
 );
 
@@ -61,7 +60,7 @@ pub(super) async fn select(
 ) -> Result<Vec<Connection>, Error> {
     let text = if which.is_anywhere() { LISTED } else { LISTED_OF_PART };
     let statement = sql(text).bind(workspace.0);
-    let statement = which.bind(statement).bind(app.map(|it| it.0)).bind(which.is_anywhere());
+    let statement = which.bind(statement).bind(app.map(|it| it.0));
     let statement = statement.bind(which.gateway()).bind(which.owner());
     // Cursors of before had a slash there. Without either it is after all of an app.
     let after = which.after().map(|it| it.split_once([' ', '/']).unwrap_or((it, "")));

@@ -62,11 +62,7 @@ export function BuildPage() {
     <Page
       title={`Build ${name}`}
       trail={
-        <Link
-          to="/workspaces/$workspace/gateways/$gateway"
-          params={{ workspace, gateway: name }}
-          className={classes.back}
-        >
+        <Link to="/workspaces/$workspace/gateways/$gateway" params={{ workspace, gateway: name }}>
           <BackIcon size={14} /> {name}
         </Link>
       }

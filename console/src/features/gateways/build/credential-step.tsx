@@ -1,5 +1,3 @@
-import { Button } from '@mantine/core';
-
 import { useMay } from '@/app/rights';
 import { useFormDialog } from '@/features/objects/form-dialog';
 import { ThingLinks } from '@/features/objects/thing-links';
@@ -7,6 +5,7 @@ import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { reassigning } from '../plans';
 import type { Assignment } from '../queries';
+import { RowButton } from './row-button';
 
 interface Props {
   workspace: string;
@@ -63,17 +62,13 @@ function changeColumn(
     id: 'change',
     header: 'Change',
     cell: ({ row: { original: it } }) => (
-      <Button
-        size="compact-xs"
-        variant="default"
-        disabled={why !== undefined}
-        title={why}
-        aria-label={`Change the credential of ${it.alias}`}
-        data-row
+      <RowButton
+        why={why}
+        label={`Change the credential of ${it.alias}`}
         onClick={() => onChange(it)}
       >
         Change…
-      </Button>
+      </RowButton>
     ),
   };
 }

@@ -1,4 +1,3 @@
-import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 
@@ -12,6 +11,7 @@ import { Trouble } from '@/ui/trouble';
 import { AssignmentTable } from '../assignment-table';
 import { assigning } from '../plans';
 import type { Assignment } from '../queries';
+import { RowButton } from './row-button';
 
 interface Props {
   workspace: string;
@@ -71,17 +71,10 @@ function putColumn(
     id: 'put',
     header: 'On this gateway',
     cell: ({ row: { original: it } }) => (
-      <Button
-        size="compact-xs"
-        variant="default"
-        disabled={why !== undefined}
-        title={why}
-        data-row
-        onClick={() => onPut(it.name)}
-      >
+      <RowButton why={why} onClick={() => onPut(it.name)}>
         Put {it.name} on {gateway}
         {it.isThere && ' once more'}
-      </Button>
+      </RowButton>
     ),
   };
 }

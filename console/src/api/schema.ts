@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/api/v1/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The accounts above all workspaces, by name. Each may do anything. */
+        get: operations["list_accounts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/accounts/{account}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete an account above all workspaces, with its passkeys. Its sessions end at once. */
+        delete: operations["delete_account"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin-tokens": {
         parameters: {
             query?: never;
@@ -1377,6 +1411,26 @@ export interface paths {
         patch: operations["update_user"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/users/{user}/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take password and passkeys from a user, which ends the sessions of the account. The user makes it anew
+         *     with an admin token.
+         */
+        delete: operations["reset_user_account"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/users/{user}/admin-tokens": {
         parameters: {
             query?: never;
@@ -2250,6 +2304,25 @@ export interface components {
         /** @description One's own sessions, the newest first. */
         OwnSessions: {
             items: components["schemas"]["OwnSession"][];
+        };
+        /** @description A page of a list. */
+        Page_AccountBody: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: uuid */
+                id: string;
+                name: components["schemas"]["Name"];
+                /** @description By name. */
+                passkeys: components["schemas"]["PasskeyBody"][];
+                /**
+                 * Format: date-time
+                 * @description Since when it has its password; `null` where it has none.
+                 */
+                password_set_at?: string | null;
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
         };
         /** @description A page of a list. */
         Page_AdminTokenBody: {
@@ -3202,13 +3275,13 @@ export interface components {
             passkey?: components["schemas"]["NewPasskey"] | null;
             /** @description Either this, */
             password?: string | null;
-            /** @description An admin token of the installation, such as the one that the log showed at the first start. */
+            /** @description The one that the log showed at the first start, or one that `ostiary admin-token --set-up` has made. */
             token: string;
         };
         /** @description Whose first passkey is to be asked for. */
         SetUpChallenge: {
             name: components["schemas"]["Name"];
-            /** @description An admin token of the installation. */
+            /** @description As for the set-up itself. */
             token: string;
         };
         ShownBody: {
@@ -3229,8 +3302,8 @@ export interface components {
         /** @description How one may sign in here. Nothing in it is about anybody. */
         SignInOptions: {
             /**
-             * @description Whether nobody has an account above all workspaces yet: whoever holds the token that the log
-             *     showed at the first start makes one.
+             * @description Whether nobody has an account above all workspaces, and whoever holds the token that the log showed
+             *     at the first start can make one.
              */
             set_up: boolean;
         };
@@ -3503,6 +3576,85 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_accounts: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AccountBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                account: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_admin_tokens: {
         parameters: {
             query?: {
@@ -8933,6 +9085,47 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["UserBody"];
                 };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reset_user_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Entity tags, or `*`: the change is made only while one of them is current. */
+                "If-Match"?: string;
+            };
+            path: {
+                workspace: string;
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What the caller can do something about. */
             "4XX": {

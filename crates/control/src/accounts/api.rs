@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -16,15 +16,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::above;
 use super::challenges::{self, ChallengeBody};
 use super::passkeys_api::{self, NewPasskey, PasskeyBody};
-use super::{Account, Named, NewPassword, passkeys, store, touched};
+use super::{Account, Named, NewPassword, Proof, first_id, passkeys, store, touched};
 use crate::App;
 use crate::api::{ClientAddress, Done, Error, Json, NameText, Problem, RequestId, Rights, Shown};
 use crate::change::Change;
 use crate::identities::SecretText;
-use crate::session::{self, Caller, Device};
+use crate::session::{self, Caller, Device, Opening};
 use crate::trail::What;
+
+/// What browsers say of passkeys takes a few KiB, and anybody may send it.
+const BODY_BYTES: usize = 16 * 1024;
 
 pub(crate) fn public_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -33,6 +37,7 @@ pub(crate) fn public_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(set_up))
         .routes(routes!(ask_for_first_passkey))
         .merge(passkeys_api::public_routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
 }
 
 pub(crate) fn private_routes() -> OpenApiRouter<Arc<App>> {
@@ -40,13 +45,15 @@ pub(crate) fn private_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show_own_account))
         .routes(routes!(set_own_password, delete_own_password))
         .merge(passkeys_api::private_routes())
+        .merge(above::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
 }
 
 /// How one may sign in here. Nothing in it is about anybody.
 #[derive(Serialize, ToSchema)]
 struct SignInOptions {
-    /// Whether nobody has an account above all workspaces yet: whoever holds the token that the log
-    /// showed at the first start makes one.
+    /// Whether nobody has an account above all workspaces, and whoever holds the token that the log showed
+    /// at the first start can make one.
     set_up: bool,
 }
 
@@ -67,7 +74,7 @@ struct PasswordSignIn {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetUp {
-    /// An admin token of the installation, such as the one that the log showed at the first start.
+    /// The one that the log showed at the first start, or one that `ostiary admin-token --set-up` has made.
     #[schema(value_type = String)]
     token: SecretText,
     #[schema(value_type = NameText)]
@@ -83,7 +90,7 @@ struct SetUp {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetUpChallenge {
-    /// An admin token of the installation.
+    /// As for the set-up itself.
     #[schema(value_type = String)]
     token: SecretText,
     #[schema(value_type = NameText)]
@@ -103,7 +110,7 @@ struct SetPassword {
 pub(super) struct AccountBody {
     id: Uuid,
     #[schema(value_type = NameText)]
-    name: Name,
+    pub(super) name: Name,
     /// Since when it has its password; `null` where it has none.
     password_set_at: Option<DateTime<Utc>>,
     /// By name.
@@ -150,8 +157,8 @@ async fn sign_in_with_password(
 ) -> Result<Response, Error> {
     let PasswordSignIn { workspace, name, password } = given;
     let tried = (id, "POST /session/password", address.map(|it| it.0.0));
-    let account = super::prove(&app, (Named { workspace, name }, password), tried).await?;
-    super::begin(&app, (account, Device::of(&headers, tried.2)), tried).await
+    let proven = super::prove(&app, (Named { workspace, name }, password), tried).await?;
+    super::begin(&app, (proven, Device::of(&headers, tried.2)), tried).await
 }
 
 /// Make the first account above all workspaces, with the token that the log showed at the first start,
@@ -174,7 +181,8 @@ async fn set_up(
     let address = address.map(|it| it.0.0);
     app.attempts.admit_address(address, app.clock.elapsed())?;
     let holds = session::find_operator(&app, &token).await?;
-    let mut stamp = app.clock.stamp();
+    // Said before it is recorded that somebody is about to.
+    super::check_set_up(&mut app.db.read().await?, holds.id).await?;
     let (hash, passkey) = match (password, passkey) {
         (Some(password), None) => {
             (Some(app.passwords.hash(NewPassword::parse(password, &name)?).await?), None)
@@ -182,24 +190,23 @@ async fn set_up(
         (None, Some(NewPasskey { name, credential })) => {
             let site = challenges::site(&app, &headers)?;
             let challenge = challenges::take(&app, &headers).await?;
-            stamp.id = challenge.account.unwrap_or(stamp.id);
-            let made = passkeys::made(&site, &challenge, (credential, stamp.id))?;
+            let made = passkeys::made(&site, &challenge, (credential, first_id(holds.id)))?;
             (None, Some((name, made)))
         }
         _ => return Err(Error::Invalid("give either `password` or `passkey`".into())),
     };
-    // Said before it is recorded that somebody is about to.
-    super::check_set_up_open(&mut app.db.read().await?).await?;
-    let account = Account::first(stamp, name, hash.is_some());
+    let account = Account::first(holds.id, (app.clock.now(), name), hash.is_some());
     let caller = account.clone().into_caller(address);
     let (whose, rights) = (Rights::of(&app, &holds).await?, Rights::of(&app, &caller).await?);
     let what = What {
         action: "POST /session/set-up".to_owned(),
         address: "/api/v1/session/set-up".to_owned(),
     };
-    let device = Device::of(&headers, address);
-    let deed = async { super::set_up(&app, &whose, &account, (hash, passkey)).await.map(Some) };
-    session::sign_in_as(&app, (caller, rights, device), (id, what), deed).await
+    let proof = Some(Proof::Password(account.password_set_at));
+    let opening = Opening { device: Device::of(&headers, address), proof };
+    let with = (&whose, holds.id);
+    let deed = async { super::set_up(&app, with, &account, (hash, passkey)).await.map(Some) };
+    session::sign_in_as(&app, (caller, rights, opening), (id, what), deed).await
 }
 
 /// Ask for the passkey of the first account. The answer sets a cookie, with which the browser may answer
@@ -218,10 +225,10 @@ async fn ask_for_first_passkey(
     Json(given): Json<SetUpChallenge>,
 ) -> Result<Response, Error> {
     app.attempts.admit_address(address.map(|it| it.0.0), app.clock.elapsed())?;
-    session::find_operator(&app, &given.token).await?;
-    super::check_set_up_open(&mut app.db.read().await?).await?;
+    let holds = session::find_operator(&app, &given.token).await?;
+    super::check_set_up(&mut app.db.read().await?, holds.id).await?;
     let site = challenges::site(&app, &headers)?;
-    let id = app.clock.id();
+    let id = first_id(holds.id);
     let begun = site.begin_making((id, given.name.as_str()), &[]).map_err(Error::internal)?;
     challenges::ask(&app, begun, Some(id)).await
 }
@@ -260,12 +267,14 @@ async fn set_own_password(
     Json(new): Json<SetPassword>,
 ) -> Result<Done<AccountBody>, Error> {
     super::check_whole(&caller)?;
+    // What hashing takes is not there for whoever asks as often as they like.
+    app.attempts.admit_hashing(caller.account(), app.clock.elapsed())?;
     let name = rights.person().map(|it| it.1);
     let name = name.map_or_else(|| caller.name.parse().map_err(Error::internal), Ok)?;
     let hash = app.passwords.hash(NewPassword::parse(new.password, &name)?).await?;
     // A change, so that whoever follows the records by another session is told.
     let mut change = Change::begin_switch(&app, &rights).await?;
-    let account = super::own_or_new(&mut change, &caller, None).await?;
+    let account = super::own_or_new(&mut change, &caller).await?;
     let before = AccountBody::of(&mut change, account.clone()).await?;
     let keep = caller.session();
     let account = super::set_password(&mut change, &account, (&hash, keep)).await?;
@@ -295,6 +304,7 @@ async fn delete_own_password(
     if account.password_set_at.is_none() {
         return Err(missing());
     }
+    super::check_changes(&mut change, &caller, &account).await?;
     let before = AccountBody::of(&mut change, account.clone()).await?;
     super::take_password(&mut change, &account, caller.session()).await?;
     change.commit().await?;

@@ -12,8 +12,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use domain::Name;
+use domain::{Name, WorkspaceId};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use crate::api::Error;
 use crate::secret::sha256;
@@ -42,6 +43,10 @@ pub(super) struct Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Address(Option<IpAddr>),
+    /// Passkeys, and tokens of sessions: nobody guesses them, but looking at them takes work.
+    Passkeys(Option<IpAddr>),
+    /// New passwords of an account.
+    Hashing(Uuid, Uuid),
     /// Questions that nobody has answered yet.
     Questions(Option<IpAddr>),
     Account([u8; 32]),
@@ -61,6 +66,9 @@ const ADDRESS: Rate = Rate { burst: 20, every: Duration::from_secs(6) };
 const PAIR: Rate = Rate { burst: 5, every: Duration::from_secs(20) };
 /// One for each time that a page is opened.
 const QUESTIONS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
+/// Whoever guesses passwords from the same address does not keep out who has a passkey.
+const PASSKEYS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
+const HASHING: Rate = Rate { burst: 10, every: Duration::from_secs(20) };
 const ACCOUNT: Rate = Rate { burst: 30, every: Duration::from_secs(10) };
 
 /// More are not remembered one by one.
@@ -102,6 +110,24 @@ impl Attempts {
         now: Duration,
     ) -> Result<(), Error> {
         self.0.lock().take(&[(Key::Address(address.map(network)), ADDRESS)], now)
+    }
+
+    /// Counts what proves somebody without a name, and cannot be guessed.
+    pub(super) fn admit_passkey(
+        &self,
+        address: Option<IpAddr>,
+        now: Duration,
+    ) -> Result<(), Error> {
+        self.0.lock().take(&[(Key::Passkeys(address.map(network)), PASSKEYS)], now)
+    }
+
+    /// Counts that somebody who is signed in sets a password.
+    pub(super) fn admit_hashing(
+        &self,
+        (workspace, account): (WorkspaceId, Uuid),
+        now: Duration,
+    ) -> Result<(), Error> {
+        self.0.lock().take(&[(Key::Hashing(workspace.0, account), HASHING)], now)
     }
 
     /// Counts that somebody wants to be asked something, which takes room here.

@@ -4,12 +4,14 @@
 //! its password: the work is the same, and so is the answer ([`password`]). Guessing is slowed down,
 //! by whom it is about and by where it comes from, and nobody is locked out for good ([`attempts`]).
 
+mod above;
 mod api;
 mod attempts;
 mod challenges;
 mod passkeys;
 mod passkeys_api;
 mod password;
+mod reset;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -21,18 +23,20 @@ use ::passkeys::Passkey;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{Name, Stamp, UserId, WorkspaceId};
+use domain::{Name, UserId, WorkspaceId};
 use uuid::Uuid;
 
 pub(crate) use api::{private_routes, public_routes};
 pub(crate) use attempts::Attempts;
 pub(crate) use password::Passwords;
+pub(crate) use reset::routes;
 
 use crate::App;
 use crate::api::{Error, Rights, Touched};
 use crate::change::Change;
 use crate::identities::SecretText;
-use crate::session::{self, Caller, Device, Of};
+use crate::secret;
+use crate::session::{self, Caller, Device, Of, Opening};
 use crate::trail::{self, What};
 use attempts::Attempt;
 use password::{NewPassword, PasswordHash};
@@ -51,6 +55,14 @@ pub(crate) struct Account {
     pub(crate) created_at: DateTime<Utc>,
 }
 
+/// What has proven an account.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proof {
+    /// The password that was set then; of an account that has just been made, whatever it has.
+    Password(Option<DateTime<Utc>>),
+    Passkey(Uuid),
+}
+
 /// Whom somebody says they are.
 struct Named {
     /// Absent for an administrator of the installation.
@@ -62,15 +74,15 @@ struct Named {
 pub(crate) const ABOVE: WorkspaceId = WorkspaceId(Uuid::nil());
 
 impl Account {
-    /// The first of an installation.
-    fn first(stamp: Stamp, name: Name, has_password: bool) -> Self {
+    /// The first of an installation, made with this token.
+    fn first(token: Uuid, (at, name): (DateTime<Utc>, Name), has_password: bool) -> Self {
         Self {
-            id: stamp.id,
+            id: first_id(token),
             workspace: ABOVE,
             user: None,
             name,
-            password_set_at: has_password.then_some(stamp.at),
-            created_at: stamp.at,
+            password_set_at: has_password.then_some(at),
+            created_at: at,
         }
     }
 
@@ -91,10 +103,19 @@ impl Account {
     }
 }
 
-/// Whether nobody has an account above all workspaces yet, so that whoever holds an admin token may
-/// make the first.
+/// The id of the first account, which nobody else's account has, and nobody else is asked for a passkey of:
+/// those of users have the ids of their users.
+fn first_id(token: Uuid) -> Uuid {
+    // Of the same moment, as every id says when it was made.
+    let (moment, _) = token.as_u64_pair();
+    let hash = secret::sha256(&[&b"account of "[..], &token.as_bytes()[..]].concat());
+    let drawn = u64::from_be_bytes(hash.first_chunk().copied().unwrap_or_default());
+    Uuid::from_u64_pair(moment, (drawn >> 2) | (1 << 63))
+}
+
+/// Whether nobody has an account above all workspaces, and there is a token to make the first with.
 async fn is_set_up_open(tx: &mut Tx) -> Result<bool, Error> {
-    Ok(!store::has_administrators(tx).await?)
+    Ok(!store::has_administrators(tx).await? && session::founds(tx).await?)
 }
 
 /// The account whose password this is. A wrong one is recorded where there is an account that it is
@@ -103,7 +124,7 @@ async fn prove(
     app: &Arc<App>,
     (named, password): (Named, SecretText),
     (id, action, address): (Uuid, &str, Option<IpAddr>),
-) -> Result<Account, Error> {
+) -> Result<(Account, Proof), Error> {
     let Named { workspace, name } = named;
     let attempt = Attempt::new(workspace.as_ref(), &name, address);
     app.attempts.admit(&attempt, app.clock.elapsed())?;
@@ -116,7 +137,8 @@ async fn prove(
     let Some(account) = account else { return Err(Error::Unauthenticated) };
     if is_right {
         app.attempts.succeed(&attempt, app.clock.elapsed());
-        return Ok(account);
+        let proof = Proof::Password(account.password_set_at);
+        return Ok((account, proof));
     }
     note_failure(app, account, (id, action, address));
     Err(Error::Unauthenticated)
@@ -141,16 +163,17 @@ fn note_failure(
     });
 }
 
-/// Makes the first account of the installation, as whoever holds the token of these rights.
+/// Makes the first account of the installation, as whoever holds this token.
 async fn set_up(
     app: &Arc<App>,
-    rights: &Rights,
+    (rights, token): (&Rights, Uuid),
     account: &Account,
     (hash, passkey): (Option<PasswordHash>, Option<(Name, Passkey)>),
 ) -> Result<Touched, Error> {
     // A change: it is the only one under way, and the token may have been revoked meanwhile.
     let mut change = Change::begin_switch(app, rights).await?;
     check_set_up_open(&mut change).await?;
+    session::spend(&mut change, token).await?;
     store::insert(&mut change, account, hash.as_ref()).await?;
     if let Some(passkey) = passkey {
         passkeys::keep(app, &mut change, account, passkey).await?;
@@ -166,7 +189,15 @@ async fn check_set_up_open(tx: &mut Tx) -> Result<(), Error> {
     if is_set_up_open(tx).await? {
         return Ok(());
     }
-    Err(Error::Conflict("this installation has been set up already".into()))
+    let text = "this installation has been set up already; on its machine, `ostiary admin-token --set-up` \
+                makes a token for doing it again, once there is no account above all workspaces";
+    Err(Error::Conflict(text.into()))
+}
+
+/// The same, for whoever holds this token.
+async fn check_set_up(tx: &mut Tx, token: Uuid) -> Result<(), Error> {
+    check_set_up_open(tx).await?;
+    session::check_founds(tx, token).await
 }
 
 /// The account of whoever is signed in. Users who hold a token of their own get one with it.
@@ -178,44 +209,58 @@ async fn own(tx: &mut Tx, caller: &Caller) -> Result<Option<Account>, Error> {
     }
 }
 
-/// The same, which is made where there is none, by this id if it has been promised one.
-async fn own_or_new(
-    change: &mut Change,
-    caller: &Caller,
-    id: Option<Uuid>,
-) -> Result<Account, Error> {
+/// The id of that account, which it has before it is there.
+fn own_id(caller: &Caller) -> Option<Uuid> {
+    match (&caller.of, caller.is_account) {
+        (_, true) => Some(caller.id),
+        (Of::Installation, false) => None,
+        (Of::User { user, .. }, false) => Some(user.0),
+    }
+}
+
+/// Whoever holds a token of a user makes the first way in, and changes none: else a token that was lost
+/// for a moment would be the whole user for good.
+async fn check_changes(tx: &mut Tx, caller: &Caller, account: &Account) -> Result<(), Error> {
+    let has_none = account.password_set_at.is_none();
+    if caller.is_account || has_none && store::passkeys(tx, account).await?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Forbidden("this account is in use; sign in to it to change how".into()))
+}
+
+/// The same, which is made where there is none.
+async fn own_or_new(change: &mut Change, caller: &Caller) -> Result<Account, Error> {
     if let Some(found) = own(change, caller).await? {
+        check_changes(change, caller, &found).await?;
         return Ok(found);
     }
     let Some((Of::User { workspace, user, .. }, (_, name))) =
         Some(&caller.of).zip(change.rights().person())
     else {
-        let text = "an admin token of the installation has no account; sign in with one";
-        return Err(Error::Conflict(text.into()));
+        return Err(has_none());
     };
-    let stamp = change.stamp();
     let account = Account {
-        id: id.unwrap_or(stamp.id),
+        id: user.0,
         workspace: *workspace,
         user: Some(*user),
         name,
         password_set_at: None,
-        created_at: stamp.at,
+        created_at: change.now(),
     };
     store::insert(change, &account, None).await?;
     Ok(account)
 }
 
-/// What the account of whoever is signed in is called, and where.
+/// What whoever holds a token of the installation is told.
+fn has_none() -> Error {
+    Error::Conflict("an admin token of the installation has no account; sign in with one".into())
+}
+
+/// What the account that is signed in to is called, and where.
 fn named(caller: &Caller, rights: &Rights) -> Result<Named, Error> {
     Ok(match rights.person() {
         Some((workspace, name)) => Named { workspace: Some(workspace), name },
-        None if caller.is_account => {
-            let name = caller.name.parse().map_err(Error::internal)?;
-            Named { workspace: None, name }
-        }
-        // It counts attempts, and is the name of nobody.
-        None => Named { workspace: None, name: "token".parse().map_err(Error::internal)? },
+        None => Named { workspace: None, name: caller.name.parse().map_err(Error::internal)? },
     })
 }
 
@@ -266,15 +311,34 @@ fn touched(account: &Account) -> Touched {
     Touched::new("account", account.id, &account.name)
 }
 
+/// What has proven an account must still do so, and does until the transaction ends.
+pub(crate) async fn hold(
+    tx: &mut Tx,
+    account: (WorkspaceId, Uuid),
+    proof: Proof,
+) -> Result<(), Error> {
+    let is_held = match proof {
+        Proof::Password(set_at) => store::hold_password(tx, account, set_at).await?,
+        Proof::Passkey(passkey) => store::hold_passkey(tx, account, passkey).await?,
+    };
+    if is_held { Ok(()) } else { Err(Error::Unauthenticated) }
+}
+
+/// Nobody holds the account of this user from now on, until the transaction ends.
+pub(crate) async fn touch(tx: &mut Tx, user: (WorkspaceId, UserId)) -> Result<(), Error> {
+    Ok(store::touch(tx, user).await?)
+}
+
 /// Signs in whoever has proven to be this.
 async fn begin(
     app: &Arc<App>,
-    (account, device): (Account, Device),
+    ((account, proof), device): ((Account, Proof), Device),
     (id, action, address): (Uuid, &str, Option<IpAddr>),
 ) -> Result<Response, Error> {
     let caller = account.into_caller(address);
     // Who is off, or comes from where the workspace takes nothing, is nobody.
     let rights = Rights::of(app, &caller).await?;
     let what = (id, What::words(action));
-    session::sign_in_as(app, (caller, rights, device), what, async { Ok(None) }).await
+    let opening = Opening { device, proof: Some(proof) };
+    session::sign_in_as(app, (caller, rights, opening), what, async { Ok(None) }).await
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::challenges::Challenge;
-use super::{Account, note_failure, store};
+use super::{Account, Proof, note_failure, store};
 use crate::App;
 use crate::api::{Error, Ref};
 use crate::change::Change;
@@ -91,7 +91,7 @@ pub(super) async fn prove(
     (site, challenge): (&Site, &Challenge),
     answer: Value,
     (id, action, address): (Uuid, &str, Option<IpAddr>),
-) -> Result<Account, Error> {
+) -> Result<(Account, Proof), Error> {
     if challenge.account.is_some() {
         return Err(Error::Unauthenticated);
     }
@@ -108,9 +108,11 @@ pub(super) async fn prove(
         return Err(Error::Unauthenticated);
     };
     let json = used.to_json().map_err(Error::internal)?;
-    store::note_use(&mut tx, &account, (own.id, json, app.clock.now())).await?;
+    if !store::note_use(&mut tx, &account, (own.id, json, app.clock.now())).await? {
+        return Err(Error::Unauthenticated);
+    }
     tx.commit().await?;
-    Ok(account)
+    Ok((account, Proof::Passkey(own.id)))
 }
 
 fn refused(error: passkeys::Error) -> Error {

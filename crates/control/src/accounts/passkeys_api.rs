@@ -15,10 +15,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::attempts::Attempt;
 use super::challenges::{self, ChallengeBody};
 use super::passkeys::{self, OwnPasskey};
-use super::{check_whole, own, own_or_new, store};
+use super::{Account, Proof, check_changes, check_whole, has_none, own, own_id, own_or_new, store};
 use crate::App;
 use crate::api::{
     ClientAddress, Done, Error, Json, NameText, Path, Problem, Ref, RequestId, Rights, Touched,
@@ -116,27 +115,27 @@ async fn step_up(
     Json(given): Json<StepUp>,
 ) -> Result<StatusCode, Error> {
     let (Extension(RequestId(id)), Extension(caller)) = asked;
-    let whose = super::named(&caller, &rights)?;
-    let attempt = Attempt::new(whose.workspace.as_ref(), &whose.name, caller.address);
+    let (now, tried) = (app.clock.elapsed(), (id, "POST /session/step-up", caller.address));
+    let is_own = |(it, _): (Account, Proof)| (it.workspace, it.id) == caller.account();
     let is_proven = match given {
         StepUp { password: Some(password), token: None, credential: None } if caller.is_account => {
-            let tried = (id, "POST /session/step-up", caller.address);
+            let whose = super::named(&caller, &rights)?;
             let found = super::prove(&app, (whose, password), tried).await;
-            found.map_err(unproven)?.id == caller.id
+            is_own(found.map_err(unproven)?)
         }
         StepUp { password: None, token: Some(token), credential: None } => {
-            app.attempts.admit(&attempt, app.clock.elapsed())?;
+            // Nobody guesses it, so whoever tries the name of its user elsewhere is not counted here.
+            app.attempts.admit_passkey(caller.address, now)?;
             session::is_token_of(&app, &caller, &token).await?
         }
         StepUp { password: None, token: None, credential: Some(credential) }
             if caller.is_account =>
         {
-            app.attempts.admit_address(caller.address, app.clock.elapsed())?;
+            app.attempts.admit_passkey(caller.address, now)?;
             let site = challenges::site(&app, &headers)?;
             let challenge = challenges::take(&app, &headers).await?;
-            let tried = (id, "POST /session/step-up", caller.address);
             let found = passkeys::prove(&app, (&site, &challenge), credential, tried).await;
-            found.map_err(unproven)?.id == caller.id
+            is_own(found.map_err(unproven)?)
         }
         _ => {
             let text =
@@ -190,12 +189,12 @@ async fn sign_in_with_passkey(
     Json(given): Json<PasskeyProof>,
 ) -> Result<Response, Error> {
     let address = address.map(|it| it.0.0);
-    app.attempts.admit_address(address, app.clock.elapsed())?;
+    app.attempts.admit_passkey(address, app.clock.elapsed())?;
     let site = challenges::site(&app, &headers)?;
     let challenge = challenges::take(&app, &headers).await?;
     let tried = (id, "POST /session/passkey", address);
-    let account = passkeys::prove(&app, (&site, &challenge), given.credential, tried).await?;
-    super::begin(&app, (account, Device::of(&headers, address)), tried).await
+    let proven = passkeys::prove(&app, (&site, &challenge), given.credential, tried).await?;
+    super::begin(&app, (proven, Device::of(&headers, address)), tried).await
 }
 
 /// Ask for a new passkey of one's own account. The answer sets a cookie, with which the browser may answer
@@ -218,11 +217,14 @@ async fn ask_for_new_passkey(
     let mut tx = app.db.read().await?;
     let account = own(&mut tx, &caller).await?;
     let others = match &account {
-        Some(account) => store::passkeys(&mut tx, account).await?,
+        Some(account) => {
+            check_changes(&mut tx, &caller, account).await?;
+            store::passkeys(&mut tx, account).await?
+        }
         None => Vec::new(),
     };
     drop(tx);
-    let id = account.as_ref().map_or_else(|| app.clock.id(), |it| it.id);
+    let id = own_id(&caller).ok_or_else(has_none)?;
     let name = rights.person().map(|(workspace, user)| format!("{user} in {workspace}"));
     let name = name.unwrap_or_else(|| caller.name.clone());
     let others: Vec<_> = others.into_iter().map(|it| it.passkey).collect();
@@ -250,7 +252,7 @@ async fn add_own_passkey(
     let site = challenges::site(&app, &headers)?;
     let challenge = challenges::take(&app, &headers).await?;
     let mut change = Change::begin_switch(&app, &rights).await?;
-    let account = own_or_new(&mut change, &caller, challenge.account).await?;
+    let account = own_or_new(&mut change, &caller).await?;
     let passkey = passkeys::made(&site, &challenge, (new.credential, account.id))?;
     let own = passkeys::keep(&app, &mut change, &account, (new.name, passkey)).await?;
     change.commit().await?;
@@ -276,6 +278,7 @@ async fn delete_own_passkey(
     let mut change = Change::begin_switch(&app, &rights).await?;
     let account = own(&mut change, &caller).await?;
     let account = account.ok_or_else(|| path.passkey.not_found("passkey"))?;
+    check_changes(&mut change, &caller, &account).await?;
     let found = passkeys::find(&mut change, &account, &path.passkey).await?;
     let before = PasskeyBody::of(found.clone());
     passkeys::remove(&mut change, &account, (&found, caller.session())).await?;

@@ -9,13 +9,71 @@ use uuid::Uuid;
 use super::challenges::Challenge;
 use super::passkeys::OwnPasskey;
 use super::{ABOVE, Account, PasswordHash};
-use crate::api::Error;
+use crate::api::{Error, Which};
 use crate::row;
 
 pub(super) async fn has_administrators(tx: &mut Tx) -> Result<bool, DbError> {
     let statement = sql("SELECT id FROM accounts WHERE workspace_id = $1 LIMIT 1");
     let found: Option<(Uuid,)> = tx.optional(statement.bind(ABOVE.0)).await?;
     Ok(found.is_some())
+}
+
+/// Those above all workspaces, by name.
+pub(super) async fn administrators(tx: &mut Tx, which: Which<'_>) -> Result<Vec<Account>, Error> {
+    let statement = sql("SELECT a.workspace_id, a.id, a.user_id, a.name,
+            NULL AS password, a.password_set_at, a.created_at
+         FROM accounts a
+         WHERE ($1 IS NULL OR a.id = $1) AND ($2 IS NULL OR a.name = $2)
+           AND ($3 IS NULL OR a.name > $3) AND a.workspace_id = $5
+         ORDER BY a.name LIMIT $4");
+    let rows: Vec<Row> = tx.all(which.bind(statement).bind(ABOVE.0)).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Its passkeys and its sessions go with it.
+pub(super) async fn delete(tx: &mut Tx, account: &Account) -> Result<(), DbError> {
+    let statement = sql("DELETE FROM accounts WHERE workspace_id = $1 AND id = $2");
+    tx.execute(statement.bind(account.workspace.0).bind(account.id)).await?;
+    Ok(())
+}
+
+/// Writes what stands there, which two transactions cannot do at a time. Whether it is still the account
+/// with that password, or without one.
+pub(super) async fn hold_password(
+    tx: &mut Tx,
+    (workspace, account): (WorkspaceId, Uuid),
+    set_at: Option<DateTime<Utc>>,
+) -> Result<bool, DbError> {
+    let statement = sql("UPDATE accounts SET created_at = created_at
+         WHERE workspace_id = $1 AND id = $2 AND password_set_at IS NOT DISTINCT FROM $3");
+    let held = tx.execute(statement.bind(workspace.0).bind(account).bind(set_at)).await?;
+    Ok(held == 1)
+}
+
+/// The same of an account that has this passkey.
+pub(super) async fn hold_passkey(
+    tx: &mut Tx,
+    (workspace, account): (WorkspaceId, Uuid),
+    passkey: Uuid,
+) -> Result<bool, DbError> {
+    let statement = sql("UPDATE accounts SET created_at = created_at
+         WHERE workspace_id = $1 AND id = $2");
+    let held = tx.execute(statement.bind(workspace.0).bind(account)).await?;
+    let statement = sql("UPDATE passkeys SET created_at = created_at
+         WHERE workspace_id = $1 AND account_id = $2 AND id = $3");
+    let statement = statement.bind(workspace.0).bind(account).bind(passkey);
+    Ok(held == 1 && tx.execute(statement).await? == 1)
+}
+
+/// Writes what stands there of the account of a user.
+pub(super) async fn touch(
+    tx: &mut Tx,
+    (workspace, user): (WorkspaceId, UserId),
+) -> Result<(), DbError> {
+    let statement = sql("UPDATE accounts SET created_at = created_at
+         WHERE workspace_id = $1 AND user_id = $2");
+    tx.execute(statement.bind(workspace.0).bind(user.0)).await?;
+    Ok(())
 }
 
 /// One statement, whether there is such an account or not.
@@ -161,23 +219,16 @@ pub(super) async fn insert_passkey(
     Ok(())
 }
 
-/// It counts how often it has signed.
+/// It counts how often it has signed. Whether it is still there.
 pub(super) async fn note_use(
     tx: &mut Tx,
     account: &Account,
     (passkey, json, now): (Uuid, Value, DateTime<Utc>),
-) -> Result<(), DbError> {
-    tx.execute(
-        sql("UPDATE passkeys SET passkey = $4, used_at = $5
-             WHERE workspace_id = $1 AND account_id = $2 AND id = $3")
-        .bind(account.workspace.0)
-        .bind(account.id)
-        .bind(passkey)
-        .bind(json)
-        .bind(now),
-    )
-    .await?;
-    Ok(())
+) -> Result<bool, DbError> {
+    let statement = sql("UPDATE passkeys SET passkey = $4, used_at = $5
+         WHERE workspace_id = $1 AND account_id = $2 AND id = $3");
+    let statement = statement.bind(account.workspace.0).bind(account.id).bind(passkey);
+    Ok(tx.execute(statement.bind(json).bind(now)).await? == 1)
 }
 
 pub(super) async fn delete_passkey(

@@ -14,6 +14,8 @@ use crate::testing::Api;
 /// Every route, and what it needs, as it says itself. A route without a row here fails the build,
 /// not the customer.
 const GUARDS: &[(&str, &str, &str)] = &[
+    ("get", "/accounts", "admin-tokens:read"),
+    ("delete", "/accounts/{account}", "admin-tokens:write"),
     ("get", "/admin-tokens", "admin-tokens:read"),
     ("delete", "/admin-tokens/{admin_token}", "admin-tokens:write"),
     ("get", "/openapi.json", "public"),
@@ -149,6 +151,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("delete", "/workspaces/{workspace}/users/{user}", "people:write"),
     ("get", "/workspaces/{workspace}/users/{user}", "people:read"),
     ("patch", "/workspaces/{workspace}/users/{user}", "people:write"),
+    ("delete", "/workspaces/{workspace}/users/{user}/account", "people:write"),
     ("get", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:read"),
     ("post", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:write"),
     (
@@ -379,7 +382,14 @@ async fn visitors(api: &Api) -> Vec<Visitor> {
     api.given("roles", json!({"name": "empty", "capabilities": []})).await;
     let given = json!({"name": "given", "role": "keeper", "user": "ann"});
     api.given("role-grants", given).await;
-    api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
+    let made = api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
+    let password = "a few plain words";
+    let body = Some(json!({ "password": password }));
+    let token = made["secret"].as_str().unwrap();
+    let set = api.ask_as(token, Method::PUT, "/session/password", body).await;
+    assert_eq!(set.status, 200, "{}", set.text);
+    let first = json!({"token": api.token, "name": "ada", "password": password});
+    api.given("/session/set-up", first).await;
     api.given("teams", json!({"name": "ops"})).await;
     api.given("gateways", json!({"name": "side"})).await;
     let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});

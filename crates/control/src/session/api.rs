@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::store::{self, AdminToken};
-use super::{Caller, Device, SESSION_LIFE, begin, cookie_name, end, find_admin, own};
+use super::{Caller, Device, Opening, SESSION_LIFE, begin, cookie_name, end, find_admin, own};
 use crate::App;
 use crate::api::{
     ClientAddress, Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Rights,
@@ -119,15 +119,15 @@ async fn sign_in(
     let mut caller = caller.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
     caller.address = address.map(|it| it.0.0);
     let rights = Rights::of(&app, &caller).await?;
-    let device = Device::of(&headers, caller.address);
+    let opening = Opening { device: Device::of(&headers, caller.address), proof: None };
     let what = What::words("POST /session");
-    sign_in_as(&app, (caller, rights, device), (id, what), async { Ok(None) }).await
+    sign_in_as(&app, (caller, rights, opening), (id, what), async { Ok(None) }).await
 }
 
 /// Begins a session for whoever has proven who they are, once what they do with that is done.
 pub(crate) async fn sign_in_as(
     app: &Arc<App>,
-    (caller, rights, device): (Caller, Rights, Device),
+    (caller, rights, opening): (Caller, Rights, Opening),
     (id, what): (Uuid, What),
     deed: impl Future<Output = Result<Option<Touched>, Error>>,
 ) -> Result<Response, Error> {
@@ -138,7 +138,7 @@ pub(crate) async fn sign_in_as(
     let mut touched = None;
     let begun = async {
         touched = deed.await?;
-        begin(app, &caller, &device).await
+        begin(app, &caller, &opening).await
     };
     let begun = begun.await;
     let end = begun.as_ref().map_or_else(End::failed, |_| End::with(StatusCode::CREATED));

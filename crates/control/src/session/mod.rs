@@ -6,6 +6,7 @@
 //! compared in constant time. An error on the way is a refusal, never a default.
 
 mod api;
+mod founding;
 mod origin;
 mod own;
 mod proof;
@@ -28,15 +29,16 @@ use uuid::Uuid;
 use vault::Secret;
 
 pub(crate) use api::{SessionBody, cookie, private_routes, public_routes, sign_in_as};
+pub(crate) use founding::{check_founds, find_operator, founds, spend};
 pub(crate) use origin::own_pages_only;
 pub(crate) use proof::{is_token_of, prove};
 
+use crate::accounts::Proof;
 use crate::api::{Error, Ref, Rights, Touched, Which, chain};
 use crate::change::Change;
-use crate::identities::SecretText;
 use crate::secret;
 use crate::user_admin_tokens::{self, Presented};
-use crate::{App, accounts};
+use crate::{App, accounts, switches};
 use origin::is_same_origin;
 
 /// Who is calling. A handler without one is public.
@@ -94,6 +96,14 @@ pub(crate) struct Device {
     pub(crate) address: Option<IpAddr>,
 }
 
+/// With what a session begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) device: Device,
+    /// What has proven the account; absent where a token was traded.
+    pub(crate) proof: Option<Proof>,
+}
+
 /// A credential as presented.
 enum Shown<'a> {
     Bearer(&'a str),
@@ -139,7 +149,7 @@ impl Caller {
     }
 
     /// Where the account is, and which it is.
-    fn account(&self) -> (WorkspaceId, Uuid) {
+    pub(crate) fn account(&self) -> (WorkspaceId, Uuid) {
         (self.workspace().map_or(accounts::ABOVE, WorkspaceId), self.id)
     }
 
@@ -233,14 +243,14 @@ pub(crate) async fn again(app: &App, tx: &mut Tx, caller: &Caller) -> Result<(),
     if is_known { Ok(()) } else { Err(Error::Unauthenticated) }
 }
 
-/// Makes an admin token; the secret is shown once.
+/// Makes an admin token; the secret is shown once. It may be one that makes the first account.
 pub(crate) async fn mint_admin(
     tx: &mut Tx,
     stamp: Stamp,
-    name: &str,
+    (name, sets_up): (&str, bool),
 ) -> Result<Secret, db::DbError> {
     let secret = secret::fresh(ADMIN_PREFIX);
-    store::insert_admin(tx, stamp, name, &secret::sha256(secret.expose())).await?;
+    store::insert_admin(tx, stamp, (name, sets_up), &secret::sha256(secret.expose())).await?;
     Ok(secret)
 }
 
@@ -281,14 +291,6 @@ async fn find_admin(tx: &mut Tx, token: &str, now: DateTime<Utc>) -> Result<Call
         return Err(Error::Unauthenticated);
     }
     Ok(Caller::of_installation(found.id, found.name))
-}
-
-/// Whoever holds this token of the installation.
-pub(crate) async fn find_operator(app: &App, token: &SecretText) -> Result<Caller, Error> {
-    let mut tx = app.db.read().await?;
-    let found = find_admin(&mut tx, token.expose(), app.clock.now()).await;
-    let found = found.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
-    if found.workspace().is_some() { Err(Error::Unauthenticated) } else { Ok(found) }
 }
 
 async fn find_session(tx: &mut Tx, cookie: &str, now: DateTime<Utc>) -> Result<Caller, Error> {
@@ -360,11 +362,13 @@ pub(crate) async fn end_of_account(
     Ok(store::delete_sessions_of_account(change, (workspace, account), keep).await?)
 }
 
-/// Ends all sessions of the account that a user has.
+/// Ends all sessions of a user, those of the account and those of tokens.
 pub(crate) async fn end_of_user(
     change: &mut Change,
     (workspace, user): (WorkspaceId, UserId),
 ) -> Result<(), Error> {
+    // Whoever is signing in waits for this to end, or has done so before: see `accounts::hold`.
+    accounts::touch(change, (workspace, user)).await?;
     Ok(store::delete_sessions_of_user(change, (workspace, user)).await?)
 }
 
@@ -380,11 +384,12 @@ impl Presented {
     }
 }
 
-/// Begins a session; the value is for the cookie.
+/// Begins a session; the value is for the cookie. What has been proven must still hold: a password may
+/// have been set, a passkey removed, or the user cut off since.
 async fn begin(
     app: &App,
     caller: &Caller,
-    device: &Device,
+    opening: &Opening,
 ) -> Result<(Secret, DateTime<Utc>), Error> {
     let stamp = app.clock.stamp();
     let own = caller.workspace().map(WorkspaceId);
@@ -397,12 +402,18 @@ async fn begin(
     let expires_at = caller.expires_at.map_or(latest, |it| it.min(latest));
     let mut tx = app.db.begin().await?;
     store::delete_expired(&mut tx, stamp.at).await?;
+    if let Some(proof) = opening.proof {
+        accounts::hold(&mut tx, caller.account(), proof).await?;
+    }
+    if let (Some(own), Some(user)) = (own, caller.user()) {
+        switches::check_user_on(&mut tx, (own, user), stamp.at).await?;
+    }
     let hash = secret::sha256(value.expose());
     let until = (&hash[..], expires_at);
     match own {
         _ if caller.is_account => {
             let place = caller.account();
-            store::insert_account_session(&mut tx, place, (stamp, device), until).await?;
+            store::insert_account_session(&mut tx, place, (stamp, &opening.device), until).await?;
         }
         None => store::insert_session(&mut tx, stamp, caller.id, until).await?,
         Some(own) => store::insert_user_session(&mut tx, own, stamp, caller.id, until).await?,

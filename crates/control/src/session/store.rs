@@ -70,17 +70,32 @@ pub(super) async fn has_admins(tx: &mut Tx) -> Result<bool, DbError> {
 pub(super) async fn insert_admin(
     tx: &mut Tx,
     stamp: Stamp,
-    name: &str,
+    (name, sets_up): (&str, bool),
     hash: &[u8],
 ) -> Result<(), DbError> {
     tx.execute(
-        sql("INSERT INTO admin_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(stamp.id)
-            .bind(name)
-            .bind(hash)
-            .bind(stamp.at),
+        sql("INSERT INTO admin_tokens (id, name, hash, created_at, sets_up)
+             VALUES ($1, $2, $3, $4, $5)")
+        .bind(stamp.id)
+        .bind(name)
+        .bind(hash)
+        .bind(stamp.at)
+        .bind(sets_up),
     )
     .await?;
+    Ok(())
+}
+
+/// Whether this token, or any, makes the first account.
+pub(super) async fn sets_up(tx: &mut Tx, token: Option<Uuid>) -> Result<bool, DbError> {
+    let statement = sql("SELECT id FROM admin_tokens
+         WHERE sets_up AND ($1 IS NULL OR id = $1) LIMIT 1");
+    let found: Option<(Uuid,)> = tx.optional(statement.bind(token)).await?;
+    Ok(found.is_some())
+}
+
+pub(super) async fn spend_set_up(tx: &mut Tx) -> Result<(), DbError> {
+    tx.execute(sql("UPDATE admin_tokens SET sets_up = FALSE WHERE sets_up")).await?;
     Ok(())
 }
 
@@ -316,6 +331,9 @@ pub(super) async fn delete_sessions_of_user(
 ) -> Result<(), DbError> {
     let statement = sql("DELETE FROM account_sessions WHERE workspace_id = $1 AND account_id IN
          (SELECT id FROM accounts WHERE workspace_id = $1 AND user_id = $2)");
+    tx.execute(statement.bind(workspace.0).bind(user.0)).await?;
+    let statement = sql("DELETE FROM user_sessions WHERE workspace_id = $1 AND token_id IN
+         (SELECT id FROM user_admin_tokens WHERE workspace_id = $1 AND user_id = $2)");
     tx.execute(statement.bind(workspace.0).bind(user.0)).await?;
     Ok(())
 }

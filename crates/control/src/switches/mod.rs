@@ -97,6 +97,16 @@ pub(crate) async fn turn_off(
     Ok(off)
 }
 
+/// Nobody begins a session who is off.
+pub(crate) async fn check_user_on(
+    tx: &mut Tx,
+    (workspace, user): (WorkspaceId, UserId),
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let off = store::find(tx, workspace, &Target::User(user)).await?;
+    if off.is_some_and(|it| it.holds(now)) { Err(Error::Unauthenticated) } else { Ok(()) }
+}
+
 /// Turns a target on again.
 pub(crate) async fn turn_on(
     change: &mut Change,

@@ -57,4 +57,6 @@ CREATE TABLE challenges (
 -- When whoever is in it has shown the token again; when it began, where they have not.
 ALTER TABLE sessions ADD COLUMN proven_at TIMESTAMPTZ;
 ALTER TABLE user_sessions ADD COLUMN proven_at TIMESTAMPTZ;
+-- Whether it makes the first account, once: that of the first start does, and what is made for it later.
+ALTER TABLE admin_tokens ADD COLUMN sets_up BOOLEAN NOT NULL DEFAULT FALSE;
 INSERT INTO additive_migrations (version) VALUES (31);

@@ -131,6 +131,7 @@ fn asked_for(noun: &Noun) -> Vec<(String, String)> {
             Act::List => ("get", all.clone()),
             Act::Create | Act::Mint => ("post", all.clone()),
             Act::Show => ("get", one.clone()),
+            Act::Empty(what) => ("delete", format!("{one}/{what}")),
             Act::Preview => ("get", format!("{one}/preview")),
             Act::Update => ("patch", one.clone()),
             Act::Delete => ("delete", one.clone()),
@@ -148,7 +149,7 @@ fn asked_for(noun: &Noun) -> Vec<(String, String)> {
 }
 
 fn whole(path: &str) -> String {
-    if ["/workspaces", "/admin-tokens"].contains(&path) {
+    if ["/workspaces", "/accounts", "/admin-tokens"].contains(&path) {
         path.to_owned()
     } else {
         format!("/workspaces/{{workspace}}{path}")

@@ -72,7 +72,7 @@ async fn h167_limits_that_make_no_sense_are_refused() {
     api.given_a_limit().await;
     api.given_a_policy().await;
     let paged: Vec<Route> = routes().into_iter().filter(Route::is_paged).collect();
-    assert_eq!(paged.len(), 24);
+    assert_eq!(paged.len(), 25);
     for route in paged {
         let path = route.address("default");
         for query in [
@@ -316,6 +316,7 @@ impl Route {
     pub(super) fn address(&self, workspace: &str) -> String {
         let names = [
             ("{workspace}", workspace),
+            ("{account}", "ada"),
             ("{admin_token}", "first"),
             ("{app}", "bot"),
             ("{assignment}", "jira"),

@@ -17,17 +17,23 @@ pub(super) async fn tell(api: &Api, token: &str, password: &str) -> Vec<Told> {
     let new = json!({ "password": password });
     let look = async || ask(api, (token, ""), Method::GET, "account", Value::Null).await;
     assert_eq!(look().await.status, 404, "there is no account yet");
-    let put = async || {
-        let set = ask(api, (token, ""), Method::PUT, "password", new.clone()).await;
+    let put = async |by: (&str, &str)| {
+        let set = ask(api, by, Method::PUT, "password", new.clone()).await;
         assert_eq!(set.status, 200, "{}", set.text);
         look().await.json()
     };
-    told.push(Told::new("session/password", Value::Null, put().await));
+    told.push(Told::new("session/password", Value::Null, put((token, "")).await));
 
-    let asked = ask(api, (token, ""), Method::POST, "passkeys/challenge", Value::Null).await;
+    // From now on it takes the account to change it.
+    let mut whose = new.clone();
+    whose["workspace"] = "default".into();
+    whose["name"] = "ann".into();
+    let own = cookie(&ask(api, ("", ""), Method::POST, "password", whose).await);
+    let asked = ask(api, ("", &own), Method::POST, "passkeys/challenge", Value::Null).await;
     let credential = holder.make(&asked.json()["options"]);
     let body = json!({"name": "phone", "credential": credential});
-    let made = ask(api, (token, &cookie(&asked)), Method::POST, "passkeys", body).await;
+    let both = format!("{own}; {}", cookie(&asked));
+    let made = ask(api, ("", &both), Method::POST, "passkeys", body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     told.push(Told::new("session/passkeys", Value::Null, made.json()));
 
@@ -40,13 +46,13 @@ pub(super) async fn tell(api: &Api, token: &str, password: &str) -> Vec<Told> {
     end_sessions(api, (&own, &mut holder), &mut told).await;
 
     let before = look().await.json();
-    let taken = ask(api, (token, ""), Method::DELETE, "password", Value::Null).await;
+    let taken = ask(api, ("", &own), Method::DELETE, "password", Value::Null).await;
     assert_eq!(taken.status, 204, "{}", taken.text);
     told.push(Told::new("session/password", before, Value::Null));
     let before = look().await.json();
-    told.push(Told::new("session/password", before, put().await));
+    told.push(Told::new("session/password", before, put(("", &own)).await));
     let before = look().await.json()["passkeys"][0].clone();
-    let gone = ask(api, (token, ""), Method::DELETE, "passkeys/phone", Value::Null).await;
+    let gone = ask(api, ("", &own), Method::DELETE, "passkeys/phone", Value::Null).await;
     assert_eq!(gone.status, 204, "{}", gone.text);
     told.push(Told::new("session/passkeys/phone", before, Value::Null));
     told
@@ -65,7 +71,7 @@ async fn end_sessions(api: &Api, (own, holder): (&str, &mut Authenticator), told
         ids.push(here["id"].as_str().unwrap().to_owned());
     }
     let look = async || ask(api, ("", own), Method::GET, "../sessions", Value::Null).await.json();
-    assert_eq!(look().await["items"].as_array().unwrap().len(), 3);
+    assert_eq!(look().await["items"].as_array().unwrap().len(), 4);
     for path in [format!("sessions/{}", ids[0]), "sessions".to_owned()] {
         let called = format!("../{path}");
         let ended = ask(api, ("", own), Method::DELETE, &called, Value::Null).await;

@@ -41,6 +41,7 @@ pub(super) const KINDS: &[&str] = &[
 
 /// Routes that are not asked like the others, and why.
 const APART: &[(&str, &str)] = &[
+    ("DELETE /accounts/{account}", ABOVE),
     ("DELETE /admin-tokens/{admin_token}", ABOVE),
     ("DELETE /records/content/{day}", ABOVE),
     ("DELETE /session", NO_WORKSPACE),
@@ -50,6 +51,7 @@ const APART: &[(&str, &str)] = &[
     ("DELETE /sessions/{session}", NO_WORKSPACE),
     ("DELETE /workspaces/{workspace}", ABOVE),
     ("DELETE /workspaces/{workspace}/records/content/{day}", RECORDS),
+    ("GET /accounts", ABOVE),
     ("GET /admin-tokens", ABOVE),
     ("GET /openapi.json", NO_WORKSPACE),
     ("GET /policy-schema", NO_WORKSPACE),

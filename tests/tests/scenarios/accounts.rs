@@ -21,6 +21,15 @@ struct Browser<'a> {
 
 const PASSWORD: &str = "a few plain words";
 
+const FROM: [&str; 6] = [
+    "",
+    "x-forwarded-for: 203.0.113.1\r\n",
+    "x-forwarded-for: 203.0.113.2\r\n",
+    "forwarded: for=203.0.113.3\r\n",
+    "x-forwarded-for: 203.0.113.4\r\n",
+    "x-forwarded-for: 203.0.113.5\r\n",
+];
+
 #[tokio::test]
 async fn an_installation_is_set_up_with_a_passkey_and_entered_with_it_by_nobody_else() {
     for site in Site::on_each(db::testing::postgres_url().await) {
@@ -45,6 +54,15 @@ async fn an_installation_is_set_up_with_a_passkey_and_entered_with_it_by_nobody_
         assert_eq!(other.get("session").await.1["name"], "ada");
         assert_eq!(thief.get("session").await.0, 401);
 
+        // Nothing is told of what strangers send, however wrong it is.
+        let mut wrong = answer.clone();
+        wrong["credential"]["response"]["clientDataJSON"] = "bm90LXRvLWJlLWxvZ2dlZA".into();
+        wrong["credential"]["response"]["signature"] = "bm90LXRvLWJlLWxvZ2dlZA".into();
+        thief.post("session/challenge", &Value::Null).await;
+        assert_eq!(thief.post("session/passkey", &wrong).await.0, 401);
+        let long = json!({"credential": {"id": "a".repeat(16 * 1024)}});
+        assert_eq!(thief.post("session/passkey", &long).await.0, 413);
+
         // A page of another site gets nobody in.
         let mut foreign = Browser::at(&served);
         "http://evil.example".clone_into(&mut foreign.origin);
@@ -53,6 +71,86 @@ async fn an_installation_is_set_up_with_a_passkey_and_entered_with_it_by_nobody_
         // But for the line that shows it once.
         let told = site.words().matches(new["token"].as_str().unwrap()).count();
         assert!(told <= 1, "{}", site.words());
+        for sent in ["bm90LXRvLWJlLWxvZ2dlZA", "not-to-be-logged"] {
+            assert!(!site.words().contains(sent), "{}", site.words());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_above_all_workspaces_is_removed_by_a_command_and_made_anew_by_no_other_token() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let row = site.database();
+        let served = site.start().await;
+        let mut browser = Browser::administering(&served).await;
+        let listed = site.command(&served, &["account", "list", "--json"]).await;
+        assert!(listed.out.contains(r#""name":"ada""#), "{row}: {}", listed.out);
+        let removed = site.command(&served, &["account", "remove", "ada"]).await;
+        assert_eq!(removed.code, Some(0), "{row}: {}", removed.err);
+        assert_eq!(browser.get("session").await.0, 401, "{row}");
+        assert_eq!(browser.get("session/options").await.1["set_up"], false, "{row}");
+        let new = |token: &str| json!({"token": token, "name": "ada", "password": PASSWORD});
+        let spent = browser.post("session/set-up", &new(served.admin())).await;
+        assert_eq!(spent.0, 409, "{row}: {}", spent.1);
+        assert!(served.stop().await.success());
+
+        let data = site.data();
+        let mint = async |words: &[&str]| {
+            let words = [&["admin-token", "--data", data.to_str().unwrap()], words].concat();
+            let (code, said) = site.run(&words).await;
+            assert_eq!(code, Some(0), "{row}: {said}");
+            said.lines().find(|it| it.starts_with("osta_")).unwrap().to_owned()
+        };
+        let (program, again) = (mint(&["ci"]).await, mint(&["--set-up", "again"]).await);
+        let served = site.start().await;
+        let mut browser = Browser::at(&served);
+        for (token, status) in [(&program, 403), (&again, 201)] {
+            let made = browser.post("session/set-up", &new(token)).await;
+            assert_eq!(made.0, status, "{row}: {}", made.1);
+        }
+        served.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_takes_no_account_over_and_who_has_lost_it_is_helped() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let row = site.database();
+        let served = site.start_with("kind: User\nname: ann\n").await;
+        let user = json!({"name": "own"});
+        let made = served.must(http::Method::POST, "users/ann/admin-tokens", Some(user)).await;
+        let token = made["secret"].as_str().unwrap();
+        let put = async |password: &str| {
+            let new = Some(json!({ "password": password }));
+            served.ask_as(token, http::Method::PUT, "/session/password", new).await.status
+        };
+        assert_eq!(put(PASSWORD).await, 200, "{row}");
+        assert_eq!(put("of whoever has the token").await, 403, "{row}");
+        let gone = served.ask_as(token, http::Method::DELETE, "/session/password", None).await;
+        assert_eq!(gone.status, 403, "{row}");
+        let passkey = Some(json!({"name": "key", "credential": {}}));
+        let added = served.ask_as(token, http::Method::POST, "/session/passkeys", passkey).await;
+        assert!((400..500).contains(&added.status), "{row}: {added:?}");
+
+        let own = json!({"workspace": "default", "name": "ann", "password": PASSWORD});
+        let mut browser = Browser::at(&served);
+        assert_eq!(browser.post("session/password", &own).await.0, 201, "{row}");
+        let mut traded = Browser::at(&served);
+        assert_eq!(traded.post("session", &json!({ "token": token })).await.0, 201, "{row}");
+        let reset = site.command(&served, &["user", "reset-account", "ann"]).await;
+        assert_eq!(reset.code, Some(0), "{row}: {}", reset.err);
+        assert_eq!(browser.get("session").await.0, 401, "{row}");
+        assert_eq!(browser.post("session/password", &own).await.0, 401, "{row}");
+        assert_eq!(put("another one of hers").await, 200, "{row}");
+
+        // What was begun with the token does not come back either.
+        assert_eq!(traded.get("session").await.0, 200, "{row}");
+        for enabled in [false, true] {
+            let switch = Some(json!({ "enabled": enabled }));
+            served.must(http::Method::PATCH, "users/ann", switch).await;
+            assert_eq!(traded.get("session").await.0, 401, "{enabled}, {row}");
+        }
+        served.stop().await;
     }
 }
 
@@ -79,7 +177,9 @@ async fn guessing_a_password_is_slowed_down_and_whoever_is_cut_off_or_gone_is_ou
         let mut stranger = Browser::at(&served);
         for name in ["ann", "nobody"] {
             let mut said = Vec::new();
-            for _ in 0..6 {
+            for more in FROM {
+                // Wherever it says that it comes from: no proxy is trusted here.
+                stranger.more = more;
                 said.push(stranger.post("session/password", &sign_in(name, "guess")).await.0);
             }
             assert_eq!(said, [401, 401, 401, 401, 401, 429], "{name}");
@@ -87,6 +187,9 @@ async fn guessing_a_password_is_slowed_down_and_whoever_is_cut_off_or_gone_is_ou
         assert_eq!(browser.get("session").await.0, 200);
         served.must(http::Method::DELETE, "users/ann", None).await;
         assert_eq!(browser.get("session").await.0, 401, "{}", site.database());
+        served.stop().await;
+        let warned = site.words().matches("which the configuration does not trust").count();
+        assert_eq!(warned, 1, "{}", site.words());
     }
 }
 
@@ -104,11 +207,26 @@ async fn what_is_dangerous_is_proven_first_in_a_session_that_has_lasted() {
         let (status, said) = browser.ask("DELETE", "workspaces/brief", "").await;
         assert_eq!((status, &said["code"]), (403, &json!("step_up_required")), "{said}");
         assert_eq!(browser.get("workspaces/brief").await.0, 200, "{}", site.database());
+        // What changes who is granted what is, by whichever way.
+        let ways = [
+            ("PATCH", "roles/reader", r#"{"capabilities":["people:write"]}"#),
+            ("POST", "teams", r#"{"name":"ops"}"#),
+            ("PATCH", "teams/ops", r#"{"members":["ann"]}"#),
+            ("PUT", "teams/ops/members/ann", ""),
+        ];
+        for (method, path, body) in ways {
+            let path = format!("workspaces/default/{path}");
+            let (status, said) = browser.ask(method, &path, body).await;
+            assert_eq!((status, &said["code"]), (403, &json!("step_up_required")), "{path}");
+        }
+        // Nothing is kept of a request with a password: the answer is to what stands in it.
+        browser.more = "idempotency-key: once\r\n";
         let wrong = json!({"password": "not at all the one"});
         assert_eq!(browser.post("session/step-up", &wrong).await.0, 403);
         assert_eq!(browser.ask("DELETE", "workspaces/brief", "").await.0, 403);
         let right = json!({ "password": PASSWORD });
         assert_eq!(browser.post("session/step-up", &right).await.0, 204);
+        assert_eq!(browser.post("session/step-up", &wrong).await.0, 403);
         assert_eq!(browser.ask("DELETE", "workspaces/brief", "").await.0, 204);
         served.stop().await;
     }

@@ -1,9 +1,10 @@
 //! How often somebody may try.
 //!
-//! Three counters slow guessing down, each of which earns attempts back at a steady rate: that of the
-//! address, that of the account as tried from the address, and that of the account from everywhere. So
-//! nobody is locked out for good. From where somebody has signed in before, the last one does not count:
-//! those who keep it full from elsewhere keep only themselves out.
+//! Counters slow guessing down, each of which earns attempts back at a steady rate: that of the address,
+//! that of the site whose networks may all be one person's, that of the account as tried from the address,
+//! and that of the account from everywhere. So nobody is locked out for good. From where somebody has
+//! signed in before, the last one does not count: those who keep it full from elsewhere keep only
+//! themselves out.
 //!
 //! Names count as they are given, whether there is such an account or not. This is memory of one process
 //! and bounded: where there is room for no more, what is new shares one counter.
@@ -43,6 +44,8 @@ pub(super) struct Attempt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Address(Option<IpAddr>),
+    /// All networks of one customer, who may have as many as this.
+    Site(IpAddr),
     /// Passkeys, and tokens of sessions: nobody guesses them, but looking at them takes work.
     Passkeys(Option<IpAddr>),
     /// New passwords of an account.
@@ -63,6 +66,8 @@ struct Rate {
 
 /// A household or an office may be behind one address.
 const ADDRESS: Rate = Rate { burst: 20, every: Duration::from_secs(6) };
+/// Whoever has a /48 has 65 536 networks.
+const SITE: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
 const PAIR: Rate = Rate { burst: 5, every: Duration::from_secs(20) };
 /// One for each time that a page is opened.
 const QUESTIONS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
@@ -91,16 +96,18 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// Counts an attempt, or says for how long there is none.
-    pub(super) fn admit(&self, attempt: &Attempt, now: Duration) -> Result<(), Error> {
+    /// Counts an attempt, or says for how long there is none. Whether the account has been signed in to from
+    /// there.
+    pub(super) fn admit(&self, attempt: &Attempt, now: Duration) -> Result<bool, Error> {
         let mut table = self.0.lock();
         let is_known = table.known.get(&attempt.pair).is_some_and(|it| now < *it + KNOWN_FOR);
-        let mut keys =
-            vec![(Key::Address(attempt.address), ADDRESS), (Key::Pair(attempt.pair), PAIR)];
+        let mut keys = from(attempt.address);
+        keys.push((Key::Pair(attempt.pair), PAIR));
         if !is_known {
             keys.push((Key::Account(attempt.account), ACCOUNT));
         }
-        table.take(&keys, now)
+        table.take(&keys, now)?;
+        Ok(is_known)
     }
 
     /// Counts what is not yet about anybody.
@@ -109,7 +116,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&[(Key::Address(address.map(network)), ADDRESS)], now)
+        self.0.lock().take(&from(address.map(network)), now)
     }
 
     /// Counts what proves somebody without a name, and cannot be guessed.
@@ -175,6 +182,16 @@ impl Table {
     }
 }
 
+/// What counts of the address alone.
+fn from(network: Option<IpAddr>) -> Vec<(Key, Rate)> {
+    let mut keys = vec![(Key::Address(network), ADDRESS)];
+    if let Some(IpAddr::V6(it)) = network {
+        let [a, b, c, ..] = it.segments();
+        keys.push((Key::Site(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()), SITE));
+    }
+    keys
+}
+
 /// Who has one address of IPv6 has all of its network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -197,7 +214,7 @@ mod tests {
     /// For how long there is no other attempt, in seconds; nothing where there was one.
     fn wait(attempts: &Attempts, attempt: &Attempt, now: u64) -> Option<u64> {
         match attempts.admit(attempt, Duration::from_secs(now)) {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(Error::TooMany { wait }) => Some(wait.as_secs()),
             Err(error) => panic!("{error}"),
         }
@@ -228,6 +245,20 @@ mod tests {
         }
         assert_eq!(wait(&attempts, &attempt("n20", "2001:db8::ffff"), 0), Some(6));
         assert_eq!(wait(&attempts, &attempt("n20", "2001:db8:0:1::1"), 0), None);
+    }
+
+    #[test]
+    fn many_networks_of_one_customer_are_many_attempts() {
+        let attempts = Attempts::default();
+        for i in 0..100 {
+            let address = format!("2001:db8:0:{i:x}::1");
+            assert_eq!(wait(&attempts, &attempt(&format!("n{i}"), &address), 0), None);
+        }
+        assert_eq!(wait(&attempts, &attempt("n100", "2001:db8:0:ffff::1"), 0), Some(1));
+        assert_eq!(wait(&attempts, &attempt("n100", "2001:db8:1::1"), 0), None);
+        let next = Some("2001:db8:0:fffe::1".parse().unwrap());
+        assert!(attempts.admit_address(next, Duration::ZERO).is_err());
+        assert!(attempts.admit_address(next, Duration::from_secs(1)).is_ok());
     }
 
     #[test]

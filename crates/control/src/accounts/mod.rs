@@ -39,7 +39,7 @@ use crate::secret;
 use crate::session::{self, Caller, Device, Of, Opening};
 use crate::trail::{self, What};
 use attempts::Attempt;
-use password::{NewPassword, PasswordHash};
+use password::{For, NewPassword, PasswordHash};
 
 /// Somebody who can sign in.
 #[derive(Clone, Debug)]
@@ -118,45 +118,46 @@ async fn is_set_up_open(tx: &mut Tx) -> Result<bool, Error> {
     Ok(!store::has_administrators(tx).await? && session::founds(tx).await?)
 }
 
+/// Somebody who tries to sign in: the request, and what it asks for. Nothing of it is recorded otherwise.
+type SignIn = Option<(Uuid, &'static str)>;
+
 /// The account whose password this is. A wrong one is recorded where there is an account that it is
 /// not of.
 async fn prove(
     app: &Arc<App>,
     (named, password): (Named, SecretText),
-    (id, action, address): (Uuid, &str, Option<IpAddr>),
+    (sign_in, address): (SignIn, Option<IpAddr>),
 ) -> Result<(Account, Proof), Error> {
     let Named { workspace, name } = named;
     let attempt = Attempt::new(workspace.as_ref(), &name, address);
-    app.attempts.admit(&attempt, app.clock.elapsed())?;
+    let is_known = app.attempts.admit(&attempt, app.clock.elapsed())?;
+    let whose = if is_known { For::Known } else { For::Strangers };
     let found = {
         let mut tx = app.db.read().await?;
         store::find_by_name(&mut tx, workspace.as_ref(), &name).await?
     };
     let (account, hash) = found.unzip();
-    let is_right = app.passwords.is_right(password, hash.flatten()).await?;
+    let is_right = app.passwords.is_right((password, hash.flatten()), whose).await?;
     let Some(account) = account else { return Err(Error::Unauthenticated) };
     if is_right {
         app.attempts.succeed(&attempt, app.clock.elapsed());
         let proof = Proof::Password(account.password_set_at);
         return Ok((account, proof));
     }
-    note_failure(app, account, (id, action, address));
+    note_failure(app, account, (sign_in, address));
     Err(Error::Unauthenticated)
 }
 
-/// Records it, when the answer need not wait for it any more: it would tell that there is an account.
-fn note_failure(
-    app: &Arc<App>,
-    account: Account,
-    (id, action, address): (Uuid, &str, Option<IpAddr>),
-) {
-    tracing::warn!(account.name = %account.name, "Someone failed to sign in");
+/// Records it as nobody's act, when the answer need not wait for it any more: it would tell that there is
+/// an account. What somebody does who is signed in is recorded as theirs anyway.
+fn note_failure(app: &Arc<App>, account: Account, (sign_in, address): (SignIn, Option<IpAddr>)) {
+    tracing::warn!(account.name = %account.name, "Someone failed to prove who they are");
+    let Some((id, action)) = sign_in else { return };
     let (task, what) = (Arc::clone(app), What::words(action));
     app.tasks.spawn(async move {
-        let log = account.log();
-        let caller = account.into_caller(address);
-        let refused =
-            trail::refuse(&task, &caller, (id, what), (log, &Error::Unauthenticated)).await;
+        let at = (account.log(), &touched(&account));
+        let error = &Error::Unauthenticated;
+        let refused = trail::refuse_stranger(&task, (id, what, address), (at, error)).await;
         if let Err(error) = refused {
             tracing::error!(error = %crate::api::chain(&error), "A failed sign-in is not recorded");
         }
@@ -333,7 +334,7 @@ pub(crate) async fn touch(tx: &mut Tx, user: (WorkspaceId, UserId)) -> Result<()
 async fn begin(
     app: &Arc<App>,
     ((account, proof), device): ((Account, Proof), Device),
-    (id, action, address): (Uuid, &str, Option<IpAddr>),
+    (id, action, address): (Uuid, &'static str, Option<IpAddr>),
 ) -> Result<Response, Error> {
     let caller = account.into_caller(address);
     // Who is off, or comes from where the workspace takes nothing, is nobody.

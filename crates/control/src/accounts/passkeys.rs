@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::challenges::Challenge;
-use super::{Account, Proof, note_failure, store};
+use super::{Account, Proof, SignIn, note_failure, store};
 use crate::App;
 use crate::api::{Error, Ref};
 use crate::change::Change;
@@ -90,7 +90,7 @@ pub(super) async fn prove(
     app: &Arc<App>,
     (site, challenge): (&Site, &Challenge),
     answer: Value,
-    (id, action, address): (Uuid, &str, Option<IpAddr>),
+    (sign_in, address): (SignIn, Option<IpAddr>),
 ) -> Result<(Account, Proof), Error> {
     if challenge.account.is_some() {
         return Err(Error::Unauthenticated);
@@ -104,7 +104,7 @@ pub(super) async fn prove(
     };
     let Ok(used) = site.finish_proof((answer, &challenge.state), own.passkey) else {
         drop(tx);
-        note_failure(app, account, (id, action, address));
+        note_failure(app, account, (sign_in, address));
         return Err(Error::Unauthenticated);
     };
     let json = used.to_json().map_err(Error::internal)?;

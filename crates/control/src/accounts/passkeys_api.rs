@@ -109,13 +109,14 @@ impl PasskeyBody {
 )]
 async fn step_up(
     State(app): State<Arc<App>>,
-    asked: (Extension<RequestId>, Extension<Caller>),
+    Extension(caller): Extension<Caller>,
     rights: Rights,
     headers: HeaderMap,
     Json(given): Json<StepUp>,
 ) -> Result<StatusCode, Error> {
-    let (Extension(RequestId(id)), Extension(caller)) = asked;
-    let (now, tried) = (app.clock.elapsed(), (id, "POST /session/step-up", caller.address));
+    let now = app.clock.elapsed();
+    // It is the act of whoever is signed in, and recorded as such.
+    let tried = (None, caller.address);
     let is_own = |(it, _): (Account, Proof)| (it.workspace, it.id) == caller.account();
     let is_proven = match given {
         StepUp { password: Some(password), token: None, credential: None } if caller.is_account => {
@@ -192,9 +193,10 @@ async fn sign_in_with_passkey(
     app.attempts.admit_passkey(address, app.clock.elapsed())?;
     let site = challenges::site(&app, &headers)?;
     let challenge = challenges::take(&app, &headers).await?;
-    let tried = (id, "POST /session/passkey", address);
+    let action = "POST /session/passkey";
+    let tried = (Some((id, action)), address);
     let proven = passkeys::prove(&app, (&site, &challenge), given.credential, tried).await?;
-    super::begin(&app, (proven, Device::of(&headers, address)), tried).await
+    super::begin(&app, (proven, Device::of(&headers, address)), (id, action, address)).await
 }
 
 /// Ask for a new passkey of one's own account. The answer sets a cookie, with which the browser may answer

@@ -2,7 +2,7 @@
 //!
 //! Length is what counts (NIST SP 800-63B): no rules about kinds of characters, no expiry, and what
 //! everybody tries first is refused. Stored as Argon2id under OWASP's parameters. Comparing takes memory and
-//! time on purpose, so only so many are compared at once.
+//! time on purpose, so only so many are compared at once, and strangers do not get all of that.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,18 @@ use crate::identities::SecretText;
 use crate::secret;
 
 /// Compares and hashes, a few at a time.
-pub(crate) struct Passwords(Arc<Semaphore>);
+pub(crate) struct Passwords {
+    strangers: Arc<Semaphore>,
+    known: Arc<Semaphore>,
+}
+
+/// For whom it is done: those who are many do not keep out who was there before.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum For {
+    Strangers,
+    /// Whoever has signed in from there before, or has shown that they are somebody.
+    Known,
+}
 
 /// A password that may be taken.
 pub(super) struct NewPassword(SecretText);
@@ -30,7 +41,8 @@ const SHORTEST: usize = 12;
 const LONGEST: usize = 256;
 
 /// Each takes 19 MiB.
-const AT_ONCE: usize = 4;
+const OF_STRANGERS: usize = 3;
+const OF_KNOWN: usize = 1;
 
 /// Whoever waits for longer is told to come again.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -120,12 +132,13 @@ impl NewPassword {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        let (strangers, known) = (Semaphore::new(OF_STRANGERS), Semaphore::new(OF_KNOWN));
+        Self { strangers: Arc::new(strangers), known: Arc::new(known) }
     }
 }
 
 impl Passwords {
-    /// What is to be stored of it.
+    /// What is to be stored of it. Nobody sets one who has not shown that they are somebody.
     pub(super) async fn hash(&self, new: NewPassword) -> Result<PasswordHash, Error> {
         let random = secret::random();
         let work = move || {
@@ -134,14 +147,14 @@ impl Passwords {
                 ours().hash_password_with_salt(new.0.expose().as_bytes(), salt);
             hash.map(|it| PasswordHash(it.to_string()))
         };
-        self.work(work).await?.map_err(|error| Error::internal(error.to_string()))
+        self.work(For::Known, work).await?.map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Whether it is the password that this was made of. Where there is none, the work is the same.
     pub(super) async fn is_right(
         &self,
-        given: SecretText,
-        stored: Option<PasswordHash>,
+        (given, stored): (SecretText, Option<PasswordHash>),
+        whose: For,
     ) -> Result<bool, Error> {
         // More cannot be a password of ours; and what it costs is decided by us.
         let is_possible = given.expose().chars().count() <= LONGEST;
@@ -151,14 +164,19 @@ impl Passwords {
             let given: &[u8] = if is_possible { given.expose().as_bytes() } else { b"" };
             ours().verify_password(given, stored).is_ok()
         };
-        Ok(self.work(work).await? && is_there && is_possible)
+        Ok(self.work(whose, work).await? && is_there && is_possible)
     }
 
     async fn work<T: Send + 'static>(
         &self,
+        whose: For,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = Arc::clone(&self.0).acquire_owned();
+        let permits = match whose {
+            For::Strangers => &self.strangers,
+            For::Known => &self.known,
+        };
+        let permit = Arc::clone(permits).acquire_owned();
         let permit = tokio::time::timeout(LONGEST_WAIT, permit).await;
         let permit = permit.map_err(|_| Error::Busy)?.map_err(Error::internal)?;
         let work = move || {
@@ -241,10 +259,20 @@ mod tests {
         assert_ne!(one.as_str(), other.as_str(), "each has a salt of its own");
         assert_eq!(format!("{one:?}"), "[password]");
         let right = text("correct donkey battery");
-        assert!(passwords.is_right(right, Some(one)).await.unwrap());
+        assert!(passwords.is_right((right, Some(one)), For::Strangers).await.unwrap());
         let wrong = text("correct donkey batterY");
-        assert!(!passwords.is_right(wrong, Some(other)).await.unwrap());
-        assert!(!passwords.is_right(text(""), None).await.unwrap());
+        assert!(!passwords.is_right((wrong, Some(other)), For::Known).await.unwrap());
+        assert!(!passwords.is_right((text(""), None), For::Strangers).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_strangers_do_not_keep_out_who_was_there_before() {
+        let passwords = Passwords::default();
+        let taken = u32::try_from(OF_STRANGERS).unwrap();
+        let _taken = passwords.strangers.acquire_many(taken).await.unwrap();
+        let turned_away = passwords.is_right((text("x"), None), For::Strangers).await;
+        assert!(matches!(turned_away, Err(Error::Busy)), "{turned_away:?}");
+        assert!(!passwords.is_right((text("x"), None), For::Known).await.unwrap());
     }
 
     /// Else it would be faster to say no of a name that does not exist.

@@ -404,6 +404,10 @@ async fn begin(
     store::delete_expired(&mut tx, stamp.at).await?;
     if let Some(proof) = opening.proof {
         accounts::hold(&mut tx, caller.account(), proof).await?;
+    } else if let Some(own) = own
+        && !store::hold_user_token(&mut tx, own, caller.id).await?
+    {
+        return Err(Error::Unauthenticated);
     }
     if let (Some(own), Some(user)) = (own, caller.user()) {
         switches::check_user_on(&mut tx, (own, user), stamp.at).await?;

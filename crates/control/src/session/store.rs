@@ -191,6 +191,17 @@ pub(super) async fn has_user_session(
     Ok(found.is_some())
 }
 
+/// Writes what stands there, which two transactions cannot do at a time. Whether the token is still there.
+pub(super) async fn hold_user_token(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    token: Uuid,
+) -> Result<bool, DbError> {
+    let statement = sql("UPDATE user_admin_tokens SET name = name
+         WHERE workspace_id = $1 AND id = $2");
+    Ok(tx.execute(statement.bind(workspace.0).bind(token)).await? == 1)
+}
+
 pub(super) async fn insert_user_session(
     tx: &mut Tx,
     workspace: WorkspaceId,
@@ -329,6 +340,10 @@ pub(super) async fn delete_sessions_of_user(
     tx: &mut Tx,
     (workspace, user): (WorkspaceId, UserId),
 ) -> Result<(), DbError> {
+    // Whoever trades a token meanwhile waits for this to end, or has done so before.
+    let statement = sql("UPDATE user_admin_tokens SET name = name
+         WHERE workspace_id = $1 AND user_id = $2");
+    tx.execute(statement.bind(workspace.0).bind(user.0)).await?;
     let statement = sql("DELETE FROM account_sessions WHERE workspace_id = $1 AND account_id IN
          (SELECT id FROM accounts WHERE workspace_id = $1 AND user_id = $2)");
     tx.execute(statement.bind(workspace.0).bind(user.0)).await?;

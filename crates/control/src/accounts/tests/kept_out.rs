@@ -2,6 +2,7 @@
 
 use super::super::{Named, Proof, begin, prove};
 use super::*;
+use crate::api::ClientAddress;
 use crate::session::Device;
 
 const FROM: (uuid::Uuid, &str, Option<std::net::IpAddr>) =
@@ -173,7 +174,7 @@ async fn what_has_proven_somebody_still_holds_when_the_session_begins() {
             let password = serde_json::from_value(PASSWORD.into()).unwrap();
             let workspace = Some("default".parse().unwrap());
             let named = Named { workspace, name: "ann".parse().unwrap() };
-            prove(app, (named, password), FROM).await.unwrap()
+            prove(app, (named, password), (None, None)).await.unwrap()
         };
         let begins = async |proven| {
             let begun = begin(app, (proven, Device::default()), FROM).await;
@@ -330,4 +331,39 @@ async fn what_browsers_say_of_passkeys_is_short() {
     let body = json!({"credential": {"id": "a".repeat(16 * 1024)}});
     let long = ask(&api, Method::POST, "passkey", Some(body), "").await;
     assert_eq!(long.status, 413, "{}", long.text);
+}
+
+/// Whoever guesses would otherwise hide what is refused to those who hold something.
+#[tokio::test]
+async fn what_strangers_try_hides_nothing_of_what_is_done_with_a_credential() {
+    for api in Api::on_each_database().await {
+        let token = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let mut holder = Authenticator::new(ORIGIN);
+        given_passkey(&api, &token, &mut holder).await;
+        let asked = ask(&api, Method::POST, "challenge", None, "").await;
+        let old = json!({"credential": holder.prove(&asked.json()["options"])}).to_string();
+        for i in 0..210 {
+            let from: std::net::IpAddr = format!("192.0.2.{}", i % 3).parse().unwrap();
+            let send = async |path: &str, cookie: &str, body: String| {
+                let request = Request::post(format!("/api/v1/session/{path}"))
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header(header::ORIGIN, ORIGIN)
+                    .header("sec-fetch-site", "same-origin")
+                    .header(header::COOKIE, cookie)
+                    .extension(ClientAddress(from));
+                api.send(request.body(Body::from(body)).unwrap()).await
+            };
+            let asked = cookie(&send("challenge", "", String::new()).await);
+            let reply = send("passkey", &asked, old.clone()).await;
+            assert_eq!(reply.problem(), (401, "unauthenticated".into()), "{i}");
+        }
+        let refused = api.ask_as(&token, Method::DELETE, "/accounts/ada", None).await;
+        assert_eq!(refused.problem(), (403, "forbidden".into()));
+        api.control.close().await;
+        let all = api.get("records?limit=200").await.json();
+        let records = all["items"].as_array().unwrap();
+        let of = |code: &str| records.iter().filter(|it| it["record"]["code"] == code).count();
+        assert_eq!(of("forbidden"), 1, "{all}");
+        assert!(180 < of("unauthenticated"), "{all}");
+    }
 }

@@ -188,17 +188,22 @@ async fn failures_are_recorded_of_those_who_exist_and_no_secret_is_in_them() {
             (
                 it["record"]["phase"].clone(),
                 it["record"]["actor"].clone(),
+                it["record"]["object_name"].clone(),
                 it["record"]["code"].clone(),
             )
         };
         let mut said: Vec<_> = records.iter().map(said).collect();
         said.sort_by_key(|it| it.0.to_string());
         let expected = [
-            (json!("begun"), json!("ann"), Value::Null),
-            (json!("ended"), json!("ann"), Value::Null),
-            (json!("refused"), json!("ann"), json!("unauthenticated")),
+            (json!("begun"), json!("ann"), Value::Null, Value::Null),
+            (json!("ended"), json!("ann"), Value::Null, Value::Null),
+            // She has not done it.
+            (json!("refused"), json!("not signed in"), json!("ann"), json!("unauthenticated")),
         ];
         assert_eq!(said, expected);
+        let refused = records.iter().find(|it| it["record"]["phase"] == "refused").unwrap();
+        assert_eq!(refused["record"].get("actor_id"), None, "{refused}");
+        assert_eq!(refused["record"].get("by"), None, "{refused}");
         let all = format!("{records:?}");
         assert!(!all.contains(OTHER) && !all.contains(PASSWORD) && !all.contains("argon2"));
     }

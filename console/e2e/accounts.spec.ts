@@ -2,20 +2,12 @@
 import type { CDPSession } from '@playwright/test';
 
 import { check } from './axe.ts';
-import { type Database, DATABASES, makeDatabase } from './databases.ts';
-import { type Gateway, startGateway } from './gateway.ts';
-import { expect, type Page, test as base, tokenField } from './story.ts';
+import { test as base } from './binary.ts';
+import { DATABASES } from './databases.ts';
+import type { Gateway } from './gateway.ts';
+import { expect, type Page, tokenField } from './story.ts';
 
-const test = base.extend<{ database: Database; gateway: Gateway }>({
-  database: ['SQLite', { option: true }],
-  // Each story begins with an installation that nobody has set up.
-  gateway: async ({ database }, run) => {
-    const { url, drop } = await makeDatabase(database);
-    const gateway = await startGateway(url);
-    await run(gateway);
-    await gateway.stop();
-    await drop();
-  },
+const test = base.extend({
   baseURL: async ({ gateway }, run) => run(gateway.url.replace('127.0.0.1', 'localhost')),
   expected: /Failed to load resource.*403/,
 });

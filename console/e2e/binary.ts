@@ -3,11 +3,12 @@ import { type Database, makeDatabase } from './databases.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { type Page, test as base, tokenField } from './story.ts';
 
-export const test = base.extend<{ database: Database; gateway: Gateway }>({
+export const test = base.extend<{ database: Database; isEmpty: boolean; gateway: Gateway }>({
   database: ['SQLite', { option: true }],
-  gateway: async ({ database }, run) => {
+  isEmpty: [false, { option: true }],
+  gateway: async ({ database, isEmpty }, run) => {
     const { url, drop } = await makeDatabase(database);
-    const gateway = await startGateway(url);
+    const gateway = await startGateway(url, isEmpty);
     await run(gateway);
     await gateway.stop();
     await drop();

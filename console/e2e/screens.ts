@@ -34,6 +34,7 @@ const ADDRESSES: Record<
     'the builder of a gateway': `${W}/gateways/engineering/build?step=tools&by=risk`,
   },
   '/workspaces/$workspace/connect': { 'the connect page': `${W}/connect?client=vscode` },
+  '/workspaces/$workspace/start': { 'the first steps': '/workspaces/partners/start' },
   '/workspaces/$workspace/limits': { 'the limits': `${W}/limits` },
   '/workspaces/$workspace/limits/$limit': { 'a limit': `${W}/limits/each-app` },
   '/workspaces/$workspace/pins': { 'the approvals': `${W}/pins` },

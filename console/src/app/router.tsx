@@ -111,6 +111,16 @@ const connect = createRoute({
   component: lazyRouteComponent(() => import('@/features/connect/connect-page'), 'ConnectPage'),
 });
 
+const start = createRoute({
+  getParentRoute: () => workspace,
+  path: '/start',
+  validateSearch: (search): { server?: string | undefined; client?: string | undefined } => ({
+    server: text(search['server']),
+    client: text(search['client']),
+  }),
+  component: lazyRouteComponent(() => import('@/features/start/start-page'), 'StartPage'),
+});
+
 const limits = createRoute({
   getParentRoute: () => workspace,
   path: '/limits',
@@ -168,6 +178,7 @@ const routeTree = root.addChildren([
       servers.addChildren([server]),
       gateways.addChildren([gatewayList, gateway, gatewayBuild]),
       connect,
+      start,
       limits.addChildren([limit]),
       pins.addChildren([pin]),
       records,

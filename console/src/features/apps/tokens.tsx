@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { api, everyPage, type Schemas, take } from '@/api/client';
 import { useMay } from '@/app/rights';
 import { callOf, command } from '@/features/changes/call';
+import type { Change } from '@/features/changes/use-change';
 import { checkName, type FormSpec, useFormDialog } from '@/features/objects/form-dialog';
 import { Code } from '@/ui/code';
 import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
@@ -108,18 +109,23 @@ function newToken(workspace: string, app: string): FormSpec {
         options: ['90', '30', '7', '1'],
       },
     ],
-    plan: ({ name = '', days = '90' }) => ({
-      title: `New token ${name} for ${app}`,
-      verb: `Make ${name}`,
-      call: callOf(
-        'post',
-        '/api/v1/workspaces/{workspace}/apps/{app}/tokens',
-        { workspace, app },
-        { name, lifetime_seconds: Number(days) * DAY_SECONDS },
-      ),
-      command: command(['token', 'create', name], { app, for: `${days}d` }),
-      before: null,
-    }),
+    plan: ({ name = '', days = '90' }) => newTokenChange(workspace, app, name, Number(days)),
+  };
+}
+
+/** A token that is made when what it is has been seen. */
+export function newTokenChange(workspace: string, app: string, name: string, days: number): Change {
+  return {
+    title: `New token ${name} for ${app}`,
+    verb: `Make ${name}`,
+    call: callOf(
+      'post',
+      '/api/v1/workspaces/{workspace}/apps/{app}/tokens',
+      { workspace, app },
+      { name, lifetime_seconds: days * DAY_SECONDS },
+    ),
+    command: command(['token', 'create', name], { app, for: `${days}d` }),
+    before: null,
   };
 }
 

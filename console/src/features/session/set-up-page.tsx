@@ -1,8 +1,10 @@
 import { Button, SegmentedControl, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
+import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 
+import { namesQuery } from '@/features/objects/nouns';
 import { Trouble } from '@/ui/trouble';
 import { Card, formClass } from './card';
 import { checkPassword, NewPasswordInput } from './new-password';
@@ -11,13 +13,14 @@ import { useSetUp } from './queries';
 import { isRefused } from './refused';
 import { TokenHelp, TokenInput } from './token-form';
 
-/** Where one goes from here. */
-const AFTER = '/';
+/** Every installation begins with it. */
+const WORKSPACE = 'default';
 
 /** From the token in the log to an account that administers the installation. */
 export function SetUpPage() {
   const { step } = useSearch({ from: '/set-up' });
   const navigate = useNavigate({ from: '/set-up' });
+  const queries = useQueryClient();
   const setUp = useSetUp();
   const trouble = passkeyTrouble();
   const [way, setWay] = useState<'passkey' | 'password'>(trouble ? 'password' : 'passkey');
@@ -34,6 +37,12 @@ export function SetUpPage() {
     }),
   });
   const isSecond = isAfter(form.values.token);
+  // Whoever sets up an empty installation is led on.
+  const goOn = async () => {
+    const { names } = await queries.fetchQuery(namesQuery(WORKSPACE, 'servers'));
+    const to = names.length > 0 ? '/' : '/workspaces/$workspace/start';
+    await navigate({ to, params: { workspace: WORKSPACE }, replace: true });
+  };
   const submit = form.onSubmit(({ token, name, password }) => {
     if (!isSecond) {
       void navigate({ search: { step: 'account' } });
@@ -46,7 +55,7 @@ export function SetUpPage() {
         ...(way === 'password' && { password }),
       },
       {
-        onSuccess: () => void navigate({ to: AFTER, replace: true }),
+        onSuccess: () => void goOn(),
         onError: (error) => {
           if (!isRefused(error)) return;
           form.setFieldError('token', 'This token is not valid: it may be mistyped or revoked');

@@ -70,6 +70,7 @@ const ADDRESSES: Record<
   '/workspaces/$workspace/policies/$policy': { 'a policy': `${W}/policies/readers` },
   '/workspaces/$workspace/why': { why: `${W}/why?app=claude-ann&gateway=finance` },
   '/workspaces/$workspace/cutoffs': { 'the cut-offs': `${W}/cutoffs` },
+  '/workspaces/$workspace/settings': { 'the settings': `${W}/settings` },
   '/workspaces/$workspace/replicas': { 'the replicas': `${W}/replicas` },
 };
 

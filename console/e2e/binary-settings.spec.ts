@@ -42,6 +42,30 @@ for (const database of DATABASES) {
       await expect(page.getByRole('menuitem', { name: 'Revoke…' })).toBeDisabled();
     });
 
+    test('a user gets a token to administer with, which is taken away again', async ({
+      page,
+      gateway,
+    }) => {
+      await signIn(page, gateway.adminToken, '/workspaces/default/users/ann');
+      await page.getByRole('button', { name: 'New token' }).click();
+      await page.getByLabel('Name').fill('laptop');
+      await page.getByRole('button', { name: /^Next/ }).click();
+      await page.getByRole('button', { name: 'Make laptop' }).click();
+      const secret = await page.getByRole('group', { name: 'token' }).textContent();
+      const ask = () =>
+        page.request.get('/api/v1/session', {
+          headers: { authorization: `Bearer ${secret}`, cookie: '' },
+        });
+      expect(await (await ask()).json()).toMatchObject({ user: { name: 'ann' } });
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Actions for laptop' }).click();
+      await page.getByRole('menuitem', { name: 'Revoke…' }).click();
+      await page.getByLabel('To go on, type laptop').fill('laptop');
+      await page.getByRole('button', { name: 'Revoke laptop' }).click();
+      await expect(page.getByText('no program administers as this user')).toBeVisible();
+      expect((await ask()).status()).toBe(401);
+    });
+
     test('what was recorded on a day is made unreadable, and nothing else', async ({
       page,
       gateway,

@@ -35,7 +35,7 @@ export function ClientStep({ workspace, server }: Props) {
               <div>
                 <Button
                   onClick={() =>
-                    ask(newTokenChange(workspace, APP, name, 90), (answer) =>
+                    ask(newTokenChange(workspace, { kind: 'app', name: APP }, name, 90), (answer) =>
                       setSecret((answer as Schemas['CreatedToken']).secret),
                     )
                   }

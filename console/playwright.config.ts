@@ -9,7 +9,9 @@ const url = `http://127.0.0.1:${process.env['E2E_PORT']}`;
 export default defineConfig({
   testDir: 'e2e',
   // The stories of the binary need one; `make test` names it.
-  testIgnore: process.env['OSTIARY_BIN'] ? [] : ['binary*.spec.ts', 'explorer.spec.ts'],
+  testIgnore: process.env['OSTIARY_BIN']
+    ? []
+    : ['accounts.spec.ts', 'binary*.spec.ts', 'explorer.spec.ts'],
   outputDir: 'test-results',
   fullyParallel: true,
   forbidOnly: true,

@@ -40,6 +40,7 @@ test('from signing in to the record of a call, and to its cut-off and back', asy
 }) => {
   const token = await mintToken(gateway);
   await page.goto('/');
+  await page.getByRole('link', { name: 'Use a token' }).click();
   await tokenField(page).fill(gateway.adminToken);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('row', { name: 'everything' })).toContainText('stdio');

@@ -3,11 +3,12 @@ import { type Database, makeDatabase } from './databases.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { type Page, test as base, tokenField } from './story.ts';
 
-export const test = base.extend<{ database: Database; gateway: Gateway }>({
+export const test = base.extend<{ database: Database; isEmpty: boolean; gateway: Gateway }>({
   database: ['SQLite', { option: true }],
-  gateway: async ({ database }, run) => {
+  isEmpty: [false, { option: true }],
+  gateway: async ({ database, isEmpty }, run) => {
     const { url, drop } = await makeDatabase(database);
-    const gateway = await startGateway(url);
+    const gateway = await startGateway(url, isEmpty);
     await run(gateway);
     await gateway.stop();
     await drop();
@@ -17,7 +18,7 @@ export const test = base.extend<{ database: Database; gateway: Gateway }>({
 
 /** Signs in with an admin token on the way to a path. */
 export async function signIn(page: Page, token: string, path: string) {
-  await page.goto(`/sign-in?next=${encodeURIComponent(path)}`);
+  await page.goto(`/sign-in?with=token&next=${encodeURIComponent(path)}`);
   await tokenField(page).fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL((url) => url.pathname !== '/sign-in');

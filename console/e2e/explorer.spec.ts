@@ -233,7 +233,7 @@ async function call(gateway: Started, message: string) {
 }
 
 async function signIn(page: Page, { adminToken }: Gateway) {
-  await page.goto(`/sign-in?next=${encodeURIComponent('/workspaces/default/records')}`);
+  await page.goto(`/sign-in?with=token&next=${encodeURIComponent('/workspaces/default/records')}`);
   await tokenField(page).fill(adminToken);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByText('Live', { exact: true })).toBeVisible();

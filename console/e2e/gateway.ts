@@ -16,15 +16,15 @@ export interface Gateway {
   stop: () => Promise<void>;
 }
 
-/** Starts `ostiary serve` with one real MCP server behind one gateway. */
-export async function startGateway(database?: string): Promise<Gateway> {
+/** Starts `ostiary serve` with one real MCP server behind one gateway, or with nothing at all. */
+export async function startGateway(database?: string, isEmpty = false): Promise<Gateway> {
   const binary = process.env['OSTIARY_BIN'] ?? '';
-  const peers = process.env['OSTIARY_PEERS'] ?? join(ROOT, '.tools');
   if (!existsSync(binary)) throw new Error('OSTIARY_BIN must name the binary: run make build');
   const data = await mkdtemp(join(tmpdir(), 'ostiary-console-'));
   const file = join(data, 'workspace.yaml');
-  await writeFile(file, workspace(join(peers, 'bin/server-everything')));
-  const args = ['serve', '--data', join(data, 'data'), '--listen', '127.0.0.1:0', '--apply', file];
+  await writeFile(file, workspace(everything()));
+  const args = ['serve', '--data', join(data, 'data'), '--listen', '127.0.0.1:0'];
+  if (!isEmpty) args.push('--apply', file);
   const child = spawn(binary, args, {
     env: {
       ...process.env,
@@ -43,6 +43,21 @@ export async function startGateway(database?: string): Promise<Gateway> {
     await stop();
     throw error;
   }
+}
+
+/** The command of a real MCP server; it wants the word `stdio`. */
+export function everything(): string {
+  return join(process.env['OSTIARY_PEERS'] ?? join(ROOT, '.tools'), 'bin/server-everything');
+}
+
+/** The official SDK as a client that lists the tools and calls one; all that it says of it. */
+export async function runClient(url: string, token: string, tool: string): Promise<string> {
+  const script = join(ROOT, 'tests/peers/node/client.mjs');
+  const args = [script, url, 'auto', '--token', token, 'try', tool, '{"message":"hello"}'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  for await (const chunk of child.stdout) said += String(chunk);
+  return said;
 }
 
 /** Waits for the lines that tell the admin token and the address. */

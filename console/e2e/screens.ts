@@ -12,7 +12,12 @@ const ADDRESSES: Record<
   Record<string, string>
 > = {
   '/': { 'the front door': '/' },
-  '/sign-in': { 'the sign-in page': '/sign-in' },
+  '/sign-in': {
+    'the sign-in page': '/sign-in',
+    'signing in with a token': '/sign-in?with=token',
+  },
+  '/set-up': { 'the set-up': '/set-up' },
+  '/account': { 'an account': '/account' },
   '/mcp/$workspace': { 'the picker’s address': '/mcp/default' },
   '/workspaces/$workspace': { 'a workspace': W },
   '/workspaces/$workspace/servers': {
@@ -29,6 +34,7 @@ const ADDRESSES: Record<
     'the builder of a gateway': `${W}/gateways/engineering/build?step=tools&by=risk`,
   },
   '/workspaces/$workspace/connect': { 'the connect page': `${W}/connect?client=vscode` },
+  '/workspaces/$workspace/start': { 'the first steps': '/workspaces/partners/start' },
   '/workspaces/$workspace/limits': { 'the limits': `${W}/limits` },
   '/workspaces/$workspace/limits/$limit': { 'a limit': `${W}/limits/each-app` },
   '/workspaces/$workspace/pins': { 'the approvals': `${W}/pins` },
@@ -64,6 +70,7 @@ const ADDRESSES: Record<
   '/workspaces/$workspace/policies/$policy': { 'a policy': `${W}/policies/readers` },
   '/workspaces/$workspace/why': { why: `${W}/why?app=claude-ann&gateway=finance` },
   '/workspaces/$workspace/cutoffs': { 'the cut-offs': `${W}/cutoffs` },
+  '/workspaces/$workspace/settings': { 'the settings': `${W}/settings` },
   '/workspaces/$workspace/replicas': { 'the replicas': `${W}/replicas` },
 };
 

@@ -35,7 +35,7 @@ export const test = base.extend<Story>({
 
 /** Signs in and opens a page. */
 export async function open(page: Page, path: string, kind: Kind = '-still') {
-  await page.goto(`/sign-in?next=${encodeURIComponent(path)}`);
+  await page.goto(`/sign-in?with=token&next=${encodeURIComponent(path)}`);
   await tokenField(page).fill(`osta_demo${kind}`);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL((url) => url.pathname !== '/sign-in');

@@ -4,11 +4,12 @@ import { http, HttpResponse } from 'msw';
 import type { Schemas } from '../src/api/client.ts';
 import type { paths } from '../src/api/schema.ts';
 import { problem, shown } from './answers.ts';
+import { crud } from './crud.ts';
 import { gatewayHandlers } from './gateway-handlers.ts';
 import { checkpointOf, growthOf, proofOf, verifierKey } from './log.ts';
 import { peopleHandlers } from './people-handlers.ts';
 import { append } from './traffic.ts';
-import { TOKEN, type World } from './world.ts';
+import { CREATED, TOKEN, workspace, type World } from './world.ts';
 
 /** A path of the API, in MSW's form. */
 function at(path: keyof paths): string {
@@ -20,8 +21,28 @@ const W = '/api/v1/workspaces/{workspace}';
 export function handlers(world: World) {
   return [
     http.get(at('/api/v1/session'), () => shown({ name: 'first' })),
+    http.get(at('/api/v1/session/account'), () =>
+      problem(404, 'not_found', 'there is no account `first`'),
+    ),
     http.delete(at('/api/v1/session'), () => new HttpResponse(null, { status: 204 })),
-    http.get(at('/api/v1/workspaces'), () => shown({ items: world.workspaces })),
+    ...crud<Schemas['WorkspaceBody']>({
+      path: at('/api/v1/workspaces'),
+      param: 'workspace',
+      all: () => world.workspaces,
+      put: (all) => {
+        world.workspaces = all;
+      },
+      whole: () => world.workspaces,
+      nameOf: (it) => it.name,
+      complete: (body) => ({
+        ...workspace(world.workspaces.length + 1, ''),
+        ...body,
+      }),
+    }),
+    http.get(at('/api/v1/accounts'), () => shown({ items: [] })),
+    http.get(at('/api/v1/admin-tokens'), () =>
+      shown({ items: [{ id: workspace(9, '').id, name: 'first', created_at: CREATED }] }),
+    ),
     http.post(at(`${W}/cutoffs`), async ({ request }) =>
       turn(world, (await request.json()) as Schemas['NewCutoff'], false),
     ),
@@ -73,7 +94,12 @@ function page(world: World, { searchParams }: URL) {
   return start > 0 ? { items, next_cursor: String(start) } : { items };
 }
 
-/** The one route that needs no cookie. */
+/** Nobody has to set this installation up. */
+export const signInOptions = http.get(at('/api/v1/session/options'), () =>
+  shown({ set_up: false }),
+);
+
+/** The one route that signs in. */
 export const signIn = http.post(at('/api/v1/session'), async ({ request }) => {
   const { token } = (await request.json()) as Schemas['SignIn'];
   return token.startsWith(TOKEN)

@@ -18,6 +18,7 @@ export function peopleHandlers(world: World) {
   const { people } = world;
   return [
     ...KINDS.flatMap((kind) => listOf(people, kind)),
+    http.get(`${W}/users/:user/admin-tokens`, () => shown({ items: [] })),
     http.get(`${W}/apps/:app/tokens`, () => shown({ items: people.tokens })),
     http.post(`${W}/apps/:app/tokens`, async ({ request }) => {
       const { name } = (await request.json()) as Schemas['NewToken'];

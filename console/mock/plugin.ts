@@ -16,7 +16,7 @@ import { getResponse } from 'msw';
 import type { Connect, Plugin } from 'vite';
 
 import { problem } from './answers.ts';
-import { handlers, signIn } from './handlers.ts';
+import { handlers, signIn, signInOptions } from './handlers.ts';
 import { addManyTools } from './offers.ts';
 import { addCrowd } from './people.ts';
 import { addHistory, addHostility, append, burst, call } from './traffic.ts';
@@ -64,6 +64,9 @@ async function answer(
     const headers = new Headers(response.headers);
     headers.set('set-cookie', `${COOKIE}=${session}; Path=/; HttpOnly; SameSite=Strict`);
     return new Response(response.body, { status: response.status, headers });
+  }
+  if (request.url.endsWith('/api/v1/session/options')) {
+    return (await getResponse([signInOptions], request)) ?? nowhere();
   }
   const session = new RegExp(`${COOKIE}=(\\d+)`).exec(incoming.headers.cookie ?? '')?.[1];
   const world = worlds.get(session ?? '');

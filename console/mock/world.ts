@@ -150,9 +150,9 @@ export function id(number: number): string {
   return `019356a0-0000-7000-8000-${String(number).padStart(12, '0')}`;
 }
 
-const CREATED = '2026-11-02T09:30:00Z';
+export const CREATED = '2026-11-02T09:30:00Z';
 
-function workspace(number: number, name: string): Schemas['WorkspaceBody'] {
+export function workspace(number: number, name: string): Schemas['WorkspaceBody'] {
   return { id: id(number), name, durability: 'written', addresses: [], created_at: CREATED };
 }
 

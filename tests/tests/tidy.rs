@@ -16,8 +16,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("audit", &[]),
     ("vault", &[]),
     ("db", &[]),
+    ("passkeys", &[]),
     ("proxy", &["domain", "mcp", "inspect", "audit"]),
-    ("control", &["domain", "mcp", "db", "vault", "audit", "inspect"]),
+    ("control", &["domain", "mcp", "db", "passkeys", "vault", "audit", "inspect"]),
     ("hosting", &["domain", "mcp"]),
     ("routes", &["domain", "audit"]),
 ];

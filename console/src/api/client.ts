@@ -65,8 +65,32 @@ export async function everyPage<T>(
   return { items, isCut: true };
 }
 
-/** A stream goes on for as long as it is wanted: of it, only the beginning is limited. */
+let prove: (() => Promise<boolean>) | null = null;
+
+/** Who asks for a proof, where something dangerous needs one. Says whether it was given. */
+export function setProver(ask: () => Promise<boolean>) {
+  prove = ask;
+}
+
+/** What needs a proof first is sent again once there is one. */
 async function send(request: Request): Promise<Response> {
+  if (request.method === 'GET') return sendOnce(request);
+  const again = request.clone();
+  const response = await sendOnce(request);
+  const isRefused = response.status === 403 && prove !== null && (await needsProof(response));
+  return isRefused && (await prove?.()) ? sendOnce(again) : response;
+}
+
+async function needsProof(response: Response): Promise<boolean> {
+  const problem: unknown = await response
+    .clone()
+    .json()
+    .catch(() => null);
+  return (problem as { code?: unknown } | null)?.code === 'step_up_required';
+}
+
+/** A stream goes on for as long as it is wanted: of it, only the beginning is limited. */
+async function sendOnce(request: Request): Promise<Response> {
   if (request.headers.get('accept') !== 'text/event-stream') {
     const signal = AbortSignal.any([request.signal, AbortSignal.timeout(LIMIT_MS)]);
     return fetch(request, { signal });

@@ -43,9 +43,20 @@ export class Failure extends Error {
     return new Failure('unanswered', detail, 0, null);
   }
 
+  /** Whoever was asked for a passkey, or their browser, has said no. */
+  static declined(error: unknown): Failure {
+    const is = (name: string) => error instanceof DOMException && error.name === name;
+    const detail = is('InvalidStateError')
+      ? 'there is a passkey of this account on it already'
+      : 'no passkey was used';
+    return new Failure('declined', detail, 0, null);
+  }
+
   /** Whether the same request may succeed later. */
   get isPassing(): boolean {
-    return this.status === 0 || this.status === 503 || this.status === 429;
+    return (
+      (this.status === 0 && this.code !== 'declined') || this.status === 503 || this.status === 429
+    );
   }
 
   /** One sentence about what to do now. */
@@ -57,6 +68,7 @@ export class Failure extends Error {
 const ADVICE: Partial<Record<string, string>> = {
   busy: 'Try again in a moment.',
   cross_site: 'Open the console at the address at which the gateway serves it.',
+  declined: 'Try again, or take another way.',
   duplicate: 'Choose another name.',
   forbidden: 'Ask whoever administers this workspace for it.',
   in_use: 'Remove what uses it first.',
@@ -65,7 +77,10 @@ const ADVICE: Partial<Record<string, string>> = {
   malformed: 'Correct it and try again.',
   mismatch: 'Reload the page to see what has changed.',
   not_found: 'It may have been renamed or deleted. Go back to the list.',
+  step_up_required: 'Prove who you are, then it is done.',
+  too_many_attempts: 'Wait for as long as it says, then try again.',
   unanswered: 'Check that Ostiary is running and that this machine can reach it.',
   unauthenticated: 'Sign in again.',
+  unproven: 'Try again, or take another way.',
   unrecorded: 'Nothing was done. Make room on the disk that holds the log, then try again.',
 };

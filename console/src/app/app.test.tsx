@@ -5,7 +5,7 @@ import { getResponse, http, HttpResponse, type RequestHandler } from 'msw';
 import { beforeEach, expect, test, vi } from 'vitest';
 
 import { problem } from '../../mock/answers.ts';
-import { handlers, signIn } from '../../mock/handlers.ts';
+import { handlers, signIn, signInOptions } from '../../mock/handlers.ts';
 import { makeEmptyWorld, makeWorld, type World } from '../../mock/world.ts';
 import { makeApp } from './app';
 
@@ -17,15 +17,15 @@ beforeEach(() => {
   world = makeWorld();
   special = [];
   vi.stubGlobal('fetch', async (request: Request) => {
-    const all = [...special, signIn, ...handlers(world)];
+    const all = [...special, signIn, signInOptions, ...handlers(world)];
     return (await getResponse(all, request)) ?? HttpResponse.error();
   });
 });
 
-test('whoever is not signed in is asked for the token first', async () => {
+test('whoever is not signed in is asked to sign in first', async () => {
   special = [http.get('*/api/v1/session', () => problem(401, 'unauthenticated', 'sign in first'))];
   const { router } = open('/workspaces/default/gateways');
-  expect(await screen.findByLabelText('Admin token')).toBeDefined();
+  expect(await screen.findByLabelText('Password')).toBeDefined();
   expect(router.state.location.search).toEqual({ next: '/workspaces/default/gateways' });
 });
 

@@ -1,4 +1,4 @@
-/** The frame of all addresses: who is signed in, and the workspace that one is in. */
+/** The frame of all addresses: who is signed in, one's own account, the workspace one is in. */
 import type { QueryClient } from '@tanstack/react-query';
 import {
   createRootRouteWithContext,
@@ -10,21 +10,34 @@ import {
 
 import { Failure } from '@/api/failure';
 import { sessionQuery } from '@/features/session/queries';
+import { StepUp } from '@/features/session/step-up';
 import { workspacesQuery } from '@/features/workspaces/queries';
-import { localPath } from './search';
+import { localPath, readSignInSearch } from './search';
 import { Shell } from './shell';
 
 export const root = createRootRouteWithContext<{ queries: QueryClient }>()({
-  component: Outlet,
+  component: () => (
+    <>
+      <Outlet />
+      <StepUp />
+    </>
+  ),
 });
 
 export const signIn = createRoute({
   getParentRoute: () => root,
   path: '/sign-in',
-  validateSearch: (search): { next?: string | undefined } => ({
-    next: localPath(search['next']),
-  }),
+  validateSearch: readSignInSearch,
   component: lazyRouteComponent(() => import('@/features/session/sign-in-page'), 'SignInPage'),
+});
+
+export const setUp = createRoute({
+  getParentRoute: () => root,
+  path: '/set-up',
+  validateSearch: (search): { step?: 'account' | undefined } => ({
+    step: search['step'] === 'account' ? 'account' : undefined,
+  }),
+  component: lazyRouteComponent(() => import('@/features/session/set-up-page'), 'SetUpPage'),
 });
 
 /** Everything that needs someone to be signed in. */
@@ -54,6 +67,12 @@ export const home = createRoute({
     const workspace = first?.name ?? 'default';
     throw redirect({ to: '/workspaces/$workspace/servers', params: { workspace } });
   },
+});
+
+export const account = createRoute({
+  getParentRoute: () => app,
+  path: '/account',
+  component: lazyRouteComponent(() => import('@/features/session/account-page'), 'AccountPage'),
 });
 
 /** Whoever opens the picker's URL in a browser looks for gateways. */

@@ -10,6 +10,7 @@ import { Link, useRouter } from '@tanstack/react-router';
 
 import { sessionQuery, useSignOut } from '@/features/session/queries';
 import {
+  AccountIcon,
   KeyboardIcon,
   Mark,
   MoonIcon,
@@ -120,6 +121,15 @@ function Settings({ onHelp }: { onHelp: () => void }) {
         onClick={onHelp}
       >
         Shortcuts
+      </Button>
+      <Button
+        variant="subtle"
+        color="gray"
+        justify="flex-start"
+        leftSection={<AccountIcon />}
+        onClick={() => void router.navigate({ to: '/account' })}
+      >
+        Your account
       </Button>
       <Button
         variant="subtle"

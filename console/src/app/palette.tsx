@@ -131,6 +131,7 @@ function useFindings(workspace: string, places: Place[]) {
       kind: 'page',
       path: it.to.replace('$workspace', workspace),
     }));
+    all.push({ name: 'Your account', kind: 'page', path: '/account' });
     all.push({ name: 'Keyboard shortcuts', kind: 'help', path: '?' });
     for (const [at, many] of wanted.entries()) {
       const noun = NOUNS[many];

@@ -20,6 +20,7 @@ import {
   ReplicaIcon,
   RoleIcon,
   ServerIcon,
+  SlidersIcon,
   TeamIcon,
 } from '@/ui/icons';
 
@@ -175,6 +176,14 @@ export const PLACES = [
     icon: ReplicaIcon,
     key: 'n',
     capability: 'cutoffs:read',
+  },
+  {
+    name: 'Settings',
+    to: '/workspaces/$workspace/settings',
+    group: 'System',
+    icon: SlidersIcon,
+    key: 'x',
+    // Everybody in a workspace may see what holds for it.
   },
 ] as const satisfies Room[];
 

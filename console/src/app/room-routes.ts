@@ -179,6 +179,12 @@ const replicas = createRoute({
   component: lazyRouteComponent(() => import('@/features/replicas/replicas-page'), 'ReplicasPage'),
 });
 
+const settings = createRoute({
+  getParentRoute: () => workspace,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('@/features/settings/settings-page'), 'SettingsPage'),
+});
+
 export const roomRoutes = [
   users,
   user,
@@ -197,4 +203,5 @@ export const roomRoutes = [
   why,
   cutoffs,
   replicas,
+  settings,
 ] as const;

@@ -18,7 +18,17 @@ import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
 import { NotFound, Pending, Wrong } from './fallbacks';
-import { app, home, picker, root, signIn, workspace, workspaceHome } from './frame-routes';
+import {
+  account,
+  app,
+  home,
+  picker,
+  root,
+  setUp,
+  signIn,
+  workspace,
+  workspaceHome,
+} from './frame-routes';
 import { roomRoutes } from './room-routes';
 import { readListSearch, readPinSearch, readTab, text } from './search';
 
@@ -101,6 +111,16 @@ const connect = createRoute({
   component: lazyRouteComponent(() => import('@/features/connect/connect-page'), 'ConnectPage'),
 });
 
+const start = createRoute({
+  getParentRoute: () => workspace,
+  path: '/start',
+  validateSearch: (search): { server?: string | undefined; client?: string | undefined } => ({
+    server: text(search['server']),
+    client: text(search['client']),
+  }),
+  component: lazyRouteComponent(() => import('@/features/start/start-page'), 'StartPage'),
+});
+
 const limits = createRoute({
   getParentRoute: () => workspace,
   path: '/limits',
@@ -148,14 +168,17 @@ const records = createRoute({
 
 const routeTree = root.addChildren([
   signIn,
+  setUp,
   app.addChildren([
     home,
+    account,
     picker,
     workspace.addChildren([
       workspaceHome,
       servers.addChildren([server]),
       gateways.addChildren([gatewayList, gateway, gatewayBuild]),
       connect,
+      start,
       limits.addChildren([limit]),
       pins.addChildren([pin]),
       records,

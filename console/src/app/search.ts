@@ -13,6 +13,13 @@ export interface ListSearch {
   tab?: string | undefined;
 }
 
+/** Of signing in: where one goes then, by which way, and to which workspace. */
+export interface SignInSearch {
+  next?: string | undefined;
+  with?: 'token' | undefined;
+  workspace?: string | undefined;
+}
+
 /** Longer is no filter that a person has set. */
 const MOST_CHARS = 500;
 
@@ -42,6 +49,14 @@ export function readTab(search: Record<string, unknown>): { tab?: string | undef
   return { tab: text(search['tab']) };
 }
 
+export function readSignInSearch(search: Record<string, unknown>): SignInSearch {
+  return {
+    next: localPath(search['next']),
+    with: search['with'] === 'token' ? 'token' : undefined,
+    workspace: text(search['workspace']),
+  };
+}
+
 export function text(value: unknown): string | undefined {
   const read = typeof value === 'number' || typeof value === 'boolean' ? String(value) : value;
   if (typeof read !== 'string' || read === '' || read.length > MOST_CHARS) return undefined;
@@ -57,6 +72,6 @@ export function localPath(value: unknown): string | undefined {
     url.origin === globalThis.location.origin &&
     // What `..` has uncovered may be another host again.
     !url.pathname.startsWith('//') &&
-    url.pathname !== '/sign-in';
+    !['/sign-in', '/set-up'].includes(url.pathname);
   return isOurs ? url.pathname + url.search : undefined;
 }

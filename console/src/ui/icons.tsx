@@ -20,6 +20,7 @@ function icon(path: string) {
   };
 }
 
+export const AccountIcon = icon('M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM2.5 14a5.5 5.5 0 0 1 11 0');
 export const ApprovalsIcon = icon(
   'M8 1.8 13.2 3.6v4c0 3-2.2 5.4-5.2 6.6-3-1.2-5.2-3.6-5.2-6.6v-4zM5.6 7.9l1.7 1.7 3.1-3.4',
 );

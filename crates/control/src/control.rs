@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
+use crate::accounts::{Attempts, Passwords};
 use crate::api::{Error, chain};
 use crate::connections::Picking;
 use crate::content_keys::{self, ContentKeys};
@@ -163,6 +164,8 @@ impl Control {
             status: OnceLock::new(),
             offers: OnceLock::new(),
             previews: OnceLock::new(),
+            passwords: Passwords::default(),
+            attempts: Attempts::default(),
             accounts,
             shared,
             allow_loopback,
@@ -317,12 +320,24 @@ impl Control {
     /// # Errors
     /// Where the name is taken, or the database fails.
     pub async fn mint_admin_token(&self, name: &str) -> Result<Secret, ControlError> {
+        self.mint_recorded((name, false)).await
+    }
+
+    /// The same, and as long as nobody has an account above all workspaces it makes one, once.
+    ///
+    /// # Errors
+    /// Where the name is taken, or the database fails.
+    pub async fn mint_set_up_token(&self, name: &str) -> Result<Secret, ControlError> {
+        self.mint_recorded((name, true)).await
+    }
+
+    async fn mint_recorded(&self, (name, sets_up): (&str, bool)) -> Result<Secret, ControlError> {
         let stamp = self.app.clock.stamp();
         let act = (stamp.id, What::words("make an admin token"));
         let actor = Caller::command_line();
         let act = trail::open(&self.app, &actor, act, vec![trail::INSTALLATION]).await;
         let act = act.map_err(refused)?;
-        let minted = self.mint(stamp, name).await;
+        let minted = self.mint(stamp, (name, sets_up)).await;
         let end = match &minted {
             Ok(_) => End::with(StatusCode::CREATED).touching(session::minted(stamp, name)),
             Err(DbError::Duplicate) => End::with(StatusCode::CONFLICT),
@@ -335,11 +350,17 @@ impl Control {
         })
     }
 
-    async fn mint(&self, stamp: Stamp, name: &str) -> Result<Secret, DbError> {
+    async fn mint(&self, stamp: Stamp, made: (&str, bool)) -> Result<Secret, DbError> {
         let mut tx = self.app.db.begin().await?;
-        let secret = session::mint_admin(&mut tx, stamp, name).await?;
+        let secret = session::mint_admin(&mut tx, stamp, made).await?;
         tx.commit().await?;
         Ok(secret)
+    }
+
+    /// What is behind it, for tests of what goes on between two requests.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// Whether a request may see what only administrators of the installation may, such as

@@ -12,6 +12,7 @@
 //!
 //! [`Control`] is the front door.
 
+mod accounts;
 mod addresses;
 mod admin_mcp;
 mod api;
@@ -102,6 +103,8 @@ struct App {
     status: OnceLock<Arc<dyn ServerStatus>>,
     offers: OnceLock<Arc<dyn Offers>>,
     previews: OnceLock<Arc<dyn Previews>>,
+    passwords: accounts::Passwords,
+    attempts: accounts::Attempts,
     accounts: Arc<limits::counters::Accounts>,
     shared: Option<Arc<limits::counters::Shared>>,
     allow_loopback: bool,

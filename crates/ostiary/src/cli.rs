@@ -113,6 +113,9 @@ pub(crate) struct AdminTokenArgs {
     data: PathBuf,
     /// The token's name, which its acts are recorded under.
     name: String,
+    /// As long as there is no account above all workspaces, the token makes one, once.
+    #[arg(long)]
+    set_up: bool,
 }
 
 #[derive(Args)]
@@ -179,7 +182,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
             print::line(control::schema());
             Ok(ExitCode::SUCCESS)
         }
-        Command::AdminToken(args) => token::mint_admin(&args.data, &args.name),
+        Command::AdminToken(args) => token::mint_admin(&args.data, (&args.name, args.set_up)),
         Command::Audit(command) => audit::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Completions { shell } => Ok(shell::completions(shell)),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State};
@@ -32,6 +33,8 @@ pub(crate) struct Pages {
     hosts: Arc<Hosts>,
     ending: Arc<Ending>,
     proxies: Arc<Proxies>,
+    /// That a proxy is not trusted; once is enough.
+    has_warned: Arc<AtomicBool>,
 }
 
 /// The router of one house.
@@ -45,6 +48,7 @@ pub(crate) fn router(house: &House, ending: Arc<Ending>) -> Router {
         hosts: Arc::new(house.hosts.clone()),
         ending,
         proxies: Arc::new(house.proxies.clone()),
+        has_warned: Arc::default(),
     };
     Router::new()
         .route("/healthz", get(alive))
@@ -63,6 +67,13 @@ async fn guard(State(pages): State<Pages>, request: Request, next: Next) -> Resp
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
     if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied() {
+        if pages.proxies.disregards(peer.ip(), &parts.headers)
+            && !pages.has_warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%peer, "A request says that a proxy sends it, which the configuration does \
+                not trust; if it is yours, name it there, or all who come by it share their attempts to \
+                sign in");
+        }
         match pages.proxies.client(peer.ip(), &parts.headers) {
             Ok(client) => {
                 parts.extensions.insert(ClientAddress(client));

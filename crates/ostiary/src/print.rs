@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// logged is chosen by `OSTIARY_LOG`, such as `info` or `proxy=debug`.
 pub(crate) fn start_logging() {
     let filter = crate::config::env("OSTIARY_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = tracing_subscriber::EnvFilter::new(filter);
+    let filter = self::filter(&filter);
     // Colours are for people: files and pipes get plain text.
     let is_coloured = std::io::stderr().is_terminal() && crate::config::env("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(is_coloured);
@@ -24,6 +24,12 @@ pub(crate) fn start_logging() {
     } else {
         logs.with_target(false).init();
     }
+}
+
+/// What is logged. One part says nothing, whatever is asked for: it would log as an error all that a
+/// stranger has sent.
+fn filter(wanted: &str) -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::new(format!("{wanted},webauthn_rs_core=off"))
 }
 
 /// Writes each event as one line, whatever the names and errors of others in it hold: what would
@@ -179,6 +185,15 @@ mod tests {
             assert_eq!(cell(Some(&value)), expected, "{value}");
         }
         assert_eq!(cell(None), "-");
+    }
+
+    /// Whatever is asked for.
+    #[test]
+    fn what_strangers_send_to_prove_who_they_are_is_not_logged() {
+        for wanted in ["info", "trace", "warn,control=debug"] {
+            let filter = filter(wanted).to_string();
+            assert!(filter.contains("webauthn_rs_core=off"), "{filter}");
+        }
     }
 
     #[test]

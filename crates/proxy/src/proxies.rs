@@ -60,6 +60,13 @@ impl Proxies {
         }
     }
 
+    /// Whether a request says from where it comes, and whoever has sent it is no proxy that is trusted: a
+    /// proxy that was forgotten, most likely, behind which all clients have one address.
+    pub fn disregards(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let says = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
+        says && !self.trusts(canonical(peer))
+    }
+
     fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|it| it.contains(&address))
     }
@@ -203,6 +210,17 @@ mod tests {
         }
         let mapped = Proxies::default().client(ip("::ffff:192.0.2.7"), &HeaderMap::new());
         assert_eq!(mapped, Ok(ip("192.0.2.7")));
+    }
+
+    /// A proxy that nobody has named in the configuration is noticed.
+    #[test]
+    fn whose_headers_are_disregarded() {
+        for name in ["x-forwarded-for", "forwarded"] {
+            let says = headers(&[(name, "for=203.0.113.9")]);
+            assert!(proxies().disregards(ip("192.0.2.7"), &says), "{name}");
+            assert!(!proxies().disregards(ip("10.0.0.2"), &says), "{name}");
+        }
+        assert!(!proxies().disregards(ip("192.0.2.7"), &HeaderMap::new()));
     }
 
     #[test]

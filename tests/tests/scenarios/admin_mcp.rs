@@ -290,6 +290,39 @@ async fn h013_a_browser_gets_nowhere() {
     served.stop().await;
 }
 
+/// Else what an agent is told could be to make the account of its user somebody else's.
+#[tokio::test]
+async fn no_agent_changes_how_people_sign_in() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let served = site.start_with(WORLD).await;
+        let kim = user_token(&served, "default", "kim").await;
+        let [mode, _] = modes();
+        let agent = Agent::of(&served, &kim, mode).await;
+        let tools = agent.tools().await;
+        assert!(tools.iter().any(|it| it == "list_servers"), "{tools:?}");
+        let body = json!({"body": {"password": "a few plain words"}});
+        for name in [
+            "set_own_password",
+            "delete_own_password",
+            "ask_for_new_passkey",
+            "add_own_passkey",
+            "delete_own_passkey",
+            "step_up",
+            "end_own_session",
+            "end_other_sessions",
+        ] {
+            assert!(!tools.iter().any(|it| it == name), "{name}");
+            let Value::Object(arguments) = body.clone() else { unreachable!() };
+            let call = CallToolRequestParams::new(name).with_arguments(arguments);
+            assert!(agent.0.call_tool(call).await.is_err(), "{name}");
+        }
+        let account = served.ask_as(&kim, Method::GET, "/session/account", None).await;
+        assert_eq!(account.status, 404, "{}: nobody has made one", site.database());
+        agent.0.cancel().await.unwrap();
+        served.stop().await;
+    }
+}
+
 async fn user_token(served: &Served, workspace: &str, user: &str) -> String {
     let path = format!("/workspaces/{workspace}/users/{user}/admin-tokens");
     let made = served.must(Method::POST, &path, Some(json!({"name": "agent"}))).await;

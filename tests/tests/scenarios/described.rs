@@ -111,6 +111,12 @@ include-path-regex = "/(apply|diff|cutoffs|restores|why)$"
 [operations.checks]
 positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "409", "422"]
 
+# Whoever asks for a passkey is on a page, and whoever tries often is told to wait.
+[[operations]]
+include-path-regex = "/session/"
+[operations.checks]
+positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429"]
+
 [[operations]]
 include-path-regex = "/records$"
 [operations.parameters]

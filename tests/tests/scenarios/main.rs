@@ -1,6 +1,7 @@
 //! Whole-system scenarios: the real binary, clients of both eras, and a server that the test plays.
 #![expect(clippy::unwrap_used, reason = "what cannot be done is a failed test")]
 
+mod accounts;
 mod acts;
 mod addresses;
 mod admin_mcp;

@@ -28,7 +28,7 @@ export function AppPage() {
       renderOverview={(it, workspace) => (
         <>
           <Overview app={it} workspace={workspace} />
-          <Tokens app={it.name} workspace={workspace} />
+          <Tokens holder={{ kind: 'app', name: it.name }} workspace={workspace} />
         </>
       )}
       renderAccess={(it, workspace) => (

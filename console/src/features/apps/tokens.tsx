@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { api, everyPage, type Schemas, take } from '@/api/client';
 import { useMay } from '@/app/rights';
 import { callOf, command } from '@/features/changes/call';
+import type { Change } from '@/features/changes/use-change';
 import { checkName, type FormSpec, useFormDialog } from '@/features/objects/form-dialog';
 import { Code } from '@/ui/code';
 import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
@@ -14,23 +15,48 @@ import { Trouble } from '@/ui/trouble';
 
 type Token = Schemas['TokenBody'];
 
-interface Props {
-  workspace: string;
-  app: string;
+/** Who presents them. */
+export interface Holder {
+  kind: keyof typeof KINDS;
+  name: string;
 }
 
-/** What an app presents. A secret is shown once, when it is made, and is kept nowhere. */
-export function Tokens({ workspace, app }: Props) {
+const KINDS = {
+  app: {
+    title: 'Tokens',
+    list: '/api/v1/workspaces/{workspace}/apps/{app}/tokens',
+    word: 'token',
+    writes: 'apps:write',
+    none: 'None: the app cannot call.',
+  },
+  user: {
+    title: 'Admin tokens',
+    list: '/api/v1/workspaces/{workspace}/users/{user}/admin-tokens',
+    word: 'user-token',
+    writes: 'admin-tokens:write',
+    none: 'None: no program administers as this user.',
+  },
+} as const;
+
+interface Props {
+  workspace: string;
+  holder: Holder;
+}
+
+/** What somebody presents. A secret is shown once, when it is made, and is kept nowhere. */
+export function Tokens({ workspace, holder }: Props) {
+  const { title, list, writes, none } = KINDS[holder.kind];
   const { open, ask, dialog } = useFormDialog(workspace);
   const [secret, setSecret] = useState<string | null>(null);
-  const { why } = useMay(workspace, 'apps:write');
+  const { why } = useMay(workspace, writes);
   const { data, error } = useQuery({
-    queryKey: ['workspace', workspace, 'apps', 'one', app, 'tokens'],
+    queryKey: ['workspace', workspace, `${holder.kind}s`, 'one', holder.name, 'tokens'],
     queryFn: ({ signal }) =>
       everyPage((query) =>
         take(
-          api.GET('/api/v1/workspaces/{workspace}/apps/{app}/tokens', {
-            params: { path: { workspace, app }, query },
+          // Both answer alike as far as is shown here.
+          api.GET(list as typeof KINDS.app.list, {
+            params: { path: namesOf(workspace, holder), query },
             signal,
           }),
         ),
@@ -39,14 +65,14 @@ export function Tokens({ workspace, app }: Props) {
   const made = (answer: unknown) => setSecret((answer as Schemas['CreatedToken']).secret);
   return (
     <Section
-      title="Tokens"
+      title={title}
       note={
         <Button
           variant="default"
           size="compact-xs"
           disabled={why !== undefined}
           title={why}
-          onClick={() => open({ ...newToken(workspace, app), onDone: made })}
+          onClick={() => open({ ...newToken(workspace, holder), onDone: made })}
         >
           New token
         </Button>
@@ -57,7 +83,7 @@ export function Tokens({ workspace, app }: Props) {
       {error && <Trouble what="The tokens are not shown" error={error} />}
       {data ? (
         <DataTable
-          label="Tokens"
+          label={title}
           columns={COLUMNS}
           rows={data.items}
           rowId={(it) => it.name}
@@ -66,10 +92,10 @@ export function Tokens({ workspace, app }: Props) {
               name: 'Revoke…',
               isDangerous: true,
               why,
-              onDo: () => ask(revocation(workspace, app, it)),
+              onDo: () => ask(revocation(workspace, holder, it)),
             },
           ]}
-          empty="None: the app cannot call."
+          empty={none}
         />
       ) : (
         !error && <TableSkeleton rows={1} />
@@ -95,9 +121,13 @@ function Secret({ secret, onClose }: { secret: string | null; onClose: () => voi
 
 const DAY_SECONDS = 86_400;
 
-function newToken(workspace: string, app: string): FormSpec {
+function namesOf(workspace: string, { name }: Holder) {
+  return { workspace, app: name, user: name };
+}
+
+function newToken(workspace: string, holder: Holder): FormSpec {
   return {
-    title: `New token for ${app}`,
+    title: `New token for ${holder.name}`,
     fields: [
       { name: 'name', label: 'Name', isNeeded: true, check: checkName },
       {
@@ -108,28 +138,36 @@ function newToken(workspace: string, app: string): FormSpec {
         options: ['90', '30', '7', '1'],
       },
     ],
-    plan: ({ name = '', days = '90' }) => ({
-      title: `New token ${name} for ${app}`,
-      verb: `Make ${name}`,
-      call: callOf(
-        'post',
-        '/api/v1/workspaces/{workspace}/apps/{app}/tokens',
-        { workspace, app },
-        { name, lifetime_seconds: Number(days) * DAY_SECONDS },
-      ),
-      command: command(['token', 'create', name], { app, for: `${days}d` }),
-      before: null,
-    }),
+    plan: ({ name = '', days = '90' }) => newTokenChange(workspace, holder, name, Number(days)),
   };
 }
 
-function revocation(workspace: string, app: string, token: Token) {
-  const path = `/api/v1/workspaces/${workspace}/apps/${app}/tokens/${token.id}`;
+/** A token that is made when what it is has been seen. */
+export function newTokenChange(
+  workspace: string,
+  holder: Holder,
+  name: string,
+  days: number,
+): Change {
+  const { list, word } = KINDS[holder.kind];
+  const body = { name, lifetime_seconds: days * DAY_SECONDS };
+  return {
+    title: `New token ${name} for ${holder.name}`,
+    verb: `Make ${name}`,
+    call: callOf('post', list, namesOf(workspace, holder), body),
+    command: command([word, 'create', name], { [holder.kind]: holder.name, for: `${days}d` }),
+    before: null,
+  };
+}
+
+function revocation(workspace: string, holder: Holder, token: Token): Change {
+  const { word } = KINDS[holder.kind];
+  const path = `${newTokenChange(workspace, holder, '', 0).call.path}/${token.id}`;
   return {
     title: `Revoke token ${token.name}?`,
     verb: `Revoke ${token.name}`,
-    call: { method: 'delete', path } as const,
-    command: command(['token', 'revoke', token.name], { app }),
+    call: { method: 'delete', path },
+    command: command([word, 'revoke', token.name], { [holder.kind]: holder.name }),
     before: null,
     of: path,
     after: null,

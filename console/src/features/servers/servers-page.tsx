@@ -60,7 +60,11 @@ export function ServersPage() {
       empty={
         <Empty title="No servers yet" file={SAMPLE} command="ostiary apply -f server.yaml">
           A server is an upstream MCP server. Registering one exposes it to nobody: a gateway does
-          that.
+          that. Nothing is here at all yet?{' '}
+          <Link to="/workspaces/$workspace/start" params={{ workspace }}>
+            Take the first steps
+          </Link>
+          .
         </Empty>
       }
     />

@@ -1,72 +1,45 @@
-import { Button, PasswordInput } from '@mantine/core';
-import { useForm } from '@mantine/form';
-import { useRouter, useSearch } from '@tanstack/react-router';
-import { useEffect } from 'react';
+import { Button } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Link, useRouter, useSearch } from '@tanstack/react-router';
 
-import { Failure } from '@/api/failure';
-import { Code } from '@/ui/code';
-import { Mark } from '@/ui/icons';
-import { Trouble } from '@/ui/trouble';
-import { useSignIn } from './queries';
-import classes from './sign-in-page.module.css';
+import { AccountForm } from './account-form';
+import { Card, Help } from './card';
+import { PasskeyButton } from './passkey-button';
+import { signInOptionsQuery } from './queries';
+import { TokenForm } from './token-form';
 
-/** Trades the admin token for a cookie. The token itself is kept nowhere. */
+/** The ways in: an account, or a token for those who have none. */
 export function SignInPage() {
-  const { next } = useSearch({ from: '/sign-in' });
+  const { next, with: way, workspace } = useSearch({ from: '/sign-in' });
   const router = useRouter();
-  const signIn = useSignIn();
-  const form = useForm({
-    initialValues: { token: '' },
-    validate: { token: (token) => (token.trim() ? null : 'Paste the admin token') },
-  });
-  useEffect(() => {
-    document.title = 'Sign in · Ostiary';
-  }, []);
-  const isWrong = signIn.error instanceof Failure && signIn.error.code === 'unauthenticated';
-
-  const submit = form.onSubmit(({ token }) => {
-    signIn.mutate(token.trim(), {
-      onSuccess: () => router.history.replace(next ?? '/'),
-      onError: (error) => {
-        if (error instanceof Failure && error.code === 'unauthenticated') {
-          form.setFieldError('token', 'This token is not valid: it may be mistyped or revoked');
-        }
-      },
-    });
-  });
-
+  const options = useQuery(signInOptionsQuery);
+  const enter = () => router.history.replace(next ?? '/');
+  if (way === 'token') {
+    return (
+      <Card title="Sign in">
+        <TokenForm onDone={enter} />
+        <Help>
+          <Link to="/sign-in" search={{ next, workspace }}>
+            Use an account
+          </Link>
+        </Help>
+      </Card>
+    );
+  }
   return (
-    <main className={classes.page} id="main">
-      <form className={classes.card} onSubmit={submit} noValidate>
-        <div className={classes.brand}>
-          <Mark size={30} />
-          <span>Ostiary</span>
-        </div>
-        <h1 className={classes.title}>Sign in</h1>
-        <PasswordInput
-          label="Admin token"
-          placeholder="osta_…"
-          autoComplete="off"
-          spellCheck={false}
-          // The one thing to do on this page.
-          // oxlint-disable-next-line jsx-a11y/no-autofocus
-          autoFocus
-          visibilityToggleButtonProps={{ 'aria-label': 'Show or hide the token' }}
-          aria-invalid={form.errors['token'] ? true : undefined}
-          {...form.getInputProps('token')}
-        />
-        {signIn.error && !isWrong && <Trouble what="Signing in failed" error={signIn.error} />}
-        <Button type="submit" size="sm" fullWidth loading={signIn.isPending}>
-          Sign in
+    <Card title="Sign in">
+      {options.data?.set_up && (
+        <Button variant="light" fullWidth onClick={() => void router.navigate({ to: '/set-up' })}>
+          Set up this installation
         </Button>
-        <div className={classes.help}>
-          <p>
-            The token was printed once, when this gateway started for the first time. To make
-            another, stop it and run:
-          </p>
-          <Code text="ostiary admin-token --data DIR NAME" what="command" />
-        </div>
-      </form>
-    </main>
+      )}
+      <PasskeyButton onDone={enter} />
+      <AccountForm workspace={workspace ?? ''} onDone={enter} />
+      <Help>
+        <Link to="/sign-in" search={{ next, with: 'token' }}>
+          Use a token
+        </Link>
+      </Help>
+    </Card>
   );
 }

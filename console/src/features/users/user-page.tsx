@@ -1,5 +1,6 @@
 import { Link, useParams } from '@tanstack/react-router';
 
+import { Tokens } from '@/features/apps/tokens';
 import { CutoffSwitch } from '@/features/cutoffs/cutoff-switch';
 import { GrantList } from '@/features/objects/grant-list';
 import { ThingLinks } from '@/features/objects/thing-links';
@@ -9,6 +10,7 @@ import { Facts } from '@/ui/panel';
 import { Pill } from '@/ui/pill';
 import { Exact } from '@/ui/time';
 import { Visible } from '@/ui/visible';
+import { AccountReset } from './account-reset';
 import { type User, USERS } from './room';
 
 /** One person: the switch, what policies know, and what they may do and why. */
@@ -21,7 +23,13 @@ export function UserPage() {
       renderState={(it) => (
         <Pill tone={it.enabled ? 'good' : 'bad'}>{it.enabled ? 'On' : 'Off'}</Pill>
       )}
-      renderOverview={(it, workspace) => <Overview user={it} workspace={workspace} />}
+      renderOverview={(it, workspace) => (
+        <>
+          <Overview user={it} workspace={workspace} />
+          <Tokens holder={{ kind: 'user', name: it.name }} workspace={workspace} />
+          <AccountReset user={it.name} workspace={workspace} />
+        </>
+      )}
       renderAccess={(it, workspace) => (
         <>
           <Section title="Teams" note="whose gateways the person may use">

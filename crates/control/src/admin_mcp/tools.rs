@@ -59,12 +59,14 @@ pub(super) struct Choice {
 }
 
 /// Operations that are no tools, and why.
-pub(super) const LEFT_OUT: [(&str, &str); 4] = [
-    ("show_openapi", "the list of tools says the same"),
-    ("sign_in", "it makes a cookie for a browser"),
-    ("sign_out", "it ends the session of a cookie"),
-    ("stream_records", "it has no end"),
-];
+pub(super) const LEFT_OUT: [(&str, &str); 2] =
+    [("show_openapi", "the list of tools says the same"), ("stream_records", "it has no end")];
+
+/// How people sign in is theirs: no agent changes it, and no password is part of a conversation.
+fn is_peoples_own(path: &str) -> bool {
+    let first = path.strip_prefix("/api/v1").unwrap_or(path).split('/').nth(1);
+    first.is_some_and(|it| ["session", "sessions"].contains(&it))
+}
 
 /// What only adds or decides, and does so once, is a POST; these replace or end something.
 const REPLACING: [&str; 3] = ["apply_files", "create_cutoff", "reject_pin"];
@@ -123,6 +125,9 @@ impl Tool {
     fn of(schemas: &Schemas<'_>, (path, method, operation): (&str, &str, &Value)) -> Option<Self> {
         let text = |key: &str| operation.get(key).and_then(Value::as_str);
         let name = text("operationId").filter(|it| LEFT_OUT.iter().all(|(left, _)| left != it))?;
+        if is_peoples_own(path) {
+            return None;
+        }
         let needs = Needs::parse(text("x-capability")?)?;
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).ok()?;
         let is_final = method == Method::DELETE || name == PRUNING;

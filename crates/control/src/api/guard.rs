@@ -99,8 +99,12 @@ async fn admit(
         None => None,
     };
     let said = guard.needs.find(request.method(), template(request));
-    let needs = said.ok_or_else(|| Error::internal("a route says nothing of what it needs"))?;
+    let said = said.ok_or_else(|| Error::internal("a route says nothing of what it needs"))?;
+    let (needs, is_dangerous) = said;
     needs.check(&rights, &params)?;
+    if is_dangerous {
+        caller.check_recent_proof(app.clock.now())?;
+    }
     let extensions = request.extensions_mut();
     extensions.insert(caller.clone());
     extensions.insert(rights);
@@ -161,6 +165,8 @@ async fn recorded(
             }
         };
         let is_gone = request.method() == Method::DELETE && template(&request) == WHOLE[0];
+        // What is about the caller is where the caller is.
+        let workspace = workspace.or_else(|| caller.workspace());
         let logs = logs(workspace, is_whole, is_gone);
         let act = match trail::open(&app, &caller, (id, what), logs).await {
             Ok(act) => act,

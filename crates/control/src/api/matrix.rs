@@ -14,6 +14,8 @@ use crate::testing::Api;
 /// Every route, and what it needs, as it says itself. A route without a row here fails the build,
 /// not the customer.
 const GUARDS: &[(&str, &str, &str)] = &[
+    ("get", "/accounts", "admin-tokens:read"),
+    ("delete", "/accounts/{account}", "admin-tokens:write"),
     ("get", "/admin-tokens", "admin-tokens:read"),
     ("delete", "/admin-tokens/{admin_token}", "admin-tokens:write"),
     ("get", "/openapi.json", "public"),
@@ -26,6 +28,22 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/policy-schema", "any"),
     ("get", "/session", "any"),
     ("post", "/session", "public"),
+    ("get", "/session/account", "any"),
+    ("post", "/session/challenge", "public"),
+    ("get", "/session/options", "public"),
+    ("post", "/session/passkey", "public"),
+    ("post", "/session/passkeys", "any"),
+    ("post", "/session/passkeys/challenge", "any"),
+    ("delete", "/session/passkeys/{passkey}", "any"),
+    ("delete", "/session/password", "any"),
+    ("post", "/session/password", "public"),
+    ("put", "/session/password", "any"),
+    ("post", "/session/set-up", "public"),
+    ("post", "/session/set-up/challenge", "public"),
+    ("post", "/session/step-up", "any"),
+    ("delete", "/sessions", "any"),
+    ("get", "/sessions", "any"),
+    ("delete", "/sessions/{session}", "any"),
     ("get", "/workspaces", "any"),
     ("post", "/workspaces", "workspaces:write"),
     ("delete", "/workspaces/{workspace}", "workspaces:write"),
@@ -133,6 +151,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("delete", "/workspaces/{workspace}/users/{user}", "people:write"),
     ("get", "/workspaces/{workspace}/users/{user}", "people:read"),
     ("patch", "/workspaces/{workspace}/users/{user}", "people:write"),
+    ("delete", "/workspaces/{workspace}/users/{user}/account", "people:write"),
     ("get", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:read"),
     ("post", "/workspaces/{workspace}/users/{user}/admin-tokens", "admin-tokens:write"),
     (
@@ -246,7 +265,9 @@ async fn h159_every_route_lets_in_whom_it_should_and_nobody_else() {
                     403 => Fate::Forbidden,
                     // Of what the body names there is none that they may see.
                     404 | 422
-                        if !text.contains("there is no record")
+                        // There is nobody else whose account or session it could be.
+                        if !path.starts_with("/session")
+                            && !text.contains("there is no record")
                             && !text.contains("there is no checkpoint")
                             && !text.contains("there is no content")
                             && !text.contains("ask about a `user` or") =>
@@ -361,7 +382,14 @@ async fn visitors(api: &Api) -> Vec<Visitor> {
     api.given("roles", json!({"name": "empty", "capabilities": []})).await;
     let given = json!({"name": "given", "role": "keeper", "user": "ann"});
     api.given("role-grants", given).await;
-    api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
+    let made = api.given("users/ann/admin-tokens", json!({"name": "ci"})).await;
+    let password = "a few plain words";
+    let body = Some(json!({ "password": password }));
+    let token = made["secret"].as_str().unwrap();
+    let set = api.ask_as(token, Method::PUT, "/session/password", body).await;
+    assert_eq!(set.status, 200, "{}", set.text);
+    let first = json!({"token": api.token, "name": "ada", "password": password});
+    api.given("/session/set-up", first).await;
     api.given("teams", json!({"name": "ops"})).await;
     api.given("gateways", json!({"name": "side"})).await;
     let transport = json!({"type": "http", "url": "https://wiki.example/mcp"});

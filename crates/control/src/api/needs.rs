@@ -5,6 +5,9 @@
 //! workspace where the address names nothing; or a capability and `somewhere`, where the handler
 //! looks further, at each row or at what the body names; or `each`, where all depends on the body;
 //! or `any`, for whoever is signed in. A route that says nothing lets nobody in.
+//!
+//! What is dangerous says so in `x-step-up`: whoever has only shown a cookie for a while proves first who
+//! they are.
 
 use std::collections::HashMap;
 
@@ -29,8 +32,8 @@ pub(crate) enum Needs {
     Somewhere(Capability),
 }
 
-/// The needs of all routes.
-pub(super) struct Table(HashMap<(Method, String), Needs>);
+/// The needs of all routes, and whether they are dangerous.
+pub(super) struct Table(HashMap<(Method, String), (Needs, bool)>);
 
 impl Table {
     /// From the description of the routes, whose addresses are as the router has them.
@@ -47,8 +50,9 @@ impl Table {
             for (method, operation) in operations {
                 let extensions = operation.as_ref().and_then(|it| it.extensions.as_ref());
                 let said = extensions.and_then(|it| it.get("x-capability"));
+                let is_dangerous = extensions.is_some_and(|it| it.contains_key("x-step-up"));
                 if let Some(needs) = said.and_then(Value::as_str).and_then(Needs::parse) {
-                    all.insert((method, path.clone()), needs);
+                    all.insert((method, path.clone()), (needs, is_dangerous));
                 }
             }
         }
@@ -56,7 +60,7 @@ impl Table {
     }
 
     /// `None` where a route has said nothing that makes sense.
-    pub(super) fn find(&self, method: &Method, path: &str) -> Option<Needs> {
+    pub(super) fn find(&self, method: &Method, path: &str) -> Option<(Needs, bool)> {
         // Asking for the head of an answer is asking for the answer.
         let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
         self.0.get(&(method, path.to_owned())).copied()

@@ -1,6 +1,7 @@
 //! Why the control plane said no, and how it says so (RFC 9457).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
@@ -57,8 +58,14 @@ pub(crate) enum Error {
     NoRoute,
     #[error("this address does not take that method")]
     Method,
+    #[error("prove first who you are: POST /api/v1/session/step-up")]
+    StepUp,
+    #[error("this does not prove who is signed in")]
+    Unproven,
     #[error("the body is too large")]
     TooLarge,
+    #[error("there were too many attempts; try again in {} s", seconds(.wait))]
+    TooMany { wait: Duration },
     #[error("sign in first")]
     Unauthenticated,
     #[error(
@@ -222,7 +229,12 @@ impl Error {
             Self::NotFound { .. } | Self::NoRoute => {
                 (StatusCode::NOT_FOUND, "not_found", "Not found")
             }
+            Self::StepUp => (StatusCode::FORBIDDEN, "step_up_required", "Prove who you are"),
+            Self::Unproven => (StatusCode::FORBIDDEN, "unproven", "Not proven"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
+            Self::TooMany { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts")
+            }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
             Self::Unconfirmed(_) => {
                 (StatusCode::PRECONDITION_REQUIRED, "unconfirmed", "Not confirmed")
@@ -240,6 +252,11 @@ impl FaultBody {
         let Fault { line, column, message } = fault.clone();
         Self { line, column, message }
     }
+}
+
+/// Rounded up, since a moment before it is too early.
+fn seconds(wait: &Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() != 0)
 }
 
 /// What does not parse may be quoted in the words about it, and may be anything.
@@ -279,6 +296,9 @@ impl IntoResponse for Error {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self, Self::Busy | Self::UnderWay) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Self::TooMany { wait } = &self {
+            headers.insert(header::RETRY_AFTER, seconds(wait).into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -23,9 +23,9 @@ use super::guard::{self, Guard};
 use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, idempotency, identities, limits, pins,
-    policies, records, replicas, role_grants, roles, rules, servers, session, switches, teams,
-    tokens, user_admin_tokens, users, why, workspaces,
+    App, accounts, apps, assignments, connections, files, gateways, idempotency, identities,
+    limits, pins, policies, records, replicas, role_grants, roles, rules, servers, session,
+    switches, teams, tokens, user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -40,15 +40,18 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let once = middleware::from_fn_with_state(Arc::clone(&app), idempotency::once);
     let (files, _) = in_workspace(files::routes()).split_for_parts();
     let (private, _) = private_routes().split_for_parts();
+    let (own, _) = own_routes().split_for_parts();
     let document = private_document();
     let guard = Guard { app: Arc::clone(&app), needs: Arc::new(Table::of(&document)) };
     let guarded = middleware::from_fn_with_state(guard, guard::guard);
     let (public, _) = public_routes().split_for_parts();
     let files = files.route_layer(once.clone()).route_layer(guarded.clone());
     let api = Router::new()
-        .merge(private.route_layer(once).route_layer(guarded))
+        .merge(private.route_layer(once).route_layer(guarded.clone()))
+        // Nothing is kept of requests that hold passwords.
+        .merge(own.route_layer(guarded))
         .merge(files.layer(DefaultBodyLimit::max(FILES_BYTES)))
-        .merge(public)
+        .merge(public.route_layer(middleware::from_fn(session::own_pages_only)))
         .fallback(|| async { Error::NoRoute })
         .method_not_allowed_fallback(|| async { Error::Method })
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -104,6 +107,7 @@ pub(crate) fn openapi() -> OpenApi {
 /// What needs an administrator: all of it.
 fn private_document() -> OpenApi {
     let (_, mut document) = private_routes().split_for_parts();
+    document.merge(own_routes().split_for_parts().1);
     document.merge(in_workspace(files::routes()).split_for_parts().1);
     document
 }
@@ -112,7 +116,12 @@ fn in_workspace(routes: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().nest("/workspaces/{workspace}", routes)
 }
 
-/// What needs an administrator, but for files.
+/// What whoever is signed in has to do with that.
+fn own_routes() -> OpenApiRouter<Arc<App>> {
+    accounts::private_routes().merge(session::private_routes())
+}
+
+/// What needs an administrator, but for that and for files.
 fn private_routes() -> OpenApiRouter<Arc<App>> {
     let inside = OpenApiRouter::new()
         .merge(apps::routes())
@@ -130,6 +139,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(servers::routes())
         .merge(switches::routes())
         .merge(teams::routes())
+        .merge(accounts::routes())
         .merge(tokens::routes())
         .merge(user_admin_tokens::routes())
         .merge(users::routes())
@@ -138,14 +148,16 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(policies::schema_routes())
         .merge(records::installation_routes())
         .merge(replicas::routes())
-        .merge(session::private_routes())
         .merge(workspaces::routes())
         .merge(in_workspace(inside))
 }
 
 /// What does not.
 fn public_routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().merge(session::public_routes()).routes(routes!(show_openapi))
+    OpenApiRouter::new()
+        .merge(accounts::public_routes())
+        .merge(session::public_routes())
+        .routes(routes!(show_openapi))
 }
 
 /// This document.

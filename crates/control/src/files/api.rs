@@ -72,7 +72,7 @@ struct Report {
     path = "/apply",
     request_body = Files,
     responses((status = 200, body = Report), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("each"))),
+    extensions(("x-capability" = json!("each")), ("x-step-up" = json!(true))),
     tag = "files",
 )]
 async fn apply_files(

@@ -55,7 +55,7 @@ pub(crate) async fn start(app: &Arc<App>) -> Result<Option<First>, ControlError>
     let logs = vec![trail::INSTALLATION];
     let act = trail::open(app, &Caller::command_line(), (stamp.id, what), logs).await;
     let act = act.map_err(unusable)?;
-    let secret = session::mint_admin(&mut change, stamp, FIRST_ADMIN).await?;
+    let secret = session::mint_admin(&mut change, stamp, (FIRST_ADMIN, true)).await?;
     if let Err(error) = change.commit().await {
         act.close(app, End::failed(&error)).await;
         return Err(unusable(error));

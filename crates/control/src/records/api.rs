@@ -323,7 +323,7 @@ async fn show_installation_record(
     path = "/records/content/{day}",
     params(("day" = NaiveDate, Path, description = "In UTC, as 2026-01-02.")),
     responses((status = 204), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("records:erase"))),
+    extensions(("x-capability" = json!("records:erase")), ("x-step-up" = json!(true))),
     tag = "records",
 )]
 async fn erase_content(
@@ -340,7 +340,7 @@ async fn erase_content(
     path = "/records/content/{day}",
     params(("day" = NaiveDate, Path, description = "In UTC, as 2026-01-02."), LogQuery),
     responses((status = 204), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("records:erase"))),
+    extensions(("x-capability" = json!("records:erase")), ("x-step-up" = json!(true))),
     tag = "records",
 )]
 async fn erase_installation_content(

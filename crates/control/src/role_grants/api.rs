@@ -109,7 +109,7 @@ async fn list_role_grants(
     path = "/role-grants",
     request_body = NewRoleGrant,
     responses((status = 201, body = RoleGrantBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("roles:write somewhere"))),
+    extensions(("x-capability" = json!("roles:write somewhere")), ("x-step-up" = json!(true))),
     tag = "role-grants",
 )]
 async fn create_role_grant(

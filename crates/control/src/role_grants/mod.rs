@@ -163,6 +163,24 @@ pub(crate) async fn check_joining(
     Ok(())
 }
 
+/// Refuses to meddle with a user who has been granted more than whoever does it holds.
+pub(crate) async fn check_holds_as_much(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    user: UserId,
+) -> Result<(), Error> {
+    for grant in store::of_user(change, workspace, user).await? {
+        let object = grant.on.scope().into();
+        let missing = grant.capabilities.iter().find(|it| !change.rights().may(**it, &object));
+        if let Some(missing) = missing {
+            let on = String::from(grant.on.text());
+            let text = format!("this user holds `{missing}` on {on}, which you do not");
+            return Err(Error::Forbidden(text));
+        }
+    }
+    Ok(())
+}
+
 /// Sees to it that a workspace keeps an administrator.
 #[must_use]
 pub(crate) struct Keeper {

@@ -19,7 +19,7 @@ pub(super) async fn select(
 ) -> Result<Vec<RoleGrant>, Error> {
     let statement = which.bind(statement(workspace)).bind(which.is_anywhere());
     let statement = statement.bind(which.gateway()).bind(which.server()).bind(which.team());
-    read(tx, statement.bind(None::<Uuid>).bind(None::<Uuid>)).await
+    read(tx, statement.bind(None::<Uuid>).bind(None::<Uuid>).bind(None::<Uuid>)).await
 }
 
 pub(super) async fn of_role(
@@ -27,7 +27,7 @@ pub(super) async fn of_role(
     workspace: WorkspaceId,
     role: RoleId,
 ) -> Result<Vec<RoleGrant>, Error> {
-    read(tx, everywhere(workspace).bind(role.0).bind(None::<Uuid>)).await
+    read(tx, everywhere(workspace).bind(role.0).bind(None::<Uuid>).bind(None::<Uuid>)).await
 }
 
 pub(super) async fn of_team(
@@ -35,7 +35,16 @@ pub(super) async fn of_team(
     workspace: WorkspaceId,
     team: TeamId,
 ) -> Result<Vec<RoleGrant>, Error> {
-    read(tx, everywhere(workspace).bind(None::<Uuid>).bind(team.0)).await
+    read(tx, everywhere(workspace).bind(None::<Uuid>).bind(team.0).bind(None::<Uuid>)).await
+}
+
+/// Those given to a user, or to a team that the user is in.
+pub(super) async fn of_user(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    user: UserId,
+) -> Result<Vec<RoleGrant>, Error> {
+    read(tx, everywhere(workspace).bind(None::<Uuid>).bind(None::<Uuid>).bind(user.0)).await
 }
 
 fn everywhere(workspace: WorkspaceId) -> Sql {
@@ -60,6 +69,8 @@ fn statement(workspace: WorkspaceId) -> Sql {
            AND ($4 IS NULL OR i.name > $4)
            AND ($6 OR i.on_gateway_id = $7 OR i.on_server_id = $8 OR i.on_team_id = $9)
            AND ($10 IS NULL OR i.role_id = $10) AND ($11 IS NULL OR i.team_id = $11)
+           AND ($12 IS NULL OR i.user_id = $12 OR i.team_id IN (
+             SELECT m.team_id FROM members m WHERE m.workspace_id = $1 AND m.user_id = $12))
          ORDER BY i.name LIMIT $5")
     .bind(workspace.0)
 }

@@ -141,7 +141,7 @@ async fn show_role(
     path = "/roles/{role}",
     request_body = RolePatch,
     responses((status = 200, body = RoleBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("roles:write"))),
+    extensions(("x-capability" = json!("roles:write")), ("x-step-up" = json!(true))),
     tag = "roles",
 )]
 async fn update_role(

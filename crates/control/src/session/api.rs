@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::store::{self, AdminToken};
-use super::{Caller, SESSION_LIFE, begin, cookie_name, end, find_admin, is_cross_site};
+use super::{Caller, Device, Opening, SESSION_LIFE, begin, cookie_name, end, find_admin, own};
 use crate::App;
 use crate::api::{
     ClientAddress, Done, Error, IfMatch, Json, Page, Paging, Path, Problem, Ref, RequestId, Rights,
@@ -34,6 +34,7 @@ pub(crate) fn private_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show_session, sign_out))
         .routes(routes!(list_admin_tokens))
         .routes(routes!(delete_admin_token))
+        .merge(own::routes())
 }
 
 /// A token to sign in with.
@@ -59,14 +60,23 @@ struct AdminTokenPath {
 
 /// Who is signed in.
 #[derive(Serialize, ToSchema)]
-struct SessionBody {
-    /// The name of the admin token.
+pub(crate) struct SessionBody {
+    /// The name of the admin token, or of the account.
     name: String,
     /// Absent where the token itself was sent.
     expires_at: Option<DateTime<Utc>>,
-    /// Whose token it is, and where that user is; absent for a token of the installation.
+    /// Whose token or account it is, and where that user is; absent above all workspaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<SessionUser>,
+    /// The account that was signed in to; absent where a token was sent or traded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<SessionAccount>,
+}
+
+/// An account that is signed in to.
+#[derive(Serialize, ToSchema)]
+struct SessionAccount {
+    id: Uuid,
 }
 
 /// A user who is signed in.
@@ -82,7 +92,8 @@ impl SessionBody {
     fn of(caller: Caller, rights: &Rights, expires_at: Option<DateTime<Utc>>) -> Self {
         let user = rights.person();
         let user = user.map(|(workspace, name)| SessionUser { workspace, name });
-        Self { name: caller.name, expires_at, user }
+        let account = caller.is_account.then_some(SessionAccount { id: caller.id });
+        Self { name: caller.name, expires_at, user, account }
     }
 }
 
@@ -101,27 +112,41 @@ async fn sign_in(
     headers: HeaderMap,
     Json(given): Json<SignIn>,
 ) -> Result<Response, Error> {
-    if is_cross_site(&headers) {
-        return Err(Error::CrossSite);
-    }
     let caller = {
         let mut tx = app.db.read().await?;
         find_admin(&mut tx, given.token.expose(), app.clock.now()).await
     };
     let mut caller = caller.inspect_err(|_| tracing::warn!("Someone failed to sign in"))?;
     caller.address = address.map(|it| it.0.0);
+    let rights = Rights::of(&app, &caller).await?;
+    let opening = Opening { device: Device::of(&headers, caller.address), proof: None };
+    let what = What::words("POST /session");
+    sign_in_as(&app, (caller, rights, opening), (id, what), async { Ok(None) }).await
+}
+
+/// Begins a session for whoever has proven who they are, once what they do with that is done.
+pub(crate) async fn sign_in_as(
+    app: &Arc<App>,
+    (caller, rights, opening): (Caller, Rights, Opening),
+    (id, what): (Uuid, What),
+    deed: impl Future<Output = Result<Option<Touched>, Error>>,
+) -> Result<Response, Error> {
     // What anyone may send is recorded only once it is known to come from an administrator, or
     // the log could be filled from outside.
-    let rights = Rights::of(&app, &caller).await?;
-    let what = What::words("POST /session");
     let log = caller.workspace().unwrap_or(trail::INSTALLATION);
-    let record = trail::open(&app, &caller, (id, what), vec![log]).await?;
-    let begun = begin(&app, &caller).await;
+    let record = trail::open(app, &caller, (id, what), vec![log]).await?;
+    let mut touched = None;
+    let begun = async {
+        touched = deed.await?;
+        begin(app, &caller, &opening).await
+    };
+    let begun = begun.await;
     let end = begun.as_ref().map_or_else(End::failed, |_| End::with(StatusCode::CREATED));
-    record.close(&app, end).await;
+    record.close(app, End { touched, ..end }).await;
     let (value, expires_at) = begun?;
     let body = SessionBody::of(caller, &rights, Some(expires_at));
-    let cookie = cookie(&app, value.expose_text().unwrap_or_default(), SESSION_LIFE.as_secs())?;
+    let lives = (value.expose_text().unwrap_or_default(), SESSION_LIFE.as_secs());
+    let cookie = cookie(app, cookie_name(app.is_secure), lives)?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(body)).into_response())
 }
 
@@ -152,7 +177,7 @@ async fn sign_out(
     rights: Rights,
 ) -> Result<Response, Error> {
     end(&app, &caller, &rights).await?;
-    let cookie = cookie(&app, "", 0)?;
+    let cookie = cookie(&app, cookie_name(app.is_secure), ("", 0))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
@@ -205,8 +230,12 @@ impl AdminTokenBody {
     }
 }
 
-fn cookie(app: &App, value: &str, seconds: u64) -> Result<HeaderValue, Error> {
-    let name = cookie_name(app.is_secure);
+/// A cookie that no script can read and that lives for so many seconds.
+pub(crate) fn cookie(
+    app: &App,
+    name: &str,
+    (value, seconds): (&str, u64),
+) -> Result<HeaderValue, Error> {
     let secure = if app.is_secure { "; Secure" } else { "" };
     let text =
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");

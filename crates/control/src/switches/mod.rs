@@ -25,7 +25,7 @@ pub(crate) use api::routes;
 
 use crate::api::{Error, Paging};
 use crate::change::Change;
-use crate::{apps, assignments, connections, identities, role_grants};
+use crate::{apps, assignments, connections, identities, role_grants, session};
 
 /// Since when, until when and why something is off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -87,10 +87,24 @@ pub(crate) async fn turn_off(
     let now = off.since.min(Tx::now(change).await?);
     store::delete_over(change, workspace, now).await?;
     store::insert(change, workspace, &target, &off).await?;
+    if let Target::User(user) = &target {
+        // Whoever has come by one of their sessions does not have it back with them.
+        session::end_of_user(change, (workspace, *user)).await?;
+    }
     if let Some(keeper) = keeper {
         keeper.check(change).await?;
     }
     Ok(off)
+}
+
+/// Nobody begins a session who is off.
+pub(crate) async fn check_user_on(
+    tx: &mut Tx,
+    (workspace, user): (WorkspaceId, UserId),
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let off = store::find(tx, workspace, &Target::User(user)).await?;
+    if off.is_some_and(|it| it.holds(now)) { Err(Error::Unauthenticated) } else { Ok(()) }
 }
 
 /// Turns a target on again.

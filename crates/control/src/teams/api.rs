@@ -103,7 +103,7 @@ async fn list_teams(
     path = "/teams",
     request_body = NewTeam,
     responses((status = 201, body = TeamBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("people:write"))),
+    extensions(("x-capability" = json!("people:write")), ("x-step-up" = json!(true))),
     tag = "teams",
 )]
 async fn create_team(
@@ -142,7 +142,7 @@ async fn show_team(
     path = "/teams/{team}",
     request_body = TeamPatch,
     responses((status = 200, body = TeamBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("people:write"))),
+    extensions(("x-capability" = json!("people:write")), ("x-step-up" = json!(true))),
     tag = "teams",
 )]
 async fn update_team(
@@ -198,7 +198,7 @@ struct MemberPath {
     put,
     path = "/teams/{team}/members/{user}",
     responses((status = 200, body = TeamBody), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("people:write"))),
+    extensions(("x-capability" = json!("people:write")), ("x-step-up" = json!(true))),
     tag = "teams",
 )]
 async fn add_member(

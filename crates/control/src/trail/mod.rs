@@ -13,6 +13,7 @@ mod deed;
 mod masked;
 mod refused;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use audit::{Durability, Entry, Kind, Leaf};
@@ -28,6 +29,7 @@ use crate::App;
 use crate::api::{Error, Repeated, Touched, chain};
 use crate::secret::find_secret;
 use crate::session::Caller;
+use refused::Of;
 
 /// An act that has begun.
 #[must_use]
@@ -61,6 +63,9 @@ pub(crate) struct End {
 /// Acts that belong to no workspace are in a log of their own.
 pub(crate) const INSTALLATION: Uuid = Uuid::nil();
 
+/// Of whom nobody knows who they are. No name has a space.
+const STRANGER: &str = "not signed in";
+
 /// No address of ours is longer, nor is what we say of it.
 const MOST_CHARS: usize = 1_024;
 
@@ -91,10 +96,30 @@ pub(crate) async fn refuse(
     (id, what): (Uuid, What),
     (log, error): (Uuid, &Error),
 ) -> Result<(), Error> {
-    let Some(before) = app.refusals.admit(app, log) else { return Ok(()) };
+    let Some(before) = app.refusals.admit(app, (log, Of::Callers)) else { return Ok(()) };
     let act = Act { id, logs: vec![log], actor: actor.clone(), what };
-    let mut leaf = act.leaf("refused").u64("status", error.status().as_u16().into());
-    leaf = refusal(leaf, error.recorded());
+    append_refused(app, act.leaf("refused"), (log, error, before)).await
+}
+
+/// Records that somebody has failed to prove to be whose account this is. It is no act of theirs.
+pub(crate) async fn refuse_stranger(
+    app: &App,
+    (id, what, peer): (Uuid, What, Option<IpAddr>),
+    ((log, whose), error): ((Uuid, &Touched), &Error),
+) -> Result<(), Error> {
+    let Some(before) = app.refusals.admit(app, (log, Of::Strangers)) else { return Ok(()) };
+    let leaf = what.leaf(id, "refused").str("actor", STRANGER);
+    let leaf = leaf.opt_str("peer", peer.map(|it| it.to_string()).as_deref());
+    append_refused(app, about(leaf, whose), (log, error, before)).await
+}
+
+async fn append_refused(
+    app: &App,
+    leaf: Leaf,
+    (log, error, before): (Uuid, &Error, u64),
+) -> Result<(), Error> {
+    let leaf = leaf.u64("status", error.status().as_u16().into());
+    let mut leaf = refusal(leaf, error.recorded());
     if before != 0 {
         leaf = leaf.u64("unrecorded", before);
     }
@@ -116,10 +141,7 @@ impl Act {
                 leaf = leaf.bool("repeated", true);
             }
             if let Some(touched) = &end.touched {
-                leaf = leaf
-                    .str("object", touched.kind)
-                    .uuid("object_id", touched.id)
-                    .str("object_name", &touched.name);
+                leaf = about(leaf, touched);
                 if touched.is_trial {
                     leaf = leaf.bool("dry_run", true);
                 }
@@ -159,12 +181,8 @@ impl Act {
     }
 
     fn leaf(&self, phase: &str) -> Leaf {
-        let address = Some(plain(&self.what.address)).filter(|it| !it.is_empty());
-        Leaf::new(Kind::Admin)
-            .uuid("act", self.id)
-            .str("phase", phase)
-            .str("action", &self.what.action)
-            .opt_str("address", address.as_deref())
+        self.what
+            .leaf(self.id, phase)
             .str("actor", &self.actor.name)
             .uuid("actor_id", self.actor.id)
             .opt_str("actor_user_id", self.actor.user().map(|it| it.to_string()).as_deref())
@@ -178,6 +196,15 @@ impl What {
     /// What has no address.
     pub(crate) fn words(action: impl Into<String>) -> Self {
         Self { action: action.into(), address: String::new() }
+    }
+
+    fn leaf(&self, id: Uuid, phase: &str) -> Leaf {
+        let address = Some(plain(&self.address)).filter(|it| !it.is_empty());
+        Leaf::new(Kind::Admin)
+            .uuid("act", id)
+            .str("phase", phase)
+            .str("action", &self.action)
+            .opt_str("address", address.as_deref())
     }
 }
 
@@ -206,6 +233,11 @@ impl End {
             is_repeated: response.extensions().get::<Repeated>().is_some(),
         }
     }
+}
+
+fn about(leaf: Leaf, touched: &Touched) -> Leaf {
+    let leaf = leaf.str("object", touched.kind).uuid("object_id", touched.id);
+    leaf.str("object_name", &touched.name)
 }
 
 fn refusal(leaf: Leaf, (code, reason): (&'static str, Option<String>)) -> Leaf {

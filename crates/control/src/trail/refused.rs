@@ -1,4 +1,5 @@
-//! Refused acts: so many of a minute are recorded, the rest is counted and said at its end.
+//! Refused acts: so many of a minute are recorded, the rest is counted and said at its end. Those of
+//! strangers are counted apart: what they try hides nothing of what is done with a credential.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +14,15 @@ use crate::api::chain;
 
 /// Those of each log.
 #[derive(Default)]
-pub(crate) struct Refusals(Mutex<HashMap<Uuid, Window>>);
+pub(crate) struct Refusals(Mutex<HashMap<(Uuid, Of), Window>>);
+
+/// Whose acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Of {
+    /// Whoever has shown a credential.
+    Callers,
+    Strangers,
+}
 
 #[derive(Default)]
 struct Window {
@@ -30,11 +39,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl Refusals {
     /// Whether one more is to be recorded; then, how many were not before it.
-    pub(super) fn admit(&self, app: &App, log: Uuid) -> Option<u64> {
+    pub(super) fn admit(&self, app: &App, whose: (Uuid, Of)) -> Option<u64> {
         let now = app.clock.elapsed();
         let mut windows = self.0.lock();
         let window =
-            windows.entry(log).or_insert_with(|| Window { began: now, ..Window::default() });
+            windows.entry(whose).or_insert_with(|| Window { began: now, ..Window::default() });
         let mut before = 0;
         if window.began + MINUTE <= now {
             before = window.beyond;
@@ -72,7 +81,8 @@ impl Refusals {
     fn take(&self, now: Duration) -> Vec<(Uuid, u64)> {
         let mut windows = self.0.lock();
         windows.retain(|_, it| it.beyond != 0 || now < it.began + MINUTE);
-        let beyond = windows.iter_mut().map(|(log, it)| (*log, std::mem::take(&mut it.beyond)));
+        let beyond =
+            windows.iter_mut().map(|((log, _), it)| (*log, std::mem::take(&mut it.beyond)));
         beyond.filter(|it| it.1 != 0).collect()
     }
 }

@@ -151,7 +151,7 @@ async fn delete_user_admin_token(
     path = "/users/{user}/admin-tokens",
     request_body = NewUserAdminToken,
     responses((status = 201, body = CreatedUserAdminToken), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("admin-tokens:write"))),
+    extensions(("x-capability" = json!("admin-tokens:write")), ("x-step-up" = json!(true))),
     tag = "user-admin-tokens",
 )]
 async fn create_user_admin_token(

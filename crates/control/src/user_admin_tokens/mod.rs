@@ -143,7 +143,7 @@ async fn create(
     };
     let origin = Origin {
         maker: change.rights().user().filter(|_| !is_own),
-        token: is_own.then_some(TokenId(caller.id)),
+        token: caller.token().filter(|_| is_own).map(TokenId),
     };
     store::insert(change, workspace, (&token, &origin), &secret::sha256(secret.expose()))
         .await

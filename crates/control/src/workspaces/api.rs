@@ -170,7 +170,7 @@ async fn update_workspace(
     delete,
     path = "/workspaces/{workspace}",
     responses((status = 204), (status = "4XX", body = Problem)),
-    extensions(("x-capability" = json!("workspaces:write"))),
+    extensions(("x-capability" = json!("workspaces:write")), ("x-step-up" = json!(true))),
     tag = "workspaces",
 )]
 async fn delete_workspace(

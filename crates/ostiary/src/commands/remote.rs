@@ -148,7 +148,7 @@ impl Remote {
     ) -> Result<reqwest::RequestBuilder, Failure> {
         let url = self.url.trim_end_matches('/');
         let workspace = segment("workspace", &self.workspace)?;
-        let url = if ["/workspaces", "/admin-tokens", "/replicas"]
+        let url = if ["/workspaces", "/accounts", "/admin-tokens", "/replicas"]
             .iter()
             .any(|it| path.starts_with(it))
         {

@@ -49,7 +49,8 @@ fn verb(noun: &'static Noun, verb: &'static Verb) -> Command {
             command = command.arg(whose(USER, APP, "Whose client looks, by name or id"));
             command = command.arg(whose(APP, USER, "Which app looks, by name or id"));
         }
-        Act::List | Act::Show | Act::Update | Act::Delete | Act::Revoke | Act::Own(_) => {}
+        Act::List | Act::Show | Act::Update => {}
+        Act::Delete | Act::Empty(_) | Act::Revoke | Act::Own(_) => {}
     }
     for parent in noun.parents() {
         let is_optional = matches!(verb.act, Act::List | Act::Revoke) && noun.everywhere.is_some();
@@ -59,14 +60,14 @@ fn verb(noun: &'static Noun, verb: &'static Verb) -> Command {
     }
     let fields = noun.fields.iter().filter(|it| it.is_for(verb.act));
     command = command.args(fields.map(|it| option(it, verb.act)));
-    if !matches!(verb.act, Act::Delete | Act::Revoke) {
+    if !matches!(verb.act, Act::Delete | Act::Empty(_) | Act::Revoke) {
         let help = "As JSON";
         let arg = Arg::new(JSON).long(JSON).help(help).action(ArgAction::SetTrue);
         command = command.arg(arg);
     }
     let command = Remote::augment_args(command).about(verb.about);
-    // A workspace is in no other.
-    if noun.path.starts_with("/workspaces") {
+    // A workspace is in no other, and neither is what is above them.
+    if ["/workspaces", "/accounts"].iter().any(|it| noun.path.starts_with(it)) {
         command.mut_arg("workspace", |it| it.hide(true))
     } else {
         command
@@ -116,7 +117,7 @@ impl Field {
         match act {
             Act::Create | Act::Mint => self.on != On::Update,
             Act::Update => matches!(self.on, On::Update | On::Both | On::Needed),
-            Act::List | Act::Show | Act::Delete | Act::Revoke => false,
+            Act::List | Act::Show | Act::Delete | Act::Empty(_) | Act::Revoke => false,
             Act::Put(..) | Act::Take(..) | Act::Preview | Act::Own(_) => false,
         }
     }

@@ -126,6 +126,8 @@ enum Act {
     Put(&'static str, &'static str),
     /// Takes it out.
     Take(&'static str, &'static str),
+    /// Deletes something that it has one of.
+    Empty(&'static str),
     /// Shows what clients of somebody see on it.
     Preview,
     /// Is no request about one of them.

@@ -29,6 +29,12 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode, Failure> {
             let which = asked.which();
             print::line(format_args!("{} `{which}` is deleted", asked.noun.word));
         }
+        Act::Empty(what) => {
+            let path = format!("{}/{what}", asked.one()?);
+            converse(remote.send(Method::DELETE, &path, Content::Nothing))?;
+            let which = asked.which();
+            print::line(format_args!("the {what} of {} `{which}` is deleted", asked.noun.word));
+        }
         Act::Revoke => {
             let which = asked.which();
             let path = format!("{}/{}", asked.listed()?, segment(asked.noun.word, which)?);

@@ -16,6 +16,22 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("delete", "/session"),
     ("get", "/session"),
     ("post", "/session"),
+    ("get", "/session/account"),
+    ("get", "/session/options"),
+    ("post", "/session/challenge"),
+    ("post", "/session/passkey"),
+    ("post", "/session/passkeys"),
+    ("post", "/session/passkeys/challenge"),
+    ("delete", "/session/passkeys/{passkey}"),
+    ("delete", "/session/password"),
+    ("post", "/session/password"),
+    ("put", "/session/password"),
+    ("post", "/session/set-up"),
+    ("post", "/session/set-up/challenge"),
+    ("post", "/session/step-up"),
+    ("delete", "/sessions"),
+    ("get", "/sessions"),
+    ("delete", "/sessions/{session}"),
     ("post", "/workspaces/{workspace}/apply"),
     ("get", "/workspaces/{workspace}/cutoffs"),
     ("post", "/workspaces/{workspace}/cutoffs"),
@@ -115,6 +131,7 @@ fn asked_for(noun: &Noun) -> Vec<(String, String)> {
             Act::List => ("get", all.clone()),
             Act::Create | Act::Mint => ("post", all.clone()),
             Act::Show => ("get", one.clone()),
+            Act::Empty(what) => ("delete", format!("{one}/{what}")),
             Act::Preview => ("get", format!("{one}/preview")),
             Act::Update => ("patch", one.clone()),
             Act::Delete => ("delete", one.clone()),
@@ -132,7 +149,7 @@ fn asked_for(noun: &Noun) -> Vec<(String, String)> {
 }
 
 fn whole(path: &str) -> String {
-    if ["/workspaces", "/admin-tokens"].contains(&path) {
+    if ["/workspaces", "/accounts", "/admin-tokens"].contains(&path) {
         path.to_owned()
     } else {
         format!("/workspaces/{{workspace}}{path}")

@@ -15,7 +15,7 @@ mod wire;
 const MODERN: &str = "2026-07-28";
 
 /// What everything that is shown may cost whoever puts it before a model.
-const MOST_TOKENS: u64 = 26_000;
+const MOST_TOKENS: u64 = 27_000;
 
 #[test]
 fn every_operation_is_a_tool_or_is_left_out_for_a_reason() {
@@ -26,7 +26,8 @@ fn every_operation_is_a_tool_or_is_left_out_for_a_reason() {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
-            let is_left_out = LEFT_OUT.iter().any(|it| it.0 == id);
+            let is_of_people = path.starts_with("/api/v1/session");
+            let is_left_out = is_of_people || LEFT_OUT.iter().any(|it| it.0 == id);
             assert!(names.remove(id) != is_left_out, "{method} {path}: {id}");
             let answers = operation["responses"].to_string();
             assert!(is_left_out || !answers.contains("event-stream"), "{id} has no end");

@@ -8,14 +8,14 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::routes;
+use super::{own_account, routes};
 use crate::testing::{Api, PIN};
 
 /// What is asked: a method, a path as [`Api::ask`] takes it, and a body.
 type Line = (Method, String, Value);
 
 /// What has been asked with success, and what a GET has shown before and after it.
-struct Told {
+pub(super) struct Told {
     path: String,
     before: Value,
     after: Value,
@@ -24,10 +24,17 @@ struct Told {
 /// Routes that leave a record and have nothing to tell in it.
 const CHANGE_NOTHING: &[(&str, &str)] = &[
     ("POST /session", "who has signed in, when and from where is all that there is"),
+    ("POST /session/passkey", "likewise"),
+    ("POST /session/password", "likewise"),
+    ("POST /session/step-up", "that they have proven who they are is all that there is"),
+    ("POST /session/passkeys/challenge", "it only asks for what may become a passkey"),
     ("DELETE /session", "so it is with who has signed out"),
     ("POST /workspaces/{workspace}/diff", "it does nothing, and tells what would be done"),
     ("POST /workspaces/{workspace}/policy-simulations", "likewise"),
 ];
+
+/// Routes that leave no record, since nobody is known who could be in it.
+const UNRECORDED: [&str; 2] = ["POST /session/challenge", "POST /session/set-up/challenge"];
 
 /// A day before all this, 2026-01-01, in days since 1970.
 const NEW_YEAR: i32 = 20_454;
@@ -35,14 +42,18 @@ const NEW_YEAR: i32 = 20_454;
 /// What we entrust to the gateway, wherever it takes a secret.
 const MARKER: &str = "marker-3f9c51d7";
 
+/// The first account's.
+const PASSWORD: &str = "marker-3f9c51d7 as a password";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_route_that_changes_something_records_what_was_before_and_what_is_after() {
     for api in Api::on_each_database().await {
         let mut secrets = vec![MARKER.to_owned(), api.token.clone()];
         let mut told = Vec::new();
-        for line in creations() {
+        for line in creations(&api.token) {
             told.push(tell(&api, line, &mut secrets).await);
         }
+        told.extend(own_account::tell(&api, secrets.last().unwrap(), PASSWORD).await);
         api.given_a_pin().await;
         for log in [api.snapshot().await.config.workspaces["default"].id.0, Uuid::nil()] {
             let keys = api.control.data_keys();
@@ -55,6 +66,8 @@ async fn every_route_that_changes_something_records_what_was_before_and_what_is_
             told.push(tell(&api, line, &mut secrets).await);
         }
         change_nothing(&api).await;
+        let last = line(Method::DELETE, "/accounts/ada", Value::Null);
+        told.push(tell(&api, last, &mut secrets).await);
         assert_eq!(secrets.len(), 5, "{secrets:?}");
 
         api.log.clone().close().unwrap();
@@ -69,7 +82,7 @@ async fn every_route_that_changes_something_records_what_was_before_and_what_is_
             }
         }
         assert!(1 < search(&secrets, api.folder.path()), "the log, and what is kept beside it");
-        let recorded = |it: &str| actions.contains(it);
+        let recorded = |it: &str| actions.contains(it) || UNRECORDED.contains(&it);
         let forgotten: Vec<String> = mutating().filter(|it| !recorded(it)).collect();
         assert!(forgotten.is_empty(), "not in the record of what is done here: {forgotten:?}");
         assert!(CHANGE_NOTHING.iter().all(|it| recorded(it.0)));
@@ -121,7 +134,8 @@ async fn tell(api: &Api, (method, path, body): Line, secrets: &mut Vec<String>) 
     if reply.status == 201 {
         let made = reply.json();
         secrets.extend(made["secret"].as_str().map(str::to_owned));
-        let made = if made["token"].is_object() { &made["token"] } else { &made };
+        let inner = ["token", "account"].into_iter().find(|it| made[it].is_object());
+        let made = inner.map_or(&made, |it| &made[it]);
         let id = made["id"].as_str().or(made["gateway"].as_str());
         place = format!("{path}/{}", id.unwrap_or_else(|| panic!("{path}: {made}")));
     }
@@ -144,7 +158,7 @@ fn place(method: &Method, path: &str) -> String {
             parts[..parts.len() - 2].join("/")
         }
         (_, ["pins", _, _]) => parts[..2].join("/"),
-        (&Method::POST, _) | (_, ["", "admin-tokens", _]) => "nowhere".to_owned(),
+        (&Method::POST, _) | (_, ["", "accounts" | "admin-tokens", _]) => "nowhere".to_owned(),
         _ => path.to_owned(),
     }
 }
@@ -247,6 +261,10 @@ fn mutating() -> impl Iterator<Item = String> {
 }
 
 impl Told {
+    pub(super) fn new(path: &str, before: Value, after: Value) -> Self {
+        Self { path: path.to_owned(), before, after }
+    }
+
     fn check(&self, shown: &Value) {
         let Self { path, before, after } = self;
         let record = &shown["record"];
@@ -279,6 +297,8 @@ async fn change_nothing(api: &Api) {
     let reply = api.post("/session", json!({"token": api.token})).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();
+    let reply = api.post("/session/password", json!({"name": "ada", "password": PASSWORD})).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
     let request = axum::http::Request::delete("/api/v1/session")
         .header("cookie", cookie)
         .header("sec-fetch-site", "same-origin");
@@ -295,7 +315,7 @@ fn policy(hour: u8) -> String {
     format!("forbid(principal, action, resource) when {{ context.hour > {hour} }};")
 }
 
-fn creations() -> Vec<Line> {
+fn creations(token: &str) -> Vec<Line> {
     let http = |name: &str| json!({"type": "http", "url": format!("https://{name}.example/mcp")});
     let daily = json!({"type": "quota", "amount": 5, "per": "day"});
     let scope = json!({"type": "workspace"});
@@ -324,6 +344,7 @@ fn creations() -> Vec<Line> {
         ("role-grants", json!({"name": "given", "role": "keeper", "user": "ann"})),
         ("users/ann/admin-tokens", json!({"name": "cli"})),
         ("/workspaces", json!({"name": "brief"})),
+        ("/session/set-up", json!({"token": token, "name": "ada", "password": PASSWORD})),
     ];
     things.into_iter().map(|(path, body)| line(Method::POST, path, body)).collect()
 }
@@ -375,6 +396,7 @@ fn deletions() -> Vec<Line> {
         "apps/bot/connections/main",
         "gateways/main/assignments/jira",
         "gateways/main/teams/dev",
+        "users/ann/account",
         "users/ann/admin-tokens/cli",
         "role-grants/given",
         "limits/few",

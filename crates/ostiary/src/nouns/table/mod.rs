@@ -11,6 +11,7 @@ use super::{Act, Field, Form, Noun, On, Verb};
 
 pub(super) const NOUNS: &[&Noun] = &[
     &people::WORKSPACE,
+    &people::ACCOUNT,
     &people::USER,
     &people::TEAM,
     &servers::SERVER,

@@ -1,7 +1,7 @@
 //! Tenants, people and what groups them.
 
 use super::{ADDRESSES, ENABLED, RENAME, create, delete, list, put, show, take, update};
-use crate::nouns::{Field, Form, Noun, On, Subject};
+use crate::nouns::{Act, Field, Form, Noun, On, Subject, Verb};
 
 pub(super) const WORKSPACE: Noun = Noun {
     word: "workspace",
@@ -34,6 +34,25 @@ pub(super) const WORKSPACE: Noun = Noun {
         create("Make a workspace", "ostiary workspace create research --durability synced"),
         update("Change a workspace", "ostiary workspace update research --name labs"),
         delete("Delete an empty workspace", "ostiary workspace delete labs"),
+    ],
+};
+
+pub(super) const ACCOUNT: Noun = Noun {
+    word: "account",
+    path: "/accounts",
+    everywhere: None,
+    about: "Accounts above all workspaces, each of which may do anything",
+    subject: Subject { member: "name", help: "Its name", usual: None },
+    fields: &[],
+    columns: &["name", "password_set_at", "created_at", "id"],
+    verbs: &[
+        list("All of them", "ostiary account list"),
+        Verb {
+            word: "remove",
+            act: Act::Delete,
+            about: "Delete an account, with its passkeys and its sessions",
+            example: "ostiary account remove ada",
+        },
     ],
 };
 
@@ -89,6 +108,12 @@ pub(super) const USER: Noun = Noun {
         create("Add a user", "ostiary user create ann"),
         update("Change a user, or turn one off or on", "ostiary user update ann --enabled false"),
         delete("Delete a user who owns nothing", "ostiary user delete ann"),
+        Verb {
+            word: "reset-account",
+            act: Act::Empty("account"),
+            about: "Take password and passkeys from a user, and end the sessions",
+            example: "ostiary user reset-account ann",
+        },
     ],
 };
 

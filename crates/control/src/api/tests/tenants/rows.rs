@@ -138,6 +138,10 @@ fn quoted(api: &Api, column: &str) -> String {
     }
 }
 
+/// What holds the hashes of secrets, of which no two are the same.
+const SECRETS: [&str; 5] =
+    ["account_sessions", "passkeys", "tokens", "user_admin_tokens", "user_sessions"];
+
 /// What a twin has in a column.
 fn copied(api: &Api, table: &str, column: &str) -> String {
     let is_sqlite = api.fresh.db.is_exclusive();
@@ -147,10 +151,8 @@ fn copied(api: &Api, table: &str, column: &str) -> String {
         (_, "name" | "alias") => format!("'canary-' || {column}"),
         ("owners", "owner") => "'canary-' || owner".to_owned(),
         (_, "position" | "units") => format!("{column} + 1"),
-        ("tokens" | "user_admin_tokens" | "user_sessions", "hash") if is_sqlite => {
-            "randomblob(32)".to_owned()
-        }
-        ("tokens" | "user_admin_tokens" | "user_sessions", "hash") => "sha256(hash)".to_owned(),
+        (table, "hash") if SECRETS.contains(&table) && is_sqlite => "randomblob(32)".to_owned(),
+        (table, "hash") if SECRETS.contains(&table) => "sha256(hash)".to_owned(),
         _ => column.to_owned(),
     }
 }

@@ -41,11 +41,17 @@ pub(super) const KINDS: &[&str] = &[
 
 /// Routes that are not asked like the others, and why.
 const APART: &[(&str, &str)] = &[
+    ("DELETE /accounts/{account}", ABOVE),
     ("DELETE /admin-tokens/{admin_token}", ABOVE),
     ("DELETE /records/content/{day}", ABOVE),
     ("DELETE /session", NO_WORKSPACE),
+    ("DELETE /session/passkeys/{passkey}", NO_WORKSPACE),
+    ("DELETE /session/password", NO_WORKSPACE),
+    ("DELETE /sessions", NO_WORKSPACE),
+    ("DELETE /sessions/{session}", NO_WORKSPACE),
     ("DELETE /workspaces/{workspace}", ABOVE),
     ("DELETE /workspaces/{workspace}/records/content/{day}", RECORDS),
+    ("GET /accounts", ABOVE),
     ("GET /admin-tokens", ABOVE),
     ("GET /openapi.json", NO_WORKSPACE),
     ("GET /policy-schema", NO_WORKSPACE),
@@ -54,6 +60,9 @@ const APART: &[(&str, &str)] = &[
     ("GET /records/{index}/proof", ABOVE),
     ("GET /replicas", ABOVE),
     ("GET /session", NO_WORKSPACE),
+    ("GET /session/account", NO_WORKSPACE),
+    ("GET /session/options", NO_WORKSPACE),
+    ("GET /sessions", NO_WORKSPACE),
     ("GET /workspaces", ABOVE),
     ("GET /workspaces/{workspace}/records", RECORDS),
     ("GET /workspaces/{workspace}/records/checkpoint", RECORDS),
@@ -62,7 +71,16 @@ const APART: &[(&str, &str)] = &[
     ("GET /workspaces/{workspace}/records/{index}/proof", RECORDS),
     ("PATCH /workspaces/{workspace}", ABOVE),
     ("POST /session", NO_WORKSPACE),
+    ("POST /session/challenge", NO_WORKSPACE),
+    ("POST /session/passkey", NO_WORKSPACE),
+    ("POST /session/passkeys", NO_WORKSPACE),
+    ("POST /session/passkeys/challenge", NO_WORKSPACE),
+    ("POST /session/password", NO_WORKSPACE),
+    ("POST /session/set-up", NO_WORKSPACE),
+    ("POST /session/set-up/challenge", NO_WORKSPACE),
+    ("POST /session/step-up", NO_WORKSPACE),
     ("POST /workspaces", ABOVE),
+    ("PUT /session/password", NO_WORKSPACE),
 ];
 
 pub(super) const ABOVE: &str = "it is for those above all workspaces";

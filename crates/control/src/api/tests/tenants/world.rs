@@ -232,6 +232,16 @@ impl Tenant {
         let body = Some(json!({"token": self.admin}));
         let reply = api.ask_as(&self.admin, Method::POST, "/session", body).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
+        // And one of the same user's account. Another one has an account, too.
+        let password = format!("a few plain words {}", self.word);
+        for token in [&self.admin, &self.member] {
+            let body = Some(json!({ "password": password }));
+            let reply = api.ask_as(token, Method::PUT, "/session/password", body).await;
+            assert_eq!(reply.status, 200, "{}", reply.text);
+        }
+        let body = json!({"workspace": self.name, "name": "root", "password": password});
+        let reply = api.ask_as("", Method::POST, "/session/password", Some(body)).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
     }
 }
 

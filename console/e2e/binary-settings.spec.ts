@@ -1,0 +1,90 @@
+/** What holds for a workspace and above all of them, at the real gateway. */
+import { signIn, test } from './binary.ts';
+import { DATABASES } from './databases.ts';
+import { callEcho, mintToken } from './gateway.ts';
+import { expect } from './story.ts';
+
+const SETTINGS = '/workspaces/default/settings';
+
+for (const database of DATABASES) {
+  test.describe(`on ${database}`, () => {
+    test.use({ database });
+
+    test('a workspace is made, changed and deleted again', async ({ page, gateway }) => {
+      await signIn(page, gateway.adminToken, SETTINGS);
+      const workspaces = page.getByRole('table', { name: 'Workspaces' });
+      await page.getByRole('button', { name: 'New workspace' }).click();
+      await page.getByLabel('Name').fill('labs');
+      await page.getByRole('button', { name: /^Next/ }).click();
+      await page.getByRole('button', { name: 'Make labs' }).click();
+      await workspaces.getByRole('link', { name: 'labs' }).click();
+      await page.goto('/workspaces/labs/settings');
+
+      const facts = page.getByRole('region', { name: 'This workspace' });
+      await expect(facts).toContainText('when it is written to the system');
+      await facts.getByRole('button', { name: 'Edit' }).click();
+      await page.getByLabel('A record counts as kept when it is').selectOption('synced');
+      await page.getByRole('button', { name: /^Next/ }).click();
+      await page.getByRole('button', { name: 'Apply' }).click();
+      await expect(facts).toContainText('when it is synced to the disk');
+
+      await page.goto(SETTINGS);
+      await page.getByRole('button', { name: 'Actions for labs' }).click();
+      await page.getByRole('menuitem', { name: 'Delete…' }).click();
+      await page.getByLabel('To go on, type labs').fill('labs');
+      await page.getByRole('button', { name: 'Delete labs' }).click();
+      await expect(workspaces.getByRole('link', { name: 'labs' })).toHaveCount(0);
+      // Nobody deletes what they stand in, and nobody locks everybody out.
+      await page.getByRole('button', { name: 'Actions for default' }).click();
+      await expect(page.getByRole('menuitem', { name: 'Delete…' })).toBeDisabled();
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Actions for first' }).click();
+      await expect(page.getByRole('menuitem', { name: 'Revoke…' })).toBeDisabled();
+    });
+
+    test('a user gets a token to administer with, which is taken away again', async ({
+      page,
+      gateway,
+    }) => {
+      await signIn(page, gateway.adminToken, '/workspaces/default/users/ann');
+      await page.getByRole('button', { name: 'New token' }).click();
+      await page.getByLabel('Name').fill('laptop');
+      await page.getByRole('button', { name: /^Next/ }).click();
+      await page.getByRole('button', { name: 'Make laptop' }).click();
+      const secret = await page.getByRole('group', { name: 'token' }).textContent();
+      const ask = () =>
+        page.request.get('/api/v1/session', {
+          headers: { authorization: `Bearer ${secret}`, cookie: '' },
+        });
+      expect(await (await ask()).json()).toMatchObject({ user: { name: 'ann' } });
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Actions for laptop' }).click();
+      await page.getByRole('menuitem', { name: 'Revoke…' }).click();
+      await page.getByLabel('To go on, type laptop').fill('laptop');
+      await page.getByRole('button', { name: 'Revoke laptop' }).click();
+      await expect(page.getByText('no program administers as this user')).toBeVisible();
+      expect((await ask()).status()).toBe(401);
+    });
+
+    test('what was recorded on a day is made unreadable, and nothing else', async ({
+      page,
+      gateway,
+    }) => {
+      await callEcho(gateway, await mintToken(gateway), 'remember');
+      const today = new Date().toISOString().slice(0, 10);
+      await signIn(page, gateway.adminToken, SETTINGS);
+      await page.getByLabel('Day').fill(today);
+      await page.getByRole('button', { name: 'Erase…' }).click();
+      await page.getByLabel(`To go on, type ${today}`).fill(today);
+      await page.getByRole('button', { name: `Erase ${today}` }).click();
+      await expect(page.getByRole('dialog')).toHaveCount(0);
+      await page.goto('/workspaces/default/records');
+      await page
+        .getByRole('row', { name: /everything__echo|echo/ })
+        .first()
+        .getByRole('link')
+        .click();
+      await expect(page.getByRole('complementary', { name: 'Record' })).toContainText('erased');
+    });
+  });
+}

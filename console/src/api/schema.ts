@@ -343,6 +343,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes in the workspace, as server-sent events: `change` for each thing that the caller may see,
+         *     and `reset` where they must load everything anew. `Last-Event-ID` goes on from there.
+         */
+        get: operations["stream_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/connections": {
         parameters: {
             query?: never;
@@ -1386,6 +1406,24 @@ export interface components {
             name: string;
             principal?: components["schemas"]["PrincipalText"];
             resource: components["schemas"]["ResourceText"];
+        };
+        /** @description What has changed. */
+        ChangeBody: {
+            change: components["schemas"]["Way"];
+            /**
+             * Format: uuid
+             * @description Of `pins` the server's, of a `cutoff` that of what is off.
+             */
+            id: string;
+            /**
+             * @description What it is: `app`, `connection`, `cutoff`, `gateway`, `identity`, `limit`, `pins`, `policy`, `role`,
+             *     `role_grant`, `server`, `team`, `token`, `user` or `workspace`.
+             */
+            kind: string;
+            /** @description As one would name it in a request; absent where it is gone and nobody knows its name. */
+            name?: string | null;
+            /** @description Of a cut-off: the kind of what is off. */
+            target?: string | null;
         };
         /** @description A whole condition, which is bounded and compiles. */
         Checked: components["schemas"]["ConditionText"];
@@ -3110,6 +3148,11 @@ export interface components {
             /** @description From which addresses the person works, for policies, such as `10.0.0.0/8`. */
             network?: string | null;
         };
+        /**
+         * @description In which way something has changed.
+         * @enum {string}
+         */
+        Way: "put" | "deleted";
         /** @description Why, or why not. */
         Why: {
             /** @description Whether one of the answers is yes. */
@@ -4481,6 +4524,49 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stream_changes: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `id` of the last event. */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ChangeBody"];
+                };
             };
             /** @description What the caller can do something about. */
             "4XX": {

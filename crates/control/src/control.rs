@@ -18,6 +18,7 @@ use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
 use crate::api::{Error, chain};
+use crate::changes;
 use crate::connections::Picking;
 use crate::content_keys::{self, ContentKeys};
 use crate::identities::VaultSecrets;
@@ -108,6 +109,7 @@ fn tend(
         app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
     }
     app.tasks.spawn(trail::Refusals::keep(Arc::clone(app)));
+    app.tasks.spawn(changes::keep(Arc::clone(app)));
     if let Some(Serving { canary, .. }) = serving {
         app.tasks.spawn(replicas::run(Arc::clone(app), Arc::clone(gate), membership));
         if !app.db.is_exclusive() {
@@ -153,6 +155,7 @@ impl Control {
             log,
             content: OnceLock::new(),
             refusals: trail::Refusals::default(),
+            seats: changes::Seats::new(),
             clock,
             publisher,
             gate: Arc::clone(&gate),

@@ -5,6 +5,7 @@
 //!
 //! * `change`: the one way to change what the data plane reads; it compiles, commits, publishes
 //!   and enforces, in this order;
+//! * `follower`: how long and by which rights somebody follows along;
 //! * `replicas`: who else serves, and how all come to hold what one has changed;
 //! * `snapshot`: the published configuration, and the gate that proves it current;
 //! * `trail`: no act without its record in the audit log;
@@ -19,11 +20,13 @@ mod apps;
 mod assignments;
 mod belongings;
 mod change;
+mod changes;
 mod command_line;
 mod connections;
 mod content_keys;
 mod control;
 mod files;
+mod follower;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gateways;
@@ -91,6 +94,8 @@ struct App {
     /// Where it is kept what acts have changed. Until it is set, that is not kept.
     content: OnceLock<Arc<audit::ContentStore>>,
     refusals: trail::Refusals,
+    /// Who follows what changes.
+    seats: changes::Seats,
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
     gate: Arc<StoreGate>,

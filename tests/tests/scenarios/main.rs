@@ -11,6 +11,7 @@ mod batches;
 mod bridged;
 mod browser;
 mod cancel;
+mod changes;
 mod children;
 mod clients;
 mod codes;

@@ -59,10 +59,11 @@ pub(super) struct Choice {
 }
 
 /// Operations that are no tools, and why.
-pub(super) const LEFT_OUT: [(&str, &str); 4] = [
+pub(super) const LEFT_OUT: [(&str, &str); 5] = [
     ("show_openapi", "the list of tools says the same"),
     ("sign_in", "it makes a cookie for a browser"),
     ("sign_out", "it ends the session of a cookie"),
+    ("stream_changes", "it has no end"),
     ("stream_records", "it has no end"),
 ];
 

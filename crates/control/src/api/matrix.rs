@@ -46,6 +46,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("post", "/workspaces/{workspace}/apps/{app}/tokens", "apps:write"),
     ("delete", "/workspaces/{workspace}/apps/{app}/tokens/{token}", "apps:write"),
     ("get", "/workspaces/{workspace}/apps/{app}/tokens/{token}", "apps:read"),
+    ("get", "/workspaces/{workspace}/changes/stream", "any"),
     ("get", "/workspaces/{workspace}/connections", "apps:read somewhere"),
     ("get", "/workspaces/{workspace}/cutoffs", "cutoffs:read somewhere"),
     ("post", "/workspaces/{workspace}/cutoffs", "cutoffs:write somewhere"),

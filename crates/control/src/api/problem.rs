@@ -59,6 +59,8 @@ pub(crate) enum Error {
     Method,
     #[error("the body is too large")]
     TooLarge,
+    #[error("{0} streams are open already; close one first")]
+    TooManyStreams(usize),
     #[error("sign in first")]
     Unauthenticated,
     #[error(
@@ -223,6 +225,9 @@ impl Error {
                 (StatusCode::NOT_FOUND, "not_found", "Not found")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
+            Self::TooManyStreams(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "Too many streams")
+            }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
             Self::Unconfirmed(_) => {
                 (StatusCode::PRECONDITION_REQUIRED, "unconfirmed", "Not confirmed")

@@ -23,9 +23,9 @@ use super::guard::{self, Guard};
 use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
-    App, apps, assignments, connections, files, gateways, idempotency, identities, limits, pins,
-    policies, records, replicas, role_grants, roles, rules, servers, session, switches, teams,
-    tokens, user_admin_tokens, users, why, workspaces,
+    App, apps, assignments, changes, connections, files, gateways, idempotency, identities, limits,
+    pins, policies, records, replicas, role_grants, roles, rules, servers, session, switches,
+    teams, tokens, user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -117,6 +117,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
     let inside = OpenApiRouter::new()
         .merge(apps::routes())
         .merge(assignments::routes())
+        .merge(changes::routes())
         .merge(connections::routes())
         .merge(gateways::routes())
         .merge(identities::routes())

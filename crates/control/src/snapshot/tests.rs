@@ -108,6 +108,7 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("kept_keys", "read by the log, when it needs them"),
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("owners", "of objects, for files alone"),
+            ("pin_changes", "of those who follow what servers list"),
             ("replicas", "of processes"),
             ("row_changes", "what is to be read of all others"),
             ("sessions", "administrators call nothing"),

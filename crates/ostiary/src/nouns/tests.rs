@@ -17,6 +17,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/session"),
     ("post", "/session"),
     ("post", "/workspaces/{workspace}/apply"),
+    ("get", "/workspaces/{workspace}/changes/stream"),
     ("get", "/workspaces/{workspace}/cutoffs"),
     ("post", "/workspaces/{workspace}/cutoffs"),
     ("post", "/workspaces/{workspace}/diff"),

@@ -55,6 +55,7 @@ const APART: &[(&str, &str)] = &[
     ("GET /replicas", ABOVE),
     ("GET /session", NO_WORKSPACE),
     ("GET /workspaces", ABOVE),
+    ("GET /workspaces/{workspace}/changes/stream", RECORDS),
     ("GET /workspaces/{workspace}/records", RECORDS),
     ("GET /workspaces/{workspace}/records/checkpoint", RECORDS),
     ("GET /workspaces/{workspace}/records/stream", RECORDS),

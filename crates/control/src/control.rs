@@ -29,7 +29,7 @@ use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
 use crate::trail::{self, Act, End, What};
-use crate::{App, admin_mcp, api, installation, pins, replicas, session};
+use crate::{App, admin_mcp, api, installation, pins, replicas, series, session};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -116,6 +116,7 @@ fn tend(
             app.tasks.spawn(content_keys::keep_ahead(Arc::clone(app)));
         }
         app.tasks.spawn(replicas::run_canary(Arc::clone(app), canary));
+        app.tasks.spawn(series::keep(Arc::clone(app)));
     }
 }
 
@@ -156,6 +157,7 @@ impl Control {
             content: OnceLock::new(),
             refusals: trail::Refusals::default(),
             seats: changes::Seats::new(),
+            series: series::Series::default(),
             clock,
             publisher,
             gate: Arc::clone(&gate),

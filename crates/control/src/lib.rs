@@ -35,6 +35,7 @@ mod identities;
 mod installation;
 mod labels;
 mod limits;
+mod overview;
 mod pins;
 mod policies;
 mod records;
@@ -44,6 +45,7 @@ mod roles;
 mod row;
 mod rules;
 mod secret;
+mod series;
 mod servers;
 mod session;
 mod snapshot;
@@ -96,6 +98,8 @@ struct App {
     refusals: trail::Refusals,
     /// Who follows what changes.
     seats: changes::Seats,
+    /// What charts show of what is recorded here.
+    series: series::Series,
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
     gate: Arc<StoreGate>,

@@ -112,7 +112,7 @@ include-path-regex = "/(apply|diff|cutoffs|restores|why)$"
 positive_data_acceptance.expected-statuses = ["2xx", "400", "403", "404", "409", "422"]
 
 [[operations]]
-include-path-regex = "/records$"
+include-path-regex = "/records(/calls)?$"
 [operations.parameters]
 "query.cursor" = "MQ"
 
@@ -122,7 +122,7 @@ include-path-regex = "/(pins|usage)$"
 "query.cursor" = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAw"
 
 [[operations]]
-exclude-path-regex = "/(records|pins|usage)$"
+exclude-path-regex = "/(records|records/calls|pins|usage)$"
 exclude-method = "DELETE"
 [operations.parameters]
 "query.cursor" = "YQ"

@@ -54,6 +54,7 @@ mod rules;
 mod samples;
 mod scene;
 mod secrets;
+mod series;
 mod served;
 mod sessions;
 mod sizes;

@@ -24,8 +24,8 @@ use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
     App, apps, assignments, changes, connections, files, gateways, idempotency, identities, limits,
-    pins, policies, records, replicas, role_grants, roles, rules, servers, session, switches,
-    teams, tokens, user_admin_tokens, users, why, workspaces,
+    overview, pins, policies, records, replicas, role_grants, roles, rules, series, servers,
+    session, switches, teams, tokens, user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -122,12 +122,14 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(gateways::routes())
         .merge(identities::routes())
         .merge(limits::routes())
+        .merge(overview::routes())
         .merge(pins::routes())
         .merge(policies::routes())
         .merge(records::routes())
         .merge(role_grants::routes())
         .merge(roles::routes())
         .merge(rules::routes())
+        .merge(series::routes())
         .merge(servers::routes())
         .merge(switches::routes())
         .merge(teams::routes())

@@ -49,7 +49,7 @@ pub(crate) fn installation_routes() -> OpenApiRouter<Arc<App>> {
 
 /// What happened once.
 #[derive(Serialize, ToSchema)]
-struct RecordBody {
+pub(crate) struct RecordBody {
     /// Counts the records of all workspaces.
     sequence: u64,
     /// Its place in the workspace's log; absent for the first moment.
@@ -417,7 +417,7 @@ impl Reader {
 }
 
 impl RecordBody {
-    fn of(entry: TailEntry) -> Self {
+    pub(crate) fn of(entry: TailEntry) -> Self {
         let TailEntry { sequence, index, time_ms, clock_suspect, kind, text } = entry;
         Self {
             sequence,

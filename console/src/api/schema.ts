@@ -853,8 +853,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The calls that have ended as they are counted in charts, of the log of the process that is asked. So many
-         *     records are looked at by one request; the cursor goes on.
+         * Calls that have ended, as charts count them, in the log of the replica that is asked. One request looks at
+         *     so many records; the cursor goes on.
          */
         get: operations["list_calls"];
         put?: never;
@@ -6938,21 +6938,18 @@ export interface operations {
     list_calls: {
         parameters: {
             query?: {
-                /** @description Those that have ended since. */
+                /** @description Ended since. */
                 from?: string;
-                /** @description Those that had ended before. */
+                /** @description Ended before. */
                 to?: string;
-                /** @description Those that it counts; of `latency` those that have left. */
+                /** @description Those that it counts. */
                 measure?: components["schemas"]["Measure"];
-                /** @description A name or an id. */
                 user?: string;
-                /** @description A name or an id: what those have called who are in it now. */
+                /** @description Whoever is in it now. */
                 team?: string;
-                /** @description A name or an id. */
                 app?: string;
                 gateway?: string;
                 server?: string;
-                /** @description By its server's own name. */
                 tool?: string;
                 outcome?: "answered" | "cancelled" | "denied" | "error" | "failed";
                 /** @description How many at most. */
@@ -7644,26 +7641,21 @@ export interface operations {
         parameters: {
             query: {
                 measure: components["schemas"]["Measure"];
-                /**
-                 * @description What is told apart; one line of all where absent. `own` is one line of what the caller's own apps do,
-                 *     for which nobody needs `records:read`.
-                 */
+                /** @description What is told apart. `own` is what the caller's own apps do, without `records:read`. */
                 by?: components["schemas"]["By"];
                 /** @description A day before `to` where absent. */
                 from?: string;
                 /** @description Now where absent. */
                 to?: string;
-                /** @description Seconds from point to point: whole minutes within the last 48 hours, else whole hours or days, which are those of UTC. */
+                /** @description Seconds: whole minutes within the last 48 hours, else whole hours or days of UTC. */
                 step?: number;
-                /** @description A name or an id. */
                 user?: string;
-                /** @description A name or an id: what those have called who are in it now. */
+                /** @description Whoever is in it now. */
                 team?: string;
-                /** @description A name or an id. */
                 app?: string;
                 gateway?: string;
                 server?: string;
-                /** @description By its server's own name. */
+                /** @description As its server calls it. */
                 tool?: string;
                 outcome?: "answered" | "cancelled" | "denied" | "error" | "failed";
             };

@@ -23,31 +23,28 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(show_series)).merge(super::calls::routes())
 }
 
-/// What is asked for.
+/// What is asked for. Users, teams and apps go by a name or an id.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct SeriesQuery {
     measure: Measure,
-    /// What is told apart; one line of all where absent. `own` is one line of what the caller's own apps do,
-    /// for which nobody needs `records:read`.
+    /// What is told apart. `own` is what the caller's own apps do, without `records:read`.
     by: Option<By>,
     /// A day before `to` where absent.
     from: Option<DateTime<Utc>>,
     /// Now where absent.
     to: Option<DateTime<Utc>>,
-    /// Seconds from point to point: whole minutes within the last 48 hours, else whole hours or days, which are those of UTC.
+    /// Seconds: whole minutes within the last 48 hours, else whole hours or days of UTC.
     #[param(value_type = Option<u32>, minimum = 60, maximum = 31_622_400)]
     step: Option<String>,
-    /// A name or an id.
     user: Option<String>,
-    /// A name or an id: what those have called who are in it now.
+    /// Whoever is in it now.
     team: Option<String>,
-    /// A name or an id.
     app: Option<String>,
     gateway: Option<String>,
     server: Option<String>,
-    /// By its server's own name.
+    /// As its server calls it.
     tool: Option<String>,
     #[param(inline)]
     outcome: Option<OutcomeText>,
@@ -169,19 +166,24 @@ async fn show_series(
         _ => None,
     };
     let own = app.series.catch_up(&app, workspace.id).await;
+    // So that what all of them put together is bounded, too.
+    let _turn = app.series.reading.acquire().await.map_err(Error::internal)?;
     let mut tx = app.db.read().await?;
     let mut found = Found::new(query.by, members, known);
-    if query.measure == Measure::Latency {
-        for (spot, histograms) in store::histograms(&mut tx, workspace.id, &asked).await? {
-            let count = histograms[0].count();
-            if count != 0 {
-                found.add(spot, (count, Some(histograms)));
+    let (from, to, every) = (time(asked.from)?, time(asked.to)?, asked.every);
+    for part in asked.parts(app.clock.now().timestamp()) {
+        if query.measure == Measure::Latency {
+            for (spot, histograms) in store::histograms(&mut tx, workspace.id, &part).await? {
+                let count = histograms[0].count();
+                if count != 0 {
+                    found.add(spot, (count, Some(histograms)))?;
+                }
             }
-        }
-    } else {
-        for SumRow { spot, calls, bytes } in store::sums(&mut tx, workspace.id, &asked).await? {
-            let count = if query.measure == Measure::Bytes { bytes } else { calls };
-            found.add(spot, (u64::try_from(count).unwrap_or_default(), None));
+        } else {
+            for SumRow { spot, calls, bytes } in store::sums(&mut tx, workspace.id, &part).await? {
+                let count = if query.measure == Measure::Bytes { bytes } else { calls };
+                found.add(spot, (u64::try_from(count).unwrap_or_default(), None))?;
+            }
         }
     }
     let counters = store::counters(&mut tx, workspace.id).await?;
@@ -191,14 +193,13 @@ async fn show_series(
     if is_own {
         (counted.under_way, counted.logs) = (None, None);
     }
-    let (from, to) = (time(asked.from)?, time(asked.to)?);
     let SeriesQuery { measure, by, .. } = query;
     Ok(Json(SeriesBody {
         measure,
         by,
         from,
         to,
-        step: asked.every,
+        step: every,
         lines: found.into_lines(),
         is_partial: unsorted != 0,
         unsorted: (!is_own).then_some(unsorted),
@@ -237,7 +238,7 @@ fn time(seconds: i64) -> Result<DateTime<Utc>, Error> {
 }
 
 /// What is asked of the database, by whoever may ask it.
-fn asked(app: &App, workspace: &InWorkspace, query: &SeriesQuery) -> Result<Asked, Error> {
+fn asked(of: &App, workspace: &InWorkspace, query: &SeriesQuery) -> Result<Asked, Error> {
     let rights = &workspace.rights;
     let own = match query.by {
         Some(By::Own) => Some(own(workspace, query)?),
@@ -246,7 +247,7 @@ fn asked(app: &App, workspace: &InWorkspace, query: &SeriesQuery) -> Result<Aske
             None
         }
     };
-    let now = app.clock.now().timestamp();
+    let now = of.clock.now().timestamp();
     // This second, too.
     let to = query.to.map_or(now + 1, |it| it.timestamp());
     let from = query.from.map_or(to - DAY, |it| it.timestamp());
@@ -259,17 +260,19 @@ fn asked(app: &App, workspace: &InWorkspace, query: &SeriesQuery) -> Result<Aske
         return Err(Error::Invalid(format!("these are more than {MOST_POINTS} points")));
     }
     let to = to + (base.seconds() - to.rem_euclid(base.seconds())).rem_euclid(base.seconds());
-    let snapshot = Arc::clone(&app.publisher.newest().snapshot);
+    let snapshot = Arc::clone(&of.publisher.newest().snapshot);
     let known = snapshot.config.workspace(workspace.id).map(AsRef::as_ref);
-    let user = query.user.as_deref().map(|it| id("user", it, known)).transpose()?;
+    let user = query.user.as_deref().map(|it| user_id(it, known)).transpose()?;
+    let app_of = |it: &str| app_id(it, known, own.as_deref());
+    let app = query.app.as_deref().map(app_of).transpose()?;
     Ok(Asked {
-        step: base.seconds(),
+        step: base,
         from,
         to,
         every,
         by: query.by.map_or("", By::as_str),
         user: own.or(user),
-        app: query.app.as_deref().map(|it| id("app", it, known)).transpose()?,
+        app,
         gateway: query.gateway.clone(),
         server: query.server.clone(),
         tool: query.tool.clone(),
@@ -332,21 +335,29 @@ fn step(text: Option<&str>, (from, to): (i64, i64), now: i64) -> Result<(Step, i
     ))
 }
 
-/// The id of what goes by its name or id. It may be gone: then its id finds what has been recorded.
-pub(super) fn id(
-    kind: &'static str,
+/// The id of a user by their name or id. They may be gone: then their id finds what has been recorded.
+pub(super) fn user_id(text: &str, workspace: Option<&Workspace>) -> Result<String, Error> {
+    let named =
+        |it: &Workspace| it.users.values().find(|it| it.name.as_str() == text).map(|it| it.id.0);
+    let missing = || Error::NotFound { kind: "user", name: text.to_owned() };
+    let id = text.parse().ok().or_else(|| workspace.and_then(named)).ok_or_else(missing)?;
+    Ok(id.to_string())
+}
+
+/// The same of an app. Whoever sees only their own finds no others by their names.
+pub(super) fn app_id(
     text: &str,
     workspace: Option<&Workspace>,
+    owner: Option<&str>,
 ) -> Result<String, Error> {
-    if let Ok(id) = text.parse::<Uuid>() {
-        return Ok(id.to_string());
-    }
-    let found = workspace.and_then(|it| match kind {
-        "app" => it.apps.values().find(|it| it.name.as_str() == text).map(|it| it.id.0),
-        _ => it.users.values().find(|it| it.name.as_str() == text).map(|it| it.id.0),
-    });
-    let missing = || Error::NotFound { kind, name: text.to_owned() };
-    found.map(|it| it.to_string()).ok_or_else(missing)
+    let is_seen = |it: &domain::App| owner.is_none_or(|owner| it.owner.to_string() == owner);
+    let named = |it: &Workspace| {
+        let mut apps = it.apps.values();
+        apps.find(|it| it.name.as_str() == text && is_seen(it)).map(|it| it.id.0)
+    };
+    let missing = || Error::NotFound { kind: "app", name: text.to_owned() };
+    let id: Option<Uuid> = text.parse().ok();
+    Ok(id.or_else(|| workspace.and_then(named)).ok_or_else(missing)?.to_string())
 }
 
 impl By {

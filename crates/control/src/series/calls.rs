@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::api::{Measure, OutcomeText, id, outcomes};
+use super::api::{Measure, OutcomeText, app_id, outcomes, user_id};
 use super::lines::Members;
 use super::search::{self, Found, Wanted};
 use crate::App;
@@ -20,26 +20,23 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list_calls))
 }
 
-/// Which calls.
+/// Which calls. Users, teams and apps go by a name or an id.
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct CallsQuery {
-    /// Those that have ended since.
+    /// Ended since.
     from: Option<DateTime<Utc>>,
-    /// Those that had ended before.
+    /// Ended before.
     to: Option<DateTime<Utc>>,
-    /// Those that it counts; of `latency` those that have left.
+    /// Those that it counts.
     measure: Option<Measure>,
-    /// A name or an id.
     user: Option<String>,
-    /// A name or an id: what those have called who are in it now.
+    /// Whoever is in it now.
     team: Option<String>,
-    /// A name or an id.
     app: Option<String>,
     gateway: Option<String>,
     server: Option<String>,
-    /// By its server's own name.
     tool: Option<String>,
     #[param(inline)]
     outcome: Option<OutcomeText>,
@@ -71,8 +68,8 @@ struct CallBody {
     outcome: RecordBody,
 }
 
-/// The calls that have ended as they are counted in charts, of the log of the process that is asked. So many
-/// records are looked at by one request; the cursor goes on.
+/// Calls that have ended, as charts count them, in the log of the replica that is asked. One request looks at
+/// so many records; the cursor goes on.
 #[utoipa::path(
     get,
     path = "/records/calls",
@@ -94,9 +91,9 @@ async fn list_calls(
     let members = query.team.as_deref().zip(known).map(|(team, it)| Members::of(team, it));
     let millis = |it: Option<DateTime<Utc>>| it.map(|it| it.timestamp_millis());
     let wanted = Wanted {
-        user: query.user.as_deref().map(|it| id("user", it, known)).transpose()?,
+        user: query.user.as_deref().map(|it| user_id(it, known)).transpose()?,
         members: members.transpose()?,
-        app: query.app.as_deref().map(|it| id("app", it, known)).transpose()?,
+        app: query.app.as_deref().map(|it| app_id(it, known, None)).transpose()?,
         gateway: query.gateway,
         server: query.server,
         tool: query.tool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use audit::{TailEntry, TreeError};
 use db::{DbError, Tx};
 use domain::WorkspaceId;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::leaf::{Counted, Key, Tells};
 use super::open::{Begun, Open};
@@ -17,10 +17,11 @@ use crate::App;
 use crate::api::chain;
 
 /// What has been counted of the logs of this process.
-#[derive(Default)]
 pub(crate) struct Series {
     /// One task counts at a time: whoever asks, or the one that goes on by itself.
     by_workspace: Mutex<HashMap<WorkspaceId, Counting>>,
+    /// Turns for those who read what has been counted.
+    pub(super) reading: Semaphore,
 }
 
 /// What has been counted of the log of one workspace.
@@ -78,6 +79,9 @@ const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
 /// How many rows are written at a time: SQLite lets nobody else write meanwhile.
 const MOST_ROWS: usize = if cfg!(test) { 12 } else { 120 };
 
+/// How many read charts at a time. Others wait.
+const MOST_READING: usize = 4;
+
 /// In place of the next index: what has been counted is being deleted.
 const FORGOTTEN: i64 = -1;
 
@@ -121,18 +125,27 @@ pub(super) async fn round(
         snapshot.config.workspaces.values().map(|it| it.id).collect();
     app.series.by_workspace.lock().await.retain(|id, _| is_there.contains(id));
     let mut counted = app.clock.now().timestamp_millis();
+    let mut failed = None;
     for workspace in is_there {
         loop {
-            match app.series.count(app, workspace).await? {
-                Reached::All(at) => {
+            match app.series.count(app, workspace).await {
+                Ok(Reached::All(at)) => {
                     counted = counted.min(at);
                     break;
                 }
                 // Others are let in between, and what has been counted is in the database each time.
-                Reached::Some if app.stop.is_cancelled() => return Ok(()),
-                Reached::Some => {}
+                Ok(Reached::Some) if app.stop.is_cancelled() => return Ok(()),
+                Ok(Reached::Some) => {}
+                // The others are counted all the same, and nobody is told that all is.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     if is_last || *told + TOLD_EVERY_MS <= counted {
         let mut tx = app.db.begin().await?;
@@ -145,6 +158,10 @@ pub(super) async fn round(
 
 async fn prune(app: &App) -> Result<(), CountError> {
     let seconds = app.clock.now().timestamp();
+    let longest = Step::ALL.map(Step::kept).into_iter().max().unwrap_or_default();
+    let mut tx = app.db.begin().await?;
+    store::prune_logs(&mut tx, (seconds - longest) * 1_000).await?;
+    tx.commit().await?;
     for step in Step::ALL {
         let mut is_more = true;
         while is_more {
@@ -180,6 +197,12 @@ async fn forget(
     let mut tx = app.db.begin().await?;
     store::forget_progress(&mut tx, (workspace, log)).await?;
     Ok(tx.commit().await?)
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self { by_workspace: Mutex::default(), reading: Semaphore::new(MOST_READING) }
+    }
 }
 
 impl Series {

@@ -57,7 +57,7 @@ pub(crate) async fn glance(app: &App, workspace: WorkspaceId) -> Result<Glance, 
     let own = app.series.catch_up(app, workspace).await;
     let now = app.clock.now().timestamp();
     let asked = Asked {
-        step: Step::Minute.seconds(),
+        step: Step::Minute,
         from: Step::Minute.floor(now - HOUR),
         to: now + 1,
         every: Step::Minute.seconds(),
@@ -67,19 +67,21 @@ pub(crate) async fn glance(app: &App, workspace: WorkspaceId) -> Result<Glance, 
     };
     let mut tx = app.db.read().await?;
     let mut minutes = BTreeMap::<i64, [u64; 3]>::new();
-    for SumRow { spot, calls, .. } in store::sums(&mut tx, workspace, &asked).await? {
-        let count = u64::try_from(calls).unwrap_or_default();
-        let [all, errors, denials] = minutes.entry(spot.point).or_default();
-        *all += count;
-        match spot.value.as_str() {
-            "error" | "failed" => *errors += count,
-            "denied" => *denials += count,
-            _ => {}
-        }
-    }
     let mut histograms = [Histogram::default(), Histogram::default()];
-    for more in store::histograms(&mut tx, workspace, &asked).await?.values() {
-        histograms.iter_mut().zip(more).for_each(|(it, more)| it.merge(more));
+    for part in asked.parts(now) {
+        for SumRow { spot, calls, .. } in store::sums(&mut tx, workspace, &part).await? {
+            let count = u64::try_from(calls).unwrap_or_default();
+            let [all, errors, denials] = minutes.entry(spot.point).or_default();
+            *all += count;
+            match spot.value.as_str() {
+                "error" | "failed" => *errors += count,
+                "denied" => *denials += count,
+                _ => {}
+            }
+        }
+        for more in store::histograms(&mut tx, workspace, &part).await?.values() {
+            histograms.iter_mut().zip(more).for_each(|(it, more)| it.merge(more));
+        }
     }
     let since = Step::Hour.floor(now - 24 * HOUR);
     let denied = store::top_denials(&mut tx, workspace, since, MOST_DENIED).await?;

@@ -54,6 +54,11 @@ struct Quantiles {
     p99: f64,
 }
 
+/// How many points are put together at most, before the smaller lines are put into one: a few dozen bytes
+/// each, or some two thousand where there are histograms.
+const MOST_COUNTED: usize = if cfg!(test) { 1_000 } else { 400_000 };
+const MOST_TIMED: usize = if cfg!(test) { 1_000 } else { 50_000 };
+
 /// How many lines there are; what is smaller is put together.
 const MOST_LINES: usize = 20;
 
@@ -74,6 +79,8 @@ pub(super) struct Found<'a> {
     /// The teams of each user, where they are asked for.
     teams: HashMap<String, Vec<String>>,
     lines: BTreeMap<String, Points>,
+    /// Points of all lines.
+    count: usize,
     unsorted: u64,
 }
 
@@ -105,19 +112,19 @@ impl<'a> Found<'a> {
             (it.id.to_string(), it.teams.iter().map(ToString::to_string).collect::<Vec<_>>())
         });
         let teams = teams.collect();
-        Self { by, members, known, teams, lines: BTreeMap::new(), unsorted: 0 }
+        Self { by, members, known, teams, lines: BTreeMap::new(), count: 0, unsorted: 0 }
     }
 
-    /// Puts what has been found where it belongs.
-    pub(super) fn add(&mut self, spot: Spot, sum: Sum) {
+    /// Puts what has been found where it belongs, if there is room.
+    pub(super) fn add(&mut self, spot: Spot, sum: Sum) -> Result<(), Error> {
         let Spot { point, value, whose, certain } = spot;
         let is_theirs = self.members.as_ref().is_none_or(|it| it.has(&whose));
         if certain == 0 || (!is_theirs && whose == OTHER) {
             self.unsorted = self.unsorted.saturating_add(sum.0);
-            return;
+            return Ok(());
         }
         if !is_theirs {
-            return;
+            return Ok(());
         }
         let values = match self.by {
             // Whoever is in none has a line of theirs.
@@ -127,9 +134,17 @@ impl<'a> Found<'a> {
             }
             _ => vec![value],
         };
+        let most = if sum.1.is_some() { MOST_TIMED } else { MOST_COUNTED };
         for value in values {
-            merge(self.lines.entry(value).or_default().entry(point).or_default(), sum.clone());
+            let points = self.lines.entry(value).or_default();
+            self.count += usize::from(!points.contains_key(&point));
+            merge(points.entry(point).or_default(), sum.clone());
         }
+        if most < self.count {
+            let text = "this is too much at once: ask for less time, longer steps or a part of it";
+            return Err(Error::Invalid(text.into()));
+        }
+        Ok(())
     }
 
     /// How many there are of which it is not known whether they belong here.

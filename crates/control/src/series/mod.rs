@@ -28,8 +28,9 @@ pub(crate) use glance::{Glance, glance};
 use histogram::Histogram;
 
 /// How long a bucket is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Step {
+    #[default]
     Minute,
     Hour,
     /// In UTC.
@@ -72,6 +73,15 @@ impl Step {
             Self::Minute => 500,
             Self::Hour => 1_000,
             Self::Day => 4_000,
+        }
+    }
+
+    /// How many buckets are read at a time: 12 000 rows of each log at most.
+    fn at_a_time(self) -> i64 {
+        match self {
+            Self::Minute => 16,
+            Self::Hour => 8,
+            Self::Day => 2,
         }
     }
 

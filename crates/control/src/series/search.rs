@@ -63,10 +63,9 @@ pub(super) fn search(
     (before, limit): (Option<u64>, usize),
 ) -> Result<Haul, TreeError> {
     let size = log.checkpoint(workspace).map_or(0, |it| it.size);
-    let end = match before {
-        Some(before) => before.min(size),
-        None => first_at(log, workspace, (wanted.times.1, size))?,
-    };
+    // A page may have come from another process, whose log is another one.
+    let last = first_at(log, workspace, (wanted.times.1, size))?;
+    let end = before.map_or(last, |it| it.min(last));
     let mut looking = Looking { wanted, slots: Vec::new(), waiting: HashMap::new(), matched: 0 };
     let mut haul = Haul { next: Some(end), ..Haul::default() };
     let mut back = Backwards { log, workspace, at: end, read: Vec::new() };

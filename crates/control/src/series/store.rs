@@ -216,6 +216,19 @@ pub(super) async fn forget(
     tx.execute(statement.bind(workspace.0).bind(step.seconds()).bind(log)).await
 }
 
+/// Deletes how far the logs had come of which nobody has heard since, as nothing is kept any more that
+/// was counted from them.
+pub(super) async fn prune_logs(tx: &mut Tx, before_ms: i64) -> Result<(), DbError> {
+    let open = sql("DELETE FROM series_open WHERE log IN
+                      (SELECT log FROM series_counters WHERE counted_at < $1)");
+    tx.execute(open.bind(before_ms)).await?;
+    let logs = sql("DELETE FROM series_logs WHERE log IN
+                      (SELECT log FROM series_counters WHERE counted_at < $1)");
+    tx.execute(logs.bind(before_ms)).await?;
+    tx.execute(sql("DELETE FROM series_counters WHERE counted_at < $1").bind(before_ms)).await?;
+    Ok(())
+}
+
 /// Deletes up to where a log has been counted.
 pub(super) async fn forget_progress(
     tx: &mut Tx,
@@ -231,7 +244,7 @@ pub(super) async fn forget_progress(
 /// What is asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
-    pub(super) step: i64,
+    pub(super) step: Step,
     pub(super) from: i64,
     pub(super) to: i64,
     /// How long each point is.
@@ -343,12 +356,22 @@ pub(super) async fn top_denials(
 }
 
 impl Asked {
+    /// The same a few buckets at a time, so that what is read at once is bounded however long it is. Of what
+    /// is kept no longer, or is to come, there is nothing.
+    pub(super) fn parts(self, now: i64) -> impl Iterator<Item = Self> {
+        let length = self.step.at_a_time() * self.step.seconds();
+        let from = self.from.max(self.step.floor(now - self.step.kept()));
+        let to = self.to.min(self.step.floor(now) + self.step.seconds());
+        let starts = (0..).map(move |it| from + it * length).take_while(move |it| *it < to);
+        starts.map(move |it| Self { from: it, to: (it + length).min(to), ..self.clone() })
+    }
+
     fn bind(&self, statement: db::Sql, workspace: WorkspaceId) -> db::Sql {
         let text = |it: &Option<String>| db::Value::Text(it.clone());
         let mut outcomes = self.outcomes.iter().copied();
         let statement = statement
             .bind(workspace.0)
-            .bind(self.step)
+            .bind(self.step.seconds())
             .bind(self.from)
             .bind(self.to)
             .bind(self.every)

@@ -43,6 +43,7 @@ test('from signing in to the record of a call, and to its cut-off and back', asy
   await page.getByRole('link', { name: 'Use a token' }).click();
   await tokenField(page).fill(gateway.adminToken);
   await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('link', { name: 'Servers', exact: true }).click();
   await expect(page.getByRole('row', { name: 'everything' })).toContainText('stdio');
 
   await page.getByRole('link', { name: 'Gateways' }).click();

@@ -48,7 +48,8 @@ test('another workspace shows its own things only', async ({ page }) => {
   await open(page, '/workspaces/default/gateways');
   await page.getByRole('button', { name: 'Workspace default: switch' }).click();
   await page.getByRole('link', { name: 'partners' }).click();
-  await expect(page).toHaveURL('/workspaces/partners/servers');
+  await expect(page).toHaveURL('/workspaces/partners/overview');
+  await page.getByRole('link', { name: 'Servers', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'No servers yet' })).toBeVisible();
   await page.getByRole('link', { name: 'Gateways' }).click();
   await expect(page.getByRole('heading', { name: 'No gateways yet' })).toBeVisible();

@@ -56,7 +56,7 @@ test('another workspace is found by its name', async ({ page }) => {
   await page.keyboard.type('part');
   await expect(page.getByRole('link', { name: 'default' })).toHaveCount(0);
   await page.getByRole('link', { name: 'partners' }).press('Enter');
-  await expect(page).toHaveURL('/workspaces/partners/servers');
+  await expect(page).toHaveURL('/workspaces/partners/overview');
 });
 
 test('shortcuts can be switched off, and stay off', async ({ page }) => {

@@ -20,6 +20,13 @@ const ADDRESSES: Record<
   '/account': { 'an account': '/account' },
   '/mcp/$workspace': { 'the picker’s address': '/mcp/default' },
   '/workspaces/$workspace': { 'a workspace': W },
+  '/workspaces/$workspace/overview': { 'the overview': `${W}/overview` },
+  '/workspaces/$workspace/charts': {
+    'the charts': `${W}/charts?by=server&range=1h&compare=true`,
+  },
+  '/workspaces/$workspace/calls': {
+    'the calls behind a point': `${W}/calls?measure=denials&range=1h`,
+  },
   '/workspaces/$workspace/servers': {
     'the servers': `${W}/servers`,
     'an empty workspace': '/workspaces/partners/servers',

@@ -2,7 +2,8 @@ import { expect, open, test } from './story.ts';
 
 test('the list says how every server is doing, and why', async ({ page }) => {
   await open(page, '/');
-  await expect(page).toHaveURL('/workspaces/default/servers');
+  await expect(page).toHaveURL('/workspaces/default/overview');
+  await page.getByRole('link', { name: 'Servers', exact: true }).click();
   const row = (name: string) => page.getByRole('row', { name });
   await expect(row('jira')).toContainText('Up');
   await expect(row('jira')).toContainText('23');

@@ -30,8 +30,8 @@ test('a foreign address is not followed after signing in', async ({ page }) => {
     await page.goto(`/sign-in?with=token&next=${encodeURIComponent(next)}`);
     await tokenField(page).fill('osta_demo-still');
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
-    await expect(page).toHaveURL('/workspaces/default/servers');
+    await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
+    await expect(page).toHaveURL('/workspaces/default/overview');
   }
 });
 

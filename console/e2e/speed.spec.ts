@@ -16,7 +16,7 @@ const LIMITS = JSON.parse(
   chunk_kib: number;
 };
 /** Where one is after signing in. */
-const FIRST = '/workspaces/default/servers';
+const FIRST = '/workspaces/default/overview';
 
 test('what is fetched at first, and for each screen, is within its budget', async ({ page }) => {
   test.slow();

@@ -4,6 +4,7 @@ import { http, HttpResponse } from 'msw';
 import type { Schemas } from '../src/api/client.ts';
 import type { paths } from '../src/api/schema.ts';
 import { problem, shown } from './answers.ts';
+import { calls, overview, series } from './charts.ts';
 import { crud } from './crud.ts';
 import { gatewayHandlers } from './gateway-handlers.ts';
 import { checkpointOf, growthOf, proofOf, verifierKey } from './log.ts';
@@ -66,6 +67,11 @@ export function handlers(world: World) {
     ),
     http.get(at(`${W}/records`), ({ request }) => shown(page(world, new URL(request.url)))),
     http.get(at(`${W}/records/stream`), ({ request }) => follow(world, request.signal)),
+    http.get(at(`${W}/records/calls`), ({ request }) => shown(calls(world, new URL(request.url)))),
+    http.get(at(`${W}/series`), ({ request }) => shown(series(world, new URL(request.url)))),
+    http.get(at(`${W}/overview`), () => shown(overview(world))),
+    // Nobody else is here who would change anything.
+    http.get(at(`${W}/changes/stream`), ({ request }) => silent(request.signal)),
     http.get(at(`${W}/records/checkpoint`), async ({ request }) => {
       const query = new URL(request.url).searchParams;
       const [since, until] = ['since', 'until'].map((it) => Number(query.get(it) ?? 0));
@@ -161,6 +167,16 @@ function turn(world: World, body: Schemas['NewCutoff'], isOn: boolean) {
     elapsed_ms: 3.24,
   };
   return shown(held);
+}
+
+function silent(signal: AbortSignal) {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('id: 1\n: open\n\n'));
+      signal.addEventListener('abort', () => controller.close());
+    },
+  });
+  return new HttpResponse(body, { headers: { 'content-type': 'text/event-stream' } });
 }
 
 function follow(world: World, signal: AbortSignal) {

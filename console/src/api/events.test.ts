@@ -4,9 +4,9 @@ import { readEvents, type ServerEvent } from './events';
 
 describe('events are cut from bytes', () => {
   const cases: [string, string, ServerEvent[]][] = [
-    ['one', 'event: record\ndata: 1\n\n', [{ event: 'record', data: '1' }]],
-    ['without a name', 'data: x\n\n', [{ event: 'message', data: 'x' }]],
-    ['many lines of data', 'data: a\ndata: b\n\n', [{ event: 'message', data: 'a\nb' }]],
+    ['one', 'event: record\ndata: 1\n\n', [{ ...plain('1'), event: 'record' }]],
+    ['without a name', 'data: x\n\n', [plain('x')]],
+    ['many lines of data', 'data: a\ndata: b\n\n', [plain('a\nb')]],
     ['comments are none', ':\n\n: keep\n\n', []],
     ['a name without data is none', 'event: record\n\n', []],
     ['every kind of line end', 'data: a\r\n\r\ndata: b\r\rdata: c\n\n', ['a', 'b', 'c'].map(plain)],
@@ -14,10 +14,19 @@ describe('events are cut from bytes', () => {
     [
       'a name does not outlast its event',
       'event: x\ndata: 1\n\ndata: 2\n\n',
-      [{ event: 'x', data: '1' }, plain('2')],
+      [{ ...plain('1'), event: 'x' }, plain('2')],
     ],
     ['what has no end is no event', 'data: a', []],
-    ['unknown fields are passed over', 'id: 4\nretry: 1\nfoo\ndata: a\n\n', [plain('a')]],
+    ['unknown fields are passed over', 'retry: 1\nfoo\ndata: a\n\n', [plain('a')]],
+    [
+      'an id holds until there is another',
+      'id: 4\ndata: a\n\ndata: b\n\nid: 5\ndata: c\n\n',
+      [
+        { ...plain('a'), id: '4' },
+        { ...plain('b'), id: '4' },
+        { ...plain('c'), id: '5' },
+      ],
+    ],
     ['letters of several bytes', 'data: zero\u200Bwidth 😀\n\n', [plain('zero\u200Bwidth 😀')]],
   ];
 
@@ -54,7 +63,7 @@ test('bytes that are no text are shown as such', async () => {
 });
 
 function plain(data: string): ServerEvent {
-  return { event: 'message', data };
+  return { event: 'message', data, id: '' };
 }
 
 async function collect(body: ReadableStream<Uint8Array>, idleMs = 5_000): Promise<ServerEvent[]> {

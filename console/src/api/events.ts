@@ -8,6 +8,8 @@
 export interface ServerEvent {
   event: string;
   data: string;
+  /** Of the last event that had one. */
+  id: string;
 }
 
 /** Far more than the longest record. */
@@ -43,6 +45,7 @@ function within<T>(ms: number, wait: Promise<T>): Promise<T> {
 class Parser {
   private rest = '';
   private event = '';
+  private id = '';
   private data: string[] = [];
   private chars = 0;
 
@@ -67,11 +70,12 @@ class Parser {
     this.chars += line.length;
     if (field === 'event') this.event = value;
     if (field === 'data') this.data.push(value);
+    if (field === 'id' && !value.includes('\0')) this.id = value;
     return null;
   }
 
   private finish(): ServerEvent | null {
-    const event = { event: this.event || 'message', data: this.data.join('\n') };
+    const event = { event: this.event || 'message', data: this.data.join('\n'), id: this.id };
     const isEmpty = this.data.length === 0;
     this.event = '';
     this.data = [];

@@ -29,11 +29,17 @@ test('whoever is not signed in is asked to sign in first', async () => {
   expect(router.state.location.search).toEqual({ next: '/workspaces/default/gateways' });
 });
 
-test('the first page is the servers of the default workspace', async () => {
+test('the first page is the overview of the default workspace', async () => {
   const { router } = open('/');
+  const replicas = await screen.findByRole('region', { name: 'Replicas' });
+  expect(replicas.textContent).toContain('2 live');
+  expect(router.state.location.pathname).toBe('/workspaces/default/overview');
+});
+
+test('the servers are those of the workspace', async () => {
+  open('/workspaces/default/servers');
   const table = await screen.findByRole('table', { name: 'Servers' });
   expect(within(table).getAllByRole('link').map(name)).toEqual(world.servers.map((it) => it.name));
-  expect(router.state.location.pathname).toBe('/workspaces/default/servers');
 });
 
 test('a server is turned off only when the gateway has said that it is', async () => {

@@ -65,7 +65,7 @@ export const home = createRoute({
     const { items } = await context.queries.ensureQueryData(workspacesQuery);
     const first = items.find((it) => it.name === 'default') ?? items[0];
     const workspace = first?.name ?? 'default';
-    throw redirect({ to: '/workspaces/$workspace/servers', params: { workspace } });
+    throw redirect({ to: '/workspaces/$workspace/overview', params: { workspace } });
   },
 });
 
@@ -94,6 +94,6 @@ export const workspaceHome = createRoute({
   getParentRoute: () => workspace,
   path: '/',
   beforeLoad: ({ params }) => {
-    throw redirect({ to: '/workspaces/$workspace/servers', params });
+    throw redirect({ to: '/workspaces/$workspace/overview', params });
   },
 });

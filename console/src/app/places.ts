@@ -7,10 +7,12 @@ import type { Many } from '@/features/objects/nouns';
 import {
   ApprovalsIcon,
   BotIcon,
+  ChartIcon,
   GatewayIcon,
   GrantIcon,
   KeyIcon,
   LimitIcon,
+  OverviewIcon,
   PersonIcon,
   PlugIcon,
   PolicyIcon,
@@ -42,6 +44,13 @@ interface Room {
 }
 
 export const PLACES = [
+  {
+    name: 'Overview',
+    to: '/workspaces/$workspace/overview',
+    group: 'Traffic',
+    icon: OverviewIcon,
+    key: 'h',
+  },
   {
     name: 'Servers',
     to: '/workspaces/$workspace/servers',
@@ -75,6 +84,14 @@ export const PLACES = [
     group: 'Traffic',
     icon: RecordsIcon,
     key: 'r',
+    capability: 'records:read',
+  },
+  {
+    name: 'Charts',
+    to: '/workspaces/$workspace/charts',
+    group: 'Traffic',
+    icon: ChartIcon,
+    key: 'm',
     capability: 'records:read',
   },
   {

@@ -14,6 +14,8 @@ import {
 import { type BuildSearch, STEPS } from '@/features/gateways/build/steps';
 import { limitQuery, limitsQuery, usageQuery } from '@/features/limits/queries';
 import { thingQuery } from '@/features/objects/queries';
+import { readCallSearch, readChartSearch } from '@/features/charts/search';
+import { overviewQuery } from '@/features/overview/queries';
 import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
@@ -31,6 +33,27 @@ import {
 } from './frame-routes';
 import { roomRoutes } from './room-routes';
 import { readListSearch, readPinSearch, readTab, text } from './search';
+
+const overview = createRoute({
+  getParentRoute: () => workspace,
+  path: '/overview',
+  loader: ({ context, params }) => context.queries.ensureQueryData(overviewQuery(params.workspace)),
+  component: lazyRouteComponent(() => import('@/features/overview/overview-page'), 'OverviewPage'),
+});
+
+const charts = createRoute({
+  getParentRoute: () => workspace,
+  path: '/charts',
+  validateSearch: readChartSearch,
+  component: lazyRouteComponent(() => import('@/features/charts/charts-page'), 'ChartsPage'),
+});
+
+const calls = createRoute({
+  getParentRoute: () => workspace,
+  path: '/calls',
+  validateSearch: readCallSearch,
+  component: lazyRouteComponent(() => import('@/features/charts/calls-page'), 'CallsPage'),
+});
 
 const servers = createRoute({
   getParentRoute: () => workspace,
@@ -175,6 +198,9 @@ const routeTree = root.addChildren([
     picker,
     workspace.addChildren([
       workspaceHome,
+      overview,
+      charts,
+      calls,
       servers.addChildren([server]),
       gateways.addChildren([gatewayList, gateway, gatewayBuild]),
       connect,

@@ -3,6 +3,7 @@ import { ActionIcon, Modal } from '@mantine/core';
 import { Outlet, useParams, useRouterState } from '@tanstack/react-router';
 import { useCallback, useEffect, useRef, useState } from 'react';
 
+import { useLive } from '@/features/live/use-live';
 import { Mark, MenuIcon } from '@/ui/icons';
 import { Toasts } from '@/ui/toast';
 import { takeAllBack, Undo } from '@/ui/undo';
@@ -28,6 +29,7 @@ export function Shell() {
     import('@/features/cutoffs/cutoffs-page').catch(() => undefined);
   }, []);
   const places = usePlaces(workspace);
+  useLive(workspace);
   useShortcuts(workspace, places, { onHelp: help, onPalette: find });
   const navigation = (
     <Navigation workspace={workspace} places={places} onHelp={help} onPalette={find} />

@@ -26,6 +26,7 @@ export const ApprovalsIcon = icon(
 );
 export const ArrowDownIcon = icon('M8 3v10M4 9l4 4 4-4');
 export const BackIcon = icon('M10 3 5 8l5 5');
+export const ChartIcon = icon('M2.5 2.5v11h11M4.5 10.5l3-3.5 2.5 2 3.5-4.5');
 export const CheckIcon = icon('m3 8.5 3.2 3.2L13 5');
 export const ChevronIcon = icon('m5 6.5 3 3 3-3');
 export const CloseIcon = icon('m4 4 8 8M12 4l-8 8');
@@ -36,6 +37,9 @@ export const KeyboardIcon = icon('M1.5 4.5h13v7h-13zM4 7h.01M6.5 7h.01M9 7h.01M1
 export const LimitIcon = icon('M2.5 12.5a5.5 5.5 0 1 1 11 0M8 12.5l2.5-4M1.5 14h13');
 export const MenuIcon = icon('M2.5 4.5h11M2.5 8h11M2.5 11.5h11');
 export const MoonIcon = icon('M13 9.6A5.5 5.5 0 0 1 6.4 3a5.5 5.5 0 1 0 6.6 6.6Z');
+export const OverviewIcon = icon(
+  'M2.5 2.5h4.5v5h-4.5zM9 2.5h4.5v3H9zM9 7.5h4.5v6H9zM2.5 9.5h4.5v4h-4.5z',
+);
 export const PauseIcon = icon('M5.5 3.5v9M10.5 3.5v9');
 export const PlayIcon = icon('M5 3.2v9.6l7.5-4.8z');
 export const PlugIcon = icon('M5.5 2v3.5M10.5 2v3.5M3.5 5.5h9v2a4.5 4.5 0 0 1-9 0zM8 12v2.5');

@@ -19,6 +19,7 @@ use vault::{Secret, Vault, VaultError};
 
 use crate::accounts::{Attempts, Passwords};
 use crate::api::{Error, chain};
+use crate::changes;
 use crate::connections::Picking;
 use crate::content_keys::{self, ContentKeys};
 use crate::identities::VaultSecrets;
@@ -29,7 +30,7 @@ use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
 use crate::trail::{self, Act, End, What};
-use crate::{App, admin_mcp, api, installation, pins, replicas, session};
+use crate::{App, admin_mcp, api, installation, pins, replicas, series, session};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -109,12 +110,14 @@ fn tend(
         app.tasks.spawn(Arc::clone(shared).keep(app.stop.clone()));
     }
     app.tasks.spawn(trail::Refusals::keep(Arc::clone(app)));
+    app.tasks.spawn(changes::keep(Arc::clone(app)));
     if let Some(Serving { canary, .. }) = serving {
         app.tasks.spawn(replicas::run(Arc::clone(app), Arc::clone(gate), membership));
         if !app.db.is_exclusive() {
             app.tasks.spawn(content_keys::keep_ahead(Arc::clone(app)));
         }
         app.tasks.spawn(replicas::run_canary(Arc::clone(app), canary));
+        app.tasks.spawn(series::keep(Arc::clone(app)));
     }
 }
 
@@ -154,6 +157,8 @@ impl Control {
             log,
             content: OnceLock::new(),
             refusals: trail::Refusals::default(),
+            seats: changes::Seats::new(),
+            series: series::Series::default(),
             clock,
             publisher,
             gate: Arc::clone(&gate),

@@ -5,6 +5,7 @@
 //!
 //! * `change`: the one way to change what the data plane reads; it compiles, commits, publishes
 //!   and enforces, in this order;
+//! * `follower`: how long and by which rights somebody follows along;
 //! * `replicas`: who else serves, and how all come to hold what one has changed;
 //! * `snapshot`: the published configuration, and the gate that proves it current;
 //! * `trail`: no act without its record in the audit log;
@@ -20,11 +21,13 @@ mod apps;
 mod assignments;
 mod belongings;
 mod change;
+mod changes;
 mod command_line;
 mod connections;
 mod content_keys;
 mod control;
 mod files;
+mod follower;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gateways;
@@ -33,6 +36,7 @@ mod identities;
 mod installation;
 mod labels;
 mod limits;
+mod overview;
 mod pins;
 mod policies;
 mod records;
@@ -42,6 +46,7 @@ mod roles;
 mod row;
 mod rules;
 mod secret;
+mod series;
 mod servers;
 mod session;
 mod snapshot;
@@ -92,6 +97,10 @@ struct App {
     /// Where it is kept what acts have changed. Until it is set, that is not kept.
     content: OnceLock<Arc<audit::ContentStore>>,
     refusals: trail::Refusals,
+    /// Who follows what changes.
+    seats: changes::Seats,
+    /// What charts show of what is recorded here.
+    series: series::Series,
     clock: Arc<dyn Clock>,
     publisher: Arc<Publisher>,
     gate: Arc<StoreGate>,

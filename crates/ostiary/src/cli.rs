@@ -12,6 +12,7 @@ use crate::commands::files::{self, ApplyArgs, ExportArgs, FileArgs};
 use crate::commands::pin::{self, PinCommand};
 use crate::commands::record::{self, RecordCommand};
 use crate::commands::replicas::{self, ReplicasArgs};
+use crate::commands::series::{self, SeriesArgs};
 use crate::commands::shell::ShellArg;
 use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
 use crate::commands::why::{self, WhyArgs};
@@ -53,6 +54,8 @@ pub(crate) enum Command {
     /// What has happened.
     #[command(subcommand)]
     Record(RecordCommand),
+    /// What has been called, and how it went, over time.
+    Series(SeriesArgs),
     /// Why somebody can or cannot call something or administer something.
     Why(WhyArgs),
     /// Make the workspace as a declarative file says: all of it, or nothing.
@@ -174,6 +177,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Pin(command) => pin::run(&command),
         Command::Noun(asked) => nouns::run(&asked),
         Command::Record(command) => record::run(&command),
+        Command::Series(args) => series::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Apply(args) => files::apply(&args),
         Command::Diff(args) => files::diff(&args),

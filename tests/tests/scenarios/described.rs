@@ -24,7 +24,7 @@ async fn the_admin_api_keeps_to_its_document() {
     command.args(["--header", &format!("Authorization: Bearer {}", site.admin())]);
     // Streams do not end, a session that is ended is no use to the requests after it, and an export
     // is several documents of YAML, which are not read.
-    command.args(["--exclude-path-regex", "/records/stream$|/session$|/export$"]);
+    command.args(["--exclude-path-regex", "/(changes|records)/stream$|/session$|/export$"]);
     command.args([
         "--phases",
         "coverage,fuzzing",
@@ -118,7 +118,7 @@ include-path-regex = "/session/"
 positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "422", "429"]
 
 [[operations]]
-include-path-regex = "/records$"
+include-path-regex = "/records(/calls)?$"
 [operations.parameters]
 "query.cursor" = "MQ"
 
@@ -128,7 +128,7 @@ include-path-regex = "/(pins|usage)$"
 "query.cursor" = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAw"
 
 [[operations]]
-exclude-path-regex = "/(records|pins|usage)$"
+exclude-path-regex = "/(records|records/calls|pins|usage)$"
 exclude-method = "DELETE"
 [operations.parameters]
 "query.cursor" = "YQ"

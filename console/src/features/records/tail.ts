@@ -8,6 +8,7 @@
 import { api, take } from '@/api/client';
 import { readEvents, type ServerEvent } from '@/api/events';
 import { Failure } from '@/api/failure';
+import { pause } from '@/api/pause';
 import { type Entry, type RecordBody, type Row, toEntry } from './entry';
 import { Window } from './window';
 
@@ -263,16 +264,4 @@ export class Tail {
     };
     for (const listener of this.listeners) listener();
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

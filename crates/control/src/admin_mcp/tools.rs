@@ -59,8 +59,11 @@ pub(super) struct Choice {
 }
 
 /// Operations that are no tools, and why.
-pub(super) const LEFT_OUT: [(&str, &str); 2] =
-    [("show_openapi", "the list of tools says the same"), ("stream_records", "it has no end")];
+pub(super) const LEFT_OUT: [(&str, &str); 3] = [
+    ("show_openapi", "the list of tools says the same"),
+    ("stream_changes", "it has no end"),
+    ("stream_records", "it has no end"),
+];
 
 /// How people sign in is theirs: no agent changes it, and no password is part of a conversation.
 fn is_peoples_own(path: &str) -> bool {

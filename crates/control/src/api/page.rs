@@ -165,6 +165,11 @@ impl Paging {
         self.answer(rows.into_values().collect(), name, body)
     }
 
+    /// What one asks with to begin after that.
+    pub(crate) fn cursor(after: &str) -> String {
+        URL_SAFE_NO_PAD.encode(after)
+    }
+
     /// Makes the answer of the rows that [`Which::Page`] found; `name` is what they go by.
     pub(crate) fn answer<R, T>(
         &self,
@@ -176,7 +181,7 @@ impl Paging {
         let more = limit < rows.len();
         rows.truncate(limit);
         let last = rows.last().filter(|_| more).map(name);
-        let next_cursor = last.map(|it| URL_SAFE_NO_PAD.encode(it));
+        let next_cursor = last.map(|it| Self::cursor(&it));
         Page { items: rows.into_iter().map(body).collect(), next_cursor }
     }
 

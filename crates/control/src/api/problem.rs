@@ -66,6 +66,8 @@ pub(crate) enum Error {
     TooLarge,
     #[error("there were too many attempts; try again in {} s", seconds(.wait))]
     TooMany { wait: Duration },
+    #[error("{0} streams are open already; close one first")]
+    TooManyStreams(usize),
     #[error("sign in first")]
     Unauthenticated,
     #[error(
@@ -234,6 +236,9 @@ impl Error {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large"),
             Self::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "Too many attempts")
+            }
+            Self::TooManyStreams(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "Too many streams")
             }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
             Self::Unconfirmed(_) => {

@@ -158,6 +158,20 @@ impl Rights {
         }
     }
 
+    /// Whether they are the same as `other`, as long as the things themselves are.
+    pub(crate) fn reach_as_far_as(&self, other: &Self) -> bool {
+        let (Self::User(is), Self::User(was)) = (self, other) else {
+            return matches!((self, other), (Self::Installation(..), Self::Installation(..)));
+        };
+        let is_same = Arc::ptr_eq(&is.workspace, &was.workspace)
+            || is
+                .workspace
+                .authority
+                .grants_of(&is.user)
+                .eq(was.workspace.authority.grants_of(&was.user));
+        is_same && is.user.teams == was.user.teams && is.limits == was.limits
+    }
+
     /// What the token is good for; everything that its user may do where absent.
     pub(crate) fn limits(&self) -> Option<&BTreeSet<Capability>> {
         match self {

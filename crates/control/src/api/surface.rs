@@ -23,9 +23,9 @@ use super::guard::{self, Guard};
 use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
-    App, accounts, apps, assignments, connections, files, gateways, idempotency, identities,
-    limits, pins, policies, records, replicas, role_grants, roles, rules, servers, session,
-    switches, teams, tokens, user_admin_tokens, users, why, workspaces,
+    App, accounts, apps, assignments, changes, connections, files, gateways, idempotency,
+    identities, limits, overview, pins, policies, records, replicas, role_grants, roles, rules,
+    series, servers, session, switches, teams, tokens, user_admin_tokens, users, why, workspaces,
 };
 
 /// No request of the admin API is larger.
@@ -126,16 +126,19 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
     let inside = OpenApiRouter::new()
         .merge(apps::routes())
         .merge(assignments::routes())
+        .merge(changes::routes())
         .merge(connections::routes())
         .merge(gateways::routes())
         .merge(identities::routes())
         .merge(limits::routes())
+        .merge(overview::routes())
         .merge(pins::routes())
         .merge(policies::routes())
         .merge(records::routes())
         .merge(role_grants::routes())
         .merge(roles::routes())
         .merge(rules::routes())
+        .merge(series::routes())
         .merge(servers::routes())
         .merge(switches::routes())
         .merge(teams::routes())

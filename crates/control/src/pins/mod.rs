@@ -16,7 +16,7 @@ mod tests;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use db::Tx;
+use db::{DbError, Tx};
 use domain::ports::Sighting;
 use domain::{Capability, DefinitionHash, Name, Object, PinKey, PinKind, ServerId, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,16 @@ impl Pin {
 
 fn title(server: &Name, pin: PinKey, name: &str) -> String {
     format!("{server}/{}/{name} {}", pin.kind.as_str(), pin.hash)
+}
+
+/// How many wait for a decision, of all servers or of one.
+pub(crate) async fn count_pending(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    server: Option<ServerId>,
+) -> Result<u64, DbError> {
+    let count = store::count_pending(tx, workspace, server).await?;
+    Ok(u64::try_from(count).unwrap_or_default())
 }
 
 pub(crate) async fn list(

@@ -42,6 +42,20 @@ pub(super) async fn select(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// How many wait for a decision.
+pub(super) async fn count_pending(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    server: Option<ServerId>,
+) -> Result<i64, DbError> {
+    let statement = sql("SELECT count(*) FROM pins
+                         WHERE workspace_id = $1 AND state = 'pending'
+                           AND ($2 IS NULL OR server_id = $2)");
+    let statement = statement.bind(workspace.0).bind(server.map(|it| it.0));
+    let row: Option<(i64,)> = tx.optional(statement).await?;
+    Ok(row.map_or(0, |it| it.0))
+}
+
 /// The definition itself, where it is kept.
 pub(super) async fn definition(
     tx: &mut Tx,

@@ -2,21 +2,18 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use audit::{ContentError, ContentRef, Live, ProveError, TailEntry};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
-use domain::ports::Gate as _;
-use domain::{Capability, Snapshot, WorkspaceId};
-use futures::{Stream, StreamExt, stream};
+use domain::{Capability, WorkspaceId};
+use futures::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,7 +23,8 @@ use crate::api::{
     Done, Error, InWorkspace, Json, Page, Paging, Path, Problem, Query, Rights, chain,
 };
 use crate::change::Change;
-use crate::session::{self, Caller};
+use crate::follower::{self, Follower};
+use crate::session::Caller;
 use crate::trail::{self, Deed};
 use crate::{App, content_keys};
 
@@ -51,7 +49,7 @@ pub(crate) fn installation_routes() -> OpenApiRouter<Arc<App>> {
 
 /// What happened once.
 #[derive(Serialize, ToSchema)]
-struct RecordBody {
+pub(crate) struct RecordBody {
     /// Counts the records of all workspaces.
     sequence: u64,
     /// Its place in the workspace's log; absent for the first moment.
@@ -139,10 +137,6 @@ struct LogFilter {
     cursor: Option<String>,
 }
 
-/// After this long a stream ends, so that whoever follows it proves again who they are; browsers
-/// do so by themselves.
-const STREAM_LIFE: Duration = Duration::from_secs(15 * 60);
-
 /// The newest records first.
 #[utoipa::path(
     get,
@@ -211,21 +205,10 @@ async fn stream_records(
     workspace: InWorkspace,
     Extension(caller): Extension<Caller>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let remains = caller.expires_at.map(|it| (it - app.clock.now()).to_std().unwrap_or_default());
-    let life = remains.map_or(STREAM_LIFE, |it| it.min(STREAM_LIFE));
-    let follower = Follower {
-        live: app.log.subscribe(workspace.id.0),
-        stop: app.stop.clone(),
-        // Decided anew at once: something may have changed since the guard let it pass.
-        known: Arc::new(Snapshot::empty()),
-        caller,
-        app,
-        ends: tokio::time::Instant::now() + life,
-    };
-    let events = stream::unfold(follower, |mut it| async { Some((Ok(it.next().await?), it)) });
-    // Proxies hold the head of a response back until something of its body comes.
-    let opened = stream::iter([Ok(Event::default().comment("open"))]);
-    Sse::new(opened.chain(events)).keep_alive(KeepAlive::default())
+    let live = app.log.subscribe(workspace.id.0);
+    let reader = Reader { live, follower: Follower::new(app, caller) };
+    let events = stream::unfold(reader, |mut it| async { Some((it.next().await?, it)) });
+    follower::answer(Event::default(), events)
 }
 
 /// The proof that a record is in the log (c2sp.org/tlog-proof).
@@ -408,27 +391,17 @@ fn missing(index: u64) -> Error {
 }
 
 /// Someone who follows one workspace.
-struct Follower {
+struct Reader {
     live: audit::Subscription,
-    stop: CancellationToken,
-    app: Arc<App>,
-    caller: Caller,
-    /// As of which they were last let follow.
-    known: Arc<Snapshot>,
-    ends: tokio::time::Instant,
+    follower: Follower,
 }
 
-impl Follower {
+impl Reader {
     async fn next(&mut self) -> Option<Event> {
         loop {
-            let live = tokio::select! {
-                () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep_until(self.ends) => return None,
-                // Whoever may follow no more is told at once, and not by the next record.
-                () = self.app.publisher.replaced(&self.known) => None,
-                live = self.live.next() => Some(live?),
-            };
-            self.still_may().await.ok()?;
+            let live = self.follower.wait(self.live.next()).await.continue_value()?;
+            let may_read = |it: &Rights| it.require_on_workspace(Capability::RecordsRead);
+            self.follower.still_may(may_read).await.ok()?;
             let Some(live) = live else { continue };
             match live {
                 Live::Missed(count) => {
@@ -443,25 +416,8 @@ impl Follower {
     }
 }
 
-impl Follower {
-    /// Decides anew where anything has changed since it was decided, and before each record.
-    async fn still_may(&mut self) -> Result<(), Error> {
-        let (app, caller) = (&self.app, &self.caller);
-        let now = app.gate.current().await.map_err(|_| Error::Busy)?;
-        let is_over = caller.expires_at.is_some_and(|it| it <= app.clock.now());
-        if !is_over && Arc::ptr_eq(&now, &self.known) {
-            return Ok(());
-        }
-        session::again(app, &mut app.db.read().await?, caller).await?;
-        let rights = Rights::in_snapshot(app, caller, &now)?;
-        rights.require_on_workspace(Capability::RecordsRead)?;
-        self.known = now;
-        Ok(())
-    }
-}
-
 impl RecordBody {
-    fn of(entry: TailEntry) -> Self {
+    pub(crate) fn of(entry: TailEntry) -> Self {
         let TailEntry { sequence, index, time_ms, clock_suspect, kind, text } = entry;
         Self {
             sequence,

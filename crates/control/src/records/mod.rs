@@ -2,13 +2,15 @@
 
 mod api;
 mod checkpoint;
+mod cover;
 #[cfg(test)]
 mod tests;
 
 use audit::{Log, TailEntry, TreeError};
 use uuid::Uuid;
 
-pub(crate) use api::{installation_routes, routes};
+pub(crate) use api::{RecordBody, installation_routes, routes};
+pub(crate) use cover::{Cover, cover};
 
 /// The newest records first: from before the index `before`, or the very newest. Reads the disk
 /// where memory does not reach back far enough.

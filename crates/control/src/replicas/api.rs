@@ -86,6 +86,25 @@ impl Confirmed {
     }
 }
 
+/// How those are who serve together.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// How many there are.
+    live: usize,
+    /// How many of them have not acknowledged the newest change yet.
+    behind: usize,
+    /// Those that have not been seen for a while, within the last hour.
+    gone: Vec<String>,
+}
+
+impl Health {
+    pub(super) fn of(all: Vec<Known>, newest: i64) -> Self {
+        let (live, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it.is_live);
+        let behind = live.iter().filter(|it| it.epoch < newest).count();
+        Self { live: live.len(), behind, gone: gone.into_iter().map(|it| it.name).collect() }
+    }
+}
+
 /// The replicas, those that have died within the last hour among them, by name.
 #[utoipa::path(
     get,

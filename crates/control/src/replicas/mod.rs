@@ -39,7 +39,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use api::Word;
-pub(crate) use api::{Confirmed, routes};
+pub(crate) use api::{Confirmed, Health, routes};
 pub(crate) use autonomy::Autonomy;
 pub(crate) use canary::run as run_canary;
 pub use figures::Figures;
@@ -360,6 +360,11 @@ impl Waiting {
         let is_other = it.id != app.replica.id;
         is_other && !it.has(epochs) && begun < app.replica.watch.over(it, self.committed)
     }
+}
+
+/// How those are who serve together.
+pub(crate) async fn health(app: &App) -> Result<Health, DbError> {
+    Ok(Health::of(list(app).await?, app.publisher.epoch()))
 }
 
 /// Every replica that has a row, by name; where this process is the only one, that one.

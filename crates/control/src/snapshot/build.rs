@@ -28,6 +28,16 @@ pub(super) struct Index {
     connections: Table<ConnectionId, (GatewayId, AppId)>,
 }
 
+impl Index {
+    pub(super) fn token(&self, id: TokenId) -> Option<TokenHash> {
+        self.tokens.get(&id).copied()
+    }
+
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<(GatewayId, AppId)> {
+        self.connections.get(&id).copied()
+    }
+}
+
 /// Builds the configuration of all workspaces.
 pub(super) fn config(
     mut rows: Rows,

@@ -15,6 +15,7 @@ mod build;
 mod changes;
 mod gate;
 mod gateway;
+pub(crate) mod news;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use db::{DbError, Epochs, Tx};
 use domain::{Config, Snapshot, Switches};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -39,7 +41,8 @@ pub(crate) use value::BuildError;
 pub(crate) use whole::{check, told};
 
 use build::Index;
-use changes::Position;
+use changes::{Position, Told};
+use news::Feed;
 
 /// A snapshot, and what the next one can take over from it.
 pub(crate) struct Published {
@@ -48,6 +51,8 @@ pub(crate) struct Published {
     /// The replicas whose canaries are off.
     pub(crate) canaries: Vec<Uuid>,
     memo: Arc<Memo>,
+    /// What has been touched since one that it may replace; nothing where that is not known.
+    touched: Option<Arc<Told>>,
     /// Whether its switches are those of one that was the newest when it was made.
     keeps_switches: bool,
 }
@@ -63,6 +68,10 @@ struct Memo {
 /// Holds the newest snapshot.
 pub(crate) struct Publisher {
     newest: ArcSwap<Published>,
+    /// What each publication has changed.
+    pub(crate) feed: Feed,
+    /// So that it is told of publications in their order.
+    turn: Mutex<()>,
     /// Told when there is a newer one.
     moved: Notify,
     /// How often a commit may or may not have held, so that memory was not known to be the truth.
@@ -102,10 +111,13 @@ impl Publisher {
             epochs: Epochs::default(),
             canaries: Vec::new(),
             memo: Arc::default(),
+            touched: None,
             keeps_switches: false,
         };
         Self {
             newest: ArcSwap::from_pointee(published),
+            feed: Feed::new(),
+            turn: Mutex::new(()),
             moved: Notify::new(),
             doubts: AtomicU64::new(1),
             settled: AtomicU64::new(0),
@@ -119,11 +131,17 @@ impl Publisher {
     /// Replaces the snapshot, unless a newer one is there already.
     pub(crate) fn publish(&self, next: Published) {
         let next = Arc::new(next);
+        let turn = self.turn.lock();
+        let before = self.newest();
         self.newest.rcu(|now| match next.replaces(now) {
             true if next.follows(now) => Arc::clone(&next),
             true => Arc::new(next.apart()),
             false => Arc::clone(now),
         });
+        if next.replaces(&before) {
+            self.feed.publish(&before, &next);
+        }
+        drop(turn);
         self.moved.notify_waiters();
     }
 
@@ -157,17 +175,19 @@ impl Publisher {
         let (was, is) = (version(&newest.epochs), version(&epochs));
         if was == is {
             let config = Arc::clone(&newest.snapshot.config);
-            return Ok(Published::new((epochs, config), off, Arc::clone(&newest.memo)));
+            let memo = Arc::clone(&newest.memo);
+            return Ok(Published::new((epochs, config), off, (memo, Some(Arc::default()))));
         }
         let (scope, position) = changes::since(tx, (newest.memo.position, was), is).await?;
         let rows = store::Rows::read(tx, &scope).await?;
+        let told = scope.told(store::names(tx, &scope).await?);
         // Compiling takes milliseconds for each gateway, too long for a thread that serves calls.
         let building =
             move || build::config(rows, &scope, (&newest.snapshot.config, &newest.memo.index));
         let (config, index) =
             tokio::task::spawn_blocking(building).await.map_err(|_| LoadError::Interrupted)??;
         let memo = Arc::new(Memo { index, position });
-        Ok(Published::new((epochs, Arc::new(config)), off, memo))
+        Ok(Published::new((epochs, Arc::new(config)), off, (memo, told.map(Arc::new))))
     }
 
     /// The same with the configuration as it was, where what is stored does not compile.
@@ -177,7 +197,7 @@ impl Publisher {
         let off = self.off(tx).await?;
         let config = Arc::clone(&newest.snapshot.config);
         // Nobody publishes it, so nobody sees what has been published meanwhile.
-        Ok(Published::new((epochs, config), off, Arc::clone(&newest.memo)).apart())
+        Ok(Published::new((epochs, config), off, (Arc::clone(&newest.memo), None)).apart())
     }
 
     /// What is off. As long as it is as it was it is the very same, so that nobody looks again at what
@@ -237,10 +257,15 @@ impl Published {
         let (config, switches) = (Arc::clone(config), Arc::new(Switches::clone(switches)));
         let snapshot = Arc::new(Snapshot { epoch: *epoch, stamp: *stamp, config, switches });
         let (canaries, memo) = (self.canaries.clone(), Arc::clone(&self.memo));
-        Self { snapshot, epochs: self.epochs, canaries, memo, keeps_switches: false }
+        let (epochs, touched) = (self.epochs, self.touched.clone());
+        Self { snapshot, epochs, canaries, memo, touched, keeps_switches: false }
     }
 
-    fn new((epochs, config): (Epochs, Arc<Config>), off: Off, memo: Arc<Memo>) -> Self {
+    fn new(
+        (epochs, config): (Epochs, Arc<Config>),
+        off: Off,
+        (memo, touched): (Arc<Memo>, Option<Arc<Told>>),
+    ) -> Self {
         let Off { switches, is_known, canaries } = off;
         let epoch = u64::try_from(epochs.epoch).unwrap_or_default();
         Self {
@@ -248,6 +273,7 @@ impl Published {
             epochs,
             canaries,
             memo,
+            touched,
             keeps_switches: is_known,
         }
     }

@@ -3,6 +3,8 @@
 //! The only statements that do not filter by workspace: the snapshot is of the installation. Each has
 //! a second form that reads what belongs to some things of one workspace.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use db::{DbError, Record, Tx, sql};
 use serde_json::Value;
@@ -156,6 +158,12 @@ const CHOICES: Reading = reading!(
     of("workspace_id", "connection_id")
 );
 
+/// The names of what no snapshot has one of.
+const NAMES_OF_POLICIES: Reading =
+    reading!("SELECT id, name FROM policies", of("workspace_id", "id"));
+const NAMES_OF_ROLES: Reading = reading!("SELECT id, name FROM roles", of("workspace_id", "id"));
+const NAMES_OF_TOKENS: Reading = reading!("SELECT id, name FROM tokens", of("workspace_id", "id"));
+
 /// All statements, as they read everything.
 #[cfg(test)]
 pub(super) fn texts() -> [&'static str; 19] {
@@ -229,6 +237,22 @@ impl Reading {
         }
         Ok(rows)
     }
+}
+
+/// The names of what has been touched and is in no snapshot.
+pub(super) async fn names(tx: &mut Tx, scope: &Scope) -> Result<HashMap<Uuid, String>, DbError> {
+    let mut names = HashMap::new();
+    let all = [
+        (NAMES_OF_POLICIES, Part::Policy),
+        (NAMES_OF_ROLES, Part::Role),
+        (NAMES_OF_TOKENS, Part::Token),
+    ];
+    for (reading, part) in all {
+        if let Some(keys) = scope.keys(part) {
+            names.extend(reading.rows::<(Uuid, String)>(tx, Some(keys)).await?);
+        }
+    }
+    Ok(names)
 }
 
 /// Every switch, whether or not its time has passed.

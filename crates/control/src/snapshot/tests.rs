@@ -108,8 +108,13 @@ async fn a_change_of_any_table_moves_the_epoch() {
             ("kept_keys", "read by the log, when it needs them"),
             ("limit_counters", "counts, which nothing is decided by but in their own transaction"),
             ("owners", "of objects, for files alone"),
+            ("pin_changes", "of those who follow what servers list"),
             ("replicas", "of processes"),
             ("row_changes", "what is to be read of all others"),
+            ("series", "counts, which nothing is decided by"),
+            ("series_counters", "how far they have come"),
+            ("series_logs", "how far they have come"),
+            ("series_open", "what is not counted yet"),
             ("sessions", "administrators call nothing"),
             ("user_sessions", "administrators call nothing"),
         ];

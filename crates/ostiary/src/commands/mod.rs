@@ -7,6 +7,7 @@ pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod remote;
 pub(crate) mod replicas;
+pub(crate) mod series;
 pub(crate) mod shell;
 pub(crate) mod switch;
 pub(crate) mod token;

@@ -11,7 +11,7 @@
 
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use db::{DbError, Tx};
 use uuid::Uuid;
@@ -44,6 +44,14 @@ pub(super) struct Touched(BTreeMap<Part, Keys>);
 /// Ids of things of one kind, by the workspace that they are in.
 pub(super) type Keys = BTreeMap<Uuid, BTreeSet<Uuid>>;
 
+/// What has been touched, for those who are told of it: by what it is, workspace and id.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    parts: Vec<(Part, Uuid, Uuid)>,
+    /// Of what is there and has a name in the database alone.
+    names: HashMap<Uuid, String>,
+}
+
 /// A thing that is made anew as a whole, of one or more rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
@@ -57,6 +65,8 @@ pub(super) enum Part {
     Limit,
     /// All that there are in the workspace, under its id.
     Policies,
+    /// One by one, for those who are told of it.
+    Policy,
     Role,
     RoleGrant,
     /// With what of it is approved.
@@ -154,6 +164,13 @@ impl Scope {
         keys.flat_map(|(workspace, ids)| ids.iter().map(|id| (*workspace, *id)))
     }
 
+    /// What is to be told of; nothing where that is not known.
+    pub(super) fn told(&self, names: HashMap<Uuid, String>) -> Option<Told> {
+        let Self::Touched(touched) = self else { return None };
+        let of = |part| self.touched(part).map(move |(workspace, id)| (part, workspace, id));
+        Some(Told { parts: touched.0.keys().copied().flat_map(of).collect(), names })
+    }
+
     /// The workspaces in which anything is to be made anew.
     pub(super) fn workspaces(&self) -> BTreeSet<Uuid> {
         match self {
@@ -167,9 +184,25 @@ impl Scope {
 
 impl Touched {
     fn note(&mut self, part: Part, workspace: Uuid, id: Uuid) {
-        // They are read together, in the order of their names.
-        let id = if part == Part::Policies { workspace } else { id };
-        self.0.entry(part).or_default().entry(workspace).or_default().insert(id);
+        let mut insert = |part, id| {
+            self.0.entry(part).or_default().entry(workspace).or_default().insert(id);
+        };
+        insert(part, id);
+        if part == Part::Policy {
+            // They are read together, in the order of their names.
+            insert(Part::Policies, workspace);
+        }
+    }
+}
+
+impl Told {
+    pub(super) fn each(&self) -> impl Iterator<Item = (Part, Uuid, Uuid)> {
+        self.parts.iter().copied()
+    }
+
+    /// The name of what is there and has one in the database alone.
+    pub(super) fn name(&self, id: Uuid) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
     }
 }
 
@@ -182,7 +215,7 @@ impl Part {
             "gateway" => Self::Gateway,
             "identity" => Self::Identity,
             "limit" => Self::Limit,
-            "policy" => Self::Policies,
+            "policy" => Self::Policy,
             "role" => Self::Role,
             "role_grant" => Self::RoleGrant,
             "server" => Self::Server,

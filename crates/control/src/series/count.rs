@@ -1,0 +1,426 @@
+//! Counts what a log holds, in order and each record once.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use audit::{TailEntry, TreeError};
+use db::{DbError, Tx};
+use domain::WorkspaceId;
+use tokio::sync::{Mutex, Semaphore};
+
+use super::leaf::{Counted, Key, Tells};
+use super::open::{Begun, Open};
+use super::store::{self, Place, Progress};
+use super::{Step, Sums};
+use crate::App;
+use crate::api::chain;
+
+/// What has been counted of the logs of this process.
+pub(crate) struct Series {
+    /// One task counts at a time: whoever asks, or the one that goes on by itself.
+    by_workspace: Mutex<HashMap<WorkspaceId, Counting>>,
+    /// Turns for those who read what has been counted.
+    pub(super) reading: Semaphore,
+}
+
+/// What has been counted of the log of one workspace.
+#[derive(Default)]
+struct Counting {
+    /// The index of the first record that has not been counted, as it stands in the database, if it does.
+    written: Option<i64>,
+    /// The index of the first record that has not been counted.
+    next: u64,
+    /// When the last one that has been counted was recorded.
+    time_ms: i64,
+    open: Open,
+    buckets: BTreeMap<(Step, i64), HashMap<Key, Sums>>,
+    /// What has not been written.
+    dirty: HashSet<(Step, i64, Key)>,
+    /// What has been read and not been counted.
+    ahead: VecDeque<TailEntry>,
+}
+
+/// How far counting has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    /// There is more.
+    Some,
+    /// Everything that had been recorded when it was looked, in milliseconds since 1970.
+    All(i64),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CountError {
+    #[error("the log cannot be read")]
+    Tree(#[from] TreeError),
+    #[error("what has been counted cannot be written")]
+    Db(#[from] DbError),
+    #[error("reading the log was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+    #[error("another process has counted the same log")]
+    Beside,
+    #[error("the log ends before the place up to which it has been counted")]
+    Short,
+}
+
+/// How long after it has been recorded something is counted, at most, where nobody asks before.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How often what is too old is deleted.
+const PRUNED_EVERY: Duration = Duration::from_secs(600);
+
+/// How often it is written that all has been counted, where there is nothing new.
+const TOLD_EVERY_MS: i64 = 10_000;
+
+/// How many records are read at a time: a tile of the log, and less in tests.
+const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
+
+/// How many rows are written at a time: SQLite lets nobody else write meanwhile.
+const MOST_ROWS: usize = if cfg!(test) { 12 } else { 120 };
+
+/// How many read charts at a time. Others wait.
+const MOST_READING: usize = 4;
+
+/// In place of the next index: what has been counted is being deleted.
+const FORGOTTEN: i64 = -1;
+
+/// In a place of a key: one of too many.
+pub(super) const OTHER: &str = "*";
+
+/// Counts until the end.
+pub(crate) async fn keep(app: Arc<App>) {
+    let (mut is_failing, mut pruned, mut told) = (false, None, 0);
+    loop {
+        let is_last = tokio::select! {
+            () = app.stop.cancelled() => true,
+            () = tokio::time::sleep(EVERY) => false,
+        };
+        match round(&app, &mut pruned, (&mut told, is_last)).await {
+            Ok(()) => is_failing = false,
+            Err(error) if !std::mem::replace(&mut is_failing, true) => {
+                tracing::warn!(error = %chain(&error), "What charts show cannot be counted");
+            }
+            Err(_) => {}
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Counts all that there is, of all workspaces.
+pub(super) async fn round(
+    app: &App,
+    pruned: &mut Option<Duration>,
+    (told, is_last): (&mut i64, bool),
+) -> Result<(), CountError> {
+    let now = app.clock.elapsed();
+    if pruned.is_none_or(|it| it + PRUNED_EVERY <= now) {
+        prune(app).await?;
+        *pruned = Some(now);
+    }
+    let snapshot = Arc::clone(&app.publisher.newest().snapshot);
+    let is_there: HashSet<WorkspaceId> =
+        snapshot.config.workspaces.values().map(|it| it.id).collect();
+    app.series.by_workspace.lock().await.retain(|id, _| is_there.contains(id));
+    let mut counted = app.clock.now().timestamp_millis();
+    let mut failed = None;
+    for workspace in is_there {
+        loop {
+            match app.series.count(app, workspace).await {
+                Ok(Reached::All(at)) => {
+                    counted = counted.min(at);
+                    break;
+                }
+                // Others are let in between, and what has been counted is in the database each time.
+                Ok(Reached::Some) if app.stop.is_cancelled() => return Ok(()),
+                Ok(Reached::Some) => {}
+                // The others are counted all the same, and nobody is told that all is.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if is_last || *told + TOLD_EVERY_MS <= counted {
+        let mut tx = app.db.begin().await?;
+        store::tell(&mut tx, &app.log.verifier_key(), (counted, is_last)).await?;
+        tx.commit().await?;
+        *told = counted;
+    }
+    Ok(())
+}
+
+async fn prune(app: &App) -> Result<(), CountError> {
+    let seconds = app.clock.now().timestamp();
+    let longest = Step::ALL.map(Step::kept).into_iter().max().unwrap_or_default();
+    let mut tx = app.db.begin().await?;
+    store::prune_logs(&mut tx, (seconds - longest) * 1_000).await?;
+    tx.commit().await?;
+    for step in Step::ALL {
+        let mut is_more = true;
+        while is_more {
+            let mut tx = app.db.begin().await?;
+            is_more = store::prune(&mut tx, step, seconds - step.kept()).await? != 0;
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes what has been counted of a log, a bucket at a time. Whoever is interrupted goes on with it.
+async fn forget(
+    app: &App,
+    (workspace, log): (WorkspaceId, &str),
+    progress: Progress,
+) -> Result<(), CountError> {
+    tracing::warn!(log, "The log ends before the place up to which charts were counted: anew");
+    let mut tx = app.db.begin().await?;
+    let none = Progress { next: FORGOTTEN, open: 0, under_way: 0, time_ms: 0 };
+    if !store::advance(&mut tx, (workspace, log), Some(progress.next), none).await? {
+        return Err(CountError::Beside);
+    }
+    tx.commit().await?;
+    for step in Step::ALL {
+        let mut is_more = true;
+        while is_more {
+            let mut tx = app.db.begin().await?;
+            is_more = store::forget(&mut tx, (workspace, log), step).await? != 0;
+            tx.commit().await?;
+        }
+    }
+    let mut tx = app.db.begin().await?;
+    store::forget_progress(&mut tx, (workspace, log)).await?;
+    Ok(tx.commit().await?)
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self { by_workspace: Mutex::default(), reading: Semaphore::new(MOST_READING) }
+    }
+}
+
+impl Series {
+    /// Counts what has been recorded here, as far as that can be done at a time. Up to when that is, in
+    /// milliseconds since 1970, if it is all.
+    pub(super) async fn catch_up(&self, app: &App, workspace: WorkspaceId) -> Option<i64> {
+        match self.count(app, workspace).await {
+            Ok(Reached::All(at)) => Some(at),
+            Ok(Reached::Some) => None,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "What charts show cannot be counted");
+                None
+            }
+        }
+    }
+
+    async fn count(&self, app: &App, workspace: WorkspaceId) -> Result<Reached, CountError> {
+        let mut all = self.by_workspace.lock().await;
+        // What was recorded before this moment is in the tail, if not in the tree.
+        let now = app.clock.now().timestamp_millis();
+        let latest = app.log.tail(workspace.0, 1).pop();
+        let size = app.log.checkpoint(workspace.0).map_or(0, |it| it.size);
+        let is_known = |next: u64| latest.is_none_or(|it| it.index.is_some_and(|it| it < next));
+        if size == 0 {
+            return Ok(if is_known(0) { Reached::All(now) } else { Reached::Some });
+        }
+        let log = app.log.verifier_key();
+        // Taken out as long as it is worked on: what has failed, or was given up, is read anew.
+        let mut counting = match all.remove(&workspace) {
+            Some(counting) => counting,
+            None => Counting::load(app, (workspace, &log), size).await?,
+        };
+        if counting.next < size {
+            counting.take_more(app, workspace).await?;
+            counting.write(app, (workspace, &log)).await?;
+        }
+        let (next, last) = (counting.next, counting.time_ms);
+        all.insert(workspace, counting);
+        Ok(match next < size {
+            true => Reached::Some,
+            false if is_known(next) => Reached::All(now),
+            false => Reached::All(last),
+        })
+    }
+}
+
+pub(super) async fn read(
+    app: &App,
+    workspace: WorkspaceId,
+    from: u64,
+    limit: usize,
+) -> Result<Vec<TailEntry>, CountError> {
+    let log = app.log.clone();
+    let reading = move || log.entries(workspace.0, from, limit);
+    Ok(tokio::task::spawn_blocking(reading).await??)
+}
+
+impl Counting {
+    /// As it was when it was written last.
+    async fn load(
+        app: &App,
+        (workspace, log): (WorkspaceId, &str),
+        size: u64,
+    ) -> Result<Self, CountError> {
+        let mut tx = app.db.read().await?;
+        let Some(progress) = store::progress(&mut tx, workspace, log).await? else {
+            return Ok(Self::default());
+        };
+        let count = |it: i64| u64::try_from(it).unwrap_or_default();
+        let next = count(progress.next);
+        if progress.next == FORGOTTEN || size < next {
+            drop(tx);
+            // What has been put back to an earlier state is counted anew, from its beginning.
+            forget(app, (workspace, log), progress).await?;
+            return Ok(Self::default());
+        }
+        // The time of a log never goes back: no other bucket gets any more.
+        let seconds = progress.time_ms.div_euclid(1_000);
+        let mut buckets = BTreeMap::<_, HashMap<Key, Sums>>::new();
+        for step in Step::ALL {
+            let place = Place { workspace, log, step, at: step.floor(seconds) };
+            for (at, key, sums) in store::counted(&mut tx, place).await? {
+                buckets.entry((step, at)).or_default().insert(key, sums);
+            }
+        }
+        let apart = store::count_open(&mut tx, workspace, log).await?;
+        drop(tx);
+        let open = Open::read(app, workspace, (count(progress.open), next), count(apart)).await?;
+        let (written, time_ms) = (Some(progress.next), progress.time_ms);
+        Ok(Self { written, next, time_ms, open, buckets, ..Self::default() })
+    }
+
+    /// Counts as many records as are read and written at a time.
+    async fn take_more(&mut self, app: &App, workspace: WorkspaceId) -> Result<(), CountError> {
+        if self.ahead.is_empty() {
+            self.ahead = read(app, workspace, self.next, CHUNK).await?.into();
+            if self.ahead.is_empty() {
+                return Err(CountError::Short);
+            }
+        }
+        let now = app.clock.now().timestamp();
+        while self.dirty.len().max(self.open.unwritten()) < MOST_ROWS
+            && let Some(entry) = self.ahead.pop_front()
+        {
+            self.take(app, workspace, (&entry, now)).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts one record.
+    async fn take(
+        &mut self,
+        app: &App,
+        workspace: WorkspaceId,
+        (entry, now): (&TailEntry, i64),
+    ) -> Result<(), CountError> {
+        let index = self.next;
+        self.next += 1;
+        self.time_ms = self.time_ms.max(entry.time_ms);
+        self.open.put_apart(index);
+        match Tells::of(entry) {
+            Tells::Begun(call, key, bytes) => self.open.begin(call, Begun { index, key, bytes }),
+            Tells::Ended(call, counted) => {
+                let log = app.log.verifier_key();
+                // What is said beside calls has begun as none.
+                let ended = self.open.end(app, (workspace, &log), call).await?;
+                if let Some(Begun { key, bytes, .. }) = ended {
+                    let counted = Counted { bytes: counted.bytes.saturating_add(bytes), ..counted };
+                    self.add(&key, &counted, now);
+                }
+            }
+            Tells::Refused(key, counted) => self.add(&key, &counted, now),
+            Tells::Spoken(_) | Tells::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, key: &Key, counted: &Counted, now: i64) {
+        let key = Key { outcome: counted.end.as_str().to_owned(), ..key.clone() };
+        let seconds = self.time_ms.div_euclid(1_000);
+        for step in Step::ALL.into_iter().filter(|it| now - it.kept() <= seconds) {
+            let at = step.floor(seconds);
+            let bucket = self.buckets.entry((step, at)).or_default();
+            let key = key.fitting(bucket, step.most_keys());
+            let sums = bucket.entry(key.clone()).or_default();
+            sums.calls = sums.calls.saturating_add(counted.calls);
+            sums.bytes = sums.bytes.saturating_add(counted.bytes);
+            if let Some((total, upstream)) = counted.took {
+                sums.added.add(total.saturating_sub(upstream));
+                sums.upstream.add(upstream);
+            }
+            self.dirty.insert((step, at, key));
+        }
+    }
+
+    /// Writes what has been counted, and up to where that is.
+    async fn write(
+        &mut self,
+        app: &App,
+        (workspace, log): (WorkspaceId, &str),
+    ) -> Result<(), CountError> {
+        let index = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+        let next = index(self.next);
+        let progress = Progress {
+            next,
+            open: index(self.open.first().unwrap_or(self.next)),
+            under_way: index(self.open.count()),
+            time_ms: self.time_ms,
+        };
+        let mut tx = app.db.begin().await?;
+        // Whoever else has this log, such as a process that follows, has counted on from here, or waits.
+        if !store::advance(&mut tx, (workspace, log), self.written, progress).await? {
+            return Err(CountError::Beside);
+        }
+        self.write_rows(&mut tx, (workspace, log)).await?;
+        self.open.write(&mut tx, (workspace, log)).await?;
+        tx.commit().await?;
+        self.written = Some(next);
+        self.dirty.clear();
+        self.open.written();
+        for step in Step::ALL {
+            let newest = self.buckets.keys().filter(|it| it.0 == step).map(|it| it.1).max();
+            self.buckets.retain(|it, _| it.0 != step || Some(it.1) == newest);
+        }
+        Ok(())
+    }
+
+    async fn write_rows(
+        &self,
+        tx: &mut Tx,
+        (workspace, log): (WorkspaceId, &str),
+    ) -> Result<(), DbError> {
+        let mut dirty: Vec<_> = self.dirty.iter().collect();
+        dirty.sort();
+        for (step, at, key) in dirty {
+            let sums = self.buckets.get(&(*step, *at)).and_then(|it| it.get(key));
+            if let Some(sums) = sums {
+                let place = Place { workspace, log, step: *step, at: *at };
+                store::put(tx, place, (key, sums)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Key {
+    /// Itself where there is room for it, else without what there are most of, else none.
+    fn fitting(&self, bucket: &HashMap<Self, Sums>, room: usize) -> Self {
+        if bucket.contains_key(self) || bucket.len() < room {
+            return self.clone();
+        }
+        let other = || OTHER.to_owned();
+        let without_people = Self { user: other(), app: other(), ..self.clone() };
+        if bucket.contains_key(&without_people) || bucket.len() < room + room / 2 {
+            return without_people;
+        }
+        let outcome = self.outcome.clone();
+        let (gateway, server, tool) = (other(), other(), other());
+        Self { gateway, server, tool, outcome, ..without_people }
+    }
+}

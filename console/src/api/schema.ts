@@ -616,6 +616,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/changes/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What changes in the workspace, as server-sent events: `change` for each thing that the caller may see,
+         *     and `reset` where they must load everything anew. `Last-Event-ID` goes on from there.
+         */
+        get: operations["stream_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/connections": {
         parameters: {
             query?: never;
@@ -925,6 +945,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a home page shows of the workspace. */
+        get: operations["show_overview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/pins": {
         parameters: {
             query?: never;
@@ -1073,6 +1110,26 @@ export interface paths {
         };
         /** The newest records first. */
         get: operations["list_records"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/records/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Calls that have ended, as charts count them, in the log of the replica that is asked. One request looks at
+         *     so many records; the cursor goes on.
+         */
+        get: operations["list_calls"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1263,6 +1320,23 @@ export interface paths {
         head?: never;
         /** Change a role, for all who have been granted it. */
         patch: operations["update_role"];
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Calls, errors, denials, latency or bytes over time, as they stand in the record. */
+        get: operations["show_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/workspaces/{workspace}/servers": {
@@ -1676,6 +1750,29 @@ export interface components {
             name: string;
         };
         /**
+         * @description What is told apart.
+         * @enum {string}
+         */
+        By: "app" | "gateway" | "outcome" | "own" | "server" | "team" | "tool" | "user";
+        /** @description A call that has ended, as it was recorded. */
+        CallBody: {
+            intent?: components["schemas"]["RecordBody"] | null;
+            outcome: components["schemas"]["RecordBody"];
+        };
+        /** @description Calls that have ended, the newest first. There may be more where none is found. */
+        CallsBody: {
+            items: components["schemas"]["CallBody"][];
+            /** @description Ask with it to look further; absent where everything has been looked at. */
+            next_cursor?: string | null;
+            /**
+             * Format: date-time
+             * @description Down to when everything has been looked at.
+             */
+            reached?: string | null;
+            /** @description Calls that ended in this time and had begun so long before that it is not known what they were. */
+            unresolved: number;
+        };
+        /**
          * @description What a role lets somebody do.
          * @enum {string}
          */
@@ -1699,6 +1796,24 @@ export interface components {
         ChallengeBody: {
             /** @description As `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON` reads it. */
             options: Record<string, never>;
+        };
+        /** @description What has changed. */
+        ChangeBody: {
+            change: components["schemas"]["Way"];
+            /**
+             * Format: uuid
+             * @description Of `pins` the server's, of a `cutoff` that of what is off.
+             */
+            id: string;
+            /**
+             * @description What it is: `app`, `connection`, `cutoff`, `gateway`, `identity`, `limit`, `pins`, `policy`, `role`,
+             *     `role_grant`, `server`, `team`, `token`, `user` or `workspace`.
+             */
+            kind: string;
+            /** @description As one would name it in a request; absent where it is gone and nobody knows its name. */
+            name?: string | null;
+            /** @description Of a cut-off: the kind of what is off. */
+            target?: string | null;
         };
         /** @description A whole condition, which is bounded and compiles. */
         Checked: components["schemas"]["ConditionText"];
@@ -1808,6 +1923,58 @@ export interface components {
              */
             time: string | null;
         };
+        /** @description How far counting has come. What has been recorded later is not shown. */
+        CountedBody: {
+            /** @description Each log. Neither is for those who are shown only their own. */
+            logs?: components["schemas"]["CountedLog"][] | null;
+            /**
+             * Format: date-time
+             * @description Up to when all is counted that is recorded by the processes that are heard of.
+             */
+            to?: string | null;
+            /**
+             * Format: int64
+             * @description Calls that have begun and not ended. They count when they end.
+             */
+            under_way?: number | null;
+        };
+        /** @description How far the log of one process has been counted. */
+        CountedLog: {
+            /** @description Whether it has said so lately, or has ended in good order and left nothing. */
+            is_current: boolean;
+            /** @description The key that it is verified by. */
+            log: string;
+            /**
+             * Format: int64
+             * @description How many records of the workspace have been counted, from the first one on.
+             */
+            records: number;
+            /**
+             * Format: date-time
+             * @description Up to when all is counted.
+             */
+            to: string;
+        };
+        /** @description How far what this process records of the workspace is covered by its newest checkpoint. */
+        Cover: {
+            /** @description Whether nothing waits longer than it should. */
+            is_current: boolean;
+            /**
+             * Format: date-time
+             * @description When the last of them was recorded.
+             */
+            last?: string | null;
+            /**
+             * Format: int64
+             * @description Records under the checkpoint.
+             */
+            size: number;
+            /**
+             * Format: date-time
+             * @description When the first was recorded that is under none yet.
+             */
+            waiting_since?: string | null;
+        };
         /** @description A new token, with its secret for the only time. */
         CreatedToken: {
             secret: string;
@@ -1866,6 +2033,15 @@ export interface components {
             taken?: components["schemas"]["Belonging"][];
             /** @description How many that were; more than are named where there were too many. */
             taken_in_all?: number;
+        };
+        /** @description What was refused. */
+        Denied: {
+            /** Format: int64 */
+            count: number;
+            /** @description Empty where no server was asked for that there is. */
+            server: string;
+            /** @description By its server's own name; empty for what is none. */
+            tool: string;
         };
         /** @description A member that differed. */
         Difference: {
@@ -1954,8 +2130,26 @@ export interface components {
             /** @description All of them: a team that is not listed may use it no more. */
             teams?: components["schemas"]["Ref"][] | null;
         };
+        /** @description What is called, and how it goes. */
+        Glance: {
+            counted: components["schemas"]["CountedBody"];
+            /** @description What was refused most often within the last 24 hours, and in the one that they began in. */
+            denied: components["schemas"]["Denied"][];
+            latency?: components["schemas"]["Latency"] | null;
+            /** @description The last hour, minute by minute; those without a call are left out. */
+            minutes: components["schemas"]["Minute"][];
+        };
         /** @description SHA-256 over a canonical form. */
         Hash: string;
+        /** @description How those are who serve together. */
+        Health: {
+            /** @description How many of them have not acknowledged the newest change yet. */
+            behind: number;
+            /** @description Those that have not been seen for a while, within the last hour. */
+            gone: string[];
+            /** @description How many there are. */
+            live: number;
+        };
         /** @description A change that holds everywhere. */
         Held: {
             /**
@@ -2008,12 +2202,24 @@ export interface components {
             } | null;
             name?: components["schemas"]["Name"] | null;
         };
+        /** @description What is off. */
+        InForce: {
+            count: number;
+            /** @description There are more than are counted here. */
+            is_more: boolean;
+        };
         /**
          * @description What kind of thing is turned off.
          * @enum {string}
          */
         KindText: "app" | "assignment" | "connection" | "gateway" | "identity" | "server" | "tool" | "user";
         Label: string;
+        /** @description How long calls took, off by less than 5 %. */
+        Latency: {
+            /** @description What the gateway has added. */
+            gateway: components["schemas"]["Quantiles"];
+            upstream: components["schemas"]["Quantiles"];
+        };
         /** @description How much may be used, and by whom together. */
         LimitBody: {
             allowance: components["schemas"]["AllowanceText"];
@@ -2033,6 +2239,21 @@ export interface components {
             gateway?: components["schemas"]["Ref"] | null;
             name?: components["schemas"]["Name"] | null;
         };
+        /** @description The points of one thing. */
+        Line: {
+            /** @description It stands for all that are too many to be told of one by one. */
+            is_other: boolean;
+            /** @description What it is called now; of what is gone nobody knows it. */
+            name?: string | null;
+            points: components["schemas"]["Point"][];
+            /**
+             * Format: int64
+             * @description Of all points together; of latency the number of calls.
+             */
+            total: number;
+            /** @description As it stands in records: an id of users and apps, a name of all else. Empty for what has none. */
+            value?: string | null;
+        };
         /** @description One thing on the way. */
         Link: {
             detail: string;
@@ -2040,6 +2261,25 @@ export interface components {
             holds: boolean;
             kind: string;
             name: string;
+        };
+        /**
+         * @description What is shown.
+         * @enum {string}
+         */
+        Measure: "calls" | "errors" | "denials" | "latency" | "bytes";
+        /** @description How calls ended that ended within a minute. */
+        Minute: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            calls: number;
+            /** Format: int64 */
+            denials: number;
+            /**
+             * Format: int64
+             * @description With an error of their server, or for want of an answer.
+             */
+            errors: number;
         };
         MissingBody: {
             alias: string;
@@ -2281,6 +2521,20 @@ export interface components {
          * @enum {string}
          */
         Outcome: "created" | "changed" | "unchanged" | "deleted";
+        /** @description How the workspace is. Of what the caller may not see a part is absent. */
+        OverviewBody: {
+            /** Format: date-time */
+            at: string;
+            calls?: components["schemas"]["Glance"] | null;
+            cutoffs?: components["schemas"]["InForce"] | null;
+            /**
+             * Format: int64
+             * @description Definitions that wait for a decision, of servers of which the caller may see them.
+             */
+            pending?: number | null;
+            record?: components["schemas"]["Cover"] | null;
+            replicas?: components["schemas"]["Health"] | null;
+        };
         /** @description A session of one's own. */
         OwnSession: {
             /** @description From where it was begun. */
@@ -2876,6 +3130,17 @@ export interface components {
             /** @description Where it is, as a JSON pointer (RFC 6901). */
             path: string;
         };
+        /** @description What there was from `at` on, for a step. Where there was nothing there is no point. */
+        Point: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Of latency the number of calls.
+             */
+            count: number;
+            latency?: components["schemas"]["Latency"] | null;
+        };
         /** @description What takes away from what is granted. */
         PolicyBody: {
             /** Format: date-time */
@@ -3010,6 +3275,15 @@ export interface components {
             /** @enum {string} */
             expose: "conditions";
             where: components["schemas"]["Checked"];
+        };
+        /** @description In milliseconds: so long took half of them, 95 % and 99 % at most. */
+        Quantiles: {
+            /** Format: double */
+            p50: number;
+            /** Format: double */
+            p95: number;
+            /** Format: double */
+            p99: number;
         };
         /** @description What happened once. */
         RecordBody: {
@@ -3197,6 +3471,29 @@ export interface components {
             tool?: string | null;
             /** @enum {string} */
             type: "tool";
+        };
+        /** @description Lines of points, the largest first. */
+        SeriesBody: {
+            by?: components["schemas"]["By"] | null;
+            counted: components["schemas"]["CountedBody"];
+            /** Format: date-time */
+            from: string;
+            /** @description Some calls may be missing: there were too many kinds at a time to tell them all apart. */
+            is_partial: boolean;
+            lines: components["schemas"]["Line"][];
+            measure: components["schemas"]["Measure"];
+            /**
+             * Format: int64
+             * @description Seconds from point to point.
+             */
+            step: number;
+            /** Format: date-time */
+            to: string;
+            /**
+             * Format: int64
+             * @description How many; not said to those who are shown only their own.
+             */
+            unsorted?: number | null;
         };
         /** @description An upstream MCP server. */
         ServerBody: {
@@ -3539,6 +3836,11 @@ export interface components {
             /** @description From which addresses the person works, for policies, such as `10.0.0.0/8`. */
             network?: string | null;
         };
+        /**
+         * @description In which way something has changed.
+         * @enum {string}
+         */
+        Way: "put" | "deleted";
         /** @description Why, or why not. */
         Why: {
             /** @description Whether one of the answers is yes. */
@@ -5624,6 +5926,49 @@ export interface operations {
             };
         };
     };
+    stream_changes: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The `id` of the last event. */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ChangeBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_all_connections: {
         parameters: {
             query?: {
@@ -7122,6 +7467,45 @@ export interface operations {
             };
         };
     };
+    show_overview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverviewBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_pins: {
         parameters: {
             query?: {
@@ -7651,6 +8035,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RecordBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_calls: {
+        parameters: {
+            query?: {
+                /** @description Ended since. */
+                from?: string;
+                /** @description Ended before. */
+                to?: string;
+                /** @description Those that it counts. */
+                measure?: components["schemas"]["Measure"];
+                user?: string;
+                /** @description Whoever is in it now. */
+                team?: string;
+                app?: string;
+                gateway?: string;
+                server?: string;
+                tool?: string;
+                outcome?: "answered" | "cancelled" | "denied" | "error" | "failed";
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CallsBody"];
                 };
             };
             /** @description What the caller can do something about. */
@@ -8295,6 +8737,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RoleBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_series: {
+        parameters: {
+            query: {
+                measure: components["schemas"]["Measure"];
+                /** @description What is told apart. `own` is what the caller's own apps do, without `records:read`. */
+                by?: components["schemas"]["By"];
+                /** @description A day before `to` where absent. */
+                from?: string;
+                /** @description Now where absent. */
+                to?: string;
+                /** @description Seconds: whole minutes within the last 48 hours, else whole hours or days of UTC. */
+                step?: number;
+                user?: string;
+                /** @description Whoever is in it now. */
+                team?: string;
+                app?: string;
+                gateway?: string;
+                server?: string;
+                /** @description As its server calls it. */
+                tool?: string;
+                outcome?: "answered" | "cancelled" | "denied" | "error" | "failed";
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeriesBody"];
                 };
             };
             /** @description What the caller can do something about. */

@@ -42,7 +42,7 @@ export function Waiting({ workspace, gateway }: Props) {
             <Link
               to="/workspaces/$workspace/records"
               params={{ workspace }}
-              search={{ gateway, app: newest.app }}
+              search={{ gateway, app: newest.app, record: newest.key }}
             >
               See what it does
             </Link>

@@ -13,7 +13,7 @@ interface Props {
   workspace: string;
   gateway: string;
   /** Below how a client is told. */
-  children: ReactNode;
+  children?: ReactNode;
 }
 
 /** The clients, and how the one that is chosen gets to a gateway. The choice stands in the URL. */

@@ -52,10 +52,9 @@ export function ClientStep({ workspace, server }: Props) {
           )}
         </div>
       </Section>
-      <Ways workspace={workspace} gateway={GATEWAY}>
-        <Definitions workspace={workspace} server={server} />
-        <Waiting key={GATEWAY} workspace={workspace} gateway={GATEWAY} />
-      </Ways>
+      <Waiting key={GATEWAY} workspace={workspace} gateway={GATEWAY} />
+      <Definitions workspace={workspace} server={server} />
+      <Ways workspace={workspace} gateway={GATEWAY} />
     </div>
   );
 }

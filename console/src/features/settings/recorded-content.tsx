@@ -34,13 +34,7 @@ export function RecordedContent({ workspace }: { workspace: string }) {
           value={day}
           onChange={(event) => setDay(event.currentTarget.value)}
         />
-        <Button
-          type="submit"
-          color="red"
-          variant="outline"
-          disabled={why !== undefined}
-          title={why}
-        >
+        <Button type="submit" variant="default" disabled={why !== undefined} title={why}>
           Erase…
         </Button>
       </form>

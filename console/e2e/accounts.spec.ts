@@ -41,7 +41,7 @@ function passkeys() {
     await expect(page).toHaveURL(/\/set-up\?step=account/);
     await page.getByLabel('Name').fill('ada');
     await page.getByRole('button', { name: 'Make the account' }).click();
-    await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
 
     await page.getByRole('button', { name: 'Your account' }).click();
     const passkeys = page.getByRole('region', { name: 'Passkeys' });
@@ -51,7 +51,7 @@ function passkeys() {
 
     await signOut(page);
     await page.getByRole('button', { name: 'Use a passkey' }).click();
-    await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
   });
 
   test('a passkey that the browser offers where a name is filled in signs in', async ({
@@ -69,7 +69,7 @@ function passkeys() {
     await signOut(page);
     await touch(holder, true);
     await page.reload();
-    await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
   });
 
   test.describe('at an IP address', () => {
@@ -96,7 +96,7 @@ function passwords() {
     await expect(page.getByText('Workspace, name or password is wrong')).toBeVisible();
     await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+    await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
     // Nobody sets it up a second time.
     await signOut(page);
     await expect(page.getByRole('button', { name: 'Set up this installation' })).toHaveCount(0);
@@ -118,7 +118,7 @@ function passwords() {
       await page.getByLabel('Name').fill('ada');
       await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
       await page.getByRole('button', { name: 'Sign in' }).click();
-      await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+      await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
       await signOut(page);
     }
   });
@@ -186,7 +186,7 @@ async function setUp(page: Page, gateway: Gateway) {
   await page.getByText('Password', { exact: true }).click();
   await page.getByLabel('New password').fill(PASSWORD);
   await page.getByRole('button', { name: 'Make the account' }).click();
-  await expect(page.getByRole('heading', { name: 'Servers' })).toBeVisible();
+  await expect(page.getByRole('heading', { name: 'Overview' })).toBeVisible();
 }
 
 /** A new password needs a proof, as it does ten minutes later. */

@@ -1,7 +1,7 @@
 /** What others change is shown without lists being asked for again, in front of the real admin API. */
 import { signIn, test } from './binary.ts';
 import { DATABASES } from './databases.ts';
-import { expect, tokenField } from './story.ts';
+import { expect } from './story.ts';
 
 for (const database of DATABASES) {
   test.describe(`on ${database}`, () => {
@@ -42,9 +42,7 @@ for (const database of DATABASES) {
       page,
       gateway,
     }) => {
-      await page.goto('/sign-in');
-      await tokenField(page).fill(gateway.adminToken);
-      await page.getByRole('button', { name: 'Sign in' }).click();
+      await signIn(page, gateway.adminToken, '/');
       await expect(page).toHaveURL('/workspaces/default/overview');
       await expect(page.getByRole('region', { name: 'Replicas' })).toContainText('1 live');
       await expect(page.getByRole('region', { name: 'Cut-offs' })).toContainText('0 in force');

@@ -75,10 +75,11 @@ export function setProver(ask: () => Promise<boolean>) {
 /** What needs a proof first is sent again once there is one. */
 async function send(request: Request): Promise<Response> {
   if (request.method === 'GET') return sendOnce(request);
-  const again = request.clone();
-  const response = await sendOnce(request);
+  const body = request.body === null ? null : await request.text();
+  const again = () => sendOnce(new Request(request, { body }));
+  const response = await again();
   const isRefused = response.status === 403 && prove !== null && (await needsProof(response));
-  return isRefused && (await prove?.()) ? sendOnce(again) : response;
+  return isRefused && (await prove?.()) ? again() : response;
 }
 
 async function needsProof(response: Response): Promise<boolean> {

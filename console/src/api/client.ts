@@ -76,7 +76,8 @@ export function setProver(ask: () => Promise<boolean>) {
 async function send(request: Request): Promise<Response> {
   if (request.method === 'GET') return sendOnce(request);
   const body = request.body === null ? null : await request.text();
-  const again = () => sendOnce(new Request(request, { body }));
+  const { method } = request;
+  const again = () => sendOnce(new Request(request, { method, body }));
   const response = await again();
   const isRefused = response.status === 403 && prove !== null && (await needsProof(response));
   return isRefused && (await prove?.()) ? again() : response;

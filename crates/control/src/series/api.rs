@@ -217,8 +217,9 @@ impl CountedBody {
             under_way += count(it.under_way);
             let told = own.filter(|_| it.log == key).unwrap_or(it.counted_at);
             let to = it.time_ms.map_or(told, |it| it.max(told));
-            let is_current = it.is_closed || it.log == key || now - SILENT_MS <= it.counted_at;
-            let to = DateTime::from_timestamp_millis(if it.is_closed { now } else { to })?;
+            let is_closed = it.is_closed && it.log != key;
+            let is_current = is_closed || it.log == key || now - SILENT_MS <= it.counted_at;
+            let to = DateTime::from_timestamp_millis(if is_closed { now } else { to })?;
             Some(CountedLog { log: it.log, records: count(it.next), to, is_current })
         });
         let mut logs: Vec<_> = logs.collect();

@@ -94,6 +94,13 @@ pub(super) async fn tell(
     Ok(())
 }
 
+/// Says that a log that has ended goes on.
+pub(super) async fn reopen(tx: &mut Tx, log: &str) -> Result<(), DbError> {
+    let statement = sql("UPDATE series_counters SET is_closed = FALSE WHERE log = $1");
+    tx.execute(statement.bind(log)).await?;
+    Ok(())
+}
+
 /// How far each log has come.
 pub(super) async fn counters(tx: &mut Tx, workspace: WorkspaceId) -> Result<Vec<Counter>, DbError> {
     let statement = sql("SELECT a.log, COALESCE(c.counted_at, 0) AS counted_at,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use audit::{TailEntry, TreeError};
 use db::{DbError, Tx};
 use domain::WorkspaceId;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::leaf::{Counted, Key, Tells};
 use super::open::{Begun, Open};
@@ -16,14 +16,14 @@ use super::prune::{forget, prune};
 use super::store::{self, Place, Progress};
 use super::{Step, Sums};
 use crate::App;
-use crate::api::chain;
+use crate::api::{Error, chain};
 
 /// What has been counted of the logs of this process.
 pub(crate) struct Series {
     /// One task counts at a time: whoever asks, or the one that goes on by itself.
     by_workspace: Mutex<HashMap<WorkspaceId, Counting>>,
     /// Turns for those who read what has been counted.
-    pub(super) reading: Semaphore,
+    reading: Semaphore,
     /// Whether it is counted until the end.
     is_kept: AtomicBool,
 }
@@ -89,8 +89,11 @@ const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
 /// How many rows are written at a time: SQLite lets nobody else write meanwhile.
 const MOST_ROWS: usize = if cfg!(test) { 12 } else { 120 };
 
-/// How many read charts at a time. Others wait.
-const MOST_READING: usize = 4;
+/// How many read charts at a time. Others wait. SQLite has four readers, of which two are left to the rest.
+const MOST_READING: usize = 2;
+
+/// How long whoever reads charts waits for a turn: as long as for a connection.
+const LONGEST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// In place of the next index: what has been counted is being deleted.
 pub(super) const FORGOTTEN: i64 = -1;
@@ -155,8 +158,11 @@ pub(super) async fn round(
 ) -> Result<(), CountError> {
     let now = app.clock.elapsed();
     if pruned.is_none_or(|it| it + PRUNED_EVERY <= now) {
-        prune(app).await?;
         *pruned = Some(now);
+        // What is too old is in nobody's way.
+        if let Err(error) = prune(app).await {
+            tracing::warn!(error = %chain(&error), "What charts show no more was not deleted");
+        }
     }
     let snapshot = Arc::clone(&app.publisher.newest().snapshot);
     let is_there: HashSet<WorkspaceId> =
@@ -228,6 +234,12 @@ impl Series {
                 None
             }
         }
+    }
+
+    /// A turn to read, so that what all who read put together is bounded, too.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let turn = tokio::time::timeout(LONGEST_WAIT, self.reading.acquire());
+        turn.await.map_err(|_| Error::Busy)?.map_err(Error::internal)
     }
 
     async fn count(&self, app: &App, workspace: WorkspaceId) -> Result<Reached, CountError> {

@@ -118,6 +118,23 @@ async fn more_than_is_put_together_at_a_time_is_refused() {
 }
 
 #[tokio::test]
+async fn no_more_read_charts_at_a_time_than_leave_the_database_to_others() {
+    for api in Api::on_each_database().await {
+        let paths = ["series?measure=calls", "records/calls", "overview"];
+        let app = &api.control.app;
+        let turns = [app.series.turn().await.unwrap(), app.series.turn().await.unwrap()];
+        for path in paths {
+            let reply = api.get(path).await;
+            assert_eq!(reply.status, 503, "{path}: {}", reply.text);
+        }
+        drop(turns);
+        for path in paths {
+            assert_eq!(api.get(path).await.status, 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn whoever_sees_their_own_finds_no_app_of_others_by_its_name() {
     for api in Api::on_each_database().await {
         let ann = api.given_admin("ann", &[]).await;

@@ -1925,7 +1925,10 @@ export interface components {
         };
         /** @description How far counting has come. What has been recorded later is not shown. */
         CountedBody: {
-            /** @description Each log. Neither is for those who are shown only their own. */
+            /**
+             * @description Each log that has records of the workspace that are counted. Neither is for those who are shown only
+             *     their own.
+             */
             logs?: components["schemas"]["CountedLog"][] | null;
             /**
              * Format: date-time

@@ -390,6 +390,11 @@ impl Control {
             tracing::warn!("Some administrative acts were still under way at the end");
         }
     }
+
+    /// Counts for charts what has been recorded last: to be called once the log has been closed.
+    pub async fn finish(&self) {
+        series::finish(&self.app).await;
+    }
 }
 
 pub(crate) fn refused(error: Error) -> ControlError {

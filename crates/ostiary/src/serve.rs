@@ -368,8 +368,8 @@ impl House {
         self.tasks.wait().await;
         self.content.close().map_err(Failure::other)?;
         self.log.close().map_err(Failure::other)?;
-        // Last, since all of them may ask it. SQLite then leaves one whole file behind; without an
-        // answer in time it leaves what the next start makes whole.
+        self.control.finish().await;
+        // Last, since all may ask it. Without an answer in time the next start makes its file whole.
         if tokio::time::timeout(Duration::from_secs(5), self.db.close()).await.is_err() {
             tracing::warn!("The database was still in use at the end");
         }

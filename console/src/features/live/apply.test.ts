@@ -1,6 +1,9 @@
-import { expect, test } from 'vitest';
+import { QueryClient, QueryObserver } from '@tanstack/react-query';
+import { afterEach, expect, test, vi } from 'vitest';
 
-import { put } from './apply';
+import { apply, type Change, put } from './apply';
+
+afterEach(() => vi.unstubAllGlobals());
 
 const page = (names: string[], next?: string) => ({
   items: names.map((name) => ({ id: `id-${name}`, name })),
@@ -40,4 +43,58 @@ test('what is called another name moves, and what is gone goes', () => {
 test('in an empty list it is the first', () => {
   const data = { pages: [page([])], pageParams: [] };
   expect(names(put(data, 'id-ann', { id: 'id-ann', name: 'ann' }))).toEqual([['ann']]);
+});
+
+const KEY = ['workspace', 'w', 'users', 'list'];
+const change = (name: string) =>
+  ({ kind: 'user', id: `id-${name}`, change: 'updated' }) as unknown as Change;
+const list = (...all: string[]) => ({ pages: [page(all)], pageParams: [] });
+
+/** A list that somebody looks at, and who answers for it, one question after another. */
+function looking() {
+  const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } });
+  const asked: ((data: unknown) => void)[] = [];
+  const ask = () => new Promise((resolve) => asked.push(resolve));
+  new QueryObserver(queries, { queryKey: KEY, queryFn: ask }).subscribe(() => undefined);
+  return { queries, asked };
+}
+
+async function loaded() {
+  const it = looking();
+  it.asked[0]?.(list('ann'));
+  await vi.waitFor(() => expect(it.queries.getQueryData(KEY)).toEqual(list('ann')));
+  return it;
+}
+
+function answering(status: number, body: unknown) {
+  const answer = () => Promise.resolve(Response.json(body, { status }));
+  vi.stubGlobal('fetch', answer);
+}
+
+test('a list is asked for again where nobody knows what has changed', async () => {
+  const { queries, asked } = await loaded();
+  answering(500, { code: 'internal' });
+  await apply(queries, 'w', [change('ann')]);
+  expect(asked).toHaveLength(2);
+  asked[1]?.(list('ann', 'eve'));
+  await vi.waitFor(() => expect(queries.getQueryData(KEY)).toEqual(list('ann', 'eve')));
+});
+
+test('what others ask for is asked for all the same', async () => {
+  const { queries, asked } = await loaded();
+  answering(200, { id: 'id-ann', name: 'ann', is_new: true });
+  await apply(queries, 'w', [change('ann')]);
+  expect(asked).toHaveLength(1);
+  void queries.refetchQueries({ queryKey: KEY });
+  expect(asked).toHaveLength(2);
+  await apply(queries, 'w', [change('ann')]);
+  expect(asked).toHaveLength(3);
+});
+
+test('what is asked for the first time is asked for once more when it has come', async () => {
+  const { queries, asked } = looking();
+  await apply(queries, 'w', [change('eve')]);
+  expect(asked).toHaveLength(1);
+  asked[0]?.(list('ann'));
+  await vi.waitFor(() => expect(asked).toHaveLength(2));
 });

@@ -2,7 +2,12 @@
  * Puts what has changed into the query cache. Of a list only what has changed is asked for, and it is
  * put where it belongs; the list itself is asked for again where that cannot be known.
  */
-import type { InfiniteData, QueryClient, QueryKey } from '@tanstack/react-query';
+import type {
+  InfiniteData,
+  InvalidateQueryFilters,
+  QueryClient,
+  QueryKey,
+} from '@tanstack/react-query';
 
 import { api, type Schemas, take } from '@/api/client';
 import { Failure } from '@/api/failure';
@@ -53,10 +58,10 @@ export async function apply(queries: QueryClient, workspace: string, changes: re
       lists.set(many, list.set(change.id, change));
     }
     for (const it of ALSO[change.kind] ?? []) also.add(it);
-    if (change.kind === 'workspace') void queries.invalidateQueries({ queryKey: ['workspaces'] });
+    if (change.kind === 'workspace') again(queries, { queryKey: ['workspaces'] });
   }
   for (const it of [...also, ...lists.keys()]) {
-    void queries.invalidateQueries({
+    again(queries, {
       queryKey: ['workspace', workspace, it],
       // Of those that have lists of their own these are brought up to date below.
       predicate: ({ queryKey }) => !(isList(queryKey) && it in NOUNS),
@@ -84,16 +89,17 @@ async function patch(
   changes: readonly Change[],
 ) {
   const queryKey = ['workspace', workspace, many, 'list'];
-  if (queries.getQueryData(queryKey) === undefined) return;
-  const again = () => void queries.invalidateQueries({ queryKey });
-  if (changes.length > MOST_APART) {
-    again();
+  const isNew = queries.getQueryData(queryKey) === undefined;
+  if (isNew || changes.length > MOST_APART) {
+    again(queries, { queryKey });
     return;
   }
   const found = await Promise.all(
     changes.map(async (it) => [it.id, await look(workspace, many, it)] as const),
   );
-  if (found.some(([, thing]) => thing === undefined)) again();
+  const now = queries.getQueryState(queryKey);
+  // What was to be asked for is more than what has changed here.
+  const isDue = now?.isInvalidated === true || now?.fetchStatus === 'fetching';
   // What was being asked for may not have it yet, and would come over it.
   await queries.cancelQueries({ queryKey });
   queries.setQueryData<InfiniteData<PageOf<Thing>>>(queryKey, (data) => {
@@ -102,6 +108,21 @@ async function patch(
       return thing === undefined ? pages : put(pages, id, thing);
     }, data);
   });
+  if (isDue || found.some(([, thing]) => thing === undefined)) again(queries, { queryKey });
+}
+
+/** Asks for it again; once it has come, where it is being asked for the first time and may be of before. */
+function again(queries: QueryClient, filters: InvalidateQueryFilters) {
+  for (const query of queries.getQueryCache().findAll(filters)) {
+    const { data, fetchStatus } = query.state;
+    if (data === undefined && fetchStatus !== 'idle') {
+      const { queryKey } = query;
+      const later = () => queries.invalidateQueries({ queryKey, exact: true });
+      // What has failed is asked for again by whoever shows it.
+      void query.promise?.then(later, () => undefined);
+    }
+  }
+  void queries.invalidateQueries(filters);
 }
 
 /** As it is now; `null` where it is gone, nothing where nobody knows. */

@@ -52,8 +52,11 @@ export class Follow {
           attempt = 0;
         });
       } catch (error) {
-        // Asking again changes nothing until someone signs in, or may see it.
-        if (error instanceof Failure && !error.isPassing) return;
+        // Asking again changes nothing until someone signs in, or may see it. All else may pass, if slowly.
+        if (error instanceof Failure && !error.isPassing) {
+          if (error.status === 401 || error.status === 403) return;
+          attempt = PAUSES_MS.length;
+        }
       }
       if (signal.aborted) return;
       await pause(PAUSES_MS[Math.min(attempt, PAUSES_MS.length - 1)] ?? 0, signal);

@@ -25,7 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Serialize, ToSchema)]
 struct OverviewBody {
     at: DateTime<Utc>,
-    /// For those with `cutoffs:read` on the workspace.
+    /// For those with `cutoffs:read` on the installation, as the replicas themselves.
     replicas: Option<Health>,
     /// Definitions that wait for a decision, of servers of which the caller may see them.
     pending: Option<u64>,
@@ -62,7 +62,7 @@ async fn show_overview(
 ) -> Result<Json<OverviewBody>, Error> {
     let at = app.clock.now();
     let may = |it| workspace.rights.may(it, &Object::Workspace);
-    let replicas = match may(Capability::CutoffsRead) {
+    let replicas = match workspace.rights.may(Capability::CutoffsRead, &Object::Installation) {
         true => Some(replicas::health(&app).await?),
         false => None,
     };

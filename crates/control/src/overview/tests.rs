@@ -56,7 +56,7 @@ async fn each_part_is_for_those_who_may_see_what_it_counts() {
             ("of-pins", &[("pins", "workspace")], &["pending"]),
             ("of-a-server", &[("pins", "server/jira")], &["pending"]),
             ("of-records", &[("records", "workspace")], &["calls", "record"]),
-            ("of-cuts", &[("cuts", "workspace")], &["cutoffs", "replicas"]),
+            ("of-cuts", &[("cuts", "workspace")], &["cutoffs"]),
             ("of-one-cut", &[("cuts", "server/jira")], &["cutoffs"]),
         ];
         for (name, grants, expected) in cases {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use domain::{Capability, Workspace};
+use domain::{Capability, Object, Workspace};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -118,7 +118,8 @@ pub(super) struct CountedBody {
     /// Calls that have begun and not ended. They count when they end.
     #[serde(skip_serializing_if = "Option::is_none")]
     under_way: Option<u64>,
-    /// Each log. Neither is for those who are shown only their own.
+    /// Each log that has records of the workspace that are counted. Neither is for those who are shown only
+    /// their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     logs: Option<Vec<CountedLog>>,
 }
@@ -140,6 +141,9 @@ struct CountedLog {
 const MOST_POINTS: i64 = 2_000;
 
 const DAY: i64 = 24 * 3_600;
+
+/// How much at a time those are shown who see only their own.
+const LONGEST_OWN: i64 = 31 * DAY;
 
 /// Whoever has not said for so long how far it is does not count any more, or there is none.
 const SILENT_MS: i64 = 60_000;
@@ -166,12 +170,14 @@ async fn show_series(
         _ => None,
     };
     let own = app.series.catch_up(&app, workspace.id).await;
-    // So that what all of them put together is bounded, too.
-    let _turn = app.series.reading.acquire().await.map_err(Error::internal)?;
-    let mut tx = app.db.read().await?;
+    let _turn = app.series.turn().await?;
+    // First, so that whatever they say has been counted is in all parts.
+    let counters = store::counters(&mut app.db.read().await?, workspace.id).await?;
     let mut found = Found::new(query.by, members, known);
     let (from, to, every) = (time(asked.from)?, time(asked.to)?, asked.every);
     for part in asked.parts(app.clock.now().timestamp()) {
+        // Others get at the database in between.
+        let mut tx = app.db.read().await?;
         if query.measure == Measure::Latency {
             for (spot, histograms) in store::histograms(&mut tx, workspace.id, &part).await? {
                 let count = histograms[0].count();
@@ -186,8 +192,6 @@ async fn show_series(
             }
         }
     }
-    let counters = store::counters(&mut tx, workspace.id).await?;
-    drop(tx);
     let (is_own, unsorted) = (query.by == Some(By::Own), found.unsorted());
     let mut counted = CountedBody::of(&app, counters, own);
     if is_own {
@@ -213,22 +217,31 @@ impl CountedBody {
         let key = app.log.verifier_key();
         let count = |it: Option<i64>| it.and_then(|it| u64::try_from(it).ok()).unwrap_or_default();
         let mut under_way = 0;
-        let logs = counters.into_iter().filter_map(|it| {
+        let mut to = None;
+        let mut not_before = |at| to = Some(to.map_or(at, |to: DateTime<Utc>| to.min(at)));
+        let (mut logs, mut has_own) = (Vec::new(), false);
+        for it in counters {
+            let is_own = it.log == key;
+            has_own |= is_own;
             under_way += count(it.under_way);
-            let told = own.filter(|_| it.log == key).unwrap_or(it.counted_at);
-            let to = it.time_ms.map_or(told, |it| it.max(told));
-            let is_current = it.is_closed || it.log == key || now - SILENT_MS <= it.counted_at;
-            let to = DateTime::from_timestamp_millis(if it.is_closed { now } else { to })?;
-            Some(CountedLog { log: it.log, records: count(it.next), to, is_current })
-        });
-        let mut logs: Vec<_> = logs.collect();
-        // Nothing of this workspace has been recorded here, or nobody has said so yet.
-        if let Some(to) = own.and_then(DateTime::from_timestamp_millis)
-            && logs.iter().all(|it| it.log != key)
-        {
-            logs.push(CountedLog { log: key, records: 0, to, is_current: true });
+            let told = own.filter(|_| is_own).unwrap_or(it.counted_at);
+            let at = it.time_ms.map_or(told, |it| it.max(told));
+            let is_closed = it.is_closed && !is_own;
+            let is_current = is_closed || is_own || now - SILENT_MS <= it.counted_at;
+            let at = DateTime::from_timestamp_millis(if is_closed { now } else { at });
+            let Some(at) = at else { continue };
+            if is_current {
+                not_before(at);
+            }
+            // Who else serves is not for those who read records of this workspace.
+            if it.next.is_some() {
+                logs.push(CountedLog { log: it.log, records: count(it.next), to: at, is_current });
+            }
         }
-        let to = logs.iter().filter(|it| it.is_current).map(|it| it.to).min();
+        // Nothing of this workspace has been recorded here, or nobody has said so yet.
+        if let Some(at) = own.filter(|_| !has_own).and_then(DateTime::from_timestamp_millis) {
+            not_before(at);
+        }
         Self { to, under_way: Some(under_way), logs: Some(logs) }
     }
 }
@@ -256,6 +269,10 @@ fn asked(of: &App, workspace: &InWorkspace, query: &SeriesQuery) -> Result<Asked
     }
     let (base, every) = step(query.step.as_deref(), (from, to), now)?;
     let from = from.div_euclid(every) * every;
+    // They find what is theirs among what is everybody's.
+    if !rights.may(Capability::RecordsRead, &Object::Workspace) && LONGEST_OWN < to - from {
+        return Err(Error::Invalid("these are more than 31 days".into()));
+    }
     if MOST_POINTS < (to - from).div_euclid(every) {
         return Err(Error::Invalid(format!("these are more than {MOST_POINTS} points")));
     }

@@ -2,26 +2,30 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use audit::{TailEntry, TreeError};
 use db::{DbError, Tx};
 use domain::WorkspaceId;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::leaf::{Counted, Key, Tells};
 use super::open::{Begun, Open};
+use super::prune::{forget, prune};
 use super::store::{self, Place, Progress};
 use super::{Step, Sums};
 use crate::App;
-use crate::api::chain;
+use crate::api::{Error, chain};
 
 /// What has been counted of the logs of this process.
 pub(crate) struct Series {
     /// One task counts at a time: whoever asks, or the one that goes on by itself.
     by_workspace: Mutex<HashMap<WorkspaceId, Counting>>,
     /// Turns for those who read what has been counted.
-    pub(super) reading: Semaphore,
+    reading: Semaphore,
+    /// Whether it is counted until the end.
+    is_kept: AtomicBool,
 }
 
 /// What has been counted of the log of one workspace.
@@ -46,6 +50,9 @@ struct Counting {
 enum Reached {
     /// There is more.
     Some,
+    /// All that is in the tree, while there is more that is not in it yet. When the last of it was recorded,
+    /// in milliseconds since 1970.
+    Waiting(Option<i64>),
     /// Everything that had been recorded when it was looked, in milliseconds since 1970.
     All(i64),
 }
@@ -70,6 +77,9 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How often what is too old is deleted.
 const PRUNED_EVERY: Duration = Duration::from_secs(600);
 
+/// How long the end may take: what is left is counted at the next start.
+const LONGEST_END: Duration = Duration::from_secs(2);
+
 /// How often it is written that all has been counted, where there is nothing new.
 const TOLD_EVERY_MS: i64 = 10_000;
 
@@ -79,34 +89,65 @@ const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
 /// How many rows are written at a time: SQLite lets nobody else write meanwhile.
 const MOST_ROWS: usize = if cfg!(test) { 12 } else { 120 };
 
-/// How many read charts at a time. Others wait.
-const MOST_READING: usize = 4;
+/// How many read charts at a time. Others wait. SQLite has four readers, of which two are left to the rest.
+const MOST_READING: usize = 2;
+
+/// How long whoever reads charts waits for a turn: as long as for a connection.
+const LONGEST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// In place of the next index: what has been counted is being deleted.
-const FORGOTTEN: i64 = -1;
+pub(super) const FORGOTTEN: i64 = -1;
 
 /// In a place of a key: one of too many.
 pub(super) const OTHER: &str = "*";
 
-/// Counts until the end.
+/// Counts until whoever records is about to end. What they record until then is left to [`finish`].
 pub(crate) async fn keep(app: Arc<App>) {
     let (mut is_failing, mut pruned, mut told) = (false, None, 0);
+    let mut is_open = false;
+    app.series.is_kept.store(true, Ordering::Relaxed);
     loop {
-        let is_last = tokio::select! {
-            () = app.stop.cancelled() => true,
-            () = tokio::time::sleep(EVERY) => false,
-        };
-        match round(&app, &mut pruned, (&mut told, is_last)).await {
+        if !is_open {
+            is_open = reopen(&app).await;
+        }
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        match round(&app, &mut pruned, (&mut told, false)).await {
             Ok(()) => is_failing = false,
             Err(error) if !std::mem::replace(&mut is_failing, true) => {
                 tracing::warn!(error = %chain(&error), "What charts show cannot be counted");
             }
             Err(_) => {}
         }
-        if is_last {
-            return;
-        }
     }
+}
+
+/// Counts what is left once nothing is recorded any more, and says that nothing is, if that is so.
+pub(crate) async fn finish(app: &App) {
+    if !app.series.is_kept.load(Ordering::Relaxed) {
+        return;
+    }
+    // Nothing is due to be deleted.
+    let mut pruned = Some(app.clock.elapsed());
+    match tokio::time::timeout(LONGEST_END, round(app, &mut pruned, (&mut 0, true))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = %chain(&error), "What charts show was not counted at the end");
+        }
+        Err(_) => tracing::info!("What charts show is not all counted: the next start goes on"),
+    }
+}
+
+/// Says that there is something to come of this log, whatever was said at its last end.
+pub(super) async fn reopen(app: &App) -> bool {
+    let reopening = async {
+        let mut tx = app.db.begin().await?;
+        store::reopen(&mut tx, &app.log.verifier_key()).await?;
+        tx.commit().await
+    };
+    reopening.await.is_ok()
 }
 
 /// Counts all that there is, of all workspaces.
@@ -117,91 +158,66 @@ pub(super) async fn round(
 ) -> Result<(), CountError> {
     let now = app.clock.elapsed();
     if pruned.is_none_or(|it| it + PRUNED_EVERY <= now) {
-        prune(app).await?;
         *pruned = Some(now);
+        // What is too old is in nobody's way.
+        if let Err(error) = prune(app).await {
+            tracing::warn!(error = %chain(&error), "What charts show no more was not deleted");
+        }
     }
     let snapshot = Arc::clone(&app.publisher.newest().snapshot);
     let is_there: HashSet<WorkspaceId> =
         snapshot.config.workspaces.values().map(|it| it.id).collect();
     app.series.by_workspace.lock().await.retain(|id, _| is_there.contains(id));
     let mut counted = app.clock.now().timestamp_millis();
-    let mut failed = None;
+    let (mut is_all, mut failed) = (true, None);
     for workspace in is_there {
-        loop {
-            match app.series.count(app, workspace).await {
-                Ok(Reached::All(at)) => {
-                    counted = counted.min(at);
-                    break;
-                }
-                // Others are let in between, and what has been counted is in the database each time.
-                Ok(Reached::Some) if app.stop.is_cancelled() => return Ok(()),
-                Ok(Reached::Some) => {}
-                // The others are counted all the same, and nobody is told that all is.
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
+        match count_here(app, workspace, is_last).await {
+            Ok(Reached::All(at)) => counted = counted.min(at),
+            // The next round finds it in the tree.
+            Ok(Reached::Waiting(at)) => {
+                (is_all, counted) = (false, counted.min(at.unwrap_or_default()));
             }
+            Ok(Reached::Some) => return Ok(()),
+            // The others are counted all the same, and nobody is told that all is.
+            Err(error) => failed = Some(error),
         }
     }
     if let Some(error) = failed {
         return Err(error);
     }
-    if is_last || *told + TOLD_EVERY_MS <= counted {
+    let is_closed = is_last && is_all;
+    if is_closed || *told + TOLD_EVERY_MS <= counted {
         let mut tx = app.db.begin().await?;
-        store::tell(&mut tx, &app.log.verifier_key(), (counted, is_last)).await?;
+        store::tell(&mut tx, &app.log.verifier_key(), (counted, is_closed)).await?;
         tx.commit().await?;
         *told = counted;
     }
     Ok(())
 }
 
-async fn prune(app: &App) -> Result<(), CountError> {
-    let seconds = app.clock.now().timestamp();
-    let longest = Step::ALL.map(Step::kept).into_iter().max().unwrap_or_default();
-    let mut tx = app.db.begin().await?;
-    store::prune_logs(&mut tx, (seconds - longest) * 1_000).await?;
-    tx.commit().await?;
-    for step in Step::ALL {
-        let mut is_more = true;
-        while is_more {
-            let mut tx = app.db.begin().await?;
-            is_more = store::prune(&mut tx, step, seconds - step.kept()).await? != 0;
-            tx.commit().await?;
-        }
-    }
-    Ok(())
-}
-
-/// Deletes what has been counted of a log, a bucket at a time. Whoever is interrupted goes on with it.
-async fn forget(
+/// Counts what there is of one workspace, or what can be counted before whoever wants to stop is kept waiting.
+async fn count_here(
     app: &App,
-    (workspace, log): (WorkspaceId, &str),
-    progress: Progress,
-) -> Result<(), CountError> {
-    tracing::warn!(log, "The log ends before the place up to which charts were counted: anew");
-    let mut tx = app.db.begin().await?;
-    let none = Progress { next: FORGOTTEN, open: 0, under_way: 0, time_ms: 0 };
-    if !store::advance(&mut tx, (workspace, log), Some(progress.next), none).await? {
-        return Err(CountError::Beside);
-    }
-    tx.commit().await?;
-    for step in Step::ALL {
-        let mut is_more = true;
-        while is_more {
-            let mut tx = app.db.begin().await?;
-            is_more = store::forget(&mut tx, (workspace, log), step).await? != 0;
-            tx.commit().await?;
+    workspace: WorkspaceId,
+    is_last: bool,
+) -> Result<Reached, CountError> {
+    loop {
+        let reached = app.series.count(app, workspace).await?;
+        // Others are let in between, and what has been counted is in the database each time.
+        let is_to_stop = !is_last && app.stop.is_cancelled();
+        if reached != Reached::Some || is_to_stop {
+            return Ok(reached);
         }
     }
-    let mut tx = app.db.begin().await?;
-    store::forget_progress(&mut tx, (workspace, log)).await?;
-    Ok(tx.commit().await?)
 }
 
 impl Default for Series {
     fn default() -> Self {
-        Self { by_workspace: Mutex::default(), reading: Semaphore::new(MOST_READING) }
+        Self {
+            by_workspace: Mutex::default(),
+            reading: Semaphore::new(MOST_READING),
+            is_kept: AtomicBool::default(),
+        }
     }
 }
 
@@ -211,12 +227,19 @@ impl Series {
     pub(super) async fn catch_up(&self, app: &App, workspace: WorkspaceId) -> Option<i64> {
         match self.count(app, workspace).await {
             Ok(Reached::All(at)) => Some(at),
+            Ok(Reached::Waiting(at)) => at,
             Ok(Reached::Some) => None,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), "What charts show cannot be counted");
                 None
             }
         }
+    }
+
+    /// A turn to read, so that what all who read put together is bounded, too.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
+        let turn = tokio::time::timeout(LONGEST_WAIT, self.reading.acquire());
+        turn.await.map_err(|_| Error::Busy)?.map_err(Error::internal)
     }
 
     async fn count(&self, app: &App, workspace: WorkspaceId) -> Result<Reached, CountError> {
@@ -227,7 +250,7 @@ impl Series {
         let size = app.log.checkpoint(workspace.0).map_or(0, |it| it.size);
         let is_known = |next: u64| latest.is_none_or(|it| it.index.is_some_and(|it| it < next));
         if size == 0 {
-            return Ok(if is_known(0) { Reached::All(now) } else { Reached::Some });
+            return Ok(if is_known(0) { Reached::All(now) } else { Reached::Waiting(None) });
         }
         let log = app.log.verifier_key();
         // Taken out as long as it is worked on: what has failed, or was given up, is read anew.
@@ -244,7 +267,7 @@ impl Series {
         Ok(match next < size {
             true => Reached::Some,
             false if is_known(next) => Reached::All(now),
-            false => Reached::All(last),
+            false => Reached::Waiting(Some(last)),
         })
     }
 }

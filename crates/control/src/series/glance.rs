@@ -65,10 +65,13 @@ pub(crate) async fn glance(app: &App, workspace: WorkspaceId) -> Result<Glance, 
         outcomes: End::ALL.map(End::as_str).into_iter().collect(),
         ..Asked::default()
     };
-    let mut tx = app.db.read().await?;
+    let _turn = app.series.turn().await?;
+    // First, so that whatever they say has been counted is in all parts.
+    let counters = store::counters(&mut app.db.read().await?, workspace).await?;
     let mut minutes = BTreeMap::<i64, [u64; 3]>::new();
     let mut histograms = [Histogram::default(), Histogram::default()];
     for part in asked.parts(now) {
+        let mut tx = app.db.read().await?;
         for SumRow { spot, calls, .. } in store::sums(&mut tx, workspace, &part).await? {
             let count = u64::try_from(calls).unwrap_or_default();
             let [all, errors, denials] = minutes.entry(spot.point).or_default();
@@ -84,8 +87,8 @@ pub(crate) async fn glance(app: &App, workspace: WorkspaceId) -> Result<Glance, 
         }
     }
     let since = Step::Hour.floor(now - 24 * HOUR);
+    let mut tx = app.db.read().await?;
     let denied = store::top_denials(&mut tx, workspace, since, MOST_DENIED).await?;
-    let counters = store::counters(&mut tx, workspace).await?;
     drop(tx);
     let minute = |(at, [calls, errors, denials]): (i64, [u64; 3])| {
         Some(Minute { at: DateTime::from_timestamp(at, 0)?, calls, errors, denials })

@@ -16,13 +16,14 @@ mod histogram;
 mod leaf;
 mod lines;
 mod open;
+mod prune;
 mod search;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use api::routes;
-pub(crate) use count::{Series, keep};
+pub(crate) use count::{Series, finish, keep};
 pub(crate) use glance::{Glance, glance};
 
 use histogram::Histogram;

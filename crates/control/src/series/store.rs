@@ -1,4 +1,4 @@
-//! Tables `series`, `series_logs`, `series_open` and `series_counters`.
+//! Tables `series`, `series_logs`, `series_open` and `series_counters`; [`super::prune`] deletes from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +91,13 @@ pub(super) async fn tell(
                          ON CONFLICT (log) DO UPDATE
                          SET counted_at = excluded.counted_at, is_closed = excluded.is_closed");
     tx.execute(statement.bind(log).bind(at).bind(is_closed)).await?;
+    Ok(())
+}
+
+/// Says that a log that has ended goes on.
+pub(super) async fn reopen(tx: &mut Tx, log: &str) -> Result<(), DbError> {
+    let statement = sql("UPDATE series_counters SET is_closed = FALSE WHERE log = $1");
+    tx.execute(statement.bind(log)).await?;
     Ok(())
 }
 
@@ -197,13 +204,6 @@ pub(super) async fn put(
     Ok(())
 }
 
-/// Deletes the oldest bucket of those that began before. How many rows that were.
-pub(super) async fn prune(tx: &mut Tx, step: Step, before: i64) -> Result<u64, DbError> {
-    let statement = sql("DELETE FROM series WHERE step = $1 AND at =
-                           (SELECT min(at) FROM series WHERE step = $1 AND at < $2)");
-    tx.execute(statement.bind(step.seconds()).bind(before)).await
-}
-
 /// Deletes the oldest bucket of a log. How many rows that were.
 pub(super) async fn forget(
     tx: &mut Tx,
@@ -214,19 +214,6 @@ pub(super) async fn forget(
         sql("DELETE FROM series WHERE workspace_id = $1 AND step = $2 AND log = $3 AND at =
            (SELECT min(at) FROM series WHERE workspace_id = $1 AND step = $2 AND log = $3)");
     tx.execute(statement.bind(workspace.0).bind(step.seconds()).bind(log)).await
-}
-
-/// Deletes how far the logs had come of which nobody has heard since, as nothing is kept any more that
-/// was counted from them.
-pub(super) async fn prune_logs(tx: &mut Tx, before_ms: i64) -> Result<(), DbError> {
-    let open = sql("DELETE FROM series_open WHERE log IN
-                      (SELECT log FROM series_counters WHERE counted_at < $1)");
-    tx.execute(open.bind(before_ms)).await?;
-    let logs = sql("DELETE FROM series_logs WHERE log IN
-                      (SELECT log FROM series_counters WHERE counted_at < $1)");
-    tx.execute(logs.bind(before_ms)).await?;
-    tx.execute(sql("DELETE FROM series_counters WHERE counted_at < $1").bind(before_ms)).await?;
-    Ok(())
 }
 
 /// Deletes up to where a log has been counted.
@@ -443,13 +430,4 @@ impl Row {
         };
         (at, Key { user, app, gateway, server, tool, outcome }, sums)
     }
-}
-
-/// The workspaces there are rows of; for tests of what goes with a workspace.
-#[cfg(test)]
-pub(super) async fn workspaces(tx: &mut Tx) -> Result<Vec<Uuid>, DbError> {
-    let rows: Vec<(Uuid,)> = tx
-        .all(sql("SELECT workspace_id FROM series UNION SELECT workspace_id FROM series_logs"))
-        .await?;
-    Ok(rows.into_iter().map(|it| it.0).collect())
 }

@@ -13,14 +13,18 @@ CREATE FUNCTION note_pin() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     pin pins := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
+    -- Of a server that has been deleted with them there is nothing to tell.
     INSERT INTO pin_changes AS c (workspace_id, server_id, number)
-    VALUES (pin.workspace_id, pin.server_id, 1)
+    SELECT workspace_id, id, 1 FROM servers
+    WHERE workspace_id = pin.workspace_id AND id = pin.server_id
     ON CONFLICT (workspace_id, server_id) DO UPDATE SET number = c.number + 1;
     RETURN NULL;
 END $$;
-CREATE TRIGGER pins_told AFTER INSERT OR DELETE ON pins FOR EACH ROW EXECUTE FUNCTION note_pin();
+CREATE CONSTRAINT TRIGGER pins_told AFTER INSERT OR DELETE ON pins
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_pin();
 -- What is seen again is no news.
-CREATE TRIGGER pins_told_update AFTER UPDATE ON pins FOR EACH ROW
+CREATE CONSTRAINT TRIGGER pins_told_update AFTER UPDATE ON pins
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
 WHEN ((OLD.state, OLD.name, OLD.decided_at) IS DISTINCT FROM (NEW.state, NEW.name, NEW.decided_at))
 EXECUTE FUNCTION note_pin();
 

@@ -1,8 +1,9 @@
 -- What charts show: calls by the minute, the hour and the day, counted from the log of each process, which
 -- alone writes its rows. What a call is told apart by is text as it stands in records, empty where there
 -- is none, and `*` where there is no room for more. `added` and `upstream` are histograms of microseconds.
+-- What is left of a workspace that has been deleted goes later: there may be too much of it for one change.
 CREATE TABLE series (
-    workspace_id UUID NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    workspace_id UUID NOT NULL,
     step BIGINT NOT NULL,
     at BIGINT NOT NULL,
     log TEXT COLLATE "C" NOT NULL,
@@ -31,9 +32,10 @@ CREATE TABLE series_logs (
     PRIMARY KEY (workspace_id, log)
 );
 
--- Calls whose end has not been counted, where they are too many or too old for memory.
+-- Calls whose end has not been counted, where they are too many or too old for memory. They go
+-- later, too.
 CREATE TABLE series_open (
-    workspace_id UUID NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    workspace_id UUID NOT NULL,
     log TEXT COLLATE "C" NOT NULL,
     call UUID NOT NULL,
     at_index BIGINT NOT NULL,

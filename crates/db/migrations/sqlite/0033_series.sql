@@ -1,8 +1,9 @@
 -- What charts show: calls by the minute, the hour and the day, counted from the log of each process, which
 -- alone writes its rows. What a call is told apart by is text as it stands in records, empty where there
 -- is none, and `*` where there is no room for more. `added` and `upstream` are histograms of microseconds.
+-- What is left of a workspace that has been deleted goes later: there may be too much of it for one change.
 CREATE TABLE series (
-    workspace_id BLOB NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    workspace_id BLOB NOT NULL,
     step INTEGER NOT NULL,
     at INTEGER NOT NULL,
     log TEXT NOT NULL,
@@ -31,9 +32,10 @@ CREATE TABLE series_logs (
     PRIMARY KEY (workspace_id, log)
 ) STRICT;
 
--- Calls whose end has not been counted, where they are too many or too old for memory.
+-- Calls whose end has not been counted, where they are too many or too old for memory. They go
+-- later, too.
 CREATE TABLE series_open (
-    workspace_id BLOB NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+    workspace_id BLOB NOT NULL,
     log TEXT NOT NULL,
     call BLOB NOT NULL,
     at_index INTEGER NOT NULL,

@@ -1,5 +1,6 @@
 //! What is kept, and what is read at a time, is bounded; and whoever sees only their own finds nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use audit::{Kind, Leaf};
@@ -7,11 +8,12 @@ use axum::http::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::count::round;
+use super::super::count::{reopen, round};
 use super::super::{Series, Step, store};
-use super::told::{count_all, here, record, settle, totals, write};
+use super::told::{count_all, here, record, refused, settle, totals, write, write_to};
 use super::{CALL, Call};
-use crate::testing::Api;
+use crate::Control;
+use crate::testing::{Api, TestClock, options};
 
 #[tokio::test]
 async fn what_is_too_old_is_deleted_and_so_is_what_is_known_of_logs_that_are_silent() {
@@ -59,6 +61,36 @@ async fn what_is_too_old_is_deleted_and_so_is_what_is_known_of_logs_that_are_sil
     }
 }
 
+/// The disk may keep the first record of a workspace out of its tree for long.
+#[tokio::test]
+async fn what_is_not_in_the_tree_yet_is_not_waited_for_and_its_log_has_not_ended() {
+    for api in Api::on_each_database().await {
+        let mut slow = audit::Options::new(api.folder.path().join("slow"));
+        slow.checkpoint_every = Duration::from_secs(3_600);
+        let signer = audit::Signer::from_seed("test", &[9; 32]);
+        let log = audit::Log::open(slow, signer, Arc::<TestClock>::clone(&api.clock)).unwrap();
+        let control = Control::open(options(&api.fresh, &api.clock, &log)).await.unwrap();
+        write_to(&log, &api, Kind::Outcome, refused(&api, "policy", None)).await;
+        round(&control.app, &mut None, (&mut 0, true)).await.unwrap();
+        let workspace = here(&api).await;
+        let told = async || {
+            let mut tx = api.fresh.db.read().await.unwrap();
+            let all = store::counters(&mut tx, workspace).await.unwrap();
+            all.into_iter().find(|it| it.log == log.verifier_key()).map(|it| it.is_closed)
+        };
+        assert_eq!(told().await, None);
+
+        log.clone().close().unwrap();
+        round(&control.app, &mut None, (&mut 0, true)).await.unwrap();
+        assert_eq!(told().await, Some(true));
+        assert_eq!(totals(&api, "measure=denials").await[""], 1);
+
+        reopen(&control.app).await;
+        assert_eq!(told().await, Some(false), "the next start goes on with it");
+        control.close().await;
+    }
+}
+
 #[tokio::test]
 async fn more_than_is_put_together_at_a_time_is_refused() {
     for api in Api::on_each_database().await {
@@ -81,6 +113,23 @@ async fn more_than_is_put_together_at_a_time_is_refused() {
         ] {
             let reply = api.get(&format!("series?{query}")).await;
             assert_eq!(reply.status, status, "{query}: {}", reply.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_more_read_charts_at_a_time_than_leave_the_database_to_others() {
+    for api in Api::on_each_database().await {
+        let paths = ["series?measure=calls", "records/calls", "overview"];
+        let app = &api.control.app;
+        let turns = [app.series.turn().await.unwrap(), app.series.turn().await.unwrap()];
+        for path in paths {
+            let reply = api.get(path).await;
+            assert_eq!(reply.status, 503, "{path}: {}", reply.text);
+        }
+        drop(turns);
+        for path in paths {
+            assert_eq!(api.get(path).await.status, 200, "{path}");
         }
     }
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use audit::{Kind, Leaf};
 use axum::http::Method;
+use domain::Clock as _;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{Series, store};
 use crate::testing::{Api, TestClock, options};
 use told::{
-    Dice, begin, count_all, count_with, counted_by_hand, end, here, record, refuse, refused,
-    settle, settle_in, talk, totals, write, write_to,
+    Dice, append, begin, count_all, count_with, counted_by_hand, end, here, record, refuse,
+    refused, settle, settle_in, talk, totals, write, write_to,
 };
 
 /// One call as a test tells it.
@@ -292,6 +293,11 @@ async fn replicas_count_what_each_has_recorded_and_charts_show_all_of_it() {
         record(&api, &[CALL; 3]).await;
         settle(&api).await;
         let workspace = here(&api).await;
+        count_all(&api, &api.control.app.series).await;
+        super::count::round(&beside.app, &mut None, (&mut 0, false)).await.unwrap();
+        let shown = api.get("series?measure=calls").await.json();
+        let listed = shown["counted"]["logs"].as_array().unwrap();
+        assert_eq!(listed.len(), 1, "who else serves is not said: {shown}");
         for _ in 0..2 {
             write_to(&log, &api, Kind::Outcome, refused(&api, "policy", None)).await;
         }
@@ -417,6 +423,10 @@ async fn series_are_for_those_who_may_read_records_and_for_each_of_their_own() {
         // How much others do is nobody's business.
         assert!(shown.get("unsorted").is_none() && shown["counted"].get("logs").is_none());
         assert_eq!(ask(&ann, "measure=calls&by=own&user=kim").await.status, 422);
+        // Whoever may not see what they are found among.
+        let year = "measure=calls&by=own&step=86400&from=2025-12-01T00:00:00Z";
+        assert_eq!(ask(&ann, year).await.status, 422);
+        assert_eq!(ask(&kim, year).await.status, 200);
         assert_eq!(ask(&api.token, "measure=calls&by=own").await.status, 422);
         let shown = ask(&kim, "measure=calls&by=user&user=ann").await.json();
         assert_eq!(shown["lines"][0]["name"], "ann", "{shown}");
@@ -458,8 +468,28 @@ async fn series_are_of_one_workspace_and_go_with_it() {
             let named = api.get(&format!("/workspaces/other/{path}team={user}")).await;
             assert_eq!(named.status, 404, "{path}");
         }
+        // The first is under way, and there is more of it than is deleted at a time.
+        for n in 0..40 {
+            let id = Uuid::from_u128(n);
+            let leaf = Leaf::new(Kind::Intent).call(id).str("method", "tools/call").finish();
+            append(&api.log, other, Kind::Intent, leaf).await;
+            let leaf = Leaf::new(Kind::Outcome).call(api.clock.id()).str("end", "policy");
+            let leaf = leaf.str("method", "tools/call").str("name", &format!("tool{n}"));
+            append(&api.log, other, Kind::Outcome, leaf.bool("error", true).finish()).await;
+        }
+        settle_in(&api.log, domain::WorkspaceId(other)).await;
+        let app = &api.control.app;
+        count_with(app, &app.series, domain::WorkspaceId(other)).await;
+        assert!(left(&api, other).await);
         assert_eq!(api.delete("/workspaces/other").await.status, 204);
-        let mut tx = api.fresh.db.read().await.unwrap();
-        assert!(!store::workspaces(&mut tx).await.unwrap().contains(&other));
+        super::count::round(app, &mut None, (&mut 0, false)).await.unwrap();
+        assert!(!left(&api, other).await);
+        assert_eq!(totals(&api, "measure=calls").await[""], 1, "of others nothing is deleted");
     }
+}
+
+/// Whether anything is left of what has been counted of a workspace.
+async fn left(api: &Api, workspace: Uuid) -> bool {
+    let mut tx = api.fresh.db.read().await.unwrap();
+    super::prune::workspaces(&mut tx).await.unwrap().contains(&workspace)
 }

@@ -165,7 +165,10 @@ pub(super) async fn write(api: &Api, kind: Kind, leaf: Vec<u8>) {
 }
 
 pub(super) async fn write_to(log: &audit::Log, api: &Api, kind: Kind, leaf: Vec<u8>) {
-    let workspace = here(api).await.0;
+    append(log, here(api).await.0, kind, leaf).await;
+}
+
+pub(super) async fn append(log: &audit::Log, workspace: Uuid, kind: Kind, leaf: Vec<u8>) {
     let written = log.append(Entry { workspace, kind, leaf }, Durability::Written);
     written.await.unwrap();
 }

@@ -139,6 +139,10 @@ async fn somebody_who_holds_as_much_resets_an_account_and_nobody_else_does() {
         assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 401);
         assert_eq!(with_passkey(&api, &mut holder).await.status, 401);
         // It is made anew as it was made first.
+        let lost = api.ask_as(&ann, Method::GET, "/session", None).await;
+        assert_eq!(lost.status, 401, "whoever was in the account may have it");
+        let ann = api.given("users/ann/admin-tokens", json!({"name": "again"})).await;
+        let ann = ann["secret"].as_str().unwrap().to_owned();
         let set = api.ask_as(&ann, Method::PUT, "/session/password", Some(new(OTHER))).await;
         assert_eq!(set.status, 200, "{}", set.text);
         assert_eq!(sign_in(&api, "ann", OTHER).await.status, 201);
@@ -154,6 +158,65 @@ async fn somebody_who_holds_as_much_resets_an_account_and_nobody_else_does() {
         let by_small = api.ask_as(&small, Method::DELETE, whose, None).await;
         assert_eq!(by_small.problem(), refused);
         assert_eq!(api.delete("users/cleo/account").await.status, 204);
+    }
+}
+
+/// Else they would make the account anew.
+#[tokio::test]
+async fn whoever_is_in_an_account_that_is_reset_is_out_with_all_they_have_made() {
+    for api in Api::on_each_database().await {
+        let first = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let root = api.given_admin("root", &[("workspace-admin", "workspace")]).await;
+        let bea = api.given_admin("bea", &[("workspace-admin", "workspace")]).await;
+        let set = api.ask_as(&first, Method::PUT, "/session/password", Some(new(PASSWORD))).await;
+        assert_eq!(set.status, 200);
+        let path = |user: &str| format!("/workspaces/default/users/{user}/admin-tokens");
+        let secret = |reply: Reply| reply.json()["secret"].as_str().unwrap().to_owned();
+        let make = async |token: &str, user: &str, name: &str| {
+            let named = Some(json!({ "name": name }));
+            secret(api.ask_as(token, Method::POST, &path(user), named).await)
+        };
+        let of_root = make(&root, "ann", "by-root").await;
+
+        // Somebody knows her password.
+        let intruder = cookie(&sign_in(&api, "ann", PASSWORD).await);
+        let by_session = async |user: &str, name: &str| {
+            let path = format!("workspaces/default/users/{user}/admin-tokens");
+            let named = Some(json!({ "name": name }));
+            secret(whole(&api, Method::POST, &path, named, &intruder).await)
+        };
+        let own = by_session("ann", "quiet").await;
+        let of_bea = by_session("bea", "for-bea").await;
+        let next = make(&own, "ann", "next").await;
+        let after = make(&of_bea, "bea", "after").await;
+        let traded = json!({ "token": own });
+        let traded = cookie(&whole(&api, Method::POST, "session", Some(traded), "").await);
+        let is_in = async |token: &str| {
+            api.ask_as(token, Method::GET, "/session", None).await.status.as_u16()
+        };
+        for token in [&own, &of_bea, &next, &after] {
+            assert_eq!(is_in(token).await, 200);
+        }
+
+        let reset = "/workspaces/default/users/ann/account";
+        let done = api.ask_as(&root, Method::DELETE, reset, None).await;
+        assert_eq!(done.status, 204, "{}", done.text);
+        for token in [&first, &own, &of_bea, &next, &after] {
+            assert_eq!(is_in(token).await, 401);
+            let set = api.ask_as(token, Method::PUT, "/session/password", Some(new(OTHER))).await;
+            assert_eq!(set.status, 401, "{}", set.text);
+            let trade = Some(json!({ "token": token }));
+            assert_eq!(whole(&api, Method::POST, "session", trade, "").await.status, 401);
+        }
+        for cookie in [&intruder, &traded] {
+            assert_eq!(whole(&api, Method::GET, "session", None, cookie).await.status, 401);
+        }
+        assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 401);
+        // Nobody else is, and a token that somebody else has made makes no account.
+        assert_eq!((is_in(&root).await, is_in(&bea).await), (200, 200));
+        let by_root = Some(new(OTHER));
+        let refused = api.ask_as(&of_root, Method::PUT, "/session/password", by_root).await;
+        assert_eq!(refused.problem(), (403, "forbidden".into()));
     }
 }
 

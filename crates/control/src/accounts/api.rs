@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::above;
 use super::challenges::{self, ChallengeBody};
 use super::passkeys_api::{self, NewPasskey, PasskeyBody};
+use super::password::For;
 use super::{Account, Named, NewPassword, Proof, first_id, passkeys, store, touched};
 use crate::App;
 use crate::api::{ClientAddress, Done, Error, Json, NameText, Problem, RequestId, Rights, Shown};
@@ -190,7 +191,7 @@ async fn set_up(
         }
         (None, Some(NewPasskey { name, credential })) => {
             let site = challenges::site(&app, &headers)?;
-            let challenge = challenges::take(&app, &headers).await?;
+            let challenge = challenges::take(&app, &headers, For::Known).await?;
             let made = passkeys::made(&site, &challenge, (credential, first_id(holds.id)))?;
             (None, Some((name, made)))
         }

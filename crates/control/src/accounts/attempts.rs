@@ -43,19 +43,25 @@ pub(super) struct Attempt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    Address(Option<IpAddr>),
+    Address(Kind, Option<IpAddr>),
     /// All networks of one customer, who may have as many as this.
-    Site(IpAddr),
-    /// Passkeys, and tokens of sessions: nobody guesses them, but looking at them takes work.
-    Passkeys(Option<IpAddr>),
+    Site(Kind, IpAddr),
     /// New passwords of an account.
     Hashing(Uuid, Uuid),
-    /// Questions that nobody has answered yet.
-    Questions(Option<IpAddr>),
     Account([u8; 32]),
     Pair([u8; 32]),
     /// Of all for which there is no room.
     Others,
+}
+
+/// What strangers do, each of which counts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Passwords,
+    /// Nobody guesses them, but looking at them takes work.
+    Passkeys,
+    /// What nobody has answered yet.
+    Questions,
 }
 
 /// So many at once, and one more each time that so long has passed.
@@ -68,6 +74,8 @@ struct Rate {
 const ADDRESS: Rate = Rate { burst: 20, every: Duration::from_secs(6) };
 /// Whoever has a /48 has 65 536 networks.
 const SITE: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
+/// The same of what is not guessed. Each may be a row that is written.
+const SITE_AT_WORK: Rate = Rate { burst: 300, every: Duration::from_millis(500) };
 const PAIR: Rate = Rate { burst: 5, every: Duration::from_secs(20) };
 /// One for each time that a page is opened.
 const QUESTIONS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
@@ -101,7 +109,7 @@ impl Attempts {
     pub(super) fn admit(&self, attempt: &Attempt, now: Duration) -> Result<bool, Error> {
         let mut table = self.0.lock();
         let is_known = table.known.get(&attempt.pair).is_some_and(|it| now < *it + KNOWN_FOR);
-        let mut keys = from(attempt.address);
+        let mut keys = from(Kind::Passwords, attempt.address);
         keys.push((Key::Pair(attempt.pair), PAIR));
         if !is_known {
             keys.push((Key::Account(attempt.account), ACCOUNT));
@@ -116,7 +124,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&from(address.map(network)), now)
+        self.0.lock().take(&from(Kind::Passwords, address.map(network)), now)
     }
 
     /// Counts what proves somebody without a name, and cannot be guessed.
@@ -125,7 +133,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&[(Key::Passkeys(address.map(network)), PASSKEYS)], now)
+        self.0.lock().take(&from(Kind::Passkeys, address.map(network)), now)
     }
 
     /// Counts that somebody who is signed in sets a password.
@@ -143,7 +151,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&[(Key::Questions(address.map(network)), QUESTIONS)], now)
+        self.0.lock().take(&from(Kind::Questions, address.map(network)), now)
     }
 
     /// Whoever has signed in was not guessing.
@@ -183,11 +191,17 @@ impl Table {
 }
 
 /// What counts of the address alone.
-fn from(network: Option<IpAddr>) -> Vec<(Key, Rate)> {
-    let mut keys = vec![(Key::Address(network), ADDRESS)];
+fn from(kind: Kind, network: Option<IpAddr>) -> Vec<(Key, Rate)> {
+    let (of_address, of_site) = match kind {
+        Kind::Passwords => (ADDRESS, SITE),
+        Kind::Passkeys => (PASSKEYS, SITE_AT_WORK),
+        Kind::Questions => (QUESTIONS, SITE_AT_WORK),
+    };
+    let mut keys = vec![(Key::Address(kind, network), of_address)];
     if let Some(IpAddr::V6(it)) = network {
         let [a, b, c, ..] = it.segments();
-        keys.push((Key::Site(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()), SITE));
+        let site = Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into();
+        keys.push((Key::Site(kind, site), of_site));
     }
     keys
 }
@@ -259,6 +273,28 @@ mod tests {
         let next = Some("2001:db8:0:fffe::1".parse().unwrap());
         assert!(attempts.admit_address(next, Duration::ZERO).is_err());
         assert!(attempts.admit_address(next, Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_guessed_counts_by_network_and_by_customer_too_and_each_apart() {
+        let attempts = Attempts::default();
+        let passkey =
+            |address: &str| attempts.admit_passkey(Some(address.parse().unwrap()), Duration::ZERO);
+        let question =
+            |address: &str| attempts.admit_question(Some(address.parse().unwrap()), Duration::ZERO);
+        let kinds: [&dyn Fn(&str) -> Result<(), Error>; 2] = [&passkey, &question];
+        for admit in kinds {
+            for i in 0..300 {
+                assert!(admit(&format!("2001:db8:0:{i:x}::1")).is_ok(), "{i}");
+            }
+            assert!(admit("2001:db8:0:ffff::1").is_err(), "another network of the same customer");
+            assert!(admit("2001:db8:1::1").is_ok(), "another customer");
+            for i in 0..100 {
+                assert!(admit("192.0.2.1").is_ok(), "{i}");
+            }
+            assert!(admit("192.0.2.1").is_err());
+        }
+        assert_eq!(wait(&attempts, &attempt("ann", "2001:db8::1"), 0), None);
     }
 
     #[test]

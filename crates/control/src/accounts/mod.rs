@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 pub(crate) use api::{private_routes, public_routes};
 pub(crate) use attempts::Attempts;
+pub(crate) use challenges::Turns;
 pub(crate) use password::Passwords;
 pub(crate) use reset::routes;
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::challenges::{self, ChallengeBody};
 use super::passkeys::{self, OwnPasskey};
+use super::password::For;
 use super::{Account, Proof, check_changes, check_whole, has_none, own, own_id, own_or_new, store};
 use crate::App;
 use crate::api::{
@@ -134,7 +135,7 @@ async fn step_up(
         {
             app.attempts.admit_passkey(caller.address, now)?;
             let site = challenges::site(&app, &headers)?;
-            let challenge = challenges::take(&app, &headers).await?;
+            let challenge = challenges::take(&app, &headers, For::Known).await?;
             let found = passkeys::prove(&app, (&site, &challenge), credential, tried).await;
             is_own(found.map_err(unproven)?)
         }
@@ -192,7 +193,7 @@ async fn sign_in_with_passkey(
     let address = address.map(|it| it.0.0);
     app.attempts.admit_passkey(address, app.clock.elapsed())?;
     let site = challenges::site(&app, &headers)?;
-    let challenge = challenges::take(&app, &headers).await?;
+    let challenge = challenges::take(&app, &headers, For::Strangers).await?;
     let action = "POST /session/passkey";
     let tried = (Some((id, action)), address);
     let proven = passkeys::prove(&app, (&site, &challenge), given.credential, tried).await?;
@@ -252,7 +253,7 @@ async fn add_own_passkey(
 ) -> Result<Done<PasskeyBody>, Error> {
     check_whole(&caller)?;
     let site = challenges::site(&app, &headers)?;
-    let challenge = challenges::take(&app, &headers).await?;
+    let challenge = challenges::take(&app, &headers, For::Known).await?;
     let mut change = Change::begin_switch(&app, &rights).await?;
     let account = own_or_new(&mut change, &caller).await?;
     let passkey = passkeys::made(&site, &challenge, (new.credential, account.id))?;

@@ -1,5 +1,6 @@
 //! Whoever has been in, and shall not be any more; and whoever would like to be.
 
+use super::super::password::For;
 use super::super::{Named, Proof, begin, prove};
 use super::*;
 use crate::api::ClientAddress;
@@ -293,6 +294,69 @@ async fn whoever_guesses_keeps_nobody_out_who_has_a_passkey_or_a_token() {
         let proof = json!({ "token": token });
         let proven = ask(&api, Method::POST, "step-up", Some(proof), &traded).await;
         assert_eq!(proven.status, 204, "{}", proven.text);
+    }
+}
+
+/// Each question and each answer of a stranger is a write, for which a cut-off might wait.
+#[tokio::test]
+async fn strangers_write_one_at_a_time_and_keep_out_nobody_who_is_signed_in() {
+    for api in Api::on_each_database().await {
+        let token = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let asked = ask(&api, Method::POST, "challenge", None, "").await;
+        let own = as_token(&api, &token, "passkeys/challenge", ("", None)).await;
+        let mut holder = Authenticator::new(ORIGIN);
+        let credential = holder.make(&own.json()["options"]);
+        let named = json!({"name": "phone", "credential": credential});
+
+        let turn = api.control.app().turns.wait(For::Strangers).await.unwrap();
+        let more = ask(&api, Method::POST, "challenge", None, "").await;
+        assert_eq!(more.problem(), (503, "busy".into()));
+        let answer = Some(json!({"credential": {}}));
+        let answered = ask(&api, Method::POST, "passkey", answer.clone(), &cookie(&asked)).await;
+        assert_eq!(answered.problem(), (503, "busy".into()));
+        let kept = as_token(&api, &token, "passkeys", (&cookie(&own), Some(named))).await;
+        assert_eq!(kept.status, 201, "{}", kept.text);
+        let next = as_token(&api, &token, "passkeys/challenge", ("", None)).await;
+        assert_eq!(next.status, 403, "not for want of a turn: {}", next.text);
+        drop(turn);
+        assert_eq!(ask(&api, Method::POST, "challenge", None, "").await.status, 201);
+        let answered = ask(&api, Method::POST, "passkey", answer, &cookie(&asked)).await;
+        assert_eq!(answered.status, 401, "it was not taken before: {}", answered.text);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_challenge_is_refused_without_a_turn() {
+    let api = Api::on_sqlite().await;
+    let _turn = api.control.app().turns.wait(For::Strangers).await.unwrap();
+    let long = format!("ostq_{}", "a".repeat(44));
+    let other = format!("osts_{}", "a".repeat(43));
+    for value in ["", "x", "ostq_", &long, &other] {
+        let cookie = format!("ostiary-challenge={value}");
+        let answer = Some(json!({"credential": {}}));
+        let reply = ask(&api, Method::POST, "passkey", answer, &cookie).await;
+        assert_eq!(reply.status, 422, "{value}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_has_answered_is_forgotten_a_few_at_a_time() {
+    for api in Api::on_each_database().await {
+        let count = async || {
+            let mut tx = api.fresh.db.read().await.unwrap();
+            let all: Vec<(Vec<u8>,)> =
+                tx.all(db::sql("SELECT hash FROM challenges")).await.unwrap();
+            all.len()
+        };
+        for _ in 0..20 {
+            assert_eq!(ask(&api, Method::POST, "challenge", None, "").await.status, 201);
+        }
+        assert_eq!(count().await, 20);
+        api.clock.advance(Duration::from_secs(5 * 60));
+        for left in [20 - 16 + 1, 2] {
+            assert_eq!(ask(&api, Method::POST, "challenge", None, "").await.status, 201);
+            assert_eq!(count().await, left);
+        }
     }
 }
 

@@ -158,9 +158,8 @@ async fn sign_in_with_password(
 ) -> Result<Response, Error> {
     let PasswordSignIn { workspace, name, password } = given;
     let (action, address) = ("POST /session/password", address.map(|it| it.0.0));
-    let tried = (Some((id, action)), address);
-    let proven = super::prove(&app, (Named { workspace, name }, password), tried).await?;
-    super::begin(&app, (proven, Device::of(&headers, address)), (id, action, address)).await
+    let (given, device) = ((Named { workspace, name }, password), Device::of(&headers, address));
+    super::sign_in(&app, given, device, (id, action, address)).await
 }
 
 /// Make the first account above all workspaces, with the token that the log showed at the first start,

@@ -48,6 +48,8 @@ enum Key {
     Site(Kind, IpAddr),
     /// New passwords of an account.
     Hashing(Uuid, Uuid),
+    /// Proofs of whoever is signed in already, by what they are signed in with.
+    Proofs(Uuid, Uuid),
     Account([u8; 32]),
     Pair([u8; 32]),
     /// Of all for which there is no room.
@@ -82,6 +84,7 @@ const QUESTIONS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
 /// Whoever guesses passwords from the same address does not keep out who has a passkey.
 const PASSKEYS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
 const HASHING: Rate = Rate { burst: 10, every: Duration::from_secs(20) };
+const PROOFS: Rate = Rate { burst: 10, every: Duration::from_secs(20) };
 const ACCOUNT: Rate = Rate { burst: 30, every: Duration::from_secs(10) };
 
 /// More are not remembered one by one.
@@ -143,6 +146,16 @@ impl Attempts {
         now: Duration,
     ) -> Result<(), Error> {
         self.0.lock().take(&[(Key::Hashing(workspace.0, account), HASHING)], now)
+    }
+
+    /// Counts that somebody who is signed in proves who they are once more. Strangers do not keep them from it,
+    /// nor are strangers kept out.
+    pub(super) fn admit_proof(
+        &self,
+        (workspace, account): (WorkspaceId, Uuid),
+        now: Duration,
+    ) -> Result<(), Error> {
+        self.0.lock().take(&[(Key::Proofs(workspace.0, account), PROOFS)], now)
     }
 
     /// Counts that somebody wants to be asked something, which takes room here.

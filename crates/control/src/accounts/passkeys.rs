@@ -1,6 +1,5 @@
 //! The passkeys of accounts: made by who is signed in, and then a way to sign in without a name.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::challenges::Challenge;
-use super::{Account, Proof, SignIn, note_failure, store};
+use super::{Account, Proof, Tried, note_failure, store};
 use crate::App;
 use crate::api::{Error, Ref};
 use crate::change::Change;
@@ -90,7 +89,7 @@ pub(super) async fn prove(
     app: &Arc<App>,
     (site, challenge): (&Site, &Challenge),
     answer: Value,
-    (sign_in, address): (SignIn, Option<IpAddr>),
+    tried: Tried,
 ) -> Result<(Account, Proof), Error> {
     if challenge.account.is_some() {
         return Err(Error::Unauthenticated);
@@ -104,7 +103,7 @@ pub(super) async fn prove(
     };
     let Ok(used) = site.finish_proof((answer, &challenge.state), own.passkey) else {
         drop(tx);
-        note_failure(app, account, (sign_in, address));
+        note_failure(app, account, tried);
         return Err(Error::Unauthenticated);
     };
     let json = used.to_json().map_err(Error::internal)?;

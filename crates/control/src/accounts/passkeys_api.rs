@@ -115,25 +115,22 @@ async fn step_up(
     headers: HeaderMap,
     Json(given): Json<StepUp>,
 ) -> Result<StatusCode, Error> {
-    let now = app.clock.elapsed();
+    app.attempts.admit_proof(caller.account(), app.clock.elapsed())?;
     // It is the act of whoever is signed in, and recorded as such.
     let tried = (None, caller.address);
     let is_own = |(it, _): (Account, Proof)| (it.workspace, it.id) == caller.account();
     let is_proven = match given {
         StepUp { password: Some(password), token: None, credential: None } if caller.is_account => {
             let whose = super::named(&caller, &rights)?;
-            let found = super::prove(&app, (whose, password), tried).await;
+            let found = super::prove(&app, (whose, password), (For::Known, tried)).await;
             is_own(found.map_err(unproven)?)
         }
         StepUp { password: None, token: Some(token), credential: None } => {
-            // Nobody guesses it, so whoever tries the name of its user elsewhere is not counted here.
-            app.attempts.admit_passkey(caller.address, now)?;
             session::is_token_of(&app, &caller, &token).await?
         }
         StepUp { password: None, token: None, credential: Some(credential) }
             if caller.is_account =>
         {
-            app.attempts.admit_passkey(caller.address, now)?;
             let site = challenges::site(&app, &headers)?;
             let challenge = challenges::take(&app, &headers, For::Known).await?;
             let found = passkeys::prove(&app, (&site, &challenge), credential, tried).await;

@@ -238,7 +238,7 @@ async fn what_has_proven_somebody_still_holds_when_the_session_begins() {
             let password = serde_json::from_value(PASSWORD.into()).unwrap();
             let workspace = Some("default".parse().unwrap());
             let named = Named { workspace, name: "ann".parse().unwrap() };
-            prove(app, (named, password), (None, None)).await.unwrap()
+            prove(app, (named, password), (For::Known, (None, None))).await.unwrap()
         };
         let begins = async |proven| {
             let begun = begin(app, (proven, Device::default()), FROM).await;
@@ -294,6 +294,75 @@ async fn whoever_guesses_keeps_nobody_out_who_has_a_passkey_or_a_token() {
         let proof = json!({ "token": token });
         let proven = ask(&api, Method::POST, "step-up", Some(proof), &traded).await;
         assert_eq!(proven.status, 204, "{}", proven.text);
+    }
+}
+
+#[tokio::test]
+async fn proofs_of_whoever_is_signed_in_count_apart_from_what_strangers_try() {
+    for api in Api::on_each_database().await {
+        for name in ["ann", "bea"] {
+            let token = api.given_admin(name, &[("workspace-admin", "workspace")]).await;
+            let put = (Method::PUT, "/session/password");
+            let set = api.ask_as(&token, put.0, put.1, Some(new(PASSWORD))).await;
+            assert_eq!(set.status, 200);
+        }
+        let own = cookie(&sign_in(&api, "ann", PASSWORD).await);
+        let of_bea = cookie(&sign_in(&api, "bea", PASSWORD).await);
+        let prove = async |cookie: &str, password: &str| {
+            let proof = Some(json!({ "password": password }));
+            ask(&api, Method::POST, "step-up", proof, cookie).await
+        };
+        // Strangers use up the address and the name.
+        for i in 0..24 {
+            sign_in(&api, if i < 6 { "ann" } else { "nobody" }, OTHER).await;
+            sign_in(&api, &format!("n{i}"), OTHER).await;
+        }
+        assert_eq!(sign_in(&api, "bea", PASSWORD).await.status, 429);
+        assert_eq!(prove(&own, PASSWORD).await.status, 204);
+        // And whoever is in a session does not guess for long, nor at anybody else's expense.
+        for _ in 0..9 {
+            assert_eq!(prove(&own, OTHER).await.problem(), (403, "unproven".into()));
+        }
+        let more = prove(&own, PASSWORD).await;
+        assert_eq!(more.problem(), (429, "too_many_attempts".into()));
+        assert_eq!(prove(&of_bea, PASSWORD).await.status, 204);
+        api.clock.advance(Duration::from_secs(20));
+        assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 201, "the counters are others");
+        assert_eq!(prove(&own, PASSWORD).await.status, 204);
+    }
+}
+
+/// Else it could be tried from anywhere, and used from where it may be.
+#[tokio::test]
+async fn from_where_a_workspace_takes_nothing_a_right_password_is_as_good_as_a_wrong_one() {
+    for api in Api::on_each_database().await {
+        let token = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let set = api.ask_as(&token, Method::PUT, "/session/password", Some(new(PASSWORD))).await;
+        assert_eq!(set.status, 200);
+        let elsewhere = json!({"addresses": ["192.0.2.0/24"], "force": true});
+        let narrowed = api.patch("/workspaces/default", elsewhere).await;
+        assert_eq!(narrowed.status, 200, "{}", narrowed.text);
+        let mut told = Vec::new();
+        for password in [PASSWORD, OTHER] {
+            let reply = sign_in(&api, "ann", password).await;
+            let mut body = reply.json();
+            body.as_object_mut().unwrap().remove("request_id");
+            told.push((reply.status.as_u16(), body));
+        }
+        assert_eq!((told[0].0, &told[0]), (401, &told[1]));
+        // Whoever has come no further has not been there before.
+        for _ in 2..5 {
+            assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 401);
+        }
+        assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 429);
+        api.control.close().await;
+        let records = api.get("records").await.json();
+        let is_refused = |it: &&Value| {
+            let record = &it["record"];
+            record["action"] == "POST /session/password" && record["phase"] == "refused"
+        };
+        let refused = records["items"].as_array().unwrap().iter().filter(is_refused);
+        assert_eq!(refused.count(), 5, "{records}");
     }
 }
 

@@ -219,16 +219,17 @@ pub(super) async fn insert_passkey(
     Ok(())
 }
 
-/// It counts how often it has signed. Whether it is still there.
+/// It counts how often it has signed.
 pub(super) async fn note_use(
     tx: &mut Tx,
     account: &Account,
     (passkey, json, now): (Uuid, Value, DateTime<Utc>),
-) -> Result<bool, DbError> {
+) -> Result<(), DbError> {
     let statement = sql("UPDATE passkeys SET passkey = $4, used_at = $5
          WHERE workspace_id = $1 AND account_id = $2 AND id = $3");
     let statement = statement.bind(account.workspace.0).bind(account.id).bind(passkey);
-    Ok(tx.execute(statement.bind(json).bind(now)).await? == 1)
+    tx.execute(statement.bind(json).bind(now)).await?;
+    Ok(())
 }
 
 pub(super) async fn delete_passkey(

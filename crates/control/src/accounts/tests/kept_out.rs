@@ -1,9 +1,9 @@
 //! Whoever has been in, and shall not be any more; and whoever would like to be.
 
 use super::super::password::For;
-use super::super::{Named, Proof, begin, prove};
+use super::super::{Named, Proof, begin, passkeys, prove, store};
 use super::*;
-use crate::api::ClientAddress;
+use crate::api::{ClientAddress, Error};
 use crate::session::Device;
 
 const FROM: (uuid::Uuid, &str, Option<std::net::IpAddr>) =
@@ -426,6 +426,34 @@ async fn what_nobody_has_answered_is_forgotten_a_few_at_a_time() {
             assert_eq!(ask(&api, Method::POST, "challenge", None, "").await.status, 201);
             assert_eq!(count().await, left);
         }
+    }
+}
+
+/// The signature is looked at before anybody waits; what it was held against may be old by then.
+#[tokio::test]
+async fn of_two_answers_that_were_held_against_the_same_count_one_is_good() {
+    for api in Api::on_each_database().await {
+        let app = api.control.app();
+        let token = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let mut holder = Authenticator::new(ORIGIN);
+        given_passkey(&api, &token, &mut holder).await;
+        let kept = async || {
+            let mut tx = api.fresh.db.read().await.unwrap();
+            let (workspace, name) = ("default".parse().unwrap(), "ann".parse().unwrap());
+            let found = store::find_by_name(&mut tx, Some(&workspace), &name).await.unwrap();
+            let account = found.unwrap().0;
+            let own = store::passkeys(&mut tx, &account).await.unwrap().pop().unwrap();
+            (account, own)
+        };
+        let (account, held) = kept().await;
+        assert_eq!(with_passkey(&api, &mut holder).await.status, 201);
+        let (_, used) = kept().await;
+        let note = async |held| passkeys::note_use(app, &account, (held, &used.passkey)).await;
+        assert!(matches!(note(&held).await, Err(Error::Unauthenticated)), "another came first");
+        assert!(note(&used).await.is_ok());
+        let by_token = api.ask(Method::DELETE, "users/ann/account", None).await;
+        assert_eq!(by_token.status, 204, "{}", by_token.text);
+        assert!(matches!(note(&used).await, Err(Error::Unauthenticated)), "it is gone");
     }
 }
 

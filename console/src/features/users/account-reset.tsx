@@ -18,8 +18,8 @@ export function AccountReset({ workspace, user }: Props) {
     <Section title="Account">
       {dialog}
       <p>
-        For who has lost password and passkeys, or whose account somebody else is in. The account is made anew with an
-        admin token that an administrator of the installation makes for {user}.
+        For who has lost password and passkeys, or whose account somebody else is in. The account is
+        made anew with an admin token that an administrator of the installation makes for {user}.
       </p>
       <div>
         <Button
@@ -47,8 +47,8 @@ function reset(workspace: string, user: string): Change {
     nameToType: user,
     note: (
       <p>
-        It takes password and passkeys, ends all sessions of {user}, and revokes the admin tokens of {user} and those
-        that {user} has made for others.
+        It takes password and passkeys, ends all sessions of {user}, and revokes the admin tokens of{' '}
+        {user} and those that {user} has made for others.
       </p>
     ),
   };

@@ -1496,8 +1496,9 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Take password and passkeys from a user, which ends the sessions of the account. The user makes it anew
-         *     with an admin token.
+         * Take password and passkeys from a user. It ends all sessions of the user and revokes the admin tokens that
+         *     whoever was in the account may hold: the user's own, and what the user made for others. The account is made
+         *     anew with a token that an administrator of the installation makes for the user.
          */
         delete: operations["reset_user_account"];
         options?: never;

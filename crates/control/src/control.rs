@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use vault::{Secret, Vault, VaultError};
 
-use crate::accounts::{Attempts, Passwords};
+use crate::accounts::{Attempts, Passwords, Turns};
 use crate::api::{Error, chain};
 use crate::changes;
 use crate::connections::Picking;
@@ -171,6 +171,7 @@ impl Control {
             previews: OnceLock::new(),
             passwords: Passwords::default(),
             attempts: Attempts::default(),
+            turns: Turns::default(),
             accounts,
             shared,
             allow_loopback,

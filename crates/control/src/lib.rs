@@ -114,6 +114,7 @@ struct App {
     previews: OnceLock<Arc<dyn Previews>>,
     passwords: accounts::Passwords,
     attempts: accounts::Attempts,
+    turns: accounts::Turns,
     accounts: Arc<limits::counters::Accounts>,
     shared: Option<Arc<limits::counters::Shared>>,
     allow_loopback: bool,

@@ -14,6 +14,11 @@ pub(crate) fn fresh(prefix: &str) -> Secret {
     Secret::from(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random())))
 }
 
+/// Whether it may be one that was made with this prefix.
+pub(crate) fn is_of(prefix: &str, text: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|it| it.len() == CHARS)
+}
+
 /// Whether it looks like one of ours: no name does.
 pub(crate) fn is_secret(word: &str) -> bool {
     word.starts_with("ost") && word.bytes().take(5).any(|it| it == b'_') && LENGTH <= word.len()
@@ -34,7 +39,10 @@ pub(crate) fn find_secret(text: &str) -> Option<(usize, usize)> {
 }
 
 /// Of the shortest prefix, `ost_`, and 32 bytes as base64url.
-const LENGTH: usize = 4 + 43;
+const LENGTH: usize = 4 + CHARS;
+
+/// Of 32 bytes as base64url.
+const CHARS: usize = 43;
 
 /// 32 random bytes.
 pub(crate) fn random() -> [u8; 32] {

@@ -141,9 +141,17 @@ async fn a_token_takes_no_account_over_and_who_has_lost_it_is_helped() {
         assert_eq!(reset.code, Some(0), "{row}: {}", reset.err);
         assert_eq!(browser.get("session").await.0, 401, "{row}");
         assert_eq!(browser.post("session/password", &own).await.0, 401, "{row}");
-        assert_eq!(put("another one of hers").await, 200, "{row}");
+        assert_eq!(put("another one of hers").await, 401, "whoever was in may have it; {row}");
+        assert_eq!(traded.get("session").await.0, 401, "{row}");
 
-        // What was begun with the token does not come back either.
+        // What is begun with the next token does not outlast a cut-off.
+        let anew = site.command(&served, &["user-token", "create", "--user", "ann"]).await;
+        assert_eq!(anew.code, Some(0), "{row}: {}", anew.err);
+        let token = anew.out.trim();
+        let new = Some(json!({ "password": PASSWORD }));
+        let set = served.ask_as(token, http::Method::PUT, "/session/password", new).await;
+        assert_eq!(set.status, 200, "{row}: {set:?}");
+        assert_eq!(traded.post("session", &json!({ "token": token })).await.0, 201, "{row}");
         assert_eq!(traded.get("session").await.0, 200, "{row}");
         for enabled in [false, true] {
             let switch = Some(json!({ "enabled": enabled }));

@@ -17,7 +17,10 @@ export function AccountReset({ workspace, user }: Props) {
   return (
     <Section title="Account">
       {dialog}
-      <p>Who has lost password and passkeys makes the account anew, with an admin token.</p>
+      <p>
+        For who has lost password and passkeys, or whose account somebody else is in. The account is
+        made anew with an admin token that an administrator of the installation makes for {user}.
+      </p>
       <div>
         <Button
           variant="default"
@@ -42,6 +45,11 @@ function reset(workspace: string, user: string): Change {
     before: null,
     after: null,
     nameToType: user,
-    note: <p>It takes password and passkeys, and ends the sessions of the account.</p>,
+    note: (
+      <p>
+        It takes password and passkeys, ends all sessions of {user}, and revokes the admin tokens of{' '}
+        {user} and those that {user} has made for others.
+      </p>
+    ),
   };
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::above;
 use super::challenges::{self, ChallengeBody};
 use super::passkeys_api::{self, NewPasskey, PasskeyBody};
+use super::password::For;
 use super::{Account, Named, NewPassword, Proof, first_id, passkeys, store, touched};
 use crate::App;
 use crate::api::{ClientAddress, Done, Error, Json, NameText, Problem, RequestId, Rights, Shown};
@@ -157,9 +158,8 @@ async fn sign_in_with_password(
 ) -> Result<Response, Error> {
     let PasswordSignIn { workspace, name, password } = given;
     let (action, address) = ("POST /session/password", address.map(|it| it.0.0));
-    let tried = (Some((id, action)), address);
-    let proven = super::prove(&app, (Named { workspace, name }, password), tried).await?;
-    super::begin(&app, (proven, Device::of(&headers, address)), (id, action, address)).await
+    let (given, device) = ((Named { workspace, name }, password), Device::of(&headers, address));
+    super::sign_in(&app, given, device, (id, action, address)).await
 }
 
 /// Make the first account above all workspaces, with the token that the log showed at the first start,
@@ -190,7 +190,7 @@ async fn set_up(
         }
         (None, Some(NewPasskey { name, credential })) => {
             let site = challenges::site(&app, &headers)?;
-            let challenge = challenges::take(&app, &headers).await?;
+            let challenge = challenges::take(&app, &headers, For::Known).await?;
             let made = passkeys::made(&site, &challenge, (credential, first_id(holds.id)))?;
             (None, Some((name, made)))
         }

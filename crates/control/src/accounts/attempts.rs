@@ -43,19 +43,27 @@ pub(super) struct Attempt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    Address(Option<IpAddr>),
+    Address(Kind, Option<IpAddr>),
     /// All networks of one customer, who may have as many as this.
-    Site(IpAddr),
-    /// Passkeys, and tokens of sessions: nobody guesses them, but looking at them takes work.
-    Passkeys(Option<IpAddr>),
+    Site(Kind, IpAddr),
     /// New passwords of an account.
     Hashing(Uuid, Uuid),
-    /// Questions that nobody has answered yet.
-    Questions(Option<IpAddr>),
+    /// Proofs of whoever is signed in already, by what they are signed in with.
+    Proofs(Uuid, Uuid),
     Account([u8; 32]),
     Pair([u8; 32]),
     /// Of all for which there is no room.
     Others,
+}
+
+/// What strangers do, each of which counts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Passwords,
+    /// Nobody guesses them, but looking at them takes work.
+    Passkeys,
+    /// What nobody has answered yet.
+    Questions,
 }
 
 /// So many at once, and one more each time that so long has passed.
@@ -68,12 +76,15 @@ struct Rate {
 const ADDRESS: Rate = Rate { burst: 20, every: Duration::from_secs(6) };
 /// Whoever has a /48 has 65 536 networks.
 const SITE: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
+/// The same of what is not guessed. Each may be a row that is written.
+const SITE_AT_WORK: Rate = Rate { burst: 300, every: Duration::from_millis(500) };
 const PAIR: Rate = Rate { burst: 5, every: Duration::from_secs(20) };
 /// One for each time that a page is opened.
 const QUESTIONS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
 /// Whoever guesses passwords from the same address does not keep out who has a passkey.
 const PASSKEYS: Rate = Rate { burst: 100, every: Duration::from_secs(1) };
 const HASHING: Rate = Rate { burst: 10, every: Duration::from_secs(20) };
+const PROOFS: Rate = Rate { burst: 10, every: Duration::from_secs(20) };
 const ACCOUNT: Rate = Rate { burst: 30, every: Duration::from_secs(10) };
 
 /// More are not remembered one by one.
@@ -101,7 +112,7 @@ impl Attempts {
     pub(super) fn admit(&self, attempt: &Attempt, now: Duration) -> Result<bool, Error> {
         let mut table = self.0.lock();
         let is_known = table.known.get(&attempt.pair).is_some_and(|it| now < *it + KNOWN_FOR);
-        let mut keys = from(attempt.address);
+        let mut keys = from(Kind::Passwords, attempt.address);
         keys.push((Key::Pair(attempt.pair), PAIR));
         if !is_known {
             keys.push((Key::Account(attempt.account), ACCOUNT));
@@ -116,7 +127,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&from(address.map(network)), now)
+        self.0.lock().take(&from(Kind::Passwords, address.map(network)), now)
     }
 
     /// Counts what proves somebody without a name, and cannot be guessed.
@@ -125,7 +136,7 @@ impl Attempts {
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&[(Key::Passkeys(address.map(network)), PASSKEYS)], now)
+        self.0.lock().take(&from(Kind::Passkeys, address.map(network)), now)
     }
 
     /// Counts that somebody who is signed in sets a password.
@@ -137,13 +148,23 @@ impl Attempts {
         self.0.lock().take(&[(Key::Hashing(workspace.0, account), HASHING)], now)
     }
 
+    /// Counts that somebody who is signed in proves who they are once more. Strangers do not keep them from it,
+    /// nor are strangers kept out.
+    pub(super) fn admit_proof(
+        &self,
+        (workspace, account): (WorkspaceId, Uuid),
+        now: Duration,
+    ) -> Result<(), Error> {
+        self.0.lock().take(&[(Key::Proofs(workspace.0, account), PROOFS)], now)
+    }
+
     /// Counts that somebody wants to be asked something, which takes room here.
     pub(super) fn admit_question(
         &self,
         address: Option<IpAddr>,
         now: Duration,
     ) -> Result<(), Error> {
-        self.0.lock().take(&[(Key::Questions(address.map(network)), QUESTIONS)], now)
+        self.0.lock().take(&from(Kind::Questions, address.map(network)), now)
     }
 
     /// Whoever has signed in was not guessing.
@@ -183,11 +204,17 @@ impl Table {
 }
 
 /// What counts of the address alone.
-fn from(network: Option<IpAddr>) -> Vec<(Key, Rate)> {
-    let mut keys = vec![(Key::Address(network), ADDRESS)];
+fn from(kind: Kind, network: Option<IpAddr>) -> Vec<(Key, Rate)> {
+    let (of_address, of_site) = match kind {
+        Kind::Passwords => (ADDRESS, SITE),
+        Kind::Passkeys => (PASSKEYS, SITE_AT_WORK),
+        Kind::Questions => (QUESTIONS, SITE_AT_WORK),
+    };
+    let mut keys = vec![(Key::Address(kind, network), of_address)];
     if let Some(IpAddr::V6(it)) = network {
         let [a, b, c, ..] = it.segments();
-        keys.push((Key::Site(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()), SITE));
+        let site = Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into();
+        keys.push((Key::Site(kind, site), of_site));
     }
     keys
 }
@@ -259,6 +286,26 @@ mod tests {
         let next = Some("2001:db8:0:fffe::1".parse().unwrap());
         assert!(attempts.admit_address(next, Duration::ZERO).is_err());
         assert!(attempts.admit_address(next, Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_guessed_counts_by_network_and_by_customer_too_and_each_apart() {
+        type Admit = fn(&Attempts, Option<IpAddr>, Duration) -> Result<(), Error>;
+        let attempts = Attempts::default();
+        let kinds: [Admit; 2] = [Attempts::admit_passkey, Attempts::admit_question];
+        for admit in kinds {
+            let admit = |it: &str| admit(&attempts, Some(it.parse().unwrap()), Duration::ZERO);
+            for i in 0..300 {
+                assert!(admit(&format!("2001:db8:0:{i:x}::1")).is_ok(), "{i}");
+            }
+            assert!(admit("2001:db8:0:ffff::1").is_err(), "another network of the same customer");
+            assert!(admit("2001:db8:1::1").is_ok(), "another customer");
+            for i in 0..100 {
+                assert!(admit("192.0.2.1").is_ok(), "{i}");
+            }
+            assert!(admit("192.0.2.1").is_err());
+        }
+        assert_eq!(wait(&attempts, &attempt("ann", "2001:db8::1"), 0), None);
     }
 
     #[test]

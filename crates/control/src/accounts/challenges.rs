@@ -1,7 +1,8 @@
 //! What browsers have been asked, until they answer: for five minutes, and once.
 //!
 //! A challenge is a row, so that any replica takes the answer. The browser that was asked, and no other, has
-//! a cookie that names it.
+//! a cookie that names it. Anybody may ask, and each question and each answer is a write: those of strangers
+//! are done one at a time, so that a cut-off waits for one of them at most.
 
 use std::time::Duration;
 
@@ -9,14 +10,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use passkeys::{Begun, Site};
 use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::password::For;
 use super::store;
 use crate::App;
 use crate::api::{Error, Json};
 use crate::secret;
 use crate::session;
+
+/// Whose turn it is among strangers.
+pub(crate) struct Turns(Semaphore);
 
 /// What was asked.
 pub(super) struct Challenge {
@@ -37,6 +43,29 @@ const LIFE: Duration = Duration::from_secs(5 * 60);
 
 const PREFIX: &str = "ostq_";
 
+/// Whoever waits for longer is told to come again.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(1))
+    }
+}
+
+impl Turns {
+    /// Waits for it. Whoever has shown that they are somebody need not.
+    pub(super) async fn wait(&self, whose: For) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        match whose {
+            For::Known => Ok(None),
+            For::Strangers => {
+                let turn = tokio::time::timeout(LONGEST_WAIT, self.0.acquire()).await;
+                let turn = turn.map_err(|_| Error::Busy)?;
+                turn.map(Some).map_err(Error::internal)
+            }
+        }
+    }
+}
+
 /// The pages from which the request comes, as passkeys know them.
 pub(super) fn site(app: &App, headers: &HeaderMap) -> Result<Site, Error> {
     let origin = headers.get(header::ORIGIN).and_then(|it| it.to_str().ok());
@@ -51,6 +80,9 @@ pub(super) fn site(app: &App, headers: &HeaderMap) -> Result<Site, Error> {
 
 /// Asks the browser, and gives it the cookie with which it may answer.
 pub(super) async fn ask(app: &App, begun: Begun, account: Option<Uuid>) -> Result<Response, Error> {
+    // Only strangers are asked for any.
+    let whose = account.map_or(For::Strangers, |_| For::Known);
+    let turn = app.turns.wait(whose).await?;
     let value = secret::fresh(PREFIX);
     let stamp = app.clock.stamp();
     let mut tx = app.db.begin().await?;
@@ -59,19 +91,23 @@ pub(super) async fn ask(app: &App, begun: Begun, account: Option<Uuid>) -> Resul
     let hash = secret::sha256(value.expose());
     store::insert_challenge(&mut tx, (&hash, stamp.at + LIFE), &challenge).await?;
     tx.commit().await?;
+    drop(turn);
     let cookie = cookie(app, value.expose_text().unwrap_or_default(), LIFE.as_secs())?;
     let body = Json(ChallengeBody { options: begun.options });
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], body).into_response())
 }
 
 /// What this browser was asked. Nobody is told it twice, whatever becomes of the answer.
-pub(super) async fn take(app: &App, headers: &HeaderMap) -> Result<Challenge, Error> {
+pub(super) async fn take(app: &App, headers: &HeaderMap, whose: For) -> Result<Challenge, Error> {
     let gone = || Error::Invalid("this took too long, or was answered already; try again".into());
-    let value = session::find_cookie(headers, name(app)).ok_or_else(gone)?;
+    let value = session::find_cookie(headers, name(app));
+    let value = value.filter(|it| secret::is_of(PREFIX, it)).ok_or_else(gone)?;
     let hash = secret::sha256(value.as_bytes());
+    let turn = app.turns.wait(whose).await?;
     let mut tx = app.db.begin().await?;
     let found = store::take_challenge(&mut tx, &hash, app.clock.now()).await?;
     tx.commit().await?;
+    drop(turn);
     found.ok_or_else(gone)
 }
 

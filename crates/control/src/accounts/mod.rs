@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 pub(crate) use api::{private_routes, public_routes};
 pub(crate) use attempts::Attempts;
+pub(crate) use challenges::Turns;
 pub(crate) use password::Passwords;
 pub(crate) use reset::routes;
 
@@ -121,17 +122,34 @@ async fn is_set_up_open(tx: &mut Tx) -> Result<bool, Error> {
 /// Somebody who tries to sign in: the request, and what it asks for. Nothing of it is recorded otherwise.
 type SignIn = Option<(Uuid, &'static str)>;
 
+/// The same, and from where.
+type Tried = (SignIn, Option<IpAddr>);
+
+/// Signs in whoever knows the password, as often as strangers may try.
+async fn sign_in(
+    app: &Arc<App>,
+    (named, password): (Named, SecretText),
+    device: Device,
+    (id, action, address): (Uuid, &'static str, Option<IpAddr>),
+) -> Result<Response, Error> {
+    let attempt = Attempt::new(named.workspace.as_ref(), &named.name, address);
+    let is_known = app.attempts.admit(&attempt, app.clock.elapsed())?;
+    let whose = if is_known { For::Known } else { For::Strangers };
+    let tried = (Some((id, action)), address);
+    let proven = prove(app, (named, password), (whose, tried)).await?;
+    let begun = begin(app, (proven, device), (id, action, address)).await?;
+    app.attempts.succeed(&attempt, app.clock.elapsed());
+    Ok(begun)
+}
+
 /// The account whose password this is. A wrong one is recorded where there is an account that it is
 /// not of.
 async fn prove(
     app: &Arc<App>,
     (named, password): (Named, SecretText),
-    (sign_in, address): (SignIn, Option<IpAddr>),
+    (whose, tried): (For, Tried),
 ) -> Result<(Account, Proof), Error> {
     let Named { workspace, name } = named;
-    let attempt = Attempt::new(workspace.as_ref(), &name, address);
-    let is_known = app.attempts.admit(&attempt, app.clock.elapsed())?;
-    let whose = if is_known { For::Known } else { For::Strangers };
     let found = {
         let mut tx = app.db.read().await?;
         store::find_by_name(&mut tx, workspace.as_ref(), &name).await?
@@ -140,21 +158,21 @@ async fn prove(
     let is_right = app.passwords.is_right((password, hash.flatten()), whose).await?;
     let Some(account) = account else { return Err(Error::Unauthenticated) };
     if is_right {
-        app.attempts.succeed(&attempt, app.clock.elapsed());
         let proof = Proof::Password(account.password_set_at);
         return Ok((account, proof));
     }
-    note_failure(app, account, (sign_in, address));
+    note_failure(app, account, tried);
     Err(Error::Unauthenticated)
 }
 
 /// Records it as nobody's act, when the answer need not wait for it any more: it would tell that there is
 /// an account. What somebody does who is signed in is recorded as theirs anyway.
-fn note_failure(app: &Arc<App>, account: Account, (sign_in, address): (SignIn, Option<IpAddr>)) {
-    tracing::warn!(account.name = %account.name, "Someone failed to prove who they are");
-    let Some((id, action)) = sign_in else { return };
-    let (task, what) = (Arc::clone(app), What::words(action));
+fn note_failure(app: &Arc<App>, account: Account, (sign_in, address): Tried) {
+    let task = Arc::clone(app);
     app.tasks.spawn(async move {
+        tracing::warn!(account.name = %account.name, "Someone failed to prove who they are");
+        let Some((id, action)) = sign_in else { return };
+        let what = What::words(action);
         let at = (account.log(), &touched(&account));
         let error = &Error::Unauthenticated;
         let refused = trail::refuse_stranger(&task, (id, what, address), (at, error)).await;
@@ -336,9 +354,16 @@ async fn begin(
     ((account, proof), device): ((Account, Proof), Device),
     (id, action, address): (Uuid, &'static str, Option<IpAddr>),
 ) -> Result<Response, Error> {
-    let caller = account.into_caller(address);
-    // Who is off, or comes from where the workspace takes nothing, is nobody.
-    let rights = Rights::of(app, &caller).await?;
+    let caller = account.clone().into_caller(address);
+    // Who is off, or comes from where the workspace takes nothing, is nobody: else the answer would tell
+    // from anywhere that the password is right.
+    let rights = match Rights::of(app, &caller).await {
+        Err(Error::Unauthenticated | Error::Forbidden(_)) => {
+            note_failure(app, account, (Some((id, action)), address));
+            return Err(Error::Unauthenticated);
+        }
+        rights => rights?,
+    };
     let what = (id, What::words(action));
     let opening = Opening { device, proof: Some(proof) };
     session::sign_in_as(app, (caller, rights, opening), what, async { Ok(None) }).await

@@ -1,6 +1,5 @@
 //! The passkeys of accounts: made by who is signed in, and then a way to sign in without a name.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::challenges::Challenge;
-use super::{Account, Proof, SignIn, note_failure, store};
+use super::{Account, Proof, Tried, note_failure, store};
 use crate::App;
 use crate::api::{Error, Ref};
 use crate::change::Change;
@@ -90,29 +89,48 @@ pub(super) async fn prove(
     app: &Arc<App>,
     (site, challenge): (&Site, &Challenge),
     answer: Value,
-    (sign_in, address): (SignIn, Option<IpAddr>),
+    tried: Tried,
 ) -> Result<(Account, Proof), Error> {
     if challenge.account.is_some() {
         return Err(Error::Unauthenticated);
     }
     let claim = site.claim(&answer).map_err(|_| Error::Unauthenticated)?;
     let hash = secret::sha256(&claim.id);
-    let mut tx = app.db.begin().await?;
-    let found = store::find_passkey(&mut tx, &hash).await?;
+    let found = {
+        let mut tx = app.db.read().await?;
+        store::find_passkey(&mut tx, &hash).await?
+    };
     let Some((account, own)) = found.filter(|it| it.0.id == claim.account) else {
         return Err(Error::Unauthenticated);
     };
-    let Ok(used) = site.finish_proof((answer, &challenge.state), own.passkey) else {
-        drop(tx);
-        note_failure(app, account, (sign_in, address));
+    // Others wait for whoever writes, so nobody does before the signature is known to be right.
+    let Ok(used) = site.finish_proof((answer, &challenge.state), own.passkey.clone()) else {
+        note_failure(app, account, tried);
         return Err(Error::Unauthenticated);
     };
-    let json = used.to_json().map_err(Error::internal)?;
-    if !store::note_use(&mut tx, &account, (own.id, json, app.clock.now())).await? {
+    note_use(app, &account, (&own, &used)).await?;
+    Ok((account, Proof::Passkey(own.id)))
+}
+
+/// Keeps how often it has signed, where that is still what it was held against: of two answers at a time, one
+/// may be a copy's.
+pub(super) async fn note_use(
+    app: &App,
+    account: &Account,
+    (held, used): (&OwnPasskey, &Passkey),
+) -> Result<(), Error> {
+    let json = |it: &Passkey| it.to_json().map_err(Error::internal);
+    let mut tx = app.db.begin().await?;
+    let place = (account.workspace, account.id);
+    if !store::hold_passkey(&mut tx, place, held.id).await? {
         return Err(Error::Unauthenticated);
     }
-    tx.commit().await?;
-    Ok((account, Proof::Passkey(own.id)))
+    let kept = find(&mut tx, account, &Ref::Id(held.id)).await?;
+    if json(&kept.passkey)? != json(&held.passkey)? {
+        return Err(Error::Unauthenticated);
+    }
+    store::note_use(&mut tx, account, (held.id, json(used)?, app.clock.now())).await?;
+    Ok(tx.commit().await?)
 }
 
 fn refused(error: passkeys::Error) -> Error {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::challenges::{self, ChallengeBody};
 use super::passkeys::{self, OwnPasskey};
+use super::password::For;
 use super::{Account, Proof, check_changes, check_whole, has_none, own, own_id, own_or_new, store};
 use crate::App;
 use crate::api::{
@@ -114,27 +115,24 @@ async fn step_up(
     headers: HeaderMap,
     Json(given): Json<StepUp>,
 ) -> Result<StatusCode, Error> {
-    let now = app.clock.elapsed();
+    app.attempts.admit_proof(caller.account(), app.clock.elapsed())?;
     // It is the act of whoever is signed in, and recorded as such.
     let tried = (None, caller.address);
     let is_own = |(it, _): (Account, Proof)| (it.workspace, it.id) == caller.account();
     let is_proven = match given {
         StepUp { password: Some(password), token: None, credential: None } if caller.is_account => {
             let whose = super::named(&caller, &rights)?;
-            let found = super::prove(&app, (whose, password), tried).await;
+            let found = super::prove(&app, (whose, password), (For::Known, tried)).await;
             is_own(found.map_err(unproven)?)
         }
         StepUp { password: None, token: Some(token), credential: None } => {
-            // Nobody guesses it, so whoever tries the name of its user elsewhere is not counted here.
-            app.attempts.admit_passkey(caller.address, now)?;
             session::is_token_of(&app, &caller, &token).await?
         }
         StepUp { password: None, token: None, credential: Some(credential) }
             if caller.is_account =>
         {
-            app.attempts.admit_passkey(caller.address, now)?;
             let site = challenges::site(&app, &headers)?;
-            let challenge = challenges::take(&app, &headers).await?;
+            let challenge = challenges::take(&app, &headers, For::Known).await?;
             let found = passkeys::prove(&app, (&site, &challenge), credential, tried).await;
             is_own(found.map_err(unproven)?)
         }
@@ -192,7 +190,7 @@ async fn sign_in_with_passkey(
     let address = address.map(|it| it.0.0);
     app.attempts.admit_passkey(address, app.clock.elapsed())?;
     let site = challenges::site(&app, &headers)?;
-    let challenge = challenges::take(&app, &headers).await?;
+    let challenge = challenges::take(&app, &headers, For::Strangers).await?;
     let action = "POST /session/passkey";
     let tried = (Some((id, action)), address);
     let proven = passkeys::prove(&app, (&site, &challenge), given.credential, tried).await?;
@@ -252,7 +250,7 @@ async fn add_own_passkey(
 ) -> Result<Done<PasskeyBody>, Error> {
     check_whole(&caller)?;
     let site = challenges::site(&app, &headers)?;
-    let challenge = challenges::take(&app, &headers).await?;
+    let challenge = challenges::take(&app, &headers, For::Known).await?;
     let mut change = Change::begin_switch(&app, &rights).await?;
     let account = own_or_new(&mut change, &caller).await?;
     let passkey = passkeys::made(&site, &challenge, (new.credential, account.id))?;

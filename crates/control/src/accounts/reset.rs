@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use domain::{Capability, Object, WorkspaceId};
+use domain::{Capability, Object, UserId, WorkspaceId};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,7 +13,7 @@ use super::{Account, store, touched};
 use crate::api::{Done, Error, IfMatch, InWorkspace, Path, Problem, Ref};
 use crate::change::Change;
 use crate::users::User;
-use crate::{App, role_grants, users};
+use crate::{App, role_grants, session, user_admin_tokens, users};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(reset_user_account))
@@ -24,8 +24,9 @@ struct UserPath {
     user: Ref,
 }
 
-/// Take password and passkeys from a user, which ends the sessions of the account. The user makes it anew
-/// with an admin token.
+/// Take password and passkeys from a user. It ends all sessions of the user and revokes the admin tokens that
+/// whoever was in the account may hold: the user's own, and what the user made for others. The account is made
+/// anew with a token that an administrator of the installation makes for the user.
 #[utoipa::path(
     delete,
     path = "/users/{user}/account",
@@ -48,9 +49,21 @@ async fn reset_user_account(
     let before = AccountBody::of(&mut change, account.clone()).await?;
     if_match.check(&before)?;
     check(&mut change, workspace.id, &user).await?;
-    store::delete(&mut change, &account).await?;
+    evict(&mut change, (workspace.id, user.id), &account).await?;
     change.commit().await?;
     Ok(Done::deleted(touched(&account), &before))
+}
+
+/// Whoever is in the account could have begun sessions and made tokens, and would make the account anew with
+/// one of them.
+async fn evict(
+    change: &mut Change,
+    place: (WorkspaceId, UserId),
+    account: &Account,
+) -> Result<(), Error> {
+    session::end_of_user(change, place).await?;
+    user_admin_tokens::revoke_of(change, place).await?;
+    Ok(store::delete(change, account).await?)
 }
 
 /// Nobody does it to somebody who holds more, nor to themselves: whoever has come by a token of somebody

@@ -68,7 +68,8 @@ pub(super) const LEFT_OUT: [(&str, &str); 3] = [
 /// How people sign in is theirs: no agent changes it, and no password is part of a conversation.
 fn is_peoples_own(path: &str) -> bool {
     let first = path.strip_prefix("/api/v1").unwrap_or(path).split('/').nth(1);
-    first.is_some_and(|it| ["session", "sessions"].contains(&it))
+    first.is_some_and(|it| ["session", "sessions", "accounts"].contains(&it))
+        || path.ends_with("/account")
 }
 
 /// What only adds or decides, and does so once, is a POST; these replace or end something.

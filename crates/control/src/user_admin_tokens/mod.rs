@@ -185,6 +185,15 @@ async fn delete(
     Ok(store::delete(change, workspace, token.id).await?)
 }
 
+/// Those whose secret whoever is in the account of this user may know: the user's own, and what the user has
+/// made for others. What others have made for the user stays: its maker knows it, and it makes no account.
+pub(crate) async fn revoke_of(
+    change: &mut Change,
+    user: (WorkspaceId, UserId),
+) -> Result<(), Error> {
+    Ok(store::delete_of(change, user).await?)
+}
+
 fn check(change: &Change, user: &User) -> Result<(), Error> {
     let object = Object::User(user.id);
     change.require(Capability::AdminTokensWrite, &object, ("user", &user.name))

@@ -93,19 +93,35 @@ pub(super) async fn delete(
     workspace: WorkspaceId,
     token: TokenId,
 ) -> Result<(), DbError> {
-    change
-        .execute(
-            sql("WITH RECURSIVE made (id) AS (
-                   SELECT id FROM user_admin_tokens WHERE workspace_id = $1 AND id = $2
-                   UNION
-                   SELECT t.id FROM user_admin_tokens t JOIN made m ON t.made_with = m.id
-                   WHERE t.workspace_id = $1)
-                 DELETE FROM user_admin_tokens
-                 WHERE workspace_id = $1 AND id IN (SELECT id FROM made)")
-            .bind(workspace.0)
-            .bind(token.0),
-        )
-        .await?;
+    delete_with_made(change, workspace, (Some(token), None)).await
+}
+
+/// All of a user that nobody else has made, what the user has made for others, and those that were made
+/// with any of them.
+pub(super) async fn delete_of(
+    change: &mut Change,
+    (workspace, user): (WorkspaceId, UserId),
+) -> Result<(), DbError> {
+    delete_with_made(change, workspace, (None, Some(user))).await
+}
+
+async fn delete_with_made(
+    change: &mut Change,
+    workspace: WorkspaceId,
+    (token, user): (Option<TokenId>, Option<UserId>),
+) -> Result<(), DbError> {
+    let statement = sql("WITH RECURSIVE made (id) AS (
+           SELECT id FROM user_admin_tokens
+           WHERE workspace_id = $1
+             AND (id = $2 OR made_by = $3 OR (user_id = $3 AND made_by IS NULL))
+           UNION
+           SELECT t.id FROM user_admin_tokens t JOIN made m ON t.made_with = m.id
+           WHERE t.workspace_id = $1)
+         DELETE FROM user_admin_tokens
+         WHERE workspace_id = $1 AND id IN (SELECT id FROM made)");
+    let statement = statement.bind(workspace.0);
+    let statement = statement.bind(token.map(|it| it.0)).bind(user.map(|it| it.0));
+    change.execute(statement).await?;
     Ok(())
 }
 

@@ -53,6 +53,7 @@ CREATE TABLE challenges (
     state TEXT NOT NULL,
     expires_at TEXT NOT NULL
 ) STRICT;
+CREATE INDEX challenges_by_end ON challenges (expires_at);
 
 -- When whoever is in it has shown the token again; when it began, where they have not.
 ALTER TABLE sessions ADD COLUMN proven_at TEXT;

@@ -1,5 +1,6 @@
 //! Whoever has been in, and shall not be any more; and whoever would like to be.
 
+use super::super::password::For;
 use super::super::{Named, Proof, begin, prove};
 use super::*;
 use crate::api::ClientAddress;
@@ -139,6 +140,10 @@ async fn somebody_who_holds_as_much_resets_an_account_and_nobody_else_does() {
         assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 401);
         assert_eq!(with_passkey(&api, &mut holder).await.status, 401);
         // It is made anew as it was made first.
+        let lost = api.ask_as(&ann, Method::GET, "/session", None).await;
+        assert_eq!(lost.status, 401, "whoever was in the account may have it");
+        let ann = api.given("users/ann/admin-tokens", json!({"name": "again"})).await;
+        let ann = ann["secret"].as_str().unwrap().to_owned();
         let set = api.ask_as(&ann, Method::PUT, "/session/password", Some(new(OTHER))).await;
         assert_eq!(set.status, 200, "{}", set.text);
         assert_eq!(sign_in(&api, "ann", OTHER).await.status, 201);
@@ -154,6 +159,65 @@ async fn somebody_who_holds_as_much_resets_an_account_and_nobody_else_does() {
         let by_small = api.ask_as(&small, Method::DELETE, whose, None).await;
         assert_eq!(by_small.problem(), refused);
         assert_eq!(api.delete("users/cleo/account").await.status, 204);
+    }
+}
+
+/// Else they would make the account anew.
+#[tokio::test]
+async fn whoever_is_in_an_account_that_is_reset_is_out_with_all_they_have_made() {
+    for api in Api::on_each_database().await {
+        let first = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
+        let root = api.given_admin("root", &[("workspace-admin", "workspace")]).await;
+        let bea = api.given_admin("bea", &[("workspace-admin", "workspace")]).await;
+        let set = api.ask_as(&first, Method::PUT, "/session/password", Some(new(PASSWORD))).await;
+        assert_eq!(set.status, 200);
+        let path = |user: &str| format!("/workspaces/default/users/{user}/admin-tokens");
+        let secret = |reply: Reply| reply.json()["secret"].as_str().unwrap().to_owned();
+        let make = async |token: &str, user: &str, name: &str| {
+            let named = Some(json!({ "name": name }));
+            secret(api.ask_as(token, Method::POST, &path(user), named).await)
+        };
+        let of_root = make(&root, "ann", "by-root").await;
+
+        // Somebody knows her password.
+        let intruder = cookie(&sign_in(&api, "ann", PASSWORD).await);
+        let by_session = async |user: &str, name: &str| {
+            let path = format!("workspaces/default/users/{user}/admin-tokens");
+            let named = Some(json!({ "name": name }));
+            secret(whole(&api, Method::POST, &path, named, &intruder).await)
+        };
+        let own = by_session("ann", "quiet").await;
+        let of_bea = by_session("bea", "for-bea").await;
+        let next = make(&own, "ann", "next").await;
+        let after = make(&of_bea, "bea", "after").await;
+        let traded = json!({ "token": own });
+        let traded = cookie(&whole(&api, Method::POST, "session", Some(traded), "").await);
+        let is_in = async |token: &str| {
+            api.ask_as(token, Method::GET, "/session", None).await.status.as_u16()
+        };
+        for token in [&own, &of_bea, &next, &after] {
+            assert_eq!(is_in(token).await, 200);
+        }
+
+        let reset = "/workspaces/default/users/ann/account";
+        let done = api.ask_as(&root, Method::DELETE, reset, None).await;
+        assert_eq!(done.status, 204, "{}", done.text);
+        for token in [&first, &own, &of_bea, &next, &after] {
+            assert_eq!(is_in(token).await, 401);
+            let set = api.ask_as(token, Method::PUT, "/session/password", Some(new(OTHER))).await;
+            assert_eq!(set.status, 401, "{}", set.text);
+            let trade = Some(json!({ "token": token }));
+            assert_eq!(whole(&api, Method::POST, "session", trade, "").await.status, 401);
+        }
+        for cookie in [&intruder, &traded] {
+            assert_eq!(whole(&api, Method::GET, "session", None, cookie).await.status, 401);
+        }
+        assert_eq!(sign_in(&api, "ann", PASSWORD).await.status, 401);
+        // Nobody else is, and a token that somebody else has made makes no account.
+        assert_eq!((is_in(&root).await, is_in(&bea).await), (200, 200));
+        let by_root = Some(new(OTHER));
+        let refused = api.ask_as(&of_root, Method::PUT, "/session/password", by_root).await;
+        assert_eq!(refused.problem(), (403, "forbidden".into()));
     }
 }
 
@@ -174,7 +238,7 @@ async fn what_has_proven_somebody_still_holds_when_the_session_begins() {
             let password = serde_json::from_value(PASSWORD.into()).unwrap();
             let workspace = Some("default".parse().unwrap());
             let named = Named { workspace, name: "ann".parse().unwrap() };
-            prove(app, (named, password), (None, None)).await.unwrap()
+            prove(app, (named, password), (For::Known, (None, None))).await.unwrap()
         };
         let begins = async |proven| {
             let begun = begin(app, (proven, Device::default()), FROM).await;
@@ -208,47 +272,6 @@ async fn a_cut_off_ends_the_sessions_that_were_begun_with_tokens_too() {
         assert_eq!(whole(&api, Method::GET, "session", None, &traded).await.status, 401);
         assert_eq!(api.ask_as(&token, Method::GET, "/session", None).await.status, 200);
     }
-}
-
-#[tokio::test]
-async fn whoever_guesses_keeps_nobody_out_who_has_a_passkey_or_a_token() {
-    for api in Api::on_each_database().await {
-        let token = api.given_admin("ann", &[("workspace-admin", "workspace")]).await;
-        let mut holder = Authenticator::new(ORIGIN);
-        given_passkey(&api, &token, &mut holder).await;
-        let traded = json!({ "token": token });
-        let traded = cookie(&whole(&api, Method::POST, "session", Some(traded), "").await);
-        // From the same address, at her name and at many others.
-        for i in 0..6 {
-            sign_in(&api, "ann", OTHER).await;
-            for j in 0..4 {
-                sign_in(&api, &format!("n{i}{j}"), OTHER).await;
-            }
-        }
-        assert_eq!(sign_in(&api, "another", OTHER).await.status, 429);
-        assert_eq!(with_passkey(&api, &mut holder).await.status, 201);
-        let proof = json!({ "token": token });
-        let proven = ask(&api, Method::POST, "step-up", Some(proof), &traded).await;
-        assert_eq!(proven.status, 204, "{}", proven.text);
-    }
-}
-
-/// Hashing takes memory and time.
-#[tokio::test]
-async fn nobody_sets_passwords_as_often_as_they_like() {
-    let api = Api::on_sqlite().await;
-    api.given_admin("ann", &[]).await;
-    let made = json!({"token": api.token, "name": "ada", "password": PASSWORD});
-    let own = cookie(&ask(&api, Method::POST, "set-up", Some(made), "").await);
-    for _ in 0..10 {
-        let refused = ask(&api, Method::PUT, "password", Some(new("too short")), &own).await;
-        assert_eq!(refused.status, 422, "{}", refused.text);
-    }
-    let more = ask(&api, Method::PUT, "password", Some(new(OTHER)), &own).await;
-    assert_eq!(more.problem(), (429, "too_many_attempts".into()));
-    assert_eq!(more.header("retry-after"), "20");
-    api.clock.advance(Duration::from_secs(20));
-    assert_eq!(ask(&api, Method::PUT, "password", Some(new(OTHER)), &own).await.status, 200);
 }
 
 /// Where ids are the same, the workspace tells one account from the other.

@@ -9,6 +9,7 @@ use crate::testing::{Api, Reply};
 
 mod kept_out;
 mod sessions;
+mod strangers;
 
 const PASSWORD: &str = "a few plain words";
 const ORIGIN: &str = "http://localhost";

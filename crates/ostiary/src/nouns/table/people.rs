@@ -111,7 +111,7 @@ pub(super) const USER: Noun = Noun {
         Verb {
             word: "reset-account",
             act: Act::Empty("account"),
-            about: "Take password and passkeys from a user, and end the sessions",
+            about: "Take password and passkeys from a user, end the sessions, and revoke the admin tokens",
             example: "ostiary user reset-account ann",
         },
     ],

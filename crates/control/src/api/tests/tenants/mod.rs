@@ -192,10 +192,11 @@ async fn story(world: &World, twin: Uuid) -> Vec<String> {
     assert_eq!(reply.status, 422, "{path}: {}", reply.text);
     told.add(&given, &reply);
     let is_derived = |it: &Sample| derived.iter().any(|known| known.0.route() == it.route());
-    for sample in of(Section::Deletions).filter(|it| !is_derived(it)) {
-        told.one(world, &ours.admin, &sample, |hole| ours.named(hole.kind, Form::Name)).await;
-    }
-    for (sample, name) in &derived {
+    let others = of(Section::Deletions).filter(|it| !is_derived(it)).map(|it| (it, "{}".into()));
+    let mut deletions: Vec<(Sample, String)> = others.chain(derived.iter().cloned()).collect();
+    // The reset of an account takes the tokens of its user along.
+    deletions.sort_by_key(|it| !it.0.path.contains("/admin-tokens/"));
+    for (sample, name) in &deletions {
         let last = sample.holes().len() - 1;
         let named = |hole: Hole| {
             if hole.number != last || name.starts_with('{') {

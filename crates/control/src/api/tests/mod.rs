@@ -72,7 +72,7 @@ async fn h167_limits_that_make_no_sense_are_refused() {
     api.given_a_limit().await;
     api.given_a_policy().await;
     let paged: Vec<Route> = routes().into_iter().filter(Route::is_paged).collect();
-    assert_eq!(paged.len(), 25);
+    assert_eq!(paged.len(), 26);
     for route in paged {
         let path = route.address("default");
         for query in [

@@ -1,11 +1,12 @@
 /** The page for when something must stop now. */
 import { check } from './axe.ts';
+import { settled } from './screens.ts';
 import { expect, open, test } from './story.ts';
 
 for (const from of ['records', 'gateways/engineering', 'users/ann?tab=access', 'why']) {
   test(`two actions stop a server, from ${from}`, async ({ page }) => {
     await open(page, `/workspaces/default/${from}`);
-    await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+    await settled(page);
     // One.
     await page.keyboard.press('!');
     // Two.

@@ -61,11 +61,10 @@ async fn h159_a_session_or_a_stream_of_another_workspace_is_not_there() {
     }
 }
 
-/// A server of more tools than stand on one page.
-fn many(word: &str) -> Plan {
-    let tool = |n| {
-        format!(r#"{{"name":"t{n}","description":"{word}","inputSchema":{{"type":"object"}}}}"#)
-    };
+/// A server of more tools than stand on one page, the same in both workspaces: only whose it is tells
+/// one cursor from the other.
+fn many(_: &str) -> Plan {
+    let tool = |n| format!(r#"{{"name":"t{n}","inputSchema":{{"type":"object"}}}}"#);
     let tools: Vec<String> = (0..=5_000).map(tool).collect();
     Upstream::of_both_eras().with_tools(&format!("[{}]", tools.join(",")))
 }
@@ -85,7 +84,6 @@ async fn h159_a_cursor_of_another_workspace_is_unknown() {
                 let cursor = format!(r#""cursor":{}"#, first["result"]["nextCursor"]);
                 let refused = list(own, &cursor).await;
                 assert!(refused.text().contains("unknown cursor"), "{own}: {}", refused.text());
-                assert!(!refused.text().contains(CANARY), "{own}: {}", refused.text());
                 let next = list(their, &cursor).await.json();
                 assert_eq!(next["result"]["tools"].as_array().map(Vec::len), Some(1), "{their}");
             }

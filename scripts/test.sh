@@ -9,7 +9,7 @@
 #   OSTIARY_TEST_POSTGRES   the URL of a PostgreSQL in which they may create databases
 #
 # The last line is `N passed, N failed`, over all runners; a check that has no count of its own, like
-# the formatter's, counts as one.
+# the formatter's, counts as one. What failed is named once more before it, for who has only the end.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -46,6 +46,7 @@ main() {
     stage sum matrix scripts/matrix.sh --fast
 
     echo
+    told
     echo "in all: $SECONDS s"
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
@@ -93,8 +94,24 @@ stage() {
         echo "-- $name: $good passed in $((SECONDS - started)) s"
     else
         echo "-- $name: $good passed, $bad FAILED in $((SECONDS - started)) s"
+        reasons "$kind" "$log" | head -n 12 | cut -c 1-240 | sed "s/^/$name: /" >>"$scratch/reasons"
     fi
 }
+
+# What failed, and why, in few lines. $1: the kind of runner; $2: its output.
+reasons() {
+    case $1 in
+        nextest) awk '/^ *Summary \[/ { after = 1 }
+                /^ *(FAIL|TIMEOUT|SIG[A-Z]+|ABORT) \[/ { if (after) print; next }
+                /^[- ]*thread .* panicked at/ && !after { print; said = 2; next }
+                said > 0 && !after { print; said-- }' "$2" | awk '!seen[$0]++' ;;
+        playwright) grep -E -A 2 '^ *[0-9]+\) |^ *(Error|TimeoutError|Test timeout)[: ]' "$2" |
+            grep -vE '^ *$|^--$' | awk '!seen[$0]++' ;;
+        *) tail -n 6 "$2" ;;
+    esac
+}
+
+told() { if [ -e "$scratch/reasons" ]; then cat "$scratch/reasons"; fi; }
 
 # Prints how many passed and failed. $1: the kind of runner; $2: its output; $3: its exit code.
 count() {

@@ -100,7 +100,8 @@ export function series(world: World, { searchParams: query }: URL): Schemas['Ser
 }
 
 function pointOf(at: number, calls: Call[], measure: string): Schemas['Point'] {
-  const count = measure === 'bytes' ? sumOf(calls, 'bytes') : calls.length;
+  const isSum = measure === 'bytes' || measure === 'tokens';
+  const count = isSum ? sumOf(calls, measure) : calls.length;
   const point = { at: new Date(at).toISOString(), count };
   return measure === 'latency' ? { ...point, latency: latencyOf(calls) } : point;
 }

@@ -1329,7 +1329,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Calls, errors, denials, latency or bytes over time, as they stand in the record. */
+        /** Calls, errors, denials, latency, tokens or bytes over time, as they stand in the record. */
         get: operations["show_series"];
         put?: never;
         post?: never;
@@ -2270,7 +2270,7 @@ export interface components {
          * @description What is shown.
          * @enum {string}
          */
-        Measure: "calls" | "errors" | "denials" | "latency" | "bytes";
+        Measure: "calls" | "errors" | "denials" | "latency" | "bytes" | "tokens";
         /** @description How calls ended that ended within a minute. */
         Minute: {
             /** Format: date-time */

@@ -33,6 +33,9 @@ async fn charts_say_what_was_called_also_after_a_crash() {
         let (line, of) = (&shown["lines"][0], &shown["lines"][0]["points"][0]["latency"]);
         assert_eq!((&line["value"], &line["total"]), (&json!("target"), &json!(8)), "{shown}");
         assert!(of["gateway"]["p95"].is_f64() && of["upstream"]["p95"].is_f64(), "{shown}");
+        let tokens = served.must(Method::GET, "series?measure=tokens&tool=echo", None).await;
+        let tokens = tokens["lines"][0]["total"].as_u64().unwrap();
+        assert!((8 * 20..8 * 400).contains(&tokens), "{tokens} of 8 short calls");
         let calls = "records/calls?measure=denials&user=ann";
         let behind = served.must(Method::GET, calls, None).await;
         assert_eq!(behind["items"].as_array().unwrap().len(), 2, "{behind}");

@@ -5,7 +5,7 @@ import type { Schemas } from '@/api/client';
 export type Measure = Schemas['Measure'];
 export type By = Exclude<Schemas['By'], 'own'>;
 
-export const MEASURES = ['calls', 'errors', 'denials', 'latency', 'bytes'] as const;
+export const MEASURES = ['calls', 'errors', 'denials', 'latency', 'tokens', 'bytes'] as const;
 export const SPLITS = ['app', 'gateway', 'outcome', 'server', 'team', 'tool', 'user'] as const;
 export const PARTS = ['app', 'gateway', 'server', 'team', 'tool', 'user'] as const;
 const OUTCOMES = ['answered', 'cancelled', 'denied', 'error', 'failed'] as const;

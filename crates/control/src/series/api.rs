@@ -64,6 +64,9 @@ pub(super) enum Measure {
     Latency,
     /// Of what was asked and what was released.
     Bytes,
+    /// About how many tokens of a language model that was. What was recorded before they were counted
+    /// has none.
+    Tokens,
 }
 
 /// What is told apart.
@@ -148,7 +151,7 @@ const LONGEST_OWN: i64 = 31 * DAY;
 /// Whoever has not said for so long how far it is does not count any more, or there is none.
 const SILENT_MS: i64 = 60_000;
 
-/// Calls, errors, denials, latency or bytes over time, as they stand in the record.
+/// Calls, errors, denials, latency, tokens or bytes over time, as they stand in the record.
 #[utoipa::path(
     get,
     path = "/series",
@@ -186,8 +189,13 @@ async fn show_series(
                 }
             }
         } else {
-            for SumRow { spot, calls, bytes } in store::sums(&mut tx, workspace.id, &part).await? {
-                let count = if query.measure == Measure::Bytes { bytes } else { calls };
+            for row in store::sums(&mut tx, workspace.id, &part).await? {
+                let SumRow { spot, calls, bytes, tokens } = row;
+                let count = match query.measure {
+                    Measure::Bytes => bytes,
+                    Measure::Tokens => tokens,
+                    _ => calls,
+                };
                 found.add(spot, (u64::try_from(count).unwrap_or_default(), None))?;
             }
         }
@@ -303,7 +311,7 @@ pub(super) fn outcomes(measure: Measure, only: Option<OutcomeText>) -> BTreeSet<
     let of_measure: &[End] = match measure {
         Measure::Denials => &[End::Denied],
         Measure::Errors => &[End::Error, End::Failed],
-        Measure::Bytes | Measure::Calls | Measure::Latency => &End::ALL,
+        Measure::Bytes | Measure::Calls | Measure::Latency | Measure::Tokens => &End::ALL,
     };
     let all = of_measure.iter().map(|it| it.as_str());
     all.filter(|it| only.is_none_or(|only| only.as_str() == *it)).collect()

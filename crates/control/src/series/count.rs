@@ -347,13 +347,13 @@ impl Counting {
         self.time_ms = self.time_ms.max(entry.time_ms);
         self.open.put_apart(index);
         match Tells::of(entry) {
-            Tells::Begun(call, key, bytes) => self.open.begin(call, Begun { index, key, bytes }),
+            Tells::Begun(call, key, size) => self.open.begin(call, Begun { index, key, size }),
             Tells::Ended(call, counted) => {
                 let log = app.log.verifier_key();
                 // What is said beside calls has begun as none.
                 let ended = self.open.end(app, (workspace, &log), call).await?;
-                if let Some(Begun { key, bytes, .. }) = ended {
-                    let counted = Counted { bytes: counted.bytes.saturating_add(bytes), ..counted };
+                if let Some(Begun { key, size, .. }) = ended {
+                    let counted = Counted { size: size.plus(counted.size), ..counted };
                     self.add(&key, &counted, now);
                 }
             }
@@ -372,7 +372,7 @@ impl Counting {
             let key = key.fitting(bucket, step.most_keys());
             let sums = bucket.entry(key.clone()).or_default();
             sums.calls = sums.calls.saturating_add(counted.calls);
-            sums.bytes = sums.bytes.saturating_add(counted.bytes);
+            sums.size = sums.size.plus(counted.size);
             if let Some((total, upstream)) = counted.took {
                 sums.added.add(total.saturating_sub(upstream));
                 sums.upstream.add(upstream);

@@ -35,8 +35,8 @@ pub(super) enum End {
 /// What a record tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tells {
-    /// A call of so many bytes is about to leave.
-    Begun(Uuid, Key, u64),
+    /// A call of that size is about to leave.
+    Begun(Uuid, Key, Size),
     /// One has ended that has begun.
     Ended(Uuid, Counted),
     /// One was refused before it had begun.
@@ -50,10 +50,18 @@ pub(super) enum Tells {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) calls: u64,
-    pub(super) bytes: u64,
+    pub(super) size: Size,
     pub(super) end: End,
     /// In microseconds: all of it, and what of it the server took.
     pub(super) took: Option<(u64, u64)>,
+}
+
+/// How much is said in a call, or in several of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) bytes: u64,
+    /// About.
+    pub(super) tokens: u64,
 }
 
 /// What is called: all else is talk about it.
@@ -108,6 +116,13 @@ struct Leaf<'a> {
     bytes: u64,
     #[serde(default)]
     news_bytes: u64,
+    // Older records do not say.
+    #[serde(default)]
+    request_tokens: u64,
+    #[serde(default)]
+    tokens: u64,
+    #[serde(default)]
+    news_tokens: u64,
     count: Option<u64>,
 }
 
@@ -147,17 +162,14 @@ impl Tells {
         let is_call = is_own && leaf.method.as_deref().is_none_or(|it| CALLS.contains(&it));
         match (entry.kind, leaf.end.as_deref()) {
             (Kind::Intent, _) if is_call && leaf.method.is_some() => {
-                Self::Begun(call, leaf.key(), leaf.request_bytes)
+                Self::Begun(call, leaf.key(), leaf.asked())
             }
             (Kind::Intent, _) => Self::Spoken(call),
             (Kind::Outcome, Some(end)) if is_own => {
                 let end = End::of(end, leaf.error);
                 let counted = Counted {
                     calls: leaf.count.unwrap_or(1),
-                    bytes: leaf
-                        .request_bytes
-                        .saturating_add(leaf.bytes)
-                        .saturating_add(leaf.news_bytes),
+                    size: leaf.asked().plus(leaf.released()),
                     end,
                     took: leaf.total_us.zip(leaf.upstream_us),
                 };
@@ -173,7 +185,26 @@ impl Tells {
     }
 }
 
+impl Size {
+    pub(super) fn plus(self, more: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(more.bytes),
+            tokens: self.tokens.saturating_add(more.tokens),
+        }
+    }
+}
+
 impl Leaf<'_> {
+    fn asked(&self) -> Size {
+        Size { bytes: self.request_bytes, tokens: self.request_tokens }
+    }
+
+    /// The answer, and what came before it.
+    fn released(&self) -> Size {
+        let before = Size { bytes: self.news_bytes, tokens: self.news_tokens };
+        Size { bytes: self.bytes, tokens: self.tokens }.plus(before)
+    }
+
     fn key(&self) -> Key {
         let text = |it: Option<Uuid>| it.map(|it| it.to_string()).unwrap_or_default();
         // No text of a database holds a NUL, and the longest names are no names.

@@ -1,4 +1,4 @@
-//! What charts show: calls, errors, denials, bytes and how long calls took, by the minute, hour and day.
+//! What charts show: calls, errors, denials, tokens, bytes and how long calls took, by the minute, hour and day.
 //!
 //! It is counted from the log itself, by each process from its own, a moment behind: nothing is done for
 //! it when a call is made, and there is no queue that could overflow, since the log is the queue. What has
@@ -27,6 +27,7 @@ pub(crate) use count::{Series, finish, keep};
 pub(crate) use glance::{Glance, glance};
 
 use histogram::Histogram;
+use leaf::Size;
 
 /// How long a bucket is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +43,7 @@ enum Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Sums {
     calls: u64,
-    bytes: u64,
+    size: Size,
     /// What we have added to the time that servers took.
     added: Histogram,
     upstream: Histogram,

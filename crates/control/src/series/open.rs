@@ -10,7 +10,7 @@ use domain::WorkspaceId;
 use uuid::Uuid;
 
 use super::count::{CountError, read};
-use super::leaf::{Key, Tells};
+use super::leaf::{Key, Size, Tells};
 use super::store;
 use crate::App;
 
@@ -20,7 +20,7 @@ pub(super) struct Begun {
     /// That of its intent.
     pub(super) index: u64,
     pub(super) key: Key,
-    pub(super) bytes: u64,
+    pub(super) size: Size,
 }
 
 /// All that have begun and not ended.
@@ -59,7 +59,7 @@ impl Open {
             }
             for entry in &entries {
                 match Tells::of(entry) {
-                    Tells::Begun(call, key, bytes) => open.begin(call, Begun { index, key, bytes }),
+                    Tells::Begun(call, key, size) => open.begin(call, Begun { index, key, size }),
                     Tells::Ended(call, _) => drop(open.forget(call)),
                     Tells::Refused(..) | Tells::Spoken(_) | Tells::Nothing => {}
                 }

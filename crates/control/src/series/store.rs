@@ -6,7 +6,7 @@ use db::{DbError, Tx, sql};
 use domain::WorkspaceId;
 use uuid::Uuid;
 
-use super::leaf::Key;
+use super::leaf::{Key, Size};
 use super::open::Begun;
 use super::{Histogram, Step, Sums};
 
@@ -119,7 +119,7 @@ pub(super) async fn open_call(
     (workspace, log): (WorkspaceId, &str),
     call: Uuid,
 ) -> Result<Option<Begun>, DbError> {
-    let statement = sql("SELECT at_index, user_id, app_id, gateway, server, tool, bytes
+    let statement = sql("SELECT at_index, user_id, app_id, gateway, server, tool, bytes, tokens
                          FROM series_open WHERE workspace_id = $1 AND log = $2 AND call = $3");
     let row: Option<OpenRow> =
         tx.optional(statement.bind(workspace.0).bind(log).bind(call)).await?;
@@ -132,14 +132,16 @@ pub(super) async fn put_open(
     (call, begun): (Uuid, &Begun),
 ) -> Result<(), DbError> {
     let statement = sql("INSERT INTO series_open
-           (workspace_id, log, call, at_index, user_id, app_id, gateway, server, tool, bytes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+           (workspace_id, log, call, at_index, user_id, app_id, gateway, server, tool, bytes,
+            tokens)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          ON CONFLICT (workspace_id, log, call) DO NOTHING");
     let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let Key { user, app, gateway, server, tool, outcome: _ } = &begun.key;
     let statement = statement.bind(workspace.0).bind(log).bind(call).bind(count(begun.index));
     let statement = statement.bind(user.as_str()).bind(app.as_str()).bind(gateway.as_str());
-    let statement = statement.bind(server.as_str()).bind(tool.as_str()).bind(count(begun.bytes));
+    let statement = statement.bind(server.as_str()).bind(tool.as_str());
+    let statement = statement.bind(count(begun.size.bytes)).bind(count(begun.size.tokens));
     tx.execute(statement).await?;
     Ok(())
 }
@@ -170,11 +172,11 @@ pub(super) async fn counted(
     tx: &mut Tx,
     Place { workspace, log, step, at }: Place<'_>,
 ) -> Result<Vec<(i64, Key, Sums)>, DbError> {
-    let statement = sql(
-        "SELECT at, user_id, app_id, gateway, server, tool, outcome, calls, bytes, added, upstream
+    let statement =
+        sql("SELECT at, user_id, app_id, gateway, server, tool, outcome, calls, bytes, tokens,
+                added, upstream
          FROM series
-         WHERE workspace_id = $1 AND step = $2 AND at >= $3 AND log = $4",
-    );
+         WHERE workspace_id = $1 AND step = $2 AND at >= $3 AND log = $4");
     let statement = statement.bind(workspace.0).bind(step.seconds()).bind(at).bind(log);
     let rows: Vec<Row> = tx.all(statement).await?;
     Ok(rows.into_iter().map(Row::into_parts).collect())
@@ -188,18 +190,21 @@ pub(super) async fn put(
 ) -> Result<(), DbError> {
     let statement = sql("INSERT INTO series
            (workspace_id, step, at, log, user_id, app_id, gateway, server, tool, outcome,
-            calls, bytes, added, upstream)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            calls, bytes, tokens, added, upstream)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT
            (workspace_id, step, at, log, user_id, app_id, gateway, server, tool, outcome)
          DO UPDATE SET calls = excluded.calls, bytes = excluded.bytes,
-                       added = excluded.added, upstream = excluded.upstream");
+                       tokens = excluded.tokens, added = excluded.added, upstream = excluded.upstream");
     let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
     let statement = statement.bind(workspace.0).bind(step.seconds()).bind(at).bind(log);
     let statement = statement.bind(key.user.as_str()).bind(key.app.as_str());
     let statement = statement.bind(key.gateway.as_str()).bind(key.server.as_str());
     let statement = statement.bind(key.tool.as_str()).bind(key.outcome.as_str());
-    let statement = statement.bind(count(sums.calls)).bind(count(sums.bytes));
+    let statement = statement
+        .bind(count(sums.calls))
+        .bind(count(sums.size.bytes))
+        .bind(count(sums.size.tokens));
     tx.execute(statement.bind(sums.added.to_bytes()).bind(sums.upstream.to_bytes())).await?;
     Ok(())
 }
@@ -260,13 +265,14 @@ pub(super) struct Spot {
     pub(super) certain: i64,
 }
 
-/// Calls and bytes of one spot.
+/// Calls of one spot, and their size.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(super) struct SumRow {
     #[sqlx(flatten)]
     pub(super) spot: Spot,
     pub(super) calls: i64,
     pub(super) bytes: i64,
+    pub(super) tokens: i64,
 }
 
 /// What is asked for, in the columns that two statements have in common.
@@ -297,14 +303,15 @@ macro_rules! asked {
     };
 }
 
-/// Calls and bytes of each spot.
+/// Calls of each spot, and their size.
 pub(super) async fn sums(
     tx: &mut Tx,
     workspace: WorkspaceId,
     asked: &Asked,
 ) -> Result<Vec<SumRow>, DbError> {
     let statement = sql(asked!(
-        "CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(bytes) AS BIGINT) AS bytes",
+        "CAST(sum(calls) AS BIGINT) AS calls, CAST(sum(bytes) AS BIGINT) AS bytes,
+         CAST(sum(tokens) AS BIGINT) AS tokens",
         "GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     ));
     tx.all(asked.bind(statement, workspace)).await
@@ -392,6 +399,7 @@ struct OpenRow {
     server: String,
     tool: String,
     bytes: i64,
+    tokens: i64,
 }
 
 impl OpenRow {
@@ -399,7 +407,8 @@ impl OpenRow {
         let Self { user_id: user, app_id: app, gateway, server, tool, .. } = self;
         let count = |it: i64| u64::try_from(it).unwrap_or_default();
         let key = Key { user, app, gateway, server, tool, outcome: String::new() };
-        Begun { index: count(self.at_index), key, bytes: count(self.bytes) }
+        let size = Size { bytes: count(self.bytes), tokens: count(self.tokens) };
+        Begun { index: count(self.at_index), key, size }
     }
 }
 
@@ -414,6 +423,7 @@ struct Row {
     outcome: String,
     calls: i64,
     bytes: i64,
+    tokens: i64,
     added: Vec<u8>,
     upstream: Vec<u8>,
 }
@@ -424,7 +434,7 @@ impl Row {
         let count = |it: i64| u64::try_from(it).unwrap_or_default();
         let sums = Sums {
             calls: count(self.calls),
-            bytes: count(self.bytes),
+            size: Size { bytes: count(self.bytes), tokens: count(self.tokens) },
             added: Histogram::from_bytes(&self.added).unwrap_or_default(),
             upstream: Histogram::from_bytes(&self.upstream).unwrap_or_default(),
         };

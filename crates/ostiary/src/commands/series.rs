@@ -16,7 +16,7 @@ use crate::print;
 pub(crate) struct SeriesArgs {
     /// What is shown.
     #[arg(default_value = "calls",
-          value_parser = ["calls", "errors", "denials", "latency", "bytes"])]
+          value_parser = ["calls", "errors", "denials", "latency", "tokens", "bytes"])]
     measure: String,
     /// What is told apart; `own` is what one's own apps do.
     #[arg(long,

@@ -21,6 +21,7 @@ pub(super) fn describe_asked(leaf: Leaf, asked: &Asked) -> Leaf {
     describe(leaf, &asked.caller, &asked.said())
         .opt_str("id", asked.message.id().map(|it| it.text()))
         .u64("request_bytes", asked.message.body().len() as u64)
+        .u64("request_tokens", inspect::tokens::estimate([asked.message.body().as_ref()]))
 }
 
 /// Who says something, over which URL.

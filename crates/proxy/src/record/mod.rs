@@ -82,6 +82,8 @@ struct Begun {
 struct News {
     count: u64,
     bytes: u64,
+    /// About how many tokens.
+    tokens: u64,
     /// As much of it as is kept.
     kept: Vec<Bytes>,
     hits: Vec<Hit>,
@@ -216,6 +218,7 @@ impl News {
         let Some(told) = told else { return };
         self.count += 1;
         self.bytes += told.len() as u64;
+        self.tokens += inspect::tokens::estimate([told.as_ref()]);
         if self.bytes <= MOST_NEWS {
             self.kept.extend([told.clone(), Bytes::from_static(b"\n")]);
         }
@@ -294,9 +297,11 @@ async fn end(
         .bool("error", outcome.is_error)
         .u64("total_us", micros(now.saturating_sub(begun.arrived)))
         .u64("upstream_us", micros(now.saturating_sub(begun.at)))
-        .u64("bytes", bytes);
+        .u64("bytes", bytes)
+        .u64("tokens", inspect::tokens::estimate(outcome.parts.iter().map(AsRef::as_ref)));
     if 0 < begun.news.count {
-        leaf = leaf.u64("news", begun.news.count).u64("news_bytes", begun.news.bytes);
+        let News { count, bytes, tokens, .. } = begun.news;
+        leaf = leaf.u64("news", count).u64("news_bytes", bytes).u64("news_tokens", tokens);
     }
     if let Some(age) = begun.apart.age() {
         leaf = leaf.u64(WITHOUT_DATABASE, age);

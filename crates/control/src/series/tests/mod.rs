@@ -74,6 +74,7 @@ async fn charts_say_what_the_record_says() {
                 vec![("answered", 4), ("cancelled", 1), ("denied", 8), ("error", 1), ("failed", 2)],
             ),
             ("measure=bytes&server=wiki", vec![("", 30)]),
+            ("measure=tokens&by=server", vec![("", 0), ("jira", 54), ("wiki", 9)]),
         ];
         for (query, expected) in cases {
             for step in ["60", "3600"] {

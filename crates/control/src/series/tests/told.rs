@@ -125,7 +125,7 @@ pub(super) async fn begin(api: &Api, call: Call) -> Uuid {
     let id = api.clock.id();
     let leaf = Leaf::new(Kind::Intent).call(id).uuid("app", Uuid::from_u128(90));
     let leaf = leaf.uuid("user", Uuid::from_u128(call.user)).str("gateway", "main");
-    let leaf = leaf.str("method", "tools/call").u64("request_bytes", 10);
+    let leaf = leaf.str("method", "tools/call").u64("request_bytes", 10).u64("request_tokens", 3);
     let leaf = leaf.str("server", call.server).str("offer", "tool").str("name", call.tool);
     write(api, Kind::Intent, leaf.finish()).await;
     id
@@ -134,7 +134,7 @@ pub(super) async fn begin(api: &Api, call: Call) -> Uuid {
 pub(super) async fn end(api: &Api, id: Uuid, call: Call) {
     let leaf = Leaf::new(Kind::Outcome).call(id).str("end", call.end).bool("error", call.is_error);
     let leaf = leaf.u64("total_us", call.total_us).u64("upstream_us", call.upstream_us);
-    write(api, Kind::Outcome, leaf.u64("bytes", 20).finish()).await;
+    write(api, Kind::Outcome, leaf.u64("bytes", 20).u64("tokens", 6).finish()).await;
 }
 
 pub(super) async fn refuse(api: &Api, end: &str, count: Option<u64>) {

@@ -1,5 +1,10 @@
-//! How many tokens a text is to a language model: an estimate, by the vocabulary o200k, which is part
-//! of the program.
+//! How many tokens a text is to a language model, by the vocabulary o200k, which is part of the program.
+//!
+//! Limits and previews count by the vocabulary itself. What is merely told of each call is estimated.
+
+mod estimate;
+
+pub use estimate::estimate;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

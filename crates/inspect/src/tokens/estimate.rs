@@ -43,9 +43,9 @@ enum Class {
 
 const CLASSES: [Class; 256] = {
     let mut all = [Class::Mark; 256];
-    let mut at = 0;
-    while at < 256 {
-        all[at] = match at as u8 {
+    let mut byte = 0_u8;
+    loop {
+        all[byte as usize] = match byte {
             b'a'..=b'z' => Class::Lower,
             b'A'..=b'Z' => Class::Upper,
             b'0'..=b'9' => Class::Digit,
@@ -54,9 +54,11 @@ const CLASSES: [Class; 256] = {
             0x80..=0xff => Class::Wide,
             _ => Class::Mark,
         };
-        at += 1;
+        if byte == u8::MAX {
+            break all;
+        }
+        byte += 1;
     }
-    all
 };
 
 /// What belongs to the piece that comes next.
@@ -297,7 +299,7 @@ mod tests {
             cut in 0_usize..200,
         ) {
             let (one, other) = bytes.split_at(cut.min(bytes.len()));
-            let estimate = super::estimate([one, other]);
+            let estimate = estimate([one, other]);
             prop_assert!(estimate <= 2 * bytes.len() as u64);
         }
     }

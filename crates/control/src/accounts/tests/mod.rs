@@ -12,7 +12,7 @@ mod sessions;
 mod strangers;
 
 const PASSWORD: &str = "a few plain words";
-const ORIGIN: &str = "http://localhost";
+pub(crate) const ORIGIN: &str = "http://localhost";
 const OTHER: &str = "some other plain words";
 
 #[tokio::test]
@@ -412,7 +412,7 @@ async fn given_passkey(api: &Api, token: &str, holder: &mut Authenticator) {
 }
 
 /// Adds one to an account that is signed in to.
-async fn add_passkey(api: &Api, own: &str, holder: &mut Authenticator) {
+pub(crate) async fn add_passkey(api: &Api, own: &str, holder: &mut Authenticator) {
     let asked = ask(api, Method::POST, "passkeys/challenge", None, own).await;
     let credential = holder.make(&asked.json()["options"]);
     let body = json!({"name": "phone", "credential": credential});
@@ -421,7 +421,7 @@ async fn add_passkey(api: &Api, own: &str, holder: &mut Authenticator) {
     assert_eq!(made.status, 201, "{}", made.text);
 }
 
-async fn with_passkey(api: &Api, holder: &mut Authenticator) -> Reply {
+pub(crate) async fn with_passkey(api: &Api, holder: &mut Authenticator) -> Reply {
     let asked = ask(api, Method::POST, "challenge", None, "").await;
     let body = json!({"credential": holder.prove(&asked.json()["options"])});
     ask(api, Method::POST, "passkey", Some(body), &cookie(&asked)).await
@@ -442,11 +442,11 @@ async fn as_token(
     api.send(request.body(body).unwrap()).await
 }
 
-fn new(password: &str) -> Value {
+pub(crate) fn new(password: &str) -> Value {
     json!({ "password": password })
 }
 
-fn cookie(reply: &Reply) -> String {
+pub(crate) fn cookie(reply: &Reply) -> String {
     assert_eq!(reply.status, 201, "{}", reply.text);
     reply.header("set-cookie").split(';').next().unwrap().to_owned()
 }
@@ -457,11 +457,32 @@ async fn sign_in(api: &Api, name: &str, password: &str) -> Reply {
 }
 
 /// Asks below `/session`, as a browser on one of our own pages does.
-async fn ask(api: &Api, method: Method, path: &str, body: Option<Value>, cookie: &str) -> Reply {
+pub(crate) async fn ask(
+    api: &Api,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+    cookie: &str,
+) -> Reply {
     whole(api, method, &format!("session/{path}"), body, cookie).await
 }
 
-async fn whole(api: &Api, method: Method, path: &str, body: Option<Value>, cookie: &str) -> Reply {
+pub(crate) async fn whole(
+    api: &Api,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+    cookie: &str,
+) -> Reply {
+    api.send(request(method, path, body, cookie)).await
+}
+
+pub(crate) fn request(
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+    cookie: &str,
+) -> Request<Body> {
     let request = Request::builder()
         .method(method)
         .uri(format!("/api/v1/{path}"))
@@ -471,5 +492,5 @@ async fn whole(api: &Api, method: Method, path: &str, body: Option<Value>, cooki
         .header(header::USER_AGENT, "Mosaic")
         .header("sec-fetch-site", "same-origin");
     let body = body.map_or_else(Body::empty, |it| Body::from(it.to_string()));
-    api.send(request.body(body).unwrap()).await
+    request.body(body).unwrap()
 }

@@ -1,6 +1,7 @@
 //! Workspaces know nothing of each other: every route is asked with what is another's, and tells as
 //! much of it as of what is nowhere; and where ids are the same, the workspace alone tells rows apart.
 
+mod accounts;
 mod beside;
 mod edges;
 mod ports;

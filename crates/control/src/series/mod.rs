@@ -20,7 +20,7 @@ mod prune;
 mod search;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use api::routes;
 pub(crate) use count::{Series, finish, keep};

@@ -1,5 +1,5 @@
 mod bounds;
-mod told;
+pub(crate) mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use told::{
 
 /// One call as a test tells it.
 #[derive(Clone, Copy)]
-struct Call {
-    user: u128,
-    server: &'static str,
-    tool: &'static str,
-    end: &'static str,
-    is_error: bool,
-    total_us: u64,
-    upstream_us: u64,
+pub(crate) struct Call {
+    pub(crate) user: u128,
+    pub(crate) server: &'static str,
+    pub(crate) tool: &'static str,
+    pub(crate) end: &'static str,
+    pub(crate) is_error: bool,
+    pub(crate) total_us: u64,
+    pub(crate) upstream_us: u64,
 }
 
-const CALL: Call = Call {
+pub(crate) const CALL: Call = Call {
     user: 1,
     server: "jira",
     tool: "search",

@@ -17,7 +17,7 @@ pub(super) async fn here(api: &Api) -> WorkspaceId {
 }
 
 /// Until all that has been recorded is in the tree.
-pub(super) async fn settle(api: &Api) {
+pub(crate) async fn settle(api: &Api) {
     settle_in(&api.log, here(api).await).await;
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn settle_in(log: &audit::Log, workspace: WorkspaceId) {
     }
 }
 
-pub(super) async fn count_all(api: &Api, series: &Series) {
+pub(crate) async fn count_all(api: &Api, series: &Series) {
     count_with(&api.control.app, series, here(api).await).await;
 }
 
@@ -114,14 +114,14 @@ impl Dice {
     }
 }
 
-pub(super) async fn record(api: &Api, calls: &[Call]) {
+pub(crate) async fn record(api: &Api, calls: &[Call]) {
     for call in calls {
         let begun = begin(api, *call).await;
         end(api, begun, *call).await;
     }
 }
 
-pub(super) async fn begin(api: &Api, call: Call) -> Uuid {
+pub(crate) async fn begin(api: &Api, call: Call) -> Uuid {
     let id = api.clock.id();
     let leaf = Leaf::new(Kind::Intent).call(id).uuid("app", Uuid::from_u128(90));
     let leaf = leaf.uuid("user", Uuid::from_u128(call.user)).str("gateway", "main");
@@ -131,13 +131,13 @@ pub(super) async fn begin(api: &Api, call: Call) -> Uuid {
     id
 }
 
-pub(super) async fn end(api: &Api, id: Uuid, call: Call) {
+pub(crate) async fn end(api: &Api, id: Uuid, call: Call) {
     let leaf = Leaf::new(Kind::Outcome).call(id).str("end", call.end).bool("error", call.is_error);
     let leaf = leaf.u64("total_us", call.total_us).u64("upstream_us", call.upstream_us);
     write(api, Kind::Outcome, leaf.u64("bytes", 20).u64("tokens", 6).finish()).await;
 }
 
-pub(super) async fn refuse(api: &Api, end: &str, count: Option<u64>) {
+pub(crate) async fn refuse(api: &Api, end: &str, count: Option<u64>) {
     write(api, Kind::Outcome, refused(api, end, count)).await;
 }
 

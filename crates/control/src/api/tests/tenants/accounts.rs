@@ -36,6 +36,9 @@ async fn h159_an_account_is_that_of_one_workspace() {
         assert_eq!((again.status.as_u16(), named(&again)), (201, "ann".into()), "{}", again.text);
         let with = with_passkey(api, &mut holder).await;
         assert_eq!((with.status.as_u16(), named(&with)), (201, "ann".into()), "{}", with.text);
+        let theirs = json!({"workspace": "default", "name": "canary-ann", "password": PASSWORD});
+        let theirs = ask(api, Method::POST, "password", Some(theirs), "").await;
+        assert_eq!(theirs.status, 401, "by the name that the user has elsewhere");
         unchanged().await;
 
         api.clock.advance(Duration::from_secs(10 * 60));
@@ -99,6 +102,40 @@ async fn h159_sessions_are_those_of_one_workspace() {
         assert_eq!(whole(api, Method::DELETE, "sessions", None, &own).await.status, 204);
         assert_eq!(list().await.len(), 1);
         is_unchanged(&before, &rows::of(api, twin).await);
+    }
+}
+
+/// Users have accounts, and there is none above all workspaces.
+#[tokio::test]
+async fn h159_an_account_of_a_workspace_is_none_above_it() {
+    for world in World::on_each_database().await {
+        let api = &world.api;
+        let options = ask(api, Method::GET, "options", None, "").await;
+        assert_eq!(options.json()["set_up"], true, "{}", options.text);
+        assert_eq!(api.get("/accounts").await.json()["items"], json!([]));
+    }
+}
+
+/// Whoever resets an account holds as much as its user: that the user is in more teams elsewhere is nothing
+/// to them.
+#[tokio::test]
+async fn h159_who_may_reset_an_account_is_decided_in_its_own_workspace() {
+    for world in World::on_each_database().await {
+        let World { api, ours, .. } = &world;
+        api.given(&ours.at("teams"), json!({"name": "empty"})).await;
+        let grant = json!({"name": "empty", "role": "workspace-admin", "team": "empty",
+                           "on": "workspace"});
+        api.given(&ours.at("role-grants"), grant).await;
+        let role = json!({"name": "helper", "capabilities": ["people:read", "people:write"]});
+        api.given(&ours.at("roles"), role).await;
+        let helper = api.given_admin_in(ours.name, "helen", &[("helper", "workspace")]).await;
+        let carl = api.given_admin_in(ours.name, "carl", &[]).await;
+        let set = api.ask_as(&carl, Method::PUT, "/session/password", Some(new(OTHER))).await;
+        assert_eq!(set.status, 200, "{}", set.text);
+        world.twin_of_ours(true).await;
+        let path = ours.at("users/carl/account");
+        let reply = api.ask_as(&helper, Method::DELETE, &path, None).await;
+        assert_eq!(reply.status, 204, "{}", reply.text);
     }
 }
 

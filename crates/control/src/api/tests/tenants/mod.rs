@@ -3,6 +3,7 @@
 
 mod accounts;
 mod beside;
+mod charts;
 mod edges;
 mod ports;
 mod rows;

@@ -1,0 +1,80 @@
+//! Charts, the overview and the calls behind them in a workspace beside one whose rows have the same ids.
+
+use db::sql;
+use serde_json::Value;
+
+use super::world::World;
+use super::{is_unchanged, rows};
+use crate::series::Series;
+use crate::series::tests::told::{begin, count_all, end, record, refuse, settle};
+use crate::series::tests::{CALL, Call};
+use crate::testing::Api;
+
+/// What is asked of charts, and how far counting has come.
+const ASKED: [&str; 6] = [
+    "overview",
+    "records/calls",
+    "series?measure=bytes&step=60",
+    "series?measure=calls&by=outcome&step=60",
+    "series?measure=denials&by=tool&step=3600",
+    "series?measure=latency&by=server&step=60",
+];
+
+#[tokio::test]
+async fn h159_charts_are_those_of_one_workspace() {
+    for world in World::on_each_database().await {
+        let World { api, ours, .. } = &world;
+        record(api, &[CALL, Call { server: "wiki", ..CALL }]).await;
+        refuse(api, "policy", None).await;
+        // More than are kept in memory.
+        let mut open = Vec::new();
+        for _ in 0..6 {
+            open.push(begin(api, CALL).await);
+        }
+        settle(api).await;
+        count_all(api, &api.control.app.series).await;
+        let alone = told(&world).await;
+        let twin = world.twin_of_ours(true).await;
+        let before = rows::of(api, twin).await;
+        assert!(!before["series"].is_empty() && !before["series_open"].is_empty(), "{before:?}");
+        assert_eq!(told(&world).await, alone);
+
+        for call in open {
+            end(api, call, CALL).await;
+        }
+        settle(api).await;
+        // As after a start: from where it was left.
+        let series = Series::default();
+        count_all(api, &series).await;
+        assert_eq!(calls(api, &ours.at("series?measure=calls")).await, 9);
+        is_unchanged(&before, &rows::of(api, twin).await);
+        let under_way = api.get(&ours.at("series?measure=calls")).await.json();
+        // What the workspace was filled with never ends.
+        assert_eq!(under_way["counted"]["under_way"], 2, "{under_way}");
+
+        // As if the log had been put back to an earlier state.
+        let mut tx = api.fresh.db.begin().await.unwrap();
+        let ahead = sql("UPDATE series_logs SET next = 10000 WHERE workspace_id = $1");
+        tx.execute(ahead.bind(ours.id)).await.unwrap();
+        tx.commit().await.unwrap();
+        count_all(api, &Series::default()).await;
+        assert_eq!(calls(api, &ours.at("series?measure=calls")).await, 9);
+        is_unchanged(&before, &rows::of(api, twin).await);
+    }
+}
+
+async fn told(world: &World) -> Vec<Value> {
+    let mut all = Vec::new();
+    for path in ASKED {
+        let reply = world.api.get(&world.ours.at(path)).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text);
+        all.push(reply.json());
+    }
+    all
+}
+
+async fn calls(api: &Api, path: &str) -> u64 {
+    let shown = api.get(path).await.json();
+    assert_eq!(shown["is_partial"], false, "{shown}");
+    shown["lines"][0]["total"].as_u64().unwrap()
+}

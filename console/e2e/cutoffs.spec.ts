@@ -50,6 +50,15 @@ test('it takes a reason and an end with it, and can be looked at first', async (
   await check(page, 'what is in force');
 });
 
+test('a cut-off is tried before it is needed', async ({ page }) => {
+  await open(page, '/workspaces/default/cutoffs');
+  await page.getByRole('button', { name: 'Try a cut-off' }).click();
+  const said = 'Held by 1/1 replicas in 2.7 ms, and on again after 2.4 ms.';
+  await expect(page.getByText(said)).toBeVisible();
+  await expect(page.getByText('Nothing is turned off.')).toBeVisible();
+  await check(page, 'a drill');
+});
+
 test.describe('while all else fails', () => {
   test.use({ expected: /Failed to load resource|Failed to fetch dynamically|Unable to preload/ });
 

@@ -47,6 +47,13 @@ export function handlers(world: World) {
     http.post(at(`${W}/cutoffs`), async ({ request }) =>
       turn(world, (await request.json()) as Schemas['NewCutoff'], false),
     ),
+    http.post(at(`${W}/drills`), () =>
+      shown({
+        replicas: { live: 1, acknowledged: 1, waited_out: [] },
+        elapsed_ms: 2.71,
+        restored_ms: 2.4,
+      } satisfies Schemas['Drill']),
+    ),
     http.post(at(`${W}/restores`), async ({ request }) =>
       turn(world, (await request.json()) as Schemas['NewRestore'], true),
     ),

@@ -688,6 +688,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a cut-off: turn something off that no call can reach, and on again. Stops nobody. */
+        post: operations["create_drill"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/export": {
         parameters: {
             query?: never;
@@ -2061,6 +2078,20 @@ export interface components {
          * @enum {string}
          */
         DirectionText: "request" | "response" | "both";
+        /** @description A cut-off that was tried: everything that one does, of what no call can reach. */
+        Drill: {
+            /**
+             * Format: double
+             * @description From the beginning of the change until it held everywhere.
+             */
+            elapsed_ms: number;
+            replicas: components["schemas"]["Confirmed"];
+            /**
+             * Format: double
+             * @description How long it took to turn that on again.
+             */
+            restored_ms: number;
+        };
         /**
          * @description What a record must have survived before a call goes on.
          * @enum {string}
@@ -6131,6 +6162,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_drill: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Drill"];
                 };
             };
             /** @description What the caller can do something about. */

@@ -5,6 +5,7 @@ import { type ErrorComponentProps, Link, useRouter } from '@tanstack/react-route
 import { Failure } from '@/api/failure';
 import { TableSkeleton } from '@/ui/data-table';
 import { Page } from '@/ui/page';
+import { Panel } from '@/ui/panel';
 import { Trouble } from '@/ui/trouble';
 
 export function Pending() {
@@ -15,21 +16,56 @@ export function Pending() {
   );
 }
 
-export function Wrong({ error, reset }: ErrorComponentProps) {
-  const router = useRouter();
-  const boundary = useQueryErrorResetBoundary();
-  const isMissing = error instanceof Failure && error.status === 404;
-  const retry = () => {
-    boundary.reset();
-    reset();
-    void router.invalidate();
-  };
+/** Beside a list, whose title is that of the page. */
+export function PendingPanel() {
   return (
-    <Page title={isMissing ? 'Not found' : 'This page could not be loaded'}>
+    <Panel title="Loading…" label="What is opened" onClose={useClose()}>
+      <TableSkeleton />
+    </Panel>
+  );
+}
+
+export function Wrong({ error, reset }: ErrorComponentProps) {
+  const retry = useRetry(reset);
+  return (
+    <Page title={isMissing(error) ? 'Not found' : 'This page could not be loaded'}>
       <Trouble what="The gateway’s answer" error={error} retry={retry} />
       <Link to="/">Start again from the first page</Link>
     </Page>
   );
+}
+
+export function WrongPanel({ error, reset }: ErrorComponentProps) {
+  const retry = useRetry(reset);
+  const title = isMissing(error) ? 'Not found' : 'This could not be loaded';
+  return (
+    <Panel title={title} label="What is opened" onClose={useClose()}>
+      <Trouble what="The gateway’s answer" error={error} retry={retry} />
+    </Panel>
+  );
+}
+
+function isMissing(error: unknown) {
+  return error instanceof Failure && error.status === 404;
+}
+
+function useRetry(reset: () => void) {
+  const router = useRouter();
+  const boundary = useQueryErrorResetBoundary();
+  return () => {
+    boundary.reset();
+    reset();
+    void router.invalidate();
+  };
+}
+
+/** Back to the list, as it was searched and sorted. */
+function useClose() {
+  const router = useRouter();
+  return () => {
+    const { pathname, searchStr } = router.state.location;
+    void router.navigate({ href: pathname.slice(0, pathname.lastIndexOf('/')) + searchStr });
+  };
 }
 
 export function NotFound() {

@@ -19,7 +19,7 @@ import { overviewQuery } from '@/features/overview/queries';
 import { pinQuery, pinsQuery } from '@/features/pins/queries';
 import { readRecordSearch } from '@/features/records/search';
 import { serverQuery, serversQuery } from '@/features/servers/queries';
-import { NotFound, Pending, Wrong } from './fallbacks';
+import { NotFound, Pending, PendingPanel, Wrong, WrongPanel } from './fallbacks';
 import {
   account,
   app,
@@ -64,12 +64,16 @@ const servers = createRoute({
   component: lazyRouteComponent(() => import('@/features/servers/servers-page'), 'ServersPage'),
 });
 
+/** What stands beside a list until it is there, or where it does not come. */
+const panel = { pendingComponent: PendingPanel, errorComponent: WrongPanel };
+
 const server = createRoute({
   getParentRoute: () => servers,
   path: '/$server',
   loader: ({ context, params }) =>
     context.queries.ensureQueryData(serverQuery(params.workspace, params.server)),
   component: lazyRouteComponent(() => import('@/features/servers/server-panel'), 'ServerPanel'),
+  ...panel,
 });
 
 const gateways = createRoute({
@@ -162,6 +166,7 @@ const limit = createRoute({
       context.queries.ensureQueryData(usageQuery(workspace, limit)),
     ]),
   component: lazyRouteComponent(() => import('@/features/limits/limit-panel'), 'LimitPanel'),
+  ...panel,
 });
 
 const pins = createRoute({
@@ -180,6 +185,7 @@ const pin = createRoute({
   loader: ({ context, params }) =>
     context.queries.ensureQueryData(pinQuery(params.workspace, params.pin)),
   component: lazyRouteComponent(() => import('@/features/pins/pin-panel'), 'PinPanel'),
+  ...panel,
 });
 
 const records = createRoute({

@@ -14,7 +14,7 @@ use crate::commands::record::{self, RecordCommand};
 use crate::commands::replicas::{self, ReplicasArgs};
 use crate::commands::series::{self, SeriesArgs};
 use crate::commands::shell::ShellArg;
-use crate::commands::switch::{self, CutoffArgs, RestoreArgs};
+use crate::commands::switch::{self, CutoffArgs, DrillArgs, RestoreArgs};
 use crate::commands::why::{self, WhyArgs};
 use crate::commands::{shell, token};
 use crate::dev;
@@ -44,6 +44,9 @@ pub(crate) enum Command {
     Cutoff(CutoffArgs),
     /// Turn something on again.
     Restore(RestoreArgs),
+    /// Try a cut-off on something that nobody uses: how long it takes, and who confirms it.
+    #[command(after_help = "Example:\n  ostiary drill")]
+    Drill(DrillArgs),
     /// The processes that serve the installation together.
     Replicas(ReplicasArgs),
     /// What servers under review list, and what is approved of it.
@@ -173,6 +176,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Bridge(args) => bridge::run(args),
         Command::Cutoff(args) => switch::cutoff(&args),
         Command::Restore(args) => switch::restore(&args),
+        Command::Drill(args) => switch::drill(&args),
         Command::Replicas(args) => replicas::list(&args),
         Command::Pin(command) => pin::run(&command),
         Command::Noun(asked) => nouns::run(&asked),

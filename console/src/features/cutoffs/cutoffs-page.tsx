@@ -15,6 +15,7 @@ import { SearchField } from '@/ui/search-field';
 import { Trouble } from '@/ui/trouble';
 import { CutoffDialog, LIMITS, type Order, REASON_CHARS, toCutoff } from './cutoff-dialog';
 import classes from './cutoffs-page.module.css';
+import { DrillSection } from './drill';
 import { InForce } from './in-force';
 import { Outcome } from './outcome';
 import { cutoffsQuery, type Target, type Turn, useTurnAny } from './queries';
@@ -102,6 +103,7 @@ export function CutoffsPage() {
         />
       </Section>
       <ByName onStop={stop} onLook={ask} isPending={turning.isPending} />
+      <DrillSection workspace={workspace} />
       <InForce found={inForce} onRestore={setRestored} />
       <CutoffDialog
         key={asked ? `${asked.kind} ${asked.name}` : 'restored'}

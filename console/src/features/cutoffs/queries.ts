@@ -4,6 +4,7 @@ import { queryOptions, useMutation, useQueryClient } from '@tanstack/react-query
 import { api, everyPage, type Schemas, take } from '@/api/client';
 
 export type Held = Schemas['Held'];
+export type Drill = Schemas['Drill'];
 export type InForceBody = Schemas['CutoffBody'];
 export type Kind = Schemas['KindText'];
 export type Off = Schemas['Off'];
@@ -64,6 +65,14 @@ export function useTurnAny(workspace: string) {
       return take(api.POST('/api/v1/workspaces/{workspace}/cutoffs', { params, body }));
     },
     onSettled: () => queries.invalidateQueries({ queryKey: ['workspace', workspace] }),
+  });
+}
+
+/** A cut-off of what nobody uses, and its undoing: how fast one would hold, and where. */
+export function useDrill(workspace: string) {
+  return useMutation({
+    mutationFn: () =>
+      take(api.POST('/api/v1/workspaces/{workspace}/drills', { params: { path: { workspace } } })),
   });
 }
 

@@ -69,6 +69,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/workspaces/{workspace}/cutoffs", "cutoffs:read somewhere"),
     ("post", "/workspaces/{workspace}/cutoffs", "cutoffs:write somewhere"),
     ("post", "/workspaces/{workspace}/diff", "each"),
+    ("post", "/workspaces/{workspace}/drills", "cutoffs:write"),
     ("get", "/workspaces/{workspace}/export", "each"),
     ("get", "/workspaces/{workspace}/gateways", "gateways:read somewhere"),
     ("post", "/workspaces/{workspace}/gateways", "gateways:write"),

@@ -8,7 +8,7 @@ use super::MOST_OF_ONE;
 use crate::testing::Api;
 
 /// What somebody reads.
-struct Stream {
+pub(crate) struct Stream {
     body: Body,
     text: String,
 }
@@ -231,7 +231,11 @@ async fn what_another_process_changes_is_told_of() {
     }
 }
 
-async fn follow(api: &Api, token: &str, knows: Option<&str>) -> Result<Stream, StatusCode> {
+pub(crate) async fn follow(
+    api: &Api,
+    token: &str,
+    knows: Option<&str>,
+) -> Result<Stream, StatusCode> {
     follow_at(api.control.router(), token, knows).await
 }
 
@@ -297,7 +301,7 @@ impl Stream {
     }
 
     /// All up to an epoch, in words.
-    async fn up_to(&mut self, epoch: u64) -> Vec<String> {
+    pub(crate) async fn up_to(&mut self, epoch: u64) -> Vec<String> {
         let mut all = Vec::new();
         loop {
             let told = self.next().await;

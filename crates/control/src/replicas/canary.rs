@@ -4,11 +4,14 @@
 //! cut-off, and on again. The target is a server with the id of the replica, which no call can
 //! reach. It is nobody's act and stops nobody, so it leaves no record, or the log would be full of
 //! it; what comes of it is in the metrics, and what goes wrong in the program's own log.
+//!
+//! A drill is the same by hand, of a target with an id of its own, and an act like any other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{ServerId, Target};
+use domain::{ServerId, Target, WorkspaceId};
+use uuid::Uuid;
 
 use crate::App;
 use crate::api::{Error, Rights, chain};
@@ -36,9 +39,12 @@ pub(crate) async fn run(app: Arc<App>, every: Duration) {
 }
 
 async fn attempt(app: &Arc<App>) {
-    let took = match flip(app).await {
-        Ok(None) => return,
-        Ok(Some(committed)) => Some(committed).filter(|it| it.replicas.is_complete()),
+    let config = Arc::clone(&app.publisher.newest().snapshot.config);
+    let Some(workspace) = config.workspaces.values().map(|it| it.id).min_by_key(|it| it.0) else {
+        return;
+    };
+    let took = match flip(app, workspace, app.replica.id).await {
+        Ok((off, _)) => Some(off).filter(|it| it.replicas.is_complete()),
         Err(error) => {
             tracing::error!(error = %chain(&error), "The canary could not be cut off");
             None
@@ -47,26 +53,25 @@ async fn attempt(app: &Arc<App>) {
     app.replica.figures.canary(took.map(|it| it.elapsed));
 }
 
-/// Off and on; nothing where there is no workspace.
-async fn flip(app: &Arc<App>) -> Result<Option<Committed>, Error> {
-    let config = Arc::clone(&app.publisher.newest().snapshot.config);
-    let Some(workspace) = config.workspaces.values().map(|it| it.id).min_by_key(|it| it.0) else {
-        return Ok(None);
-    };
-    let target = Target::Server(ServerId(app.replica.id));
+/// Turns off what no call can reach, and on again. How it went off, and on.
+pub(crate) async fn flip(
+    app: &Arc<App>,
+    workspace: WorkspaceId,
+    id: Uuid,
+) -> Result<(Committed, Committed), Error> {
+    let target = Target::Server(ServerId(id));
     let rights = Rights::of_installation(app);
     let mut change = Change::begin_switch(app, &rights).await?;
     let until = change.now() + LIFE;
     let reason = Some(switches::CANARY.to_owned());
     switches::turn_off(&mut change, workspace, target.clone(), Some(until), reason).await?;
-    let committed = change.commit().await?;
-    if !app.publisher.newest().canaries.contains(&app.replica.id) {
+    let off = change.commit().await?;
+    if !app.publisher.newest().canaries.contains(&id) {
         return Err(Error::internal(Unheard));
     }
     let mut change = Change::begin_switch(app, &rights).await?;
     switches::turn_on(&mut change, workspace, &target).await?;
-    change.commit().await?;
-    Ok(Some(committed))
+    Ok((off, change.commit().await?))
 }
 
 #[derive(Debug, thiserror::Error)]

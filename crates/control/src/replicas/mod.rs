@@ -18,7 +18,7 @@
 
 mod api;
 mod autonomy;
-mod canary;
+pub(crate) mod canary;
 mod figures;
 mod follow;
 mod looks;

@@ -160,9 +160,11 @@ const CHOICES: Reading = reading!(
 
 /// The names of what no snapshot has one of.
 const NAMES_OF_POLICIES: Reading =
-    reading!("SELECT id, name FROM policies", of("workspace_id", "id"));
-const NAMES_OF_ROLES: Reading = reading!("SELECT id, name FROM roles", of("workspace_id", "id"));
-const NAMES_OF_TOKENS: Reading = reading!("SELECT id, name FROM tokens", of("workspace_id", "id"));
+    reading!("SELECT workspace_id, id, name FROM policies", of("workspace_id", "id"));
+const NAMES_OF_ROLES: Reading =
+    reading!("SELECT workspace_id, id, name FROM roles", of("workspace_id", "id"));
+const NAMES_OF_TOKENS: Reading =
+    reading!("SELECT workspace_id, id, name FROM tokens", of("workspace_id", "id"));
 
 /// All statements, as they read everything.
 #[cfg(test)]
@@ -239,8 +241,11 @@ impl Reading {
     }
 }
 
-/// The names of what has been touched and is in no snapshot.
-pub(super) async fn names(tx: &mut Tx, scope: &Scope) -> Result<HashMap<Uuid, String>, DbError> {
+/// The names of what has been touched and is in no snapshot, by workspace and id.
+pub(super) async fn names(
+    tx: &mut Tx,
+    scope: &Scope,
+) -> Result<HashMap<(Uuid, Uuid), String>, DbError> {
     let mut names = HashMap::new();
     let all = [
         (NAMES_OF_POLICIES, Part::Policy),
@@ -249,7 +254,8 @@ pub(super) async fn names(tx: &mut Tx, scope: &Scope) -> Result<HashMap<Uuid, St
     ];
     for (reading, part) in all {
         if let Some(keys) = scope.keys(part) {
-            names.extend(reading.rows::<(Uuid, String)>(tx, Some(keys)).await?);
+            let rows: Vec<(Uuid, Uuid, String)> = reading.rows(tx, Some(keys)).await?;
+            names.extend(rows.into_iter().map(|(workspace, id, name)| ((workspace, id), name)));
         }
     }
     Ok(names)

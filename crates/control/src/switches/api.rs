@@ -1,4 +1,4 @@
-//! `/cutoffs` and `/restores`.
+//! `/cutoffs`, `/restores` and `/drills`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,13 @@ use super::store::{self, Listed};
 use crate::App;
 use crate::api::{Done, Error, InWorkspace, Json, Page, Paging, Problem, Touched};
 use crate::change::{Change, Committed};
-use crate::replicas::Confirmed;
+use crate::replicas::{Confirmed, canary};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list_cutoffs, create_cutoff))
         .routes(routes!(create_restore))
+        .routes(routes!(create_drill))
 }
 
 /// Something to turn off at once.
@@ -72,6 +73,16 @@ struct Held {
     ended: usize,
     /// From the beginning of the change until it held everywhere.
     elapsed_ms: f64,
+}
+
+/// A cut-off that was tried: everything that one does, of what no call can reach.
+#[derive(Serialize, ToSchema)]
+struct Drill {
+    replicas: Confirmed,
+    /// From the beginning of the change until it held everywhere.
+    elapsed_ms: f64,
+    /// How long it took to turn that on again.
+    restored_ms: f64,
 }
 
 const LONGEST: u64 = 366 * 24 * 60 * 60;
@@ -153,6 +164,31 @@ async fn create_restore(
     Ok(Done::other(StatusCode::OK, touched, Held::of(new.kind, new.name, None, committed)))
 }
 
+/// Try a cut-off: turn something off that no call can reach, and on again. Stops nobody.
+#[utoipa::path(
+    post,
+    path = "/drills",
+    responses((status = 200, body = Drill), (status = "4XX", body = Problem)),
+    extensions(("x-capability" = json!("cutoffs:write"))),
+    tag = "cutoffs",
+)]
+async fn create_drill(
+    State(app): State<Arc<App>>,
+    workspace: InWorkspace,
+) -> Result<Json<Drill>, Error> {
+    workspace.rights.require_on_workspace(Capability::CutoffsWrite)?;
+    let (off, on) = canary::flip(&app, workspace.id, app.clock.id()).await?;
+    Ok(Json(Drill {
+        replicas: off.replicas,
+        elapsed_ms: millis(off.elapsed),
+        restored_ms: millis(on.elapsed),
+    }))
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
 fn limit(seconds: u64) -> Result<Duration, Error> {
     if (1..=LONGEST).contains(&seconds) {
         Ok(Duration::from_secs(seconds))
@@ -182,7 +218,7 @@ impl Held {
             until,
             replicas: it.replicas,
             ended: it.ended,
-            elapsed_ms: it.elapsed.as_secs_f64() * 1000.0,
+            elapsed_ms: millis(it.elapsed),
         }
     }
 }

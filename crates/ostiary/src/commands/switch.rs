@@ -81,6 +81,15 @@ pub(crate) struct RestoreArgs {
     remote: Remote,
 }
 
+#[derive(Args)]
+pub(crate) struct DrillArgs {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
 /// Returns when nothing more passes anywhere; exit code 7 where not every replica has confirmed.
 pub(crate) fn cutoff(args: &CutoffArgs) -> Result<ExitCode, Failure> {
     match (&args.command, &args.cut) {
@@ -134,6 +143,23 @@ pub(crate) fn restore(args: &RestoreArgs) -> Result<ExitCode, Failure> {
         print::line(format_args!("{} `{}` is on", args.kind.word(), args.name));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Exit code 7, too, where not every replica has confirmed it.
+pub(crate) fn drill(args: &DrillArgs) -> Result<ExitCode, Failure> {
+    let drill = converse(args.remote.ask(Method::POST, "/drills", Content::Nothing))?;
+    let (replicas, is_complete) = confirmed(&drill);
+    if args.json {
+        print::line(&drill);
+    } else {
+        let millis = |key: &str| drill.get(key).and_then(Value::as_f64).unwrap_or_default();
+        print::line(format_args!(
+            "A cut-off holds on {replicas} after {:.1} ms, and was undone after {:.1} ms; nobody was stopped",
+            millis("elapsed_ms"),
+            millis("restored_ms"),
+        ));
+    }
+    Ok(if is_complete { ExitCode::SUCCESS } else { 7.into() })
 }
 
 impl Kind {

@@ -37,6 +37,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("get", "/workspaces/{workspace}/cutoffs"),
     ("post", "/workspaces/{workspace}/cutoffs"),
     ("post", "/workspaces/{workspace}/diff"),
+    ("post", "/workspaces/{workspace}/drills"),
     ("get", "/workspaces/{workspace}/export"),
     ("get", "/workspaces/{workspace}/overview"),
     ("get", "/workspaces/{workspace}/pins"),

@@ -31,6 +31,10 @@ const CHANGE_NOTHING: &[(&str, &str)] = &[
     ("DELETE /session", "so it is with who has signed out"),
     ("POST /workspaces/{workspace}/diff", "it does nothing, and tells what would be done"),
     ("POST /workspaces/{workspace}/policy-simulations", "likewise"),
+    (
+        "POST /workspaces/{workspace}/drills",
+        "it undoes what it does, and what it took is no object",
+    ),
 ];
 
 /// Routes that leave no record, since nobody is known who could be in it.
@@ -294,6 +298,7 @@ async fn change_nothing(api: &Api) {
     let text = "kind: User\nname: bea\n";
     assert_eq!(api.post("diff", json!({ "text": text })).await.status, 200);
     assert_eq!(api.post("policy-simulations", json!({"policies": []})).await.status, 200);
+    assert_eq!(api.post("drills", json!({})).await.status, 200);
     let reply = api.post("/session", json!({"token": api.token})).await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     let cookie = reply.header("set-cookie").split(';').next().unwrap().to_owned();

@@ -49,7 +49,7 @@ pub(super) type Keys = BTreeMap<Uuid, BTreeSet<Uuid>>;
 pub(super) struct Told {
     parts: Vec<(Part, Uuid, Uuid)>,
     /// Of what is there and has a name in the database alone.
-    names: HashMap<Uuid, String>,
+    names: HashMap<(Uuid, Uuid), String>,
 }
 
 /// A thing that is made anew as a whole, of one or more rows.
@@ -165,7 +165,7 @@ impl Scope {
     }
 
     /// What is to be told of; nothing where that is not known.
-    pub(super) fn told(&self, names: HashMap<Uuid, String>) -> Option<Told> {
+    pub(super) fn told(&self, names: HashMap<(Uuid, Uuid), String>) -> Option<Told> {
         let Self::Touched(touched) = self else { return None };
         let of = |part| self.touched(part).map(move |(workspace, id)| (part, workspace, id));
         Some(Told { parts: touched.0.keys().copied().flat_map(of).collect(), names })
@@ -200,9 +200,9 @@ impl Told {
         self.parts.iter().copied()
     }
 
-    /// The name of what is there and has one in the database alone.
-    pub(super) fn name(&self, id: Uuid) -> Option<&str> {
-        self.names.get(&id).map(String::as_str)
+    /// The name of what is there, in this workspace, and has one in the database alone.
+    pub(super) fn name(&self, workspace: Uuid, id: Uuid) -> Option<&str> {
+        self.names.get(&(workspace, id)).map(String::as_str)
     }
 }
 

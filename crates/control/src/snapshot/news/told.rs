@@ -21,7 +21,7 @@ pub(in crate::snapshot) fn between(before: &Published, after: &Published) -> Opt
     let mut all = ByWorkspace::new();
     for (part, workspace, id) in touched.each() {
         let Some(kind) = kind(part) else { continue };
-        let name = touched.name(id);
+        let name = touched.name(workspace, id);
         let look = |it: &Published, name| {
             let whole = it.snapshot.config.workspace(WorkspaceId(workspace))?;
             Seen { snapshot: &it.snapshot, index: &it.memo.index, workspace: whole }

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use db::sql;
 use http_body_util::BodyExt as _;
 use passkeys::testing::Authenticator;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+use uuid::Uuid;
 
 use super::world::World;
 use super::{is_unchanged, rows};
@@ -113,6 +115,14 @@ async fn h159_an_account_of_a_workspace_is_none_above_it() {
         let options = ask(api, Method::GET, "options", None, "").await;
         assert_eq!(options.json()["set_up"], true, "{}", options.text);
         assert_eq!(api.get("/accounts").await.json()["items"], json!([]));
+        let mut tx = api.fresh.db.read().await.unwrap();
+        let all: Vec<(Uuid,)> = tx.all(sql("SELECT id FROM accounts")).await.unwrap();
+        drop(tx);
+        assert!(!all.is_empty());
+        for (id,) in all {
+            let gone = api.delete(&format!("/accounts/{id}")).await;
+            assert_eq!(gone.problem(), (404, "not_found".into()));
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod beside;
+mod changes;
 mod charts;
 mod edges;
 mod ports;

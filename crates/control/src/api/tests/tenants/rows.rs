@@ -150,7 +150,9 @@ fn copied(api: &Api, table: &str, column: &str) -> String {
         ("pins", "name") => column.to_owned(),
         (_, "name" | "alias") => format!("'canary-' || {column}"),
         ("owners", "owner") => "'canary-' || owner".to_owned(),
-        (_, "position" | "units") => format!("{column} + 1"),
+        (_, "calls" | "position" | "units") => format!("{column} + 1"),
+        // Ten days ago.
+        ("series", "at") => "at - 864000".to_owned(),
         (table, "hash") if SECRETS.contains(&table) && is_sqlite => "randomblob(32)".to_owned(),
         (table, "hash") if SECRETS.contains(&table) => "sha256(hash)".to_owned(),
         _ => column.to_owned(),

@@ -170,14 +170,18 @@ pub(super) async fn round(
     app.series.by_workspace.lock().await.retain(|id, _| is_there.contains(id));
     let mut counted = app.clock.now().timestamp_millis();
     let (mut is_all, mut failed) = (true, None);
-    for workspace in is_there {
-        match count_here(app, workspace, is_last).await {
+    let mut left: VecDeque<WorkspaceId> = is_there.into_iter().collect();
+    // A part of each in turn: nobody waits until what others have left is counted.
+    while let Some(workspace) = left.pop_front() {
+        match app.series.count(app, workspace).await {
             Ok(Reached::All(at)) => counted = counted.min(at),
             // The next round finds it in the tree.
             Ok(Reached::Waiting(at)) => {
                 (is_all, counted) = (false, counted.min(at.unwrap_or_default()));
             }
-            Ok(Reached::Some) => return Ok(()),
+            // Whoever wants to stop is not kept waiting; what has been counted is in the database.
+            Ok(Reached::Some) if !is_last && app.stop.is_cancelled() => return Ok(()),
+            Ok(Reached::Some) => left.push_back(workspace),
             // The others are counted all the same, and nobody is told that all is.
             Err(error) => failed = Some(error),
         }
@@ -193,22 +197,6 @@ pub(super) async fn round(
         *told = counted;
     }
     Ok(())
-}
-
-/// Counts what there is of one workspace, or what can be counted before whoever wants to stop is kept waiting.
-async fn count_here(
-    app: &App,
-    workspace: WorkspaceId,
-    is_last: bool,
-) -> Result<Reached, CountError> {
-    loop {
-        let reached = app.series.count(app, workspace).await?;
-        // Others are let in between, and what has been counted is in the database each time.
-        let is_to_stop = !is_last && app.stop.is_cancelled();
-        if reached != Reached::Some || is_to_stop {
-            return Ok(reached);
-        }
-    }
 }
 
 impl Default for Series {

@@ -46,19 +46,30 @@ async fn h159_charts_are_those_of_one_workspace() {
         // As after a start: from where it was left.
         let series = Series::default();
         count_all(api, &series).await;
-        assert_eq!(calls(api, &ours.at("series?measure=calls")).await, 9);
+        for step in ["60", "3600", "86400"] {
+            let path = format!("series?measure=calls&step={step}");
+            assert_eq!(calls(api, &ours.at(&path)).await, 9, "{step}");
+        }
         is_unchanged(&before, &rows::of(api, twin).await);
         let under_way = api.get(&ours.at("series?measure=calls")).await.json();
         // What the workspace was filled with never ends.
         assert_eq!(under_way["counted"]["under_way"], 2, "{under_way}");
 
-        // As if the log had been put back to an earlier state.
+        // As if the log had been put back to an earlier state, without some tool.
+        let putting_back = [
+            "UPDATE series SET tool = 'gone' WHERE workspace_id = $1",
+            "UPDATE series_logs SET next = 10000 WHERE workspace_id = $1",
+        ];
         let mut tx = api.fresh.db.begin().await.unwrap();
-        let ahead = sql("UPDATE series_logs SET next = 10000 WHERE workspace_id = $1");
-        tx.execute(ahead.bind(ours.id)).await.unwrap();
+        for text in putting_back {
+            assert_ne!(tx.execute(sql(text).bind(ours.id)).await.unwrap(), 0);
+        }
         tx.commit().await.unwrap();
         count_all(api, &Series::default()).await;
-        assert_eq!(calls(api, &ours.at("series?measure=calls")).await, 9);
+        for step in ["60", "3600", "86400"] {
+            let path = format!("series?measure=calls&step={step}");
+            assert_eq!(calls(api, &ours.at(&path)).await, 9, "{step}");
+        }
         is_unchanged(&before, &rows::of(api, twin).await);
     }
 }

@@ -151,8 +151,8 @@ fn copied(api: &Api, table: &str, column: &str) -> String {
         (_, "name" | "alias") => format!("'canary-' || {column}"),
         ("owners", "owner") => "'canary-' || owner".to_owned(),
         (_, "calls" | "position" | "units") => format!("{column} + 1"),
-        // Ten days ago.
-        ("series", "at") => "at - 864000".to_owned(),
+        // Of days, ten days ago.
+        ("series", "at") => "CASE step WHEN 86400 THEN at - 864000 ELSE at END".to_owned(),
         (table, "hash") if SECRETS.contains(&table) && is_sqlite => "randomblob(32)".to_owned(),
         (table, "hash") if SECRETS.contains(&table) => "sha256(hash)".to_owned(),
         _ => column.to_owned(),

@@ -18,8 +18,8 @@ else
     git worktree prune
     git worktree add --quiet --detach "$older/source" "$commit"
 fi
-(cd "$older/source" && CARGO_TARGET_DIR=$older/target cargo build -p ostiary)
-cargo build -p ostiary
+(cd "$older/source" && CARGO_TARGET_DIR=$older/target cargo build --workspace --bin ostiary)
+cargo build --workspace --bin ostiary
 
 cluster=$(mktemp -d "${TMPDIR:-/tmp}/ostiary-postgres.XXXXXX")
 trap 'scripts/postgres.sh stop "$cluster"' EXIT
@@ -28,4 +28,4 @@ OSTIARY_TEST_POSTGRES=$(scripts/postgres.sh url "$cluster")
 export OSTIARY_TEST_POSTGRES
 export OSTIARY_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/ostiary
 export OSTIARY_OLDER_BIN=$older/target/debug/ostiary
-cargo test -p tests --test restart -- --nocapture --test-threads 1 versions::
+cargo test --workspace --test restart -- --nocapture --test-threads 1 versions::

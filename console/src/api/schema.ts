@@ -796,6 +796,28 @@ export interface paths {
         patch: operations["update_assignment"];
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/gateways/{gateway}/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a tool in the place of an app, through everything that a client's call goes through. It is done,
+         *     with the credentials that the app would use: what the tool changes is changed. The record of the call
+         *     says that it was a test, and by whom. It is for whoever holds `gateways:write` on the gateway and
+         *     `apps:write` for the app, and for the user whose app it is.
+         */
+        post: operations["create_test_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/gateways/{gateway}/preview": {
         parameters: {
             query?: never;
@@ -2107,6 +2129,12 @@ export interface components {
          * @enum {string}
          */
         EraText: "auto" | "modern" | "legacy";
+        /** @description An error of the protocol. */
+        ErrorBody: {
+            /** Format: int64 */
+            code: number;
+            message: string;
+        };
         /** @enum {string} */
         ExpectText: "allow" | "refuse";
         /** @description Something that is wrong in a text. */
@@ -2492,6 +2520,15 @@ export interface components {
             /** @description Users, by name or id. */
             members?: components["schemas"]["Ref"][];
             name: components["schemas"]["Name"];
+        };
+        /** @description A call to make. */
+        NewTestCall: {
+            app?: components["schemas"]["Ref"] | null;
+            /** @description None where absent. */
+            arguments?: Record<string, never>;
+            /** @description As the gateway lists it. */
+            tool: string;
+            user?: components["schemas"]["Ref"] | null;
         };
         /** @description A token to make. */
         NewToken: {
@@ -3619,6 +3656,11 @@ export interface components {
         ShownBody: {
             /** @description Of the assignment. */
             alias: string;
+            /**
+             * @description What arguments a tool takes, as a JSON schema and as its server says it; where that was asked for,
+             *     and is not long.
+             */
+            input_schema?: unknown;
             /** @description As it is listed: a name, a URI or a URI template. */
             name: string;
             /** @description The server's own name for it. */
@@ -3719,6 +3761,52 @@ export interface components {
             members?: components["schemas"]["Ref"][] | null;
             name?: components["schemas"]["Name"] | null;
         };
+        /** @description What came of a call. */
+        TestCallBody: {
+            app: components["schemas"]["Name"];
+            /** @description In one sentence. */
+            because: string;
+            /**
+             * Format: uuid
+             * @description Its number in the record.
+             */
+            call: string;
+            error?: components["schemas"]["ErrorBody"] | null;
+            /**
+             * Format: int64
+             * @description Where the record of its beginning is in the log; absent where it was refused before, and for as
+             *     long as it has no place.
+             */
+            intent?: number | null;
+            /** @description Whether it has failed, or its tool says so. */
+            is_error: boolean;
+            /**
+             * @description How it has ended, as its record says it: `answered`, or what stood in the way; `unrecorded` where
+             *     there is no record of it.
+             */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description Where the record of its end is; absent for as long as it has no place.
+             */
+            record?: number | null;
+            /** @description What a client is answered, after the rules, where that is a result. */
+            result?: unknown;
+            /**
+             * Format: int64
+             * @description How many tokens the result is to a model: an estimate, by the vocabulary o200k.
+             */
+            tokens?: number | null;
+            took: components["schemas"]["TookBody"];
+            tool?: components["schemas"]["ToolBody"] | null;
+            /**
+             * @description What was decided on the way, in its order, as far as it went. The last one that does not hold is
+             *     what has ended it.
+             */
+            trace: components["schemas"]["Link"][];
+            /** @description For whom that acts. */
+            user: string;
+        };
         /** @description What tests have shown. */
         TestReport: {
             passed: boolean;
@@ -3753,6 +3841,31 @@ export interface components {
             /** Format: uuid */
             id: string;
             name: components["schemas"]["Name"];
+        };
+        /** @description How long it took, in microseconds. */
+        TookBody: {
+            /**
+             * Format: int64
+             * @description What of it is ours: until its beginning was recorded.
+             */
+            gateway: number;
+            /**
+             * Format: int64
+             * @description From when it came in until its end was recorded.
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description And from then on: the server's answer, and the rules on it.
+             */
+            upstream: number;
+        };
+        /** @description A tool of a server. */
+        ToolBody: {
+            /** @description Of the assignment. */
+            alias: components["schemas"]["Name"];
+            /** @description The server's own name for it. */
+            own_name: string;
         };
         /** @description What administrators say of one tool. */
         ToolLabelText: {
@@ -6707,6 +6820,53 @@ export interface operations {
             };
         };
     };
+    create_test_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A text of the caller's choice, in quotes. Sent again within a day, with the same body, it gets the same answer, and nothing is done again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                workspace: string;
+                gateway: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTestCall"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestCallBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     show_gateway_preview: {
         parameters: {
             query?: {
@@ -6714,6 +6874,8 @@ export interface operations {
                 user?: components["schemas"]["Ref"];
                 /** @description The app, by name or id. */
                 app?: components["schemas"]["Ref"];
+                /** @description Whether it is told what arguments tools take. */
+                schemas?: boolean;
             };
             header?: never;
             path: {

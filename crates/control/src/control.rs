@@ -7,7 +7,7 @@ use audit::DataKeys;
 use axum::http::StatusCode;
 use db::{Db, DbError};
 use domain::ports::{
-    Counters, Definitions, Gate, GateClosed, Offers, Picks, Previews, Secrets, Traffic,
+    Counters, Definitions, Gate, GateClosed, Offers, Picks, Previews, Secrets, TestCalls, Traffic,
 };
 use domain::{Authority, Clock, Stamp, WorkspaceId};
 use parking_lot::Mutex;
@@ -169,6 +169,7 @@ impl Control {
             status: OnceLock::new(),
             offers: OnceLock::new(),
             previews: OnceLock::new(),
+            test_calls: OnceLock::new(),
             passwords: Passwords::default(),
             attempts: Attempts::default(),
             turns: Turns::default(),
@@ -294,6 +295,11 @@ impl Control {
     /// What clients are shown. Until it is set, nothing can be said of it.
     pub fn set_previews(&self, previews: Arc<dyn Previews>) {
         drop(self.app.previews.set(previews));
+    }
+
+    /// What calls in the place of apps. Until it is set, nobody can.
+    pub fn set_test_calls(&self, test_calls: Arc<dyn TestCalls>) {
+        drop(self.app.test_calls.set(test_calls));
     }
 
     /// How servers are doing. Until it is set, nothing is said of it.

@@ -65,7 +65,7 @@ mod workspaces;
 use std::sync::{Arc, OnceLock};
 
 use db::Db;
-use domain::ports::{Offers, Previews, Traffic};
+use domain::ports::{Offers, Previews, TestCalls, Traffic};
 use domain::{Authority, Clock};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -112,6 +112,7 @@ struct App {
     status: OnceLock<Arc<dyn ServerStatus>>,
     offers: OnceLock<Arc<dyn Offers>>,
     previews: OnceLock<Arc<dyn Previews>>,
+    test_calls: OnceLock<Arc<dyn TestCalls>>,
     passwords: accounts::Passwords,
     attempts: accounts::Attempts,
     turns: accounts::Turns,

@@ -9,8 +9,11 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use chrono::{DateTime, TimeZone as _, Utc};
 use db::testing::Fresh;
-use domain::ports::{Answer, Listed, Offers, Traffic};
-use domain::{Clock, DefinitionHash, Described, IdentityId, PinKey, PinKind, Server, Snapshot};
+use domain::ports::{Answer, Listed, Offers, TestCalls, Traffic};
+use domain::{
+    Answered, Clock, DefinitionHash, Described, IdentityId, NotCalled, PinKey, PinKind, Server,
+    Snapshot, TestCall, Tested,
+};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -55,6 +58,9 @@ pub(crate) struct TestTraffic {
 
 /// A server that lists one tool.
 pub(crate) struct Lists;
+
+/// Answers calls in the place of apps with what they were.
+pub(crate) struct Told;
 
 impl Api {
     pub(crate) async fn on_each_database() -> Vec<Self> {
@@ -355,5 +361,15 @@ impl Offers for Lists {
         let pin = PinKey { kind: PinKind::Tool, hash: DefinitionHash([7; 32]) };
         let described = Described { name: name.into(), ..Described::default() };
         Listed::As { pin, described }
+    }
+}
+
+impl TestCalls for Told {
+    fn call(&self, test: TestCall) -> Answer<'_, Result<Tested, NotCalled>> {
+        let TestCall { workspace, gateway, app, arguments, .. } = test;
+        let (workspace, gateway, app) = (workspace.0, gateway.0, app.0);
+        let result = json!({ "of": [workspace, gateway, app], "told": arguments });
+        let answer = Answered::Result(result.to_string());
+        Box::pin(std::future::ready(Ok(Tested { tool: None, answer })))
     }
 }

@@ -20,6 +20,7 @@ mod preview;
 mod snapshot;
 mod switch;
 mod table;
+mod test_call;
 
 pub use addresses::{
     AddressList, Addresses, InvalidNetwork, Network, TooManyNetworks, canonical, check_caller,
@@ -50,3 +51,4 @@ pub use snapshot::{
 };
 pub use switch::{Subject, Switch, Switches, Target};
 pub use table::Table;
+pub use test_call::{Answered, May, NotCalled, Starter, TestCall, Tested};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::limits::Charge;
 use crate::{
-    AppId, Config, Described, Gateway, GatewayId, Identity, IdentityId, Name, NoPreview, PinKey,
-    Preview, Server, ServerId, Snapshot, Workspace, WorkspaceId,
+    AppId, Config, Described, Gateway, GatewayId, Identity, IdentityId, Name, NoPreview, NotCalled,
+    PinKey, Preview, Server, ServerId, Snapshot, TestCall, Tested, Workspace, WorkspaceId,
 };
 
 /// A boxed future, since these traits stand between crates.
@@ -215,4 +215,11 @@ pub trait Previews: Send + Sync {
         gateway: GatewayId,
         app: AppId,
     ) -> Answer<'_, Result<Preview, NoPreview>>;
+}
+
+/// Calls in the place of apps.
+pub trait TestCalls: Send + Sync {
+    /// Makes one, on the same way as that of a client, and waits until it has ended. Nobody answers what
+    /// its server may ask.
+    fn call(&self, test: TestCall) -> Answer<'_, Result<Tested, NotCalled>>;
 }

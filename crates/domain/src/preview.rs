@@ -30,6 +30,8 @@ pub struct Shown {
     /// The server's own name for it.
     pub own_name: String,
     pub said: Said,
+    /// What arguments a tool takes, as its server says it: JSON. Absent where that is long.
+    pub input_schema: Option<Box<str>>,
     /// How many tokens its entry is to a model: an estimate.
     pub tokens: u64,
 }

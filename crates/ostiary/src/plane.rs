@@ -83,6 +83,18 @@ impl Wiring {
     }
 
     pub(crate) fn worker(&self, proxy: &Arc<proxy::Proxy>) -> Arc<Worker> {
+        let (wire, hop) = self.wires();
+        Worker::new(Arc::clone(proxy), wire, hop)
+    }
+
+    /// What looks and calls for administrators, in the place of apps.
+    pub(crate) fn lend(&self, control: &control::Control, proxy: &Arc<proxy::Proxy>) {
+        control.set_previews(Arc::new(proxy::Previewer::new(self.worker(proxy))));
+        let (wire, hop) = self.wires();
+        control.set_test_calls(Arc::new(proxy::Tester::new(Arc::clone(proxy), wire, hop)));
+    }
+
+    fn wires(&self) -> (HttpWire, Option<HttpWire>) {
         let limits = WireLimits {
             head: Duration::from_secs(600),
             quiet: Duration::from_secs(600),
@@ -90,7 +102,7 @@ impl Wiring {
             ..WireLimits::default()
         };
         let wire = HttpWire::new(self.guard.clone(), Arc::clone(&self.tls), limits);
-        Worker::new(Arc::clone(proxy), wire, self.hop.clone().map(proxy::hop::wire))
+        (wire, self.hop.clone().map(proxy::hop::wire))
     }
 }
 

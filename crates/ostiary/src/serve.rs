@@ -324,7 +324,7 @@ impl House {
         let peers = Peers::of(&vault.derive("way between replicas")).map_err(Failure::other)?;
         let client = config.replica_listen.map(|_| Arc::clone(&peers.client));
         let wiring = Wiring::new(guard, client)?;
-        control.set_previews(Arc::new(proxy::Previewer::new(wiring.worker(&proxy))));
+        wiring.lend(control, &proxy);
         let metrics_token = config.metrics_token.clone();
         let (control, db, log) = (Arc::clone(control), db.clone(), log.clone());
         Ok(Self {

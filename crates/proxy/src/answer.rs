@@ -167,7 +167,7 @@ fn status_and_code(refusal: &Refusal, era: Era) -> (StatusCode, i32) {
     // To a legacy client a 404 says that its session is gone, so it is used for nothing else.
     let answered = |code| (StatusCode::OK, code);
     match refusal {
-        Refusal::Host | Refusal::Origin | Refusal::Elsewhere { .. } => {
+        Refusal::Host | Refusal::Origin | Refusal::Elsewhere { .. } | Refusal::Withdrawn => {
             (StatusCode::FORBIDDEN, code::FORBIDDEN)
         }
         Refusal::Verb { .. } => (StatusCode::METHOD_NOT_ALLOWED, errors::INVALID_REQUEST),

@@ -244,9 +244,9 @@ impl Grounds {
         } else {
             again(&snapshot.config, now, (&caller, &place, offered.as_ref()))?
         };
+        caller.check_starter(snapshot)?;
         let subject = decide(snapshot, &caller, &place, offered.as_ref(), now)?;
-        let epoch = snapshot.epoch;
-        let is_live = is_live(&caller, &place, offered.as_ref());
+        let (epoch, is_live) = (snapshot.epoch, is_live(&caller, &place, offered.as_ref()));
         Ok(Self { caller, place, offered, subject, epoch, is_opaque: false, is_live })
     }
 
@@ -285,6 +285,7 @@ impl Grounds {
 
     fn check(&self, snapshot: &Snapshot, now: DateTime<Utc>) -> Result<Holding, Refusal> {
         check_switches(snapshot, &self.subject, now)?;
+        self.caller.check_starter(snapshot)?;
         if self.caller.remains(now).is_some_and(|it| it.is_zero()) {
             return Err(Refusal::Unauthenticated);
         }

@@ -146,6 +146,8 @@ impl Leaving {
             word = self.ear.cancelled() => Left::Cancelled(word),
             sent = attempt(recorded, self.asking.as_deref(), (&mut self.way, &mut self.following)) => match sent {
                 Ok(exchange) => Left::Answered(exchange),
+                // What must not be written any more fails before that is heard of.
+                Err(_) if pass.flight.is_ended() => Left::Refused(Box::pin(pass.why_ended()).await),
                 Err(refusal) => Left::Refused(refusal),
             },
         }

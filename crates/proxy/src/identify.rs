@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
-use domain::{App, AppId, Config, TokenHash, TokenId, User, Workspace};
+use domain::{App, AppId, Config, Snapshot, Starter, TokenHash, TokenId, User, Workspace};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use uuid::Uuid;
 
 use crate::refusal::Refusal;
 
@@ -23,17 +24,26 @@ pub(crate) struct Caller {
 }
 
 /// By what the caller was recognised, to be checked again when the configuration changes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Proof {
     /// The development mode's only caller.
     Anonymous,
     /// Nobody calls: we ask for ourselves, where the app may.
     Ourselves,
+    /// Somebody who may do so calls in the place of the app, to see what comes of it.
+    Test(Arc<Test>),
     Token {
         hash: TokenHash,
         id: TokenId,
         expires_at: DateTime<Utc>,
     },
+}
+
+/// A call in the place of an app.
+pub(crate) struct Test {
+    /// Its number in the record.
+    pub(crate) call: Uuid,
+    pub(crate) starter: Starter,
 }
 
 /// Who may call without a token: nobody, except in development mode.
@@ -94,14 +104,37 @@ impl Caller {
         caller(workspace, app, Proof::Ourselves, None).ok()
     }
 
+    /// Somebody in the place of an app, if there is such an app.
+    pub(crate) fn test(workspace: &Arc<Workspace>, app: AppId, test: Test) -> Option<Self> {
+        let address = test.starter.address;
+        caller(workspace, app, Proof::Test(Arc::new(test)), address).ok()
+    }
+
     /// The same caller under another configuration, if it still is one.
     pub(crate) fn again(&self, config: &Config, now: DateTime<Utc>) -> Result<Self, Refusal> {
-        match self.proof {
-            Proof::Token { hash, .. } => recognise(config, hash, now, self.address),
-            Proof::Anonymous | Proof::Ourselves => {
+        match &self.proof {
+            Proof::Token { hash, .. } => recognise(config, *hash, now, self.address),
+            Proof::Anonymous | Proof::Ourselves | Proof::Test(_) => {
                 let found = config.workspaces.get(&self.workspace.name);
-                caller(found.ok_or(Refusal::Unauthenticated)?, self.app, self.proof, self.address)
+                let found = found.ok_or(Refusal::Unauthenticated)?;
+                caller(found, self.app, self.proof.clone(), self.address)
             }
+        }
+    }
+
+    /// Refuses what somebody has started who may not do so any more.
+    pub(crate) fn check_starter(&self, snapshot: &Snapshot) -> Result<(), Refusal> {
+        match &self.proof {
+            Proof::Test(test) if !(test.starter.may)(snapshot) => Err(Refusal::Withdrawn),
+            _ => Ok(()),
+        }
+    }
+
+    /// The test that it is, if it is one.
+    pub(crate) fn as_test(&self) -> Option<&Test> {
+        match &self.proof {
+            Proof::Test(test) => Some(test),
+            _ => None,
         }
     }
 
@@ -118,7 +151,7 @@ impl Caller {
             Proof::Token { expires_at, .. } => {
                 Some((expires_at - now).to_std().unwrap_or(Duration::ZERO))
             }
-            Proof::Anonymous | Proof::Ourselves => None,
+            Proof::Anonymous | Proof::Ourselves | Proof::Test(_) => None,
         }
     }
 
@@ -126,7 +159,7 @@ impl Caller {
     pub(crate) fn token(&self) -> Option<TokenId> {
         match self.proof {
             Proof::Token { id, .. } => Some(id),
-            Proof::Anonymous | Proof::Ourselves => None,
+            Proof::Anonymous | Proof::Ourselves | Proof::Test(_) => None,
         }
     }
 

@@ -76,6 +76,7 @@ mod streams;
 mod subscribe;
 mod tasks;
 mod terms;
+mod test_calls;
 mod turned_away;
 pub mod wire;
 
@@ -85,3 +86,4 @@ pub use preview::Previewer;
 pub use proxies::{BadForwarded, Proxies};
 pub use receive::Hosts;
 pub use serve::{Options, Ports, Proxy, Worker};
+pub use test_calls::Tester;

@@ -24,6 +24,9 @@ use crate::refusal::Refusal;
 use crate::route::{Place, Way};
 use crate::serve::Worker;
 
+/// No form is made of a longer schema, in bytes.
+const LONGEST_SCHEMA: usize = 16 << 10;
+
 /// Looks at gateways in the place of clients, on a runtime of its own choice.
 pub struct Previewer(Arc<Worker>);
 
@@ -145,6 +148,11 @@ fn shown(written: &Written, list: List) -> Vec<Shown> {
             Shown {
                 name: described.name.to_string(),
                 said: Said::of(&described),
+                input_schema: item
+                    .get("inputSchema")
+                    .map(Raw::text)
+                    .filter(|it| it.len() <= LONGEST_SCHEMA)
+                    .map(Box::from),
                 tokens: tokens::count(item.bytes()),
                 ..Shown::default()
             }

@@ -36,6 +36,8 @@ pub(crate) enum Refusal {
     Header(#[from] HeaderError),
     #[error("sign in first: send a valid token as `Authorization: Bearer …`")]
     Unauthenticated,
+    #[error("whoever has started this test may not do so any more")]
+    Withdrawn,
     #[error("the {noun} takes no calls from this address")]
     Elsewhere { noun: &'static str },
     #[error("no such gateway, or this app is not connected to it")]
@@ -258,6 +260,7 @@ impl Refusal {
             Self::Envelope(_) => "malformed",
             Self::Header(_) => "header_mismatch",
             Self::Unauthenticated => "unauthenticated",
+            Self::Withdrawn => "withdrawn",
             Self::Elsewhere { .. } => "address",
             Self::NoGateway => "no_gateway",
             Self::NothingPicked => "nothing_picked",

@@ -47,7 +47,8 @@ impl Grounds {
         if self.offered.is_some() && Arc::ptr_eq(by, &snapshot.config) {
             let is_over = self.caller.remains(now).is_some_and(|it| it.is_zero());
             let is_on = check_switches(snapshot, &self.subject, now).is_ok();
-            return if is_on && !is_over { Standing::Holds } else { Standing::Ends };
+            let holds = is_on && !is_over && self.caller.check_starter(snapshot).is_ok();
+            return if holds { Standing::Holds } else { Standing::Ends };
         }
         let workspace = snapshot.config.workspace(self.caller.workspace.id);
         if self.offered.is_some() && workspace.is_some_and(|it| !it.policies.is_empty()) {

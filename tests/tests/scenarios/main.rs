@@ -66,6 +66,7 @@ mod streams;
 mod subscriptions;
 mod tasks;
 mod tenants;
+mod test_calls;
 mod text;
 mod upstreams;
 mod why;

@@ -73,7 +73,7 @@ fn is_peoples_own(path: &str) -> bool {
 }
 
 /// What only adds or decides, and does so once, is a POST; these replace or end something.
-const REPLACING: [&str; 3] = ["apply_files", "create_cutoff", "reject_pin"];
+const REPLACING: [&str; 4] = ["apply_files", "create_cutoff", "create_test_call", "reject_pin"];
 
 /// A POST because of its body; changes nothing.
 const READING: [&str; 2] = ["diff_files", "simulate_policies"];

@@ -99,6 +99,11 @@ impl<T: Serialize> Done<T> {
         Self { status, body: Some(body), touched, holds_secret: false }
     }
 
+    /// For what nothing may keep: neither the record of the act, nor for whoever asks again.
+    pub(crate) fn unkept(touched: Touched, body: T) -> Self {
+        Self { status: StatusCode::OK, body: Some(body), touched, holds_secret: true }
+    }
+
     /// Made, with a secret in the body that is shown this once; `shown` is the same without.
     pub(crate) fn minted(touched: Touched, shown: &impl Serialize, body: T) -> Self {
         let sealed = vec!["secret".to_owned()];

@@ -89,6 +89,7 @@ const GUARDS: &[(&str, &str, &str)] = &[
         "/workspaces/{workspace}/gateways/{gateway}/assignments/{assignment}",
         "gateways:write",
     ),
+    ("post", "/workspaces/{workspace}/gateways/{gateway}/calls", "gateways:read"),
     ("get", "/workspaces/{workspace}/gateways/{gateway}/preview", "gateways:read"),
     ("get", "/workspaces/{workspace}/gateways/{gateway}/rules", "rules:read"),
     ("post", "/workspaces/{workspace}/gateways/{gateway}/rules", "rules:write"),
@@ -358,6 +359,7 @@ async fn knock(api: &Api, route: &Route, path: &str, visitor: &Visitor) -> (u16,
     let body = match (body, inside) {
         (Some((_, body, ..)), _) => (*body).to_owned(),
         (None, "/apply" | "/diff") => json!({"text": ""}).to_string(),
+        (None, "/gateways/{gateway}/calls") => json!({"tool": "search"}).to_string(),
         _ => "{}".to_owned(),
     };
     let request = Request::builder()

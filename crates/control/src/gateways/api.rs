@@ -29,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show_gateway, update_gateway, delete_gateway))
         .routes(routes!(add_grant, remove_grant))
         .merge(super::preview::routes())
+        .merge(super::test_calls::routes())
 }
 
 /// A gateway to make.

@@ -3,6 +3,7 @@
 mod api;
 mod preview;
 mod store;
+mod test_calls;
 #[cfg(test)]
 mod tests;
 

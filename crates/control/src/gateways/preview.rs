@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use domain::ports::Gate as _;
 use domain::{Because, Capability, Object, Previewed, Said, Workspace};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -35,6 +36,10 @@ struct PreviewQuery {
     /// The app, by name or id.
     #[param(value_type = Option<RefText>)]
     app: Option<Ref>,
+    /// Whether it is told what arguments tools take.
+    #[serde(default)]
+    #[param(default = false)]
+    schemas: bool,
 }
 
 /// What a client is shown.
@@ -73,6 +78,10 @@ struct ShownBody {
     /// The server's own name for it.
     own_name: String,
     said: SaidBody,
+    /// What arguments a tool takes, as a JSON schema and as its server says it; where that was asked for,
+    /// and is not long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_schema: Option<Value>,
     tokens: u64,
 }
 
@@ -143,14 +152,14 @@ enum BecauseText {
 }
 
 #[derive(Deserialize)]
-struct GatewayPath {
-    gateway: Ref,
+pub(super) struct GatewayPath {
+    pub(super) gateway: Ref,
 }
 
 /// Who looks, and in which request.
-struct Onlooker {
-    caller: Caller,
-    id: Uuid,
+pub(super) struct Onlooker {
+    pub(super) caller: Caller,
+    pub(super) id: Uuid,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PreviewQuery {
@@ -211,11 +220,15 @@ async fn look(
     let here = here.ok_or_else(|| workspace.reference().not_found("workspace"))?;
     let found = here.gateways.values().find(|it| gateway.means(it.id.0, &it.name));
     let found = found.ok_or_else(|| gateway.not_found("gateway"))?;
-    let whose = whose(&workspace.rights, here, found, query)?;
+    let asked = (query.user.as_ref(), query.app.as_ref());
+    let whose = whose(&workspace.rights, here, found, asked)?;
     let previews = app.previews.get().ok_or(Error::Busy)?;
     let seen = previews.preview(here.id, found.id, whose.id).await;
-    let seen = seen.map_err(|why| Error::Conflict(format!("nothing is shown: {why}")))?;
+    let mut seen = seen.map_err(|why| Error::Conflict(format!("nothing is shown: {why}")))?;
     let owner = here.users.get(&whose.owner).map(|it| it.name.to_string()).unwrap_or_default();
+    if !query.schemas {
+        seen.tools.shown.iter_mut().for_each(|it| it.input_schema = None);
+    }
     let mut body = PreviewBody {
         app: whose.name.to_string(),
         user: owner,
@@ -232,14 +245,14 @@ async fn look(
     Ok((Touched::new("preview", found.id.0, name), body))
 }
 
-/// The app that is meant.
-fn whose<'a>(
+/// The app that is meant by a user or an app.
+pub(super) fn whose<'a>(
     rights: &Rights,
     here: &'a Workspace,
     gateway: &domain::Gateway,
-    query: &PreviewQuery,
+    asked: (Option<&Ref>, Option<&Ref>),
 ) -> Result<&'a domain::App, Error> {
-    match (&query.user, &query.app) {
+    match asked {
         (None, Some(app)) => {
             let found = here.apps.values().find(|it| app.means(it.id.0, &it.name));
             let found = found.ok_or_else(|| app.not_found("app"))?;
@@ -263,7 +276,7 @@ fn whose<'a>(
             match apps.as_slice() {
                 [app] => Ok(*app),
                 [] => Err(Error::Conflict(format!(
-                    "nothing is shown: user `{}` has no app on gateway `{}` that you may see",
+                    "user `{}` has no app on gateway `{}` that you may see",
                     found.name, gateway.name
                 ))),
                 all => {
@@ -293,6 +306,9 @@ impl From<Previewed> for PreviewedBody {
                     alias: it.alias,
                     own_name: it.own_name,
                     said: it.said.into(),
+                    input_schema: it
+                        .input_schema
+                        .and_then(|it| serde_json::from_str(it.as_ref()).ok()),
                     tokens: it.tokens,
                 })
                 .collect(),

@@ -68,7 +68,7 @@ pub(super) struct Size {
 const CALLS: [&str; 4] = ["completion/complete", "prompts/get", "resources/read", "tools/call"];
 
 /// Ends that are decisions about who may do what. What is malformed is none.
-const DENIALS: [&str; 12] = [
+const DENIALS: [&str; 13] = [
     "address",
     "limited",
     "no_gateway",
@@ -81,6 +81,7 @@ const DENIALS: [&str; 12] = [
     "switched_off",
     "unapproved",
     "unauthenticated",
+    "withdrawn",
 ];
 
 /// Of a name.

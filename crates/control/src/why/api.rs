@@ -130,12 +130,14 @@ async fn show_why(
         } => {
             let gateway = find_gateway(rights, here, &gateway)?;
             let tool = tool.as_deref().map(|it| find_tool(gateway, it)).transpose()?;
-            let (snapshot, now) = (&snapshot, app.clock.now());
-            let (workspace, address) = (here, from);
-            let offers = app.offers.get().map(AsRef::as_ref);
-            let hints = effect.map(|it| Effect::from(it).hints());
-            let question =
-                calls::Question { snapshot, workspace, gateway, tool, address, now, offers, hints };
+            let general =
+                calls::Question::in_general(&snapshot, here, gateway, tool, app.clock.now());
+            let question = calls::Question {
+                address: from,
+                offers: app.offers.get().map(AsRef::as_ref),
+                hints: effect.map(|it| Effect::from(it).hints()),
+                ..general
+            };
             let decided = match (user, asked) {
                 (None, Some(app)) => vec![question.answer(find_app(rights, here, &app)?)],
                 (Some(user), None) => of_user(rights, &question, &user)?,

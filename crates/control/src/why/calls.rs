@@ -9,37 +9,80 @@ use domain::{
     AddressList, App, AppId, Assignment, Call, Connection, Denied, Facts, Gateway, Kind, Name,
     Snapshot, Subject, Target, Use, User, Withheld, Workspace,
 };
+use serde_json::Value;
 
 use super::{Answer, Link};
 
 /// What is asked about.
-pub(super) struct Question<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) workspace: &'a Workspace,
-    pub(super) gateway: &'a Gateway,
+pub(crate) struct Question<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) gateway: &'a Gateway,
     /// A server on it, and a tool of that by its own name.
-    pub(super) tool: Option<(&'a Assignment, &'a str)>,
+    pub(crate) tool: Option<(&'a Assignment, &'a str)>,
     /// From where; anywhere where absent.
-    pub(super) address: Option<IpAddr>,
-    pub(super) now: DateTime<Utc>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) now: DateTime<Utc>,
     /// What servers have listed, where that is known.
-    pub(super) offers: Option<&'a dyn Offers>,
+    pub(crate) offers: Option<&'a dyn Offers>,
     /// What is said of the tool, for as long as its server has not been listed.
-    pub(super) hints: Option<[Option<bool>; 4]>,
+    pub(crate) hints: Option<[Option<bool>; 4]>,
+    /// With which arguments; with any where absent.
+    pub(crate) arguments: Option<&'a Value>,
+    pub(crate) presented: Presented<'a>,
+}
+
+/// What the app has to show.
+#[derive(Clone, Copy)]
+pub(crate) enum Presented<'a> {
+    /// One of its tokens.
+    Token,
+    /// Nothing: somebody of this name calls in its place.
+    Nothing(&'a str),
+}
+
+impl<'a> Question<'a> {
+    /// About a call with a token of the app, from anywhere and with any arguments.
+    pub(crate) fn in_general(
+        snapshot: &'a Snapshot,
+        workspace: &'a Workspace,
+        gateway: &'a Gateway,
+        tool: Option<(&'a Assignment, &'a str)>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let (address, offers, hints, arguments) = (None, None, None, None);
+        let presented = Presented::Token;
+        Self {
+            snapshot,
+            workspace,
+            gateway,
+            tool,
+            address,
+            now,
+            offers,
+            hints,
+            arguments,
+            presented,
+        }
+    }
 }
 
 impl Question<'_> {
     /// The answer as far as limits go, and what they are asked about where it is yes.
-    pub(super) fn answer(&self, app: &App) -> (Answer, Option<Subject>) {
+    pub(crate) fn answer(&self, app: &App) -> (Answer, Option<Subject>) {
         let mut chain = vec![self.app(app)];
         let name = Some(app.name.to_string());
-        let mut tokens = self.snapshot.config.tokens.values();
-        if !tokens.any(|it| it.app == app.id && it.is_live(self.now)) {
-            chain.push(Link::new("token", "none", "no token of the app is valid"));
-            let because = format!("app `{}` has no valid token to present", app.name);
-            return (Answer::denied(name, because, chain), None);
+        if let Presented::Nothing(starter) = self.presented {
+            chain.push(Link::new("test", starter, "they call in its place, without a token of it"));
+        } else {
+            let mut tokens = self.snapshot.config.tokens.values();
+            if !tokens.any(|it| it.app == app.id && it.is_live(self.now)) {
+                chain.push(Link::new("token", "none", "no token of the app is valid"));
+                let because = format!("app `{}` has no valid token to present", app.name);
+                return (Answer::denied(name, because, chain), None);
+            }
+            chain.push(Link::new("token", "any", "a token of the app is valid"));
         }
-        chain.push(Link::new("token", "any", "a token of the app is valid"));
         let listed = self.listed(app.id);
         let call = Call {
             workspace: self.workspace,
@@ -56,8 +99,8 @@ impl Question<'_> {
                     Some(Listed::Missing | Listed::Unknown) | None => self.hints,
                 },
                 address: self.address,
-                arguments: None,
-                in_general: true,
+                arguments: self.arguments,
+                in_general: self.arguments.is_none(),
             }),
         };
         match domain::decide(&self.snapshot.switches, &call, self.now) {
@@ -150,7 +193,7 @@ impl Question<'_> {
         let connection = call.gateway.connections.get(&call.app)?;
         let user = self.workspace.users.get(&connection.user)?;
         let question = offer.question(call, user, assignment);
-        let facts = Facts { now: Some(self.now), address: self.address, arguments: None };
+        let facts = Facts { now: Some(self.now), address: self.address, arguments: self.arguments };
         let policies = &self.workspace.policies;
         let Verdict::Open(by) = policies.decide(&question, &facts) else { return None };
         let name = by.policy.as_ref().map_or("unknown", Name::as_str);

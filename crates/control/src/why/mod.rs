@@ -16,32 +16,33 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use api::routes;
+pub(crate) use calls::{Presented, Question};
 
 /// Whether something is allowed, and why.
 #[derive(Debug, Serialize, ToSchema)]
-struct Answer {
-    allowed: bool,
+pub(crate) struct Answer {
+    pub(crate) allowed: bool,
     /// The app that is meant, where it is about a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
     /// What has decided, in one sentence.
     because: String,
     /// What leads from the one to the other, as far as it holds.
-    chain: Vec<Link>,
+    pub(crate) chain: Vec<Link>,
 }
 
 /// One thing on the way.
 #[derive(Debug, Serialize, ToSchema)]
-struct Link {
+pub(crate) struct Link {
     kind: &'static str,
     name: String,
     /// Whether it lets pass.
-    holds: bool,
+    pub(crate) holds: bool,
     detail: String,
 }
 
 impl Link {
-    fn new(kind: &'static str, name: impl ToString, detail: impl ToString) -> Self {
+    pub(crate) fn new(kind: &'static str, name: impl ToString, detail: impl ToString) -> Self {
         Self { kind, name: name.to_string(), holds: true, detail: detail.to_string() }
     }
 }

@@ -39,6 +39,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("post", "/workspaces/{workspace}/diff"),
     ("post", "/workspaces/{workspace}/drills"),
     ("get", "/workspaces/{workspace}/export"),
+    ("post", "/workspaces/{workspace}/gateways/{gateway}/calls"),
     ("get", "/workspaces/{workspace}/overview"),
     ("get", "/workspaces/{workspace}/pins"),
     ("get", "/workspaces/{workspace}/pins/{pin}"),

@@ -54,11 +54,16 @@ pub(super) fn own_tool(leaf: Leaf, tool: picker::Tool) -> Leaf {
     leaf.str("offer", "tool").str("name", tool.name())
 }
 
-/// Who calls.
+/// Who calls; and of a test the act by which it was started, and by whom.
 pub(super) fn whoever(mut leaf: Leaf, caller: &Caller) -> Leaf {
     leaf = leaf.uuid("app", caller.app.0);
     if let Some(app) = caller.app() {
         leaf = leaf.str("app_name", app.name.as_str()).uuid("owner", app.owner.0);
+    }
+    if let Some(test) = caller.as_test() {
+        let starter = &test.starter;
+        leaf = leaf.uuid("test", starter.act).str("test_by", &starter.name);
+        leaf = leaf.uuid("test_by_id", starter.id);
     }
     match caller.token() {
         Some(token) => leaf.uuid("token", token.0),

@@ -240,7 +240,7 @@ pub(crate) fn intent(permitted: Box<Permitted>) -> Lasting<Result<Recorded, (Ask
 
 async fn begun(permitted: Box<Permitted>) -> Result<Recorded, (Asked, Refusal)> {
     let proxy = Arc::clone(&permitted.asked.worker.proxy);
-    let call = proxy.clock.id();
+    let call = number(&permitted.asked);
     match write_intent(&proxy, &permitted, call).await {
         Ok(()) => {
             let arrived = permitted.asked.arrived;
@@ -254,6 +254,11 @@ async fn begun(permitted: Box<Permitted>) -> Result<Recorded, (Asked, Refusal)> 
             Err((permitted.asked, refusal))
         }
     }
+}
+
+/// Which call it is. That of a test has been given.
+fn number(asked: &Asked) -> Uuid {
+    asked.caller.as_test().map_or_else(|| asked.worker.proxy.clock.id(), |it| it.call)
 }
 
 async fn write_intent(proxy: &Proxy, permitted: &Permitted, call: Uuid) -> Result<(), Refusal> {
@@ -329,7 +334,7 @@ pub(crate) async fn answered(asked: &Asked) -> Result<(), Refusal> {
 
 /// Records a message that was refused before anything left.
 pub(crate) async fn refusal(asked: &Asked, refusal: &Refusal) -> Result<(), Refusal> {
-    let call = asked.worker.proxy.clock.id();
+    let call = number(asked);
     let mut leaf = describe_asked(Leaf::new(Kind::Outcome).call(call), asked)
         .str("end", refusal.reason())
         .bool("error", true)

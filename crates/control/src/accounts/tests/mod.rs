@@ -358,6 +358,7 @@ async fn what_is_dangerous_is_proven_first_where_only_a_cookie_was_shown_for_a_w
             (Method::PATCH, "workspaces/default/teams/dev", Some(json!({"members": ["ann"]}))),
             (Method::PUT, "workspaces/default/teams/dev/members/ann", None),
             (Method::DELETE, "workspaces/default/users/ann/account", None),
+            (Method::POST, "workspaces/default/gateways/main/calls", Some(json!({}))),
             (Method::DELETE, "accounts/ada", None),
             (Method::PUT, "session/password", Some(new(OTHER))),
             (Method::DELETE, "session/password", None),

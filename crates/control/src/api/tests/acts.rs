@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ const CHANGE_NOTHING: &[(&str, &str)] = &[
         "POST /workspaces/{workspace}/drills",
         "it undoes what it does, and what it took is no object",
     ),
+    ("POST /workspaces/{workspace}/gateways/{gateway}/calls", "the call has a record of its own"),
 ];
 
 /// Routes that leave no record, since nobody is known who could be in it.
@@ -66,7 +68,13 @@ async fn every_route_that_changes_something_records_what_was_before_and_what_is_
         }
         let second = api.control.mint_admin_token("second").await.unwrap();
         secrets.push(second.expose_text().unwrap().to_owned());
-        for line in changes().into_iter().chain(deletions()) {
+        for line in changes() {
+            told.push(tell(&api, line, &mut secrets).await);
+        }
+        api.control.set_test_calls(Arc::new(crate::testing::Told));
+        let call = json!({"app": "bot", "tool": "search", "arguments": {"a": MARKER}});
+        assert_eq!(api.post("gateways/main/calls", call).await.status, 200);
+        for line in deletions() {
             told.push(tell(&api, line, &mut secrets).await);
         }
         change_nothing(&api).await;

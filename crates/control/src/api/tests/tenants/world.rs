@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::samples::{self, Sample, Section};
-use crate::testing::Api;
+use crate::testing::{Api, Told};
 
 /// A control plane with the two.
 pub(super) struct World {
@@ -88,6 +88,7 @@ impl World {
 
     pub(super) async fn on(api: Api) -> Self {
         api.control.set_previews(Arc::new(Seen));
+        api.control.set_test_calls(Arc::new(Told));
         api.given("/workspaces", json!({"name": "elsewhere"})).await;
         let ours = Tenant::fill(&api, "default", "plain", "ours").await;
         let theirs = Tenant::fill(&api, "elsewhere", "canary", "theirs").await;

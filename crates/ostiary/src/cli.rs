@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bridge::{self, BridgeArgs};
 use crate::commands::audit::{self, AuditCommand};
+use crate::commands::call::{self, CallArgs};
 use crate::commands::files::{self, ApplyArgs, ExportArgs, FileArgs};
 use crate::commands::pin::{self, PinCommand};
 use crate::commands::record::{self, RecordCommand};
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Series(SeriesArgs),
     /// Why somebody can or cannot call something or administer something.
     Why(WhyArgs),
+    /// Call a tool in the place of an app, and show what was decided on the way.
+    Call(CallArgs),
     /// Make the workspace as a declarative file says: all of it, or nothing.
     Apply(ApplyArgs),
     /// Show what applying a file would change.
@@ -183,6 +186,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Record(command) => record::run(&command),
         Command::Series(args) => series::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Call(args) => call::run(&args),
         Command::Apply(args) => files::apply(&args),
         Command::Diff(args) => files::diff(&args),
         Command::Export(args) => files::export(&args),

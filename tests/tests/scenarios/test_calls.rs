@@ -106,6 +106,12 @@ async fn a_test_call_is_the_call_of_that_app_and_its_record_says_whose_test_it_w
             let told = call(&served, json!({key: value, "tool": "up__echo"})).await;
             assert_eq!(told["app"], name, "{row}: {told}");
         }
+        let words = ["call", "main", "up__echo", "--app", "bot", "--arg", "k=v", "--json-args"];
+        let ran = site.command(&served, &[&words[..], &[r#"{"n":2}"#]].concat()).await;
+        assert_eq!(ran.code, Some(0), "{row}: {}", ran.err);
+        for part in [r#""k":"v""#, r#""n":2"#, "answered: ", "  + test ", "record: "] {
+            assert!(ran.out.contains(part), "{row}: {part} in {}", ran.out);
+        }
         assert!(served.stop().await.success(), "{row}");
         let (code, said) = site.verify().await;
         assert_eq!(code, Some(0), "{row}: {said}");
@@ -179,6 +185,10 @@ async fn whatever_stops_a_client_stops_a_test_call_and_its_trace_says_where() {
         let restored = json!({"kind": "server", "name": "up"});
         served.must(Method::POST, "restores", Some(restored)).await;
         the_rest_of_the_way(&served, &upstream, row).await;
+        let words = ["call", "main", "up__pay", "--user", "ann", "--json-args", r#"{"n":1}"#];
+        let ran = site.command(&served, &words).await;
+        assert_eq!(ran.code, Some(3), "{row}: {} {}", ran.out, ran.err);
+        assert!(ran.out.contains("  - policy small: it forbids this"), "{row}: {}", ran.out);
     }
 }
 

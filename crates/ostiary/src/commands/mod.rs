@@ -1,6 +1,7 @@
 //! Commands that speak to a running gateway through its admin API, as its owner would.
 
 pub(crate) mod audit;
+pub(crate) mod call;
 pub(crate) mod files;
 pub(crate) mod pin;
 pub(crate) mod policy;

@@ -205,7 +205,7 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
 }
 
 /// A name or an id as a part of an address, which needs no escapes.
-fn segment(text: &str) -> Result<&str, Failure> {
+pub(super) fn segment(text: &str) -> Result<&str, Failure> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if !text.is_empty() && text.chars().all(is_plain) {
         return Ok(text);

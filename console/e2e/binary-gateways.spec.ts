@@ -2,7 +2,7 @@
 import { check } from './axe.ts';
 import { signIn, test } from './binary.ts';
 import { DATABASES } from './databases.ts';
-import { callEcho, type Gateway, mintToken } from './gateway.ts';
+import { callEcho, mintToken, send } from './gateway.ts';
 import { expect, type Page } from './story.ts';
 
 for (const database of DATABASES) {
@@ -157,14 +157,4 @@ async function next(page: Page, verb: string) {
 
 async function apply(page: Page, verb: string) {
   await page.getByRole('dialog').getByRole('button', { name: verb, exact: true }).click();
-}
-
-async function send({ url, adminToken }: Gateway, path: string, body: object): Promise<unknown> {
-  const response = await fetch(`${url}/api/v1/workspaces/default/${path}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  if (!response.ok) throw new Error(await response.text());
-  return response.json();
 }

@@ -88,6 +88,20 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
+/** Asks the admin API for something that a story takes for granted; the answer’s body. */
+export async function send(gateway: Gateway, path: string, body: object): Promise<unknown> {
+  const response = await fetch(`${gateway.url}/api/v1/workspaces/default/${path}`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${gateway.adminToken}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(await response.text());
+  return response.json();
+}
+
 /** A token for the app `agent`. */
 export async function mintToken({ url, adminToken }: Gateway): Promise<string> {
   const response = await fetch(`${url}/api/v1/workspaces/default/apps/agent/tokens`, {

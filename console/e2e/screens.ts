@@ -76,6 +76,10 @@ const ADDRESSES: Record<
   '/workspaces/$workspace/policies': { 'the policies': `${W}/policies` },
   '/workspaces/$workspace/policies/$policy': { 'a policy': `${W}/policies/readers` },
   '/workspaces/$workspace/why': { why: `${W}/why?app=claude-ann&gateway=finance` },
+  '/workspaces/$workspace/playground': {
+    'the playground': `${W}/playground?gateway=engineering&app=claude-ann`,
+    'a call in the playground': `${W}/playground?gateway=engineering&app=claude-ann&tool=github__search_issues`,
+  },
   '/workspaces/$workspace/cutoffs': { 'the cut-offs': `${W}/cutoffs` },
   '/workspaces/$workspace/settings': { 'the settings': `${W}/settings` },
   '/workspaces/$workspace/replicas': { 'the replicas': `${W}/replicas` },

@@ -4,7 +4,7 @@ import { http } from 'msw';
 import type { Schemas } from '../src/api/client.ts';
 import { problem, shown } from './answers.ts';
 import { crud } from './crud.ts';
-import { previewOf } from './offers.ts';
+import { previewOf, testCallOf } from './offers.ts';
 import type { World } from './world.ts';
 
 const W = '*/api/v1/workspaces/:workspace';
@@ -25,12 +25,20 @@ export function gatewayHandlers(world: World) {
       shown({ items: params['workspace'] === 'partners' ? [] : world.connections }),
     ),
     http.get(`${W}/gateways/:gateway/preview`, ({ params, request }) => {
-      const app = new URL(request.url).searchParams.get('app');
+      const asked = new URL(request.url).searchParams;
       const found = world.connections.find(
-        (it) => it.app === app && it.gateway === params['gateway'],
+        (it) => it.app === asked.get('app') && it.gateway === params['gateway'],
       );
       if (!found) return problem(409, 'conflict', 'nothing is shown: the app is not connected');
-      return shown(previewOf(world, found));
+      return shown(previewOf(world, found, asked.get('schemas') === 'true'));
+    }),
+    http.post(`${W}/gateways/:gateway/calls`, async ({ params, request }) => {
+      const asked = (await request.json()) as Schemas['NewTestCall'];
+      const found = world.connections.find(
+        (it) => it.app === asked.app && it.gateway === params['gateway'],
+      );
+      if (!found) return problem(409, 'conflict', 'nothing was called: the app is not connected');
+      return shown(testCallOf(world, found, asked));
     }),
   ];
 }

@@ -20,6 +20,7 @@ interface Tool {
 export function previewOf(
   world: World,
   { app, user, gateway }: Schemas['ConnectionBody'],
+  withSchemas = false,
 ): Schemas['PreviewBody'] {
   const none = { shown: [], hidden: [], tokens: 0 };
   const preview: Schemas['PreviewBody'] = {
@@ -41,6 +42,9 @@ export function previewOf(
     for (const tool of toolsOf(it.server, server?.status?.tools ?? 0)) put(preview.tools, it, tool);
   }
   preview.tokens = preview.tools.tokens;
+  if (withSchemas) {
+    for (const it of preview.tools.shown) it.input_schema = INPUT_SCHEMA;
+  }
   return preview;
 }
 
@@ -71,6 +75,63 @@ function hiddenBy(
     case 'conditions':
       return said.read_only_hint ? null : 'condition';
   }
+}
+
+/** Some of it is a field, and some is not. */
+const INPUT_SCHEMA = {
+  type: 'object',
+  required: ['query'],
+  properties: {
+    query: { type: 'string', description: 'What is looked\u200B for' },
+    limit: { type: 'integer' },
+    order: { enum: ['newest', 'oldest'] },
+    archived: { type: 'boolean' },
+    labels: { type: 'array', items: { type: 'string' } },
+  },
+};
+
+/** What comes of a call: the tool says again what it was called with, or a policy refuses it. */
+export function testCallOf(
+  world: World,
+  { app, user, gateway }: Schemas['ConnectionBody'],
+  { tool, arguments: given }: Schemas['NewTestCall'],
+): Schemas['TestCallBody'] {
+  const [alias = '', own_name = ''] = tool.split('__');
+  const server = world.assignments.find((it) => it.gateway === gateway && it.alias === alias);
+  const isRefused = own_name.startsWith('delete');
+  const trace = [
+    link('app', app, `it belongs to user \`${user}\``),
+    link('test', 'ann', 'they call in its place, without a token of it'),
+    link('connection', gateway, `the app acts there for user \`${user}\``),
+    link('assignment', `${gateway}/${alias}`, `it leads to server \`${server?.server ?? alias}\``),
+  ];
+  const because = isRefused ? 'the policy `readers` refuses it' : 'the server has answered';
+  trace.push(
+    isRefused
+      ? { ...link('policy', 'readers', 'it forbids this'), holds: false }
+      : link('server', server?.server ?? alias, 'it answered, after 12 ms'),
+  );
+  const text = `Called with ${JSON.stringify(given ?? {})}\u202E`;
+  return {
+    call: '019356a0-0000-7000-8000-0000000000c1',
+    app,
+    user,
+    tool: { alias, own_name },
+    outcome: isRefused ? 'policy' : 'answered',
+    is_error: isRefused,
+    because,
+    result: isRefused ? null : { content: [{ type: 'text', text }] },
+    error: isRefused ? { code: -32_001, message: because } : null,
+    tokens: isRefused ? null : 17,
+    took: { total: 13_400, gateway: 1_400, upstream: isRefused ? 0 : 12_000 },
+    trace,
+    intent: isRefused ? null : 811,
+    record: 812,
+  };
+}
+
+function link(kind: string, name: string, detail: string): Schemas['Link'] {
+  return { kind, name, detail, holds: true };
 }
 
 const VERBS = ['list', 'read', 'search', 'create', 'update', 'comment_on', 'delete', 'merge'];

@@ -3,6 +3,7 @@ import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 
 import type { Kind } from '@/features/cutoffs/queries';
 import { thingQuery, thingsQuery } from '@/features/objects/queries';
+import { readPlaygroundSearch } from '@/features/playground/search';
 import type { Question } from '@/features/why/queries';
 import { workspace } from './frame-routes';
 import { readListSearch, readTab, text } from './search';
@@ -159,6 +160,16 @@ const why = createRoute({
   component: lazyRouteComponent(() => import('@/features/why/why-page'), 'WhyPage'),
 });
 
+const playground = createRoute({
+  getParentRoute: () => workspace,
+  path: '/playground',
+  validateSearch: readPlaygroundSearch,
+  component: lazyRouteComponent(
+    () => import('@/features/playground/playground-page'),
+    'PlaygroundPage',
+  ),
+});
+
 const cutoffs = createRoute({
   getParentRoute: () => workspace,
   path: '/cutoffs',
@@ -201,6 +212,7 @@ export const roomRoutes = [
   policies,
   policy,
   why,
+  playground,
   cutoffs,
   replicas,
   settings,

@@ -43,12 +43,20 @@ const STOPS: Record<string, GateName | undefined> = {
   switched_off: 'Policy',
   unapproved: 'Policy',
   unauthenticated: 'Identity',
+  withdrawn: 'Identity',
 };
 
 /** Ends after which the call has had its answer. */
 const ENDS = new Set(['answered', 'answered_here', 'told']);
 /** Stopped after its intent was recorded, and before or after it had left: the last gate has done it. */
-const REVOKED = new Set(['switched_off', 'policy', 'not_permitted', 'gate_closed', 'unapproved']);
+const REVOKED = new Set([
+  'switched_off',
+  'policy',
+  'not_permitted',
+  'gate_closed',
+  'unapproved',
+  'withdrawn',
+]);
 
 export function gatesOf(call: Call): Gate[] {
   const stop = stopOf(call);
@@ -80,7 +88,8 @@ function foundAt(name: GateName, call: Call): string {
     case 'Request':
       return of('method', 'revision', 'peer');
     case 'Identity':
-      return call.app ? `app ${call.app}` : '';
+      if (!call.app) return '';
+      return call.testBy ? `app ${call.app}, in its place ${call.testBy}` : `app ${call.app}`;
     case 'Gateway':
       return of('gateway', 'single');
     case 'Policy':

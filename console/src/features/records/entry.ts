@@ -27,6 +27,8 @@ export interface Call {
   server: string;
   /** The tool, prompt or resource; else the method. */
   subject: string;
+  /** Who has made it in the place of the app, to see what comes of it; empty for all others. */
+  testBy: string;
   /** The tool, where it is one. */
   tool: string;
   /** The rules that have found something, by name. */
@@ -103,6 +105,7 @@ export function toCall(key: string, intent: Entry | null, outcome: Entry | null)
     gateway: textOf(told, 'gateway'),
     server: textOf(told, 'server'),
     subject: textOf(told, 'name') || textOf(told, 'method'),
+    testBy: textOf(told, 'test_by'),
     tool: textOf(told, 'offer') === 'tool' ? textOf(told, 'name') : '',
     rules: [...rulesOf(intent), ...rulesOf(outcome)],
     end: textOf(outcome, 'end'),

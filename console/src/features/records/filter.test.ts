@@ -22,6 +22,7 @@ const CALL: Call = {
   gateway: 'support',
   server: 'jira',
   subject: 'search',
+  testBy: '',
   tool: 'search',
   rules: ['cards'],
   end: 'answered',

@@ -45,6 +45,7 @@ const DENIALS = new Set([
   'switched_off',
   'unapproved',
   'unauthenticated',
+  'withdrawn',
 ]);
 
 export function isDenied(row: Row): boolean {

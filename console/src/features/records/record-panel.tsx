@@ -97,7 +97,13 @@ function summary(call: Call): [string, ReactNode][] {
     ['Server', <Visible key="server" text={call.server || '–'} />],
     ['End', <End key="end" call={call} />],
     ['Took', took(call.micros) || '–'],
+    ...testOf(call),
   ];
+}
+
+/** Whose test it is, if it is one. */
+function testOf({ testBy }: Call): [string, ReactNode][] {
+  return testBy ? [['Test by', <Visible key="test" text={testBy} />]] : [];
 }
 
 /** Who calls, for whom, and as whom the server sees it. */
@@ -168,7 +174,7 @@ function Linked({ row, rows }: { row: Exclude<Row, { type: 'note' }>; rows: read
 function linksOf(row: Row): string[] {
   if (row.type === 'note') return [];
   const entry = row.type === 'act' ? row.entry : (row.intent ?? row.outcome);
-  return ['call', 'within', 'act'].map((it) => textOf(entry, it)).filter(Boolean);
+  return ['call', 'within', 'act', 'test'].map((it) => textOf(entry, it)).filter(Boolean);
 }
 
 const MOST_LINKED = 20;

@@ -42,6 +42,7 @@ function CallCells({ call }: { call: Call }) {
       </span>
       <span role="cell" data-column="what" className={classes.code}>
         <Visible text={call.subject} />
+        {call.testBy && ' (test)'}
       </span>
       <span role="cell" data-column="end">
         <End call={call} />

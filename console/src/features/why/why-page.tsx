@@ -10,6 +10,7 @@ import { Page, Section } from '@/ui/page';
 import { Pill } from '@/ui/pill';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
+import { Chain } from './chain';
 import { type Answer, asCommand, isAsked, type Question, whyQuery } from './queries';
 import classes from './why-page.module.css';
 
@@ -119,19 +120,7 @@ function Told({ answer }: { answer: Answer }) {
           <Visible text={answer.because} />
         </span>
       </p>
-      <ol className={classes.chain} aria-label="What has led to it">
-        {answer.chain.map((link) => (
-          <li key={`${link.kind} ${link.name} ${link.detail}`} className={classes.link}>
-            <Pill tone={link.holds ? 'good' : 'bad'}>{link.holds ? 'holds' : 'stops here'}</Pill>
-            <span className={classes.thing}>
-              {link.kind} <Visible text={link.name} />
-            </span>
-            <span className={classes.detail}>
-              <Visible text={link.detail} />
-            </span>
-          </li>
-        ))}
-      </ol>
+      <Chain links={answer.chain} label="What has led to it" />
     </Section>
   );
 }

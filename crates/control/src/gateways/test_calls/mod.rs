@@ -1,9 +1,9 @@
 //! `/gateways/{gateway}/calls`: a call in the place of an app, to see what comes of it.
 //!
 //! The data plane makes it, on the way of all calls and with the credentials that the app would use. So
-//! who may start one could as well give out a token of that app and call with it, or is the person whom
-//! it acts for (`docs/decisions/015`). It is said again whenever anything changes while the call is under
-//! way. What is shown of it is what its record says.
+//! who may start one could as well give out a token of that app and call with it (`docs/decisions/015`).
+//! It is said again whenever anything changes while the call is under way. What is shown of it is what
+//! its record says.
 
 mod followed;
 mod trace;
@@ -30,7 +30,7 @@ use crate::App;
 use crate::api::{
     Done, Error, InWorkspace, Json, NameText, Path, Problem, Ref, RefText, Rights, Touched,
 };
-use crate::session::{Caller, Of};
+use crate::session::Caller;
 use crate::why::Link;
 use followed::Followed;
 
@@ -123,7 +123,7 @@ struct TookBody {
 /// Call a tool in the place of an app, through everything that a client's call goes through. It is done,
 /// with the credentials that the app would use: what the tool changes is changed. The record of the call
 /// says that it was a test, and by whom. It is for whoever holds `gateways:write` on the gateway and
-/// `apps:write` for the app, and for the user whose app it is.
+/// `apps:write` for the app and for its connection, whoever owns them.
 #[utoipa::path(
     post,
     path = "/gateways/{gateway}/calls",
@@ -187,12 +187,6 @@ fn check(rights: &Rights, gateway: &Gateway, whose: &domain::App) -> Result<(), 
             "nothing was called: app `{app}` is not connected to gateway `{gateway}`"
         ))
     })?;
-    // A token that is good for less than its user, or by another's leave, is good for no calls.
-    let of = rights.caller().map(|it| &it.of);
-    let is_whole = matches!(of, Some(Of::User { limits: None, maker: None, .. }));
-    if is_whole && rights.user().is_some_and(|it| it == whose.owner && it == connection.user) {
-        return Ok(());
-    }
     let object = Object::Gateway { id: gateway.id, teams: gateway.teams.clone() };
     rights.require(Capability::GatewaysWrite, &object, ("gateway", &gateway.name))?;
     let object = Object::App { owner: whose.owner };

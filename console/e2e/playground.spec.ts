@@ -48,3 +48,16 @@ test('what stops a call is said, and what is no JSON is not sent', async ({ page
   await expect(way.getByRole('listitem').last()).toContainText('stops here');
   await expect(way.getByRole('listitem').last()).toContainText('policy readers');
 });
+
+test('what the address names and is not there is not taken for something else', async ({
+  page,
+}) => {
+  await open(page, '/workspaces/default/playground?gateway=engineering&app=nobody');
+  await expect(page.getByText('nobody is not connected to engineering')).toBeVisible();
+  await expect(page.getByLabel('Tool')).toHaveCount(0);
+  await open(page, '/workspaces/default/playground?gateway=nowhere');
+  await expect(page.getByText('There is no gateway nowhere')).toBeVisible();
+  await expect(page.getByLabel('Tool')).toHaveCount(0);
+  await page.getByLabel('Gateway').selectOption('engineering');
+  await expect(page.getByLabel('Tool')).toBeVisible();
+});

@@ -89,6 +89,7 @@ function Argument({ field, value, isOff, onValue }: ArgumentProps) {
   return (
     <TextInput
       {...said}
+      error={kind !== 'text' && typeof value === 'string' ? NO_NUMBER : null}
       inputMode={kind === 'text' ? 'text' : 'decimal'}
       autoComplete="off"
       onChange={(event) => {
@@ -99,6 +100,8 @@ function Argument({ field, value, isOff, onValue }: ArgumentProps) {
     />
   );
 }
+
+const NO_NUMBER = 'This is no number that can be sent exactly, so it is sent as a text';
 
 function wordOf(value: unknown): string {
   if (value === undefined) return '';

@@ -45,6 +45,13 @@ test('arguments are an object or nothing', () => {
   expect(parse('{"a":1}')).toEqual({ args: { a: 1 } });
   expect(parse('[1]')).toHaveProperty('wrong');
   expect(parse('{')).toHaveProperty('wrong');
+  const inexact = { wrong: '9007199254740993 is too exact for a browser: it would be changed' };
+  expect(parse('{"a":[9007199254740993]}')).toEqual(inexact);
+  expect(parse('{"a":-9007199254740993}')).toHaveProperty('wrong');
+  expect(
+    parse('{"a":"9007199254740993 \\" 9007199254740993","b":9007199254740991}'),
+  ).toHaveProperty('args');
+  expect(parse('{"a":1e300,"b":0.5}')).toHaveProperty('args');
   expect(withArgument({ a: 1, b: 2 }, 'a', undefined)).toBe('{\n  "b": 2\n}');
   expect(withArgument({}, 'a', undefined)).toBe('');
   expect(parse(withArgument({ a: 1 }, '__proto__', 'x'))).toHaveProperty('args');

@@ -53,11 +53,26 @@ export type Arguments = Record<string, unknown>;
 export function parse(text: string): { args: Arguments } | { wrong: string } {
   if (text.trim() === '') return { args: {} };
   try {
+    const inexact = inexactIn(text);
     const read: unknown = JSON.parse(text);
-    return isObject(read) ? { args: read } : { wrong: 'An object is needed: { … }' };
+    if (!isObject(read)) return { wrong: 'An object is needed: { … }' };
+    if (inexact !== null)
+      return { wrong: `${inexact} is too exact for a browser: it would be changed` };
+    return { args: read };
   } catch (error) {
     return { wrong: error instanceof Error ? error.message : 'This is no JSON' };
   }
+}
+
+/** Whole numbers as they are written, and texts, which may look like some. */
+const PARTS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/gu;
+
+/** The first whole number that cannot be held as it is written. */
+function inexactIn(text: string): string | null {
+  for (const [part] of text.matchAll(PARTS)) {
+    if (/^-?\d+$/u.test(part) && !Number.isSafeInteger(Number(part))) return part;
+  }
+  return null;
 }
 
 /** The same with one of them set, or taken away where it is `undefined`. */

@@ -27,9 +27,12 @@ export function PlaygroundPage() {
   const names = useQuery(namesQuery(workspace, 'gateways'));
   const connections = useQuery(connectionsQuery(workspace));
   const gateways = names.data?.names ?? [];
-  const gateway = gateways.find((it) => it === search.gateway) ?? gateways[0] ?? '';
+  // Nothing is called elsewhere, or as another, than the address says.
+  const gateway = search.gateway ?? gateways[0] ?? '';
+  const isThere = gateways.includes(gateway);
   const on = connections.data?.items.filter((it) => it.gateway === gateway) ?? [];
-  const app = on.find((it) => it.app === search.app)?.app ?? on[0]?.app ?? '';
+  const app = search.app ?? on[0]?.app ?? '';
+  const isOn = on.some((it) => it.app === app);
   const error = names.error ?? connections.error;
   return (
     <Page title="Playground">
@@ -38,27 +41,35 @@ export function PlaygroundPage() {
       {names.data && gateways.length === 0 && (
         <p>There is no gateway that you may see, so there is nothing to call.</p>
       )}
-      {gateway !== '' && connections.data && (
+      {names.data && gateway !== '' && connections.data && (
         <div className={classes.whole}>
           <div className={classes.choice}>
             <NativeSelect
               label="Gateway"
-              data={gateways}
+              data={isThere ? gateways : [gone(gateway), ...gateways]}
               value={gateway}
               onChange={(event) => go({ gateway: event.currentTarget.value })}
             />
-            {app !== '' && (
+            {isThere && app !== '' && (
               <NativeSelect
                 label="In the place of"
-                data={on.map((it) => ({ value: it.app, label: `${it.app}, for ${it.user}` }))}
+                data={[
+                  ...(isOn ? [] : [gone(app)]),
+                  ...on.map((it) => ({ value: it.app, label: `${it.app}, for ${it.user}` })),
+                ]}
                 value={app}
                 onChange={(event) => go({ gateway, app: event.currentTarget.value })}
               />
             )}
           </div>
-          {app === '' ? (
-            <NobodySees workspace={workspace} gateway={gateway} />
-          ) : (
+          {!isThere && <p>There is no gateway {seen(gateway)}, or you may not see it.</p>}
+          {isThere && app === '' && <NobodySees workspace={workspace} gateway={gateway} />}
+          {isThere && app !== '' && !isOn && (
+            <p>
+              {seen(app)} is not connected to {gateway}, or you may not see it.
+            </p>
+          )}
+          {isThere && isOn && (
             <Tools
               of={{ workspace, gateway, app }}
               tool={search.tool ?? ''}
@@ -117,6 +128,11 @@ function Tools({ of, tool, onTool }: ToolsProps) {
       )}
     </>
   );
+}
+
+/** What the address names and is not there. */
+function gone(name: string) {
+  return { value: name, label: `${seen(name)} (not there)` };
 }
 
 /** As the gateway would list it. */

@@ -809,7 +809,7 @@ export interface paths {
          * Call a tool in the place of an app, through everything that a client's call goes through. It is done,
          *     with the credentials that the app would use: what the tool changes is changed. The record of the call
          *     says that it was a test, and by whom. It is for whoever holds `gateways:write` on the gateway and
-         *     `apps:write` for the app, and for the user whose app it is.
+         *     `apps:write` for the app and for its connection, whoever owns them.
          */
         post: operations["create_test_call"];
         delete?: never;
@@ -2524,7 +2524,7 @@ export interface components {
         /** @description A call to make. */
         NewTestCall: {
             app?: components["schemas"]["Ref"] | null;
-            /** @description None where absent. */
+            /** @description None where absent. They are sent as they are written. */
             arguments?: Record<string, never>;
             /** @description As the gateway lists it. */
             tool: string;

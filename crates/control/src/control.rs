@@ -30,7 +30,7 @@ use crate::session::Caller;
 use crate::snapshot::{Publisher, StoreGate};
 use crate::status::ServerStatus;
 use crate::trail::{self, Act, End, What};
-use crate::{App, admin_mcp, api, installation, pins, replicas, series, session};
+use crate::{App, admin_mcp, api, gateways, installation, pins, replicas, series, session};
 
 /// What the control plane is made of.
 pub struct ControlOptions {
@@ -170,6 +170,7 @@ impl Control {
             offers: OnceLock::new(),
             previews: OnceLock::new(),
             test_calls: OnceLock::new(),
+            test_seats: gateways::TestSeats::default(),
             passwords: Passwords::default(),
             attempts: Attempts::default(),
             turns: Turns::default(),

@@ -72,7 +72,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vault::Vault;
 
-pub use api::ClientAddress;
+pub use api::{ClientAddress, Gone};
 pub use change::LONGEST_ANSWER;
 pub use control::{Control, ControlError, ControlOptions, Ownership, Serving};
 #[cfg(feature = "fuzzing")]
@@ -83,6 +83,7 @@ pub use files::{
 pub use limits::CounterStore;
 pub use policies::Tested;
 pub use replicas::Figures;
+pub use series::is_denial;
 pub use status::{ServerState, ServerStatus, Status};
 
 use content_keys::ContentKeys;
@@ -113,6 +114,8 @@ struct App {
     offers: OnceLock<Arc<dyn Offers>>,
     previews: OnceLock<Arc<dyn Previews>>,
     test_calls: OnceLock<Arc<dyn TestCalls>>,
+    /// Who makes some.
+    test_seats: gateways::TestSeats,
     passwords: accounts::Passwords,
     attempts: accounts::Attempts,
     turns: accounts::Turns,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{AppId, GatewayId, Name, Snapshot, WorkspaceId};
@@ -33,6 +34,8 @@ pub struct Starter {
     pub name: String,
     /// From where: the call comes from there, too. Without it there is none.
     pub address: Option<IpAddr>,
+    /// When what they have presented dies by itself.
+    pub expires_at: Option<DateTime<Utc>>,
     pub may: May,
 }
 
@@ -60,6 +63,8 @@ pub enum Answered {
     TooLarge(usize),
     /// Not within this many seconds: the call was given up.
     Late(u64),
+    /// With what is not given out, or not any more, for this reason.
+    Withheld(&'static str),
     /// With nothing, or with what is no answer.
     Nothing,
 }
@@ -71,9 +76,9 @@ pub struct NotCalled(pub String);
 
 impl fmt::Debug for Starter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { act, id, name, address, may: _ } = self;
+        let Self { act, id, name, address, expires_at, may: _ } = self;
         let mut all = f.debug_struct("Starter");
         all.field("act", act).field("id", id).field("name", name).field("address", address);
-        all.finish_non_exhaustive()
+        all.field("expires_at", expires_at).finish_non_exhaustive()
     }
 }

@@ -96,6 +96,9 @@ impl Door {
         };
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        let gone = control::Gone::default();
+        let _waits = gone.0.clone().drop_guard();
+        request.extensions_mut().insert(gone);
         let answering = self.runtime.spawn(pages.oneshot(request));
         match answering.await {
             Ok(Ok(response)) => response,

@@ -7,9 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use control::{Control, ControlOptions, Ownership, ServerState, ServerStatus, Serving, Status};
+use control::{Control, ControlOptions, Ownership, Serving};
 use db::Db;
-use domain::ServerId;
 use ostiary::listener::{Bound, Ending};
 use ostiary::peers::Peers;
 use proxy::wire::Guard;
@@ -33,7 +32,7 @@ use crate::handover::{Doorbell, Manner, Predecessor};
 use crate::metrics::MetricsToken;
 use crate::notice;
 use crate::pages;
-use crate::plane::{self, Wiring};
+use crate::plane::{self, Bench, Wiring};
 use crate::print;
 
 /// Runs until it is told to stop, or another process has followed it.
@@ -210,6 +209,7 @@ pub(crate) struct House {
     wiring: Wiring,
     peers: Peers,
     tasks: TaskTracker,
+    bench: Bench,
 }
 
 impl House {
@@ -315,7 +315,7 @@ impl House {
         };
         let proxy = Proxy::new(ports, options);
         control.set_traffic(proxy.traffic());
-        control.set_server_status(Arc::new(Watching(Arc::clone(&proxy))));
+        control.set_server_status(Arc::new(plane::Watching(Arc::clone(&proxy))));
         control.set_offers(Arc::<Proxy>::clone(&proxy));
         let guard = Guard {
             allow_loopback: config.allow_loopback_upstreams,
@@ -324,7 +324,7 @@ impl House {
         let peers = Peers::of(&vault.derive("way between replicas")).map_err(Failure::other)?;
         let client = config.replica_listen.map(|_| Arc::clone(&peers.client));
         let wiring = Wiring::new(guard, client)?;
-        wiring.lend(control, &proxy);
+        let bench = wiring.lend(control, &proxy)?;
         let metrics_token = config.metrics_token.clone();
         let (control, db, log) = (Arc::clone(control), db.clone(), log.clone());
         Ok(Self {
@@ -339,6 +339,7 @@ impl House {
             wiring,
             peers,
             tasks,
+            bench,
         })
     }
 
@@ -366,6 +367,7 @@ impl House {
         self.proxy.close().await;
         self.tasks.close();
         self.tasks.wait().await;
+        self.bench.close().await;
         self.content.close().map_err(Failure::other)?;
         self.log.close().map_err(Failure::other)?;
         self.control.finish().await;
@@ -481,20 +483,4 @@ fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&draft, path)?;
     std::fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// What the data plane knows of servers, for the control plane to show.
-struct Watching(Arc<Proxy>);
-
-impl ServerStatus for Watching {
-    fn status(&self, server: ServerId) -> Option<Status> {
-        let health = self.0.health(server)?;
-        let state = match health.failures {
-            0 if health.last_answer.is_none() => return None,
-            0 => ServerState::Up,
-            1 | 2 => ServerState::Failing,
-            _ => ServerState::Down,
-        };
-        Some(Status { state, detail: health.error, tools: self.0.tools_of(server) })
-    }
 }

@@ -147,12 +147,12 @@ impl Caller {
 
     /// How long what it has presented still holds; absent for what holds for ever.
     pub(crate) fn remains(&self, now: DateTime<Utc>) -> Option<Duration> {
-        match self.proof {
-            Proof::Token { expires_at, .. } => {
-                Some((expires_at - now).to_std().unwrap_or(Duration::ZERO))
-            }
-            Proof::Anonymous | Proof::Ourselves | Proof::Test(_) => None,
-        }
+        let expires_at = match &self.proof {
+            Proof::Token { expires_at, .. } => Some(*expires_at),
+            Proof::Test(test) => test.starter.expires_at,
+            Proof::Anonymous | Proof::Ourselves => None,
+        };
+        expires_at.map(|it| (it - now).to_std().unwrap_or(Duration::ZERO))
     }
 
     /// What it has presented.

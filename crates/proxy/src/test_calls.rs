@@ -53,12 +53,13 @@ impl Tester {
         let nowhere = || NotCalled("nobody knows from where".into());
         let peer = test.starter.address.ok_or_else(nowhere)?;
         let mut asked = self.ask(test, peer).map_err(|refusal| NotCalled(refusal.to_string()))?;
-        let tool = self.find(&mut asked).await;
-        let spot = Spot {
-            workspace: Arc::clone(&asked.caller.workspace),
-            gateway: Arc::clone(&asked.place.gateway),
-        };
+        let mut tool = None;
         let serving = async {
+            tool = self.find(&mut asked).await;
+            let spot = Spot {
+                workspace: Arc::clone(&asked.caller.workspace),
+                gateway: Arc::clone(&asked.place.gateway),
+            };
             let response = Box::pin(modern::serve(asked)).await;
             let flights = &self.0.proxy.flights;
             read(response.map(|body: Body| Released::of(body, flights, Some(spot)))).await

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::WorkspaceId;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::needs::Table;
@@ -44,6 +45,11 @@ pub(crate) struct Via {
     /// The address as it was declared.
     pub(crate) template: Arc<str>,
 }
+
+/// In the extensions of a request: cancelled by whoever has taken it in, when nobody waits for its answer
+/// any more. It is handled to its end nevertheless, where its handler does not heed this.
+#[derive(Clone, Debug, Default)]
+pub struct Gone(pub CancellationToken);
 
 /// What the guard needs to know.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(crate) use answer::{Done, HoldsSecret, IfMatch, Repeated, Shown, Touched};
-pub use guard::ClientAddress;
+pub use guard::{ClientAddress, Gone};
 pub(crate) use guard::{InWorkspace, Via};
 pub(crate) use needs::Needs;
 pub(crate) use page::{Page, Paging, Which};

@@ -68,6 +68,8 @@ pub(crate) enum Error {
     TooMany { wait: Duration },
     #[error("{0} streams are open already; close one first")]
     TooManyStreams(usize),
+    #[error("{0} test calls of yours are under way; wait until one has ended")]
+    TooManyCalls(usize),
     #[error("sign in first")]
     Unauthenticated,
     #[error(
@@ -240,6 +242,9 @@ impl Error {
             Self::TooManyStreams(_) => {
                 (StatusCode::TOO_MANY_REQUESTS, "too_many_streams", "Too many streams")
             }
+            Self::TooManyCalls(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_calls", "Too many calls")
+            }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
             Self::Unconfirmed(_) => {
                 (StatusCode::PRECONDITION_REQUIRED, "unconfirmed", "Not confirmed")
@@ -299,7 +304,7 @@ impl IntoResponse for Error {
         response.extensions_mut().insert(Refused { problem, cause });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self, Self::Busy | Self::UnderWay) {
+        if matches!(self, Self::Busy | Self::UnderWay | Self::TooManyCalls(_)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if let Self::TooMany { wait } = &self {

@@ -15,6 +15,7 @@ use db::Tx;
 use domain::{Addresses, Capability, GatewayId, Name, Object, Scope, Target, TeamId, WorkspaceId};
 
 pub(crate) use api::{GatewayPatch, NewGateway, routes};
+pub(crate) use test_calls::Seats as TestSeats;
 
 use crate::addresses::AddressesText;
 use crate::api::{Error, Ref, Which};

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::App;
 use crate::api::{
-    Error, InWorkspace, Json, Path, Problem, Query, Ref, RefText, RequestId, Rights, Touched,
+    Error, Gone, InWorkspace, Json, Path, Problem, Query, Ref, RefText, RequestId, Rights, Touched,
 };
 use crate::session::Caller;
 use crate::trail::{self, End, What};
@@ -160,6 +160,7 @@ pub(super) struct GatewayPath {
 pub(super) struct Onlooker {
     pub(super) caller: Caller,
     pub(super) id: Uuid,
+    pub(super) gone: Gone,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PreviewQuery {
@@ -177,7 +178,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Onlooker {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         let caller = parts.extensions.get::<Caller>().cloned().ok_or(Error::Unauthenticated)?;
         let id = parts.extensions.get::<RequestId>().map(|it| it.0);
-        Ok(Self { caller, id: id.ok_or(Error::Unauthenticated)? })
+        let gone = parts.extensions.get::<Gone>().cloned().unwrap_or_default();
+        Ok(Self { caller, id: id.ok_or(Error::Unauthenticated)?, gone })
     }
 }
 
@@ -196,7 +198,7 @@ async fn show_gateway_preview(
     workspace: InWorkspace,
     Path(path): Path<GatewayPath>,
     query: PreviewQuery,
-    Onlooker { caller, id }: Onlooker,
+    Onlooker { caller, id, .. }: Onlooker,
 ) -> Result<Json<PreviewBody>, Error> {
     let what = What::words("GET /workspaces/{workspace}/gateways/{gateway}/preview");
     let act = trail::open(&app, &caller, (id, what), vec![workspace.id.0]).await?;

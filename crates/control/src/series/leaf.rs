@@ -84,6 +84,11 @@ const DENIALS: [&str; 13] = [
     "withdrawn",
 ];
 
+/// Whether an end is one of them.
+pub fn is_denial(end: &str) -> bool {
+    DENIALS.contains(&end)
+}
+
 /// Of a name.
 const MOST_CHARS: usize = 256;
 
@@ -146,7 +151,7 @@ impl End {
             "answered" if is_error => Self::Error,
             "answered" | "answered_here" => Self::Answered,
             "client_cancelled" => Self::Cancelled,
-            end if DENIALS.contains(&end) => Self::Denied,
+            end if is_denial(end) => Self::Denied,
             _ => Self::Failed,
         }
     }

@@ -25,6 +25,7 @@ pub(crate) mod tests;
 pub(crate) use api::routes;
 pub(crate) use count::{Series, finish, keep};
 pub(crate) use glance::{Glance, glance};
+pub use leaf::is_denial;
 
 use histogram::Histogram;
 use leaf::Size;

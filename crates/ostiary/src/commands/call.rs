@@ -57,11 +57,10 @@ pub(crate) fn run(args: &CallArgs) -> Result<ExitCode, Failure> {
         tell(&told);
     }
     let is_error = told["is_error"].as_bool().unwrap_or(true);
-    Ok(match told["outcome"].as_str() {
-        Some("answered") if is_error => ExitCode::FAILURE,
-        Some("answered") => ExitCode::SUCCESS,
-        Some("upstream" | "client_cancelled" | "unrecorded") => ExitCode::FAILURE,
-        _ => ExitCode::from(3),
+    Ok(match told["outcome"].as_str().unwrap_or_default() {
+        "answered" if !is_error => ExitCode::SUCCESS,
+        end if control::is_denial(end) => ExitCode::from(3),
+        _ => ExitCode::FAILURE,
     })
 }
 
@@ -90,9 +89,9 @@ fn tell(told: &Value) {
     let ms = |name: &str| told["took"][name].as_f64().unwrap_or_default() / 1_000.0;
     let (total, gateway, upstream) = (ms("total"), ms("gateway"), ms("upstream"));
     print::line(format_args!(
-        "took {total:.1} ms: gateway {gateway:.1}, upstream {upstream:.1}; tokens: {}; record: {}",
+        "took {total:.1} ms: gateway {gateway:.1}, upstream {upstream:.1}; tokens: {}; call: {}",
         print::cell(told.get("tokens")),
-        print::cell(told.get("record")),
+        text(told, "call"),
     ));
 }
 

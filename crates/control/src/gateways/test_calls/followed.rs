@@ -1,5 +1,6 @@
 //! The record of a call, as it is written.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,6 @@ use crate::App;
 
 /// How long is waited for the record of an end that comes after the answer, as where a call was given up.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How often it is looked whether records have their places: they get them with the next sync.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// How many of the newest records are looked through.
 const NEWEST: usize = 1_000;
@@ -35,16 +33,23 @@ impl Followed {
         Self { app: Arc::clone(app), log, call, live, intent: None, outcome: None }
     }
 
-    /// What `calling` gives, while records are heard of.
-    pub(super) async fn until<T>(&mut self, calling: impl Future<Output = T>) -> T {
-        let mut calling = Box::pin(calling);
+    /// What `calling` gives, while records are heard of. Where it is given up before, it is dropped, as
+    /// that of a client who leaves, and this says why.
+    pub(super) async fn until<T>(
+        &mut self,
+        calling: impl Future<Output = T>,
+        given_up: impl Future<Output = &'static str>,
+    ) -> Result<T, &'static str> {
+        let (mut calling, mut given_up) = (Box::pin(calling), pin!(given_up));
         let done = loop {
             tokio::select! {
                 biased;
-                done = &mut calling => break done,
+                done = &mut calling => break Ok(done),
+                why = &mut given_up => break Err(why),
                 Some(said) = self.live.next() => self.note(said),
             }
         };
+        drop(calling);
         while let Some(said) = self.live.try_next() {
             self.note(said);
         }
@@ -63,26 +68,15 @@ impl Followed {
         drop(tokio::time::timeout(PATIENCE, waiting).await);
     }
 
-    /// Where its two records are in the log.
-    pub(super) async fn places(&self) -> (Option<u64>, Option<u64>) {
-        let sequences = [&self.intent, &self.outcome].map(|it| it.as_ref().map(|it| it.0));
-        let mut places = [None, None];
-        let looking = async {
-            loop {
-                let newest = self.app.log.tail(self.log, NEWEST);
-                let place = |of: Option<u64>| {
-                    newest.iter().find(|it| Some(it.sequence) == of).and_then(|it| it.index)
-                };
-                places = sequences.map(place);
-                if sequences.iter().zip(&places).all(|(it, place)| it.is_none() || place.is_some())
-                {
-                    return;
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+    /// Where its two records are in the log, as far as they have their places by now: they get them with
+    /// the next sync, for which nobody waits who has an answer to give.
+    pub(super) fn places(&self) -> (Option<u64>, Option<u64>) {
+        let newest = self.app.log.tail(self.log, NEWEST);
+        let place = |of: &Option<(u64, Value)>| {
+            let (sequence, _) = of.as_ref()?;
+            newest.iter().find(|it| it.sequence == *sequence)?.index
         };
-        drop(tokio::time::timeout(PATIENCE, looking).await);
-        (places[0], places[1])
+        (place(&self.intent), place(&self.outcome))
     }
 
     pub(super) fn intent(&self) -> Option<&Value> {

@@ -5,7 +5,7 @@
 //! something has changed in between, the record is right.
 
 use domain::ports::Offers;
-use domain::{Answered, Gateway, Subject, Tested, User, Workspace};
+use domain::{Answered, Gateway, Snapshot, Subject, Tested, User, Workspace};
 use serde_json::Value;
 
 use crate::App;
@@ -14,11 +14,13 @@ use crate::why::{Link, Presented, Question};
 
 /// What has been asked for.
 pub(super) struct Asked<'a> {
-    pub(super) snapshot: &'a domain::Snapshot,
+    pub(super) snapshot: &'a Snapshot,
     pub(super) here: &'a Workspace,
     pub(super) gateway: &'a Gateway,
     pub(super) whose: &'a domain::App,
     pub(super) caller: &'a Caller,
+    /// Whether they may see the rules of the gateway.
+    pub(super) names_rules: bool,
     pub(super) arguments: &'a Value,
 }
 
@@ -30,6 +32,18 @@ impl Asked<'_> {
     pub(super) fn user(&self) -> Option<&User> {
         let connection = self.gateway.connections.get(&self.whose.id)?;
         self.here.users.get(&connection.user)
+    }
+
+    /// Whether it would be let through by this snapshot.
+    pub(super) fn holds_by(&self, app: &App, snapshot: &Snapshot, tested: &Tested) -> bool {
+        let again = || {
+            let here = snapshot.config.workspace(self.here.id)?;
+            let gateway = here.gateways.values().find(|it| it.id == self.gateway.id)?;
+            let whose = here.apps.get(&self.whose.id)?;
+            let Self { caller, names_rules, arguments, .. } = *self;
+            Some(Asked { snapshot, here, gateway, whose, caller, names_rules, arguments })
+        };
+        again().is_some_and(|it| it.decided(app, tested).0.is_some())
     }
 
     pub(super) fn trace(
@@ -45,7 +59,7 @@ impl Asked<'_> {
             // It ended before anything was sent.
             if subject.is_some() || !is_of_decision(end(outcome)) {
                 chain.retain(|it| it.holds);
-                chain.push(ended(outcome, tested));
+                chain.push(self.ended(outcome, tested));
             }
             return chain;
         };
@@ -56,12 +70,10 @@ impl Asked<'_> {
         self.rules(Some(intent), "the arguments", &mut chain);
         chain.push(Link::new("record", place(places.0), "that it begins is recorded"));
         if end(outcome) != "answered" {
-            chain.push(ended(outcome, tested));
+            chain.push(self.ended(outcome, tested));
             return chain;
         }
-        let epoch = intent.get("epoch").and_then(Value::as_u64).unwrap_or_default();
-        let detail = "nothing had changed by which it was decided when it left";
-        chain.push(Link::new("gate", format!("epoch {epoch}"), detail));
+        chain.push(Link::new("gate", "last look", "what held when it left allowed it"));
         let took = outcome.and_then(|it| it.get("upstream_us")?.as_u64()).unwrap_or_default();
         let server = text(Some(intent), "server").unwrap_or("unknown");
         let answer = if is_error(outcome) { "it answered with an error" } else { "it answered" };
@@ -110,15 +122,47 @@ impl Asked<'_> {
         let found = record.and_then(|it| it.get("rules")?.as_array());
         let found = found.into_iter().flatten().filter_map(Value::as_str);
         let before = chain.len();
+        // Whoever may not see the rules is not told of those that do nothing but look.
+        let found = found.filter(|it| self.names_rules || !it.ends_with(" observed"));
         chain.extend(found.map(|it| {
             let (rule, what) = it.split_once(' ').unwrap_or((it, ""));
+            let rule = if self.names_rules { rule } else { A_RULE };
             Link::new("rule", rule, format!("in {of}: {what}"))
         }));
         if chain.len() == before && !self.gateway.rules.is_empty() {
-            chain.push(Link::new("rules", of, "they have found nothing"));
+            let found = if self.names_rules { "found" } else { "changed" };
+            chain.push(Link::new("rules", of, format!("they have {found} nothing")));
         }
     }
+
+    /// What has ended it.
+    fn ended(&self, outcome: Option<&Value>, tested: &Tested) -> Link {
+        let end = end(outcome);
+        let (kind, member) = match end {
+            "policy" => ("policy", "policy"),
+            "limited" => ("limit", "limit"),
+            "rule_block" => ("rule", "rule"),
+            "limits_unavailable" => ("limit", ""),
+            "rules_unavailable" => ("rules", ""),
+            "audit_unavailable" | "unrecorded" => ("record", ""),
+            "gate_closed" => ("gate", ""),
+            "switched_off" => ("switch", ""),
+            "upstream" | "unanswered" | "secret_unopenable" => ("server", "server"),
+            "bad_params" | "malformed" | "header_mismatch" => ("request", ""),
+            "not_permitted" | "unapproved" => ("tool", "name"),
+            "withdrawn" => ("test", "test_by"),
+            _ => ("call", ""),
+        };
+        let name = text(outcome, member).unwrap_or(end);
+        let name = if kind == "rule" && !self.names_rules { A_RULE } else { name };
+        let mut link = Link::new(kind, name, because(tested, outcome));
+        link.holds = false;
+        link
+    }
 }
+
+/// One, to whoever may not see which there are.
+const A_RULE: &str = "a rule";
 
 /// One sentence about what came of it.
 pub(super) fn because(tested: &Tested, outcome: Option<&Value>) -> String {
@@ -152,32 +196,9 @@ fn unseen(tested: &Tested) -> Option<String> {
         Answered::Late(seconds) => {
             Some(format!("it was given up, since there was no answer within {seconds} s"))
         }
+        Answered::Withheld(why) => Some(why.to_owned()),
         Answered::Nothing => Some("there was no answer".into()),
     }
-}
-
-/// What has ended it.
-fn ended(outcome: Option<&Value>, tested: &Tested) -> Link {
-    let end = end(outcome);
-    let (kind, member) = match end {
-        "policy" => ("policy", "policy"),
-        "limited" => ("limit", "limit"),
-        "rule_block" => ("rule", "rule"),
-        "limits_unavailable" => ("limit", ""),
-        "rules_unavailable" => ("rules", ""),
-        "audit_unavailable" | "unrecorded" => ("record", ""),
-        "gate_closed" => ("gate", ""),
-        "switched_off" => ("switch", ""),
-        "upstream" | "unanswered" | "secret_unopenable" => ("server", "server"),
-        "bad_params" | "malformed" | "header_mismatch" => ("request", ""),
-        "not_permitted" | "unapproved" => ("tool", "name"),
-        "withdrawn" => ("test", "test_by"),
-        _ => ("call", ""),
-    };
-    let name = text(outcome, member).unwrap_or(end);
-    let mut link = Link::new(kind, name, because(tested, outcome));
-    link.holds = false;
-    link
 }
 
 /// Whether it is what `why` decides by, and so explains better.
@@ -186,7 +207,7 @@ fn is_of_decision(end: &str) -> bool {
     all.contains(&end) || end == "unapproved"
 }
 
-fn end(outcome: Option<&Value>) -> &str {
+pub(super) fn end(outcome: Option<&Value>) -> &str {
     text(outcome, "end").unwrap_or("unrecorded")
 }
 

@@ -1,14 +1,16 @@
 //! A call that an administrator makes in the place of an app is a call like that of a client: everything
 //! that decides about calls decides about it, it is counted and recorded, and its record says what it is.
 
-use bytes::Bytes;
+mod starters;
+
 use futures::future::join;
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
 use serde_json::{Value, json};
 use tests::line::Line;
 use tests::wait::within;
 use tests::{Client, Documents, Plan, Served, Site, Upstream};
+
+use starters::Shown;
 
 const CALLS: &str = "gateways/main/calls";
 
@@ -109,7 +111,7 @@ async fn a_test_call_is_the_call_of_that_app_and_its_record_says_whose_test_it_w
         let words = ["call", "main", "up__echo", "--app", "bot", "--arg", "k=v", "--json-args"];
         let ran = site.command(&served, &[&words[..], &[r#"{"n":2}"#]].concat()).await;
         assert_eq!(ran.code, Some(0), "{row}: {}", ran.err);
-        for part in [r#""k":"v""#, r#""n":2"#, "answered: ", "  + test ", "record: "] {
+        for part in [r#""k":"v""#, r#""n":2"#, "answered: ", "  + test ", "call: "] {
             assert!(ran.out.contains(part), "{row}: {part} in {}", ran.out);
         }
         assert!(served.stop().await.success(), "{row}");
@@ -118,21 +120,19 @@ async fn a_test_call_is_the_call_of_that_app_and_its_record_says_whose_test_it_w
     }
 }
 
-/// Both records are where the answer says, and the act that has started it is in the trail.
+/// Both records have the call's number, and the act that has started it is in the trail.
 async fn its_record_says_so(served: &Served, told: &Value, row: &str) {
     let mut both = Vec::new();
-    for (place, kind) in [("intent", "intent"), ("record", "outcome")] {
-        let path = format!("records/{}", told[place]);
-        let shown = served.must(Method::GET, &path, None).await;
-        assert_eq!(shown["kind"], kind, "{row}: {shown}");
-        assert_eq!(shown["record"]["call"], told["call"], "{row}: {shown}");
-        both.push(shown["record"].clone());
+    let page = served.must(Method::GET, "records?limit=50", None).await;
+    for kind in ["intent", "outcome"] {
+        let all = page["items"].as_array().unwrap();
+        let shown = all.iter().find(|it| it["kind"] == kind && is_of(told, it));
+        both.push(shown.unwrap()["record"].clone());
     }
     let intent = &both[0];
     assert_eq!(intent["app_name"], "bot", "{row}: {intent}");
     assert!(intent["test_by"].is_string() && intent["test_by_id"].is_string(), "{row}: {intent}");
     assert!(intent.get("token").is_none(), "{row}: {intent}");
-    let page = served.must(Method::GET, "records?limit=50", None).await;
     let items = page["items"].as_array().unwrap();
     let is_act = |it: &&Value| it["record"]["act"] == intent["test"];
     let acts: Vec<_> = items.iter().filter(is_act).map(|it| &it["record"]).collect();
@@ -144,6 +144,10 @@ async fn its_record_says_so(served: &Served, told: &Value, row: &str) {
     let of_clients = items.iter().filter(|it| it["kind"] == "intent");
     let marked = of_clients.filter(|it| it["record"].get("test").is_some()).count();
     assert_eq!(marked, 1, "{row}: {page}");
+}
+
+fn is_of(told: &Value, record: &Value) -> bool {
+    record["record"]["call"] == told["call"]
 }
 
 #[tokio::test]
@@ -176,8 +180,9 @@ async fn whatever_stops_a_client_stops_a_test_call_and_its_trace_says_where() {
             assert_eq!(last(&told), (kind, name, false), "{row}: {told}");
             assert_eq!(told["is_error"], true, "{row}: {told}");
             assert_eq!(told["intent"], Value::Null, "{row}: {told}");
-            let path = format!("records/{}", told["record"]);
-            let shown = served.must(Method::GET, &path, None).await;
+            let page = served.must(Method::GET, "records?limit=50", None).await;
+            let mut all = page["items"].as_array().unwrap().iter();
+            let shown = all.find(|it| is_of(&told, it)).unwrap();
             assert_eq!(shown["record"]["end"], outcome, "{row}: {shown}");
             assert!(shown["record"]["test"].is_string(), "{row}: {shown}");
             assert_eq!(upstream.calls().len(), before, "{row}: {outcome}");
@@ -296,13 +301,7 @@ async fn a_test_call_under_way_ends_with_what_it_rests_on() {
             let row = site.database();
             let upstream = Upstream::modern().with_tools(TOOLS).by_hand("tools/call").start().await;
             let served = site.start_with(&documents(&upstream.url)).await;
-            let role = json!({"name": "r", "capabilities":
-                ["gateways:read", "gateways:write", "apps:read", "apps:write"]});
-            served.must(Method::POST, "roles", Some(role)).await;
-            served.must(Method::POST, "users", Some(json!({"name": "eve"}))).await;
-            let grant = json!({"name": "g", "role": "r", "user": "eve"});
-            served.must(Method::POST, "role-grants", Some(grant)).await;
-            let token = admin_token(&served, "eve", json!({"name": "cli"})).await;
+            let token = eve(&served).await;
             let body = json!({"app": "bot", "tool": "up__wait"});
             let ending = async {
                 let arrived = within("the call", upstream.next()).await;
@@ -324,16 +323,23 @@ async fn a_test_call_under_way_ends_with_what_it_rests_on() {
     }
 }
 
+/// Who may make test calls, and see no rules; their token.
+async fn eve(served: &Served) -> String {
+    let role = json!({"name": "r", "capabilities":
+        ["gateways:read", "gateways:write", "apps:read", "apps:write"]});
+    served.must(Method::POST, "roles", Some(role)).await;
+    served.must(Method::POST, "users", Some(json!({"name": "eve"}))).await;
+    let grant = json!({"name": "g", "role": "r", "user": "eve"});
+    served.must(Method::POST, "role-grants", Some(grant)).await;
+    admin_token(served, "eve", json!({"name": "cli"})).await
+}
+
 /// Asks the admin API while it is busy with something else.
 async fn aside(served: &Served, method: Method, path: &str, body: Option<Value>) {
-    let request = Request::builder()
-        .method(method)
-        .uri(format!("/api/v1/workspaces/default/{path}"))
-        .header("host", served.host())
-        .header("authorization", format!("Bearer {}", served.admin()))
-        .header("content-type", "application/json");
-    let body = body.map_or_else(Bytes::new, |it| it.to_string().into());
-    let request = request.body(Full::new(body)).unwrap();
+    let shown = Shown::bearer(served.admin());
+    let path = format!("workspaces/default/{path}");
+    let body = body.map(|it| it.to_string()).unwrap_or_default();
+    let request = shown.request(served, method, &path, body);
     let (status, said) = Line::to(served.address).whole(request).await.unwrap();
     assert!((200..300).contains(&status), "{path}: {said:?}");
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Capability, Name, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, Capability, Name, TokenHash, TokenId, UserId, WorkspaceId};
 use vault::Secret;
 
-pub(crate) use api::{NewToken, routes};
+pub(crate) use api::{NewToken, TokenBody, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::apps::App;
@@ -43,6 +43,19 @@ pub(crate) async fn list(
     which: Which<'_>,
 ) -> Result<Vec<Token>, Error> {
     store::select(tx, workspace, app, which).await
+}
+
+/// As many of somebody's are looked at.
+const MOST_OWN: i64 = 1_000;
+
+/// Of all apps of a user, as far as they have not expired.
+pub(crate) async fn of_owner(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    owner: UserId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Token>, Error> {
+    store::of_owner(tx, workspace, owner, (now, MOST_OWN)).await
 }
 
 pub(crate) async fn find(

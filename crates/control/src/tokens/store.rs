@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::{AppId, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, TokenHash, TokenId, UserId, WorkspaceId};
 use uuid::Uuid;
 
 use super::Token;
@@ -22,6 +22,23 @@ pub(super) async fn select(
          ORDER BY name LIMIT $5")
     .bind(workspace.0);
     let rows: Vec<Row> = tx.all(which.bind(statement).bind(app.0)).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Of all apps of a user, by app and name, as far as they have not expired.
+pub(super) async fn of_owner(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    owner: UserId,
+    (now, most): (DateTime<Utc>, i64),
+) -> Result<Vec<Token>, Error> {
+    let statement = sql("SELECT id, app_id, name, expires_at, created_at FROM tokens
+         WHERE workspace_id = $1
+           AND app_id IN (SELECT id FROM apps WHERE workspace_id = $1 AND owner_id = $2)
+           AND expires_at > $3
+         ORDER BY app_id, name LIMIT $4");
+    let statement = statement.bind(workspace.0).bind(owner.0).bind(now).bind(most);
+    let rows: Vec<Row> = tx.all(statement).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

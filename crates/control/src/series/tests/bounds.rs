@@ -122,7 +122,8 @@ async fn no_more_read_charts_at_a_time_than_leave_the_database_to_others() {
     for api in Api::on_each_database().await {
         let paths = ["series?measure=calls", "records/calls", "overview"];
         let app = &api.control.app;
-        let turns = [app.series.turn().await.unwrap(), app.series.turn().await.unwrap()];
+        let turns =
+            [app.series.turns.next().await.unwrap(), app.series.turns.next().await.unwrap()];
         for path in paths {
             let reply = api.get(path).await;
             assert_eq!(reply.status, 503, "{path}: {}", reply.text);

@@ -50,7 +50,7 @@ const MOST_APART = 20;
 
 export async function apply(queries: QueryClient, workspace: string, changes: readonly Change[]) {
   const lists = new Map<Many, Map<string, Change>>();
-  const also = new Set<string>(['overview', 'export']);
+  const also = new Set<string>(['overview', 'export', 'me']);
   for (const change of changes) {
     const many = LISTS[change.kind];
     if (many) {

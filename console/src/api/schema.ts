@@ -1971,13 +1971,22 @@ export interface components {
         /** @description An app of the caller's on it. */
         ConnectedBody: {
             app: components["schemas"]["Name"];
-            /** @description Why it gets nowhere here, whatever it calls; absent where it does. */
+            /**
+             * @description Why it gets nowhere here, whatever it calls. Where absent it is connected; what policies say of
+             *     single tools is not asked.
+             */
             because?: string | null;
-            /** @description The servers that it does not get at, where it gets at others. */
+            /**
+             * @description The servers that it does not get at, where it may get at others. None with a token that is not good
+             *     for `identities:read`, as they tell of credentials.
+             */
             hindered: components["schemas"]["HinderedBody"][];
             /** Format: uuid */
             id: string;
-            /** @description The caller's credentials that it uses, by server. */
+            /**
+             * @description The caller's credentials that it uses, by server. None with a token that is not good for
+             *     `identities:read`.
+             */
             identities: {
                 [key: string]: string;
             };
@@ -2662,7 +2671,7 @@ export interface components {
         /** @description An app of the caller's, and what it presents. */
         OwnAppBody: {
             app: components["schemas"]["AppBody"];
-            /** @description Those that have not expired, without their secrets. The first 1000 of all apps are shown. */
+            /** @description Those that have not expired, by name and without their secrets; at most 50. */
             tokens: components["schemas"]["TokenBody"][];
         };
         /** @description A call of the caller's that has ended. */
@@ -2710,7 +2719,10 @@ export interface components {
         };
         /** @description A gateway that the caller may use. */
         OwnGatewayBody: {
-            /** @description The caller's apps that are connected to it, by name; at most 50. */
+            /**
+             * @description The caller's apps that are connected to it, by name; at most 50. None with a token that is not good
+             *     for `apps:read`.
+             */
             apps: components["schemas"]["ConnectedBody"][];
             /** Format: uuid */
             id: string;
@@ -2945,7 +2957,7 @@ export interface components {
         Page_OwnAppBody: {
             items: {
                 app: components["schemas"]["AppBody"];
-                /** @description Those that have not expired, without their secrets. The first 1000 of all apps are shown. */
+                /** @description Those that have not expired, by name and without their secrets; at most 50. */
                 tokens: components["schemas"]["TokenBody"][];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
@@ -2954,7 +2966,10 @@ export interface components {
         /** @description A page of a list. */
         Page_OwnGatewayBody: {
             items: {
-                /** @description The caller's apps that are connected to it, by name; at most 50. */
+                /**
+                 * @description The caller's apps that are connected to it, by name; at most 50. None with a token that is not good
+                 *     for `apps:read`.
+                 */
                 apps: components["schemas"]["ConnectedBody"][];
                 /** Format: uuid */
                 id: string;

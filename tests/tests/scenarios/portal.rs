@@ -86,6 +86,9 @@ async fn who_is_no_user_has_nothing_of_their_own_and_a_token_for_less_shows_less
             let shown = served.ask_as(less, Method::GET, &path, None).await;
             let expected = if what == "gateways" { 200 } else { 403 };
             assert_eq!(shown.status, expected, "{row} {what}: {}", shown.body);
+            for name in ["anns-bot", "of-ann"] {
+                assert!(!shown.body.to_string().contains(name), "{row} {what}: {}", shown.body);
+            }
         }
         served.stop().await;
     }

@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Serialize, ToSchema)]
 struct OwnAppBody {
     app: AppBody,
-    /// Those that have not expired, without their secrets. The first 1000 of all apps are shown.
+    /// Those that have not expired, by name and without their secrets; at most 50.
     tokens: Vec<TokenBody>,
 }
 
@@ -48,8 +48,13 @@ async fn list_own_apps(
     let which = Which::Within(&paging, Within::Own(person.user));
     let found = apps::list(&mut tx, person.workspace, which).await?;
     let mut tokens: HashMap<AppId, Vec<TokenBody>> = HashMap::new();
-    for it in tokens::of_owner(&mut tx, person.workspace, person.user, now).await? {
-        tokens.entry(it.app).or_default().push(TokenBody::of(it));
+    if let [first, ..] = &found[..]
+        && let [.., last] = &found[..]
+    {
+        let whose = (person.workspace, person.user);
+        for it in tokens::of_owner(&mut tx, whose, (&first.name, &last.name), now).await? {
+            tokens.entry(it.app).or_default().push(TokenBody::of(it));
+        }
     }
     let body = |it: apps::App| OwnAppBody {
         tokens: tokens.remove(&it.id).unwrap_or_default(),

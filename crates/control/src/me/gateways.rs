@@ -39,7 +39,8 @@ struct OwnGatewayBody {
     /// Present while it is turned off.
     off: Option<StoppedBody>,
     servers: Vec<OwnServerBody>,
-    /// The caller's apps that are connected to it, by name; at most 50.
+    /// The caller's apps that are connected to it, by name; at most 50. None with a token that is not good
+    /// for `apps:read`.
     apps: Vec<ConnectedBody>,
 }
 
@@ -82,12 +83,15 @@ struct ConnectedBody {
     id: Uuid,
     #[schema(value_type = NameText)]
     app: Name,
-    /// The caller's credentials that it uses, by server.
+    /// The caller's credentials that it uses, by server. None with a token that is not good for
+    /// `identities:read`.
     #[schema(value_type = BTreeMap<String, String>)]
     identities: BTreeMap<Name, Name>,
-    /// Why it gets nowhere here, whatever it calls; absent where it does.
+    /// Why it gets nowhere here, whatever it calls. Where absent it is connected; what policies say of
+    /// single tools is not asked.
     because: Option<String>,
-    /// The servers that it does not get at, where it gets at others.
+    /// The servers that it does not get at, where it may get at others. None with a token that is not good
+    /// for `identities:read`, as they tell of credentials.
     hindered: Vec<HinderedBody>,
 }
 
@@ -122,6 +126,7 @@ async fn list_own_gateways(
     let pending =
         pins::count_pending_by_server(&mut app.db.read().await?, person.workspace).await?;
     let look = Look::new((&snapshot, here, user), pending, app.clock.now());
+    let look = look.limited(&person);
     let after = paging.after().unwrap_or_default();
     let is_theirs = |it: &&Gateway| domain::is_granted(it, user) && after < it.name.as_str();
     let mut found: Vec<&Gateway> =
@@ -142,6 +147,8 @@ struct Look<'a> {
     apps: Vec<&'a domain::App>,
     /// The apps that have a token to present.
     live: HashSet<AppId>,
+    /// Whether it is told what their apps use.
+    has_identities: bool,
 }
 
 impl<'a> Look<'a> {
@@ -160,7 +167,16 @@ impl<'a> Look<'a> {
         apps.sort_by(|one, other| one.name.cmp(&other.name));
         let tokens = snapshot.config.tokens.values().filter(|it| it.is_live(now));
         let live = tokens.map(|it| it.app).collect();
-        Self { snapshot, here, user, now, pending, tools_off, apps, live }
+        Self { snapshot, here, user, now, pending, tools_off, apps, live, has_identities: true }
+    }
+
+    /// No more than their token is good for.
+    fn limited(mut self, person: &Person) -> Self {
+        if !person.admits(Capability::AppsRead) {
+            self.apps.clear();
+        }
+        self.has_identities = person.admits(Capability::IdentitiesRead);
+        self
     }
 
     fn gateway(&self, it: &Gateway) -> OwnGatewayBody {
@@ -222,12 +238,14 @@ impl<'a> Look<'a> {
         };
         let tokenless = (!self.live.contains(&app.id)).then(|| tokenless(app));
         let because = question.hindrance(app, None).or(tokenless);
-        let hindered = gateway.assignments.iter().filter(|_| because.is_none()).filter_map(|at| {
+        let is_told = self.has_identities && because.is_none();
+        let hindered = gateway.assignments.iter().filter(|_| is_told).filter_map(|at| {
             let because = question.hindrance(app, Some(at))?;
             Some(HinderedBody { alias: at.alias.clone(), because })
         });
         let hindered = hindered.collect();
-        let chosen = gateway.connections.get(&app.id).map(|it| &it.identities);
+        let chosen = gateway.connections.get(&app.id).filter(|_| self.has_identities);
+        let chosen = chosen.map(|it| &it.identities);
         let named = chosen.into_iter().flatten().filter_map(|(server, identity)| {
             let server = self.here.servers.get(server)?;
             let identity = self.here.identities.get(identity)?;

@@ -36,12 +36,13 @@ pub(crate) struct Person {
 impl Person {
     /// Refuses what the token is not good for. All else of what is theirs is everybody's to see.
     pub(crate) fn check(&self, capability: Capability) -> Result<(), Error> {
-        match self.here.rights.limits() {
-            Some(limits) if !limits.contains(&capability) => {
-                Err(Error::forbidden(capability, "what is yours"))
-            }
-            _ => Ok(()),
-        }
+        let refused = || Error::forbidden(capability, "what is yours");
+        self.admits(capability).then_some(()).ok_or_else(refused)
+    }
+
+    /// Whether the token is good for it.
+    fn admits(&self, capability: Capability) -> bool {
+        self.here.rights.limits().is_none_or(|it| it.contains(&capability))
     }
 }
 

@@ -74,6 +74,57 @@ async fn each_sees_what_is_theirs_and_nothing_of_others() {
     }
 }
 
+/// A token that is good for gateways alone shows no name of what has a right of its own.
+#[tokio::test]
+async fn a_token_that_is_good_for_less_shows_less_of_a_gateway() {
+    for api in Api::on_each_database().await {
+        two_people(&api).await;
+        let seen = async |name: &str, capabilities: Value| {
+            let less = json!({"name": name, "capabilities": capabilities});
+            let less = api.given("users/ann/admin-tokens", less).await;
+            mine(&api, less["secret"].as_str().unwrap(), "gateways").await.remove(0)
+        };
+        let gateways = seen("a", json!(["gateways:read"])).await;
+        assert_eq!((&gateways["name"], &gateways["apps"]), (&json!("main"), &json!([])));
+        for name in ["bot", "ann-jira"] {
+            assert!(!gateways.to_string().contains(name), "{name}: {gateways}");
+        }
+        let apps = seen("b", json!(["gateways:read", "apps:read"])).await;
+        let told = (&apps["apps"][0]["app"], &apps["apps"][0]["identities"]);
+        assert_eq!(told, (&json!("bot"), &json!({})));
+        let all = json!(["gateways:read", "apps:read", "identities:read"]);
+        assert_eq!(seen("c", all.clone()).await["apps"][0]["identities"]["jira"], "ann-jira");
+
+        let none = json!({"identities": []});
+        assert_eq!(api.patch("apps/bot/connections/main", none).await.status, 200);
+        let apps = seen("d", json!(["gateways:read", "apps:read"])).await;
+        assert_eq!(apps["apps"][0]["hindered"], json!([]));
+        assert_eq!(seen("e", all).await["apps"][0]["hindered"][0]["alias"], "jira");
+    }
+}
+
+/// However many an app has, no other one seems to have none.
+#[tokio::test]
+async fn tokens_are_shown_of_each_app_on_the_page() {
+    for api in Api::on_each_database().await {
+        let [ann, _] = two_people(&api).await;
+        for name in ["another", "zebra"] {
+            api.given("apps", json!({"name": name, "owner": "ann", "purpose": "x"})).await;
+            api.given(&format!("apps/{name}/tokens"), json!({"name": name})).await;
+        }
+        for at in 0..51 {
+            api.given("apps/bot/tokens", json!({"name": format!("t{at}")})).await;
+        }
+        let counts = async |query: &str| {
+            let found = mine(&api, &ann, &format!("apps{query}")).await;
+            let count = |it: &Value| it["tokens"].as_array().unwrap().len();
+            found.iter().map(count).collect::<Vec<_>>()
+        };
+        assert_eq!(counts("").await, [1, 50, 1]);
+        assert_eq!(counts("?limit=1").await, [1]);
+    }
+}
+
 #[tokio::test]
 async fn nobody_above_all_workspaces_is_shown_anything_and_is_told_why() {
     for api in Api::on_each_database().await {

@@ -45,17 +45,17 @@ pub(crate) async fn list(
     store::select(tx, workspace, app, which).await
 }
 
-/// As many of somebody's are looked at.
-const MOST_OWN: i64 = 1_000;
+/// So many of each app are shown to its owner.
+const MOST_OWN: i64 = 50;
 
-/// Of all apps of a user, as far as they have not expired.
+/// Of the apps of a user from one name up to another, as far as they have not expired; the first of each.
 pub(crate) async fn of_owner(
     tx: &mut Tx,
-    workspace: WorkspaceId,
-    owner: UserId,
+    (workspace, owner): (WorkspaceId, UserId),
+    apps: (&Name, &Name),
     now: DateTime<Utc>,
 ) -> Result<Vec<Token>, Error> {
-    store::of_owner(tx, workspace, owner, (now, MOST_OWN)).await
+    store::of_owner(tx, (workspace, owner), apps, (now, MOST_OWN)).await
 }
 
 pub(crate) async fn find(

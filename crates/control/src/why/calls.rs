@@ -89,7 +89,7 @@ impl Question<'_> {
     }
 
     /// Why the app gets nowhere at the gateway, or at one server on it, whatever it calls there and
-    /// whatever it presents; `None` where it gets there.
+    /// whatever it presents; `None` where it is connected. Policies for single tools are not asked.
     pub(crate) fn hindrance(&self, app: &App, at: Option<&Assignment>) -> Option<String> {
         let question = Question { tool: at.map(|it| (it, "")), ..*self };
         let call = Call {

@@ -2713,7 +2713,7 @@ export interface components {
             next_cursor?: string | null;
             /**
              * Format: date-time
-             * @description Down to when everything has been looked at.
+             * @description Down to when everything has been looked at, in whole minutes.
              */
             reached?: string | null;
         };

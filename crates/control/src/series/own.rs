@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
 use domain::Capability;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
+use vault::{Place, Vault};
 
 use super::api::{LONGEST_OWN, Measure, OutcomeText, app_id, outcomes};
 use super::leaf::End;
@@ -53,7 +56,7 @@ struct OwnCallsBody {
     /// Ask with it to look further; absent where everything has been looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
-    /// Down to when everything has been looked at.
+    /// Down to when everything has been looked at, in whole minutes.
     reached: Option<DateTime<Utc>>,
 }
 
@@ -98,8 +101,7 @@ async fn list_own_calls(
 ) -> Result<Json<OwnCallsBody>, Error> {
     person.check(Capability::RecordsRead)?;
     let paging = Paging::of(query.limit.as_deref(), query.cursor)?;
-    let before = paging.after().map(|it| it.parse().map_err(|_| Error::not_a_cursor()));
-    let before = before.transpose()?;
+    let before = paging.after().map(|it| open(&app.vault, &person, it)).transpose()?;
     let snapshot = Arc::clone(&app.publisher.newest().snapshot);
     let known = snapshot.config.workspace(person.workspace).map(AsRef::as_ref);
     let own = person.user.to_string();
@@ -128,10 +130,40 @@ async fn list_own_calls(
     let haul = haul.map_err(Error::internal)?;
     Ok(Json(OwnCallsBody {
         items: haul.found.iter().map(OwnCallBody::of).collect(),
-        next_cursor: haul.next.map(|it| Paging::cursor(&it.to_string())),
-        reached: haul.reached_ms.and_then(DateTime::from_timestamp_millis),
+        next_cursor: haul.next.map(|it| seal(&app.vault, &person, it)).transpose()?,
+        reached: haul.reached_ms.and_then(reached),
     }))
 }
+
+/// An index says how much everybody calls, so nobody reads it, and nobody makes one up.
+fn seal(vault: &Vault, person: &Person, index: u64) -> Result<String, Error> {
+    let sealed = vault.seal(place(person), &index.to_be_bytes()).map_err(Error::internal)?;
+    Ok(Paging::cursor(&URL_SAFE_NO_PAD.encode(sealed.as_bytes())))
+}
+
+fn open(vault: &Vault, person: &Person, cursor: &str) -> Result<u64, Error> {
+    let sealed = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Error::not_a_cursor())?;
+    let opened = vault.open(place(person), &sealed).map_err(|_| Error::not_a_cursor())?;
+    let index = opened.expose().try_into().map_err(|_| Error::not_a_cursor())?;
+    Ok(u64::from_be_bytes(index))
+}
+
+fn place(person: &Person) -> Place<'static> {
+    Place {
+        workspace: person.workspace.0.into_bytes(),
+        kind: "own_calls",
+        record: person.user.0.into_bytes(),
+        field: "cursor",
+    }
+}
+
+/// The whole minute before which something is not looked at: the time itself is that of somebody's record.
+fn reached(time_ms: i64) -> Option<DateTime<Utc>> {
+    let minutes = time_ms.saturating_add(MINUTE_MS - 1).div_euclid(MINUTE_MS);
+    DateTime::from_timestamp_millis(minutes * MINUTE_MS)
+}
+
+const MINUTE_MS: i64 = 60_000;
 
 /// As much of a record as is told.
 #[derive(Default, Deserialize)]

@@ -1,7 +1,11 @@
 //! What somebody finds of their own calls, and of nobody else's.
 
+use std::time::Duration;
+
 use audit::{Kind, Leaf};
 use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{Clock as _, UserId};
 use serde_json::{Value, json};
 
@@ -20,7 +24,7 @@ fn member<'a>(found: &'a Value, name: &str) -> Vec<&'a str> {
     items.iter().map(|it| it[name].as_str().unwrap_or_default()).collect()
 }
 
-async fn id_of(api: &Api, user: &str) -> UserId {
+pub(super) async fn id_of(api: &Api, user: &str) -> UserId {
     let snapshot = api.snapshot().await;
     let users = &snapshot.config.workspaces["default"].users;
     users.values().find(|it| it.name.as_str() == user).unwrap().id
@@ -134,6 +138,48 @@ async fn ones_own_calls_are_found_a_page_at_a_time_among_many_of_others() {
             let path = format!("me/calls?{query}");
             assert_eq!(api.ask_as(&token, Method::GET, &path, None).await.status, 400, "{query}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_is_older_than_a_month_is_not_found_whatever_is_asked_for() {
+    for api in Api::on_each_database().await {
+        let token = api.given_admin("ann", &[]).await;
+        let ann = id_of(&api, "ann").await.0.as_u128();
+        record(&api, &[Call { user: ann, ..CALL }]).await;
+        settle(&api).await;
+        let query = "from=2020-01-01T00:00:00Z";
+        for (days, expected) in [(30, 1), (2, 0)] {
+            api.clock.advance(Duration::from_secs(days * 24 * 3_600));
+            for query in ["", query] {
+                let found = calls(&api, &token, query).await;
+                assert_eq!(member(&found, "server").len(), expected, "{days} {query}: {found}");
+            }
+        }
+    }
+}
+
+/// Where a page ends is a place in everybody's log.
+#[tokio::test]
+async fn a_page_tells_nobody_how_much_others_call() {
+    for api in Api::on_each_database().await {
+        let tokens = [api.given_admin("ann", &[]).await, api.given_admin("bob", &[]).await];
+        api.clock.advance(Duration::from_millis(1_234));
+        record(&api, &[CALL; 50]).await;
+        settle(&api).await;
+        let found = calls(&api, &tokens[0], "").await;
+        assert!(found["reached"].as_str().unwrap().ends_with(":00Z"), "{found}");
+        let cursor = found["next_cursor"].as_str().unwrap();
+        assert_ne!(calls(&api, &tokens[0], "").await["next_cursor"], cursor, "it is sealed");
+        let page = format!("me/calls?cursor={cursor}");
+        for (token, status) in [(&tokens[0], 200), (&tokens[1], 400)] {
+            let reply = api.ask_as(token, Method::GET, &page, None).await;
+            assert_eq!(reply.status, status, "{}", reply.text);
+        }
+        let made_up = URL_SAFE_NO_PAD.encode("7");
+        let page = format!("me/calls?cursor={made_up}");
+        let reply = api.ask_as(&tokens[0], Method::GET, &page, None).await;
+        assert_eq!(reply.status, 400, "{}", reply.text);
     }
 }
 

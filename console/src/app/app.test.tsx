@@ -7,6 +7,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { problem } from '../../mock/answers.ts';
 import { handlers, signIn, signInOptions } from '../../mock/handlers.ts';
 import { makeEmptyWorld, makeWorld, type World } from '../../mock/world.ts';
+import { applyAll } from '@/features/live/apply';
 import { makeApp } from './app';
 
 let world: World;
@@ -55,6 +56,18 @@ test('who administers nothing begins with what is theirs, and is shown no room o
   for (const room of ['Overview', 'Cut-offs', 'Replicas', 'Records']) {
     expect(rooms.queryByRole('link', { name: room })).toBeNull();
   }
+});
+
+test('a role that is granted meanwhile opens rooms', async () => {
+  const user = { workspace: 'default', name: 'ann', administers: false };
+  world.session = { name: 'ann', user };
+  const { queries } = open('/');
+  const rooms = within(await screen.findByRole('navigation', { name: 'Main' }));
+  await waitFor(() => expect(rooms.getAllByRole('link').map(name)[0]).toBe('You'));
+  expect(rooms.queryByRole('link', { name: 'Servers' })).toBeNull();
+  world.session = { name: 'ann', user: { ...user, administers: true } };
+  applyAll(queries, 'default');
+  expect(await rooms.findByRole('link', { name: 'Servers' })).toBeDefined();
 });
 
 test('where nothing is theirs, they are told what to ask for', async () => {

@@ -39,11 +39,12 @@ function mayQuery(workspace: string, user: string, capability: Capability, on?: 
 
 function shownQuery(workspace: string, place: Place, session: Session | undefined) {
   const user = session?.user?.name;
+  const administers = session?.user?.administers ?? false;
   return queryOptions({
-    queryKey: ['rights', workspace, user ?? '', 'place', place.name],
+    queryKey: ['rights', workspace, user ?? '', 'place', place.name, { administers }],
     queryFn: async ({ client, signal }) => {
       if (user === undefined || place.capability === undefined) return true;
-      if (session?.user?.administers) {
+      if (administers) {
         if (await client.ensureQueryData(mayQuery(workspace, user, place.capability))) return true;
       } else if (!OWN_LISTS.some((it) => it === place.list)) {
         return false;

@@ -5,7 +5,7 @@ import { useState, useSyncExternalStore } from 'react';
 
 import { useMay } from '@/app/rights';
 import { connectionsQuery } from '@/features/gateways/queries';
-import { newestCallQuery } from '@/features/portal/queries';
+import { arrivalQuery, hasBegun } from '@/features/portal/queries';
 import { textOf } from '@/features/records/entry';
 import { Tail } from '@/features/records/tail';
 import { Pill } from '@/ui/pill';
@@ -31,11 +31,12 @@ export function Waiting(props: Props) {
 
 function OwnCall({ workspace, gateway }: Props) {
   const [since] = useState(() => new Date().toISOString());
-  const { data, error } = useQuery(newestCallQuery(workspace, gateway, since));
+  const { data, error } = useQuery(arrivalQuery(workspace, gateway, since));
+  const hasCome = data ? hasBegun(data) : false;
   return (
     <Section title="Has it come?">
       <div aria-live="polite" className={classes.waiting}>
-        {data && data.outcome !== 'denied' ? (
+        {data && hasCome ? (
           <p>
             <Pill tone="good">Connected</Pill> as <Visible text={data.app ?? 'an app of yours'} />.{' '}
             <Link to="/workspaces/$workspace/me" params={{ workspace }} search={{ gateway }}>
@@ -50,7 +51,7 @@ function OwnCall({ workspace, gateway }: Props) {
           </p>
         )}
       </div>
-      {data?.outcome === 'denied' && (
+      {data && !hasCome && (
         <p className={classes.refused}>
           Refused just now: <Visible text={data.because ?? data.end} />
         </p>

@@ -1,6 +1,7 @@
 import { Button, NativeSelect } from '@mantine/core';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useEffect } from 'react';
 
 import { took } from '@/features/records/ends';
 import { Copy } from '@/ui/copy';
@@ -12,9 +13,20 @@ import { Stale, Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { adviceFor } from './advice';
 import classes from './portal.module.css';
-import { OUTCOMES, type Outcome, type OwnCall, ownCallsQuery, ownGatewaysQuery } from './queries';
+import {
+  keyOf,
+  newCallsQuery,
+  OUTCOMES,
+  type Outcome,
+  type OwnCall,
+  ownCallsQuery,
+  ownGatewaysQuery,
+} from './queries';
 
 const HERE = '/app/workspaces/$workspace/me';
+
+/** So many pages are looked at before somebody is asked whether to look further, where nothing is found. */
+const MOST_BY_ITSELF = 5;
 
 /** What one's own apps have called, and why not where it was refused. */
 export function Activity({ workspace }: { workspace: string }) {
@@ -22,6 +34,13 @@ export function Activity({ workspace }: { workspace: string }) {
   const query = useInfiniteQuery(ownCallsQuery(workspace, search));
   const { data, error, dataUpdatedAt, hasNextPage, isFetchingNextPage } = query;
   const calls = data?.pages.flatMap((it) => it.items) ?? [];
+  useQuery({ ...newCallsQuery(workspace, search), enabled: data !== undefined });
+  const { fetchNextPage } = query;
+  const pages = data?.pages.length ?? 0;
+  const isSearching = hasNextPage && calls.length === 0 && pages < MOST_BY_ITSELF && !error;
+  useEffect(() => {
+    if (isSearching && !isFetchingNextPage) void fetchNextPage();
+  }, [isSearching, isFetchingNextPage, fetchNextPage]);
   const reached = data?.pages.at(-1)?.reached;
   return (
     <Section title="What your apps did">
@@ -40,7 +59,7 @@ export function Activity({ workspace }: { workspace: string }) {
       )}
       <ol className={classes.rows} aria-label="Your calls, the newest first">
         {calls.map((it) => (
-          <CallRow key={it.id ?? it.ended_at} call={it} />
+          <CallRow key={keyOf(it)} call={it} />
         ))}
       </ol>
       {data && (

@@ -69,7 +69,7 @@ function GatewayCard({ workspace, gateway }: { workspace: string; gateway: OwnGa
               ) : it.hindered.length > 0 ? (
                 <Pill tone="warn">in part</Pill>
               ) : (
-                <Pill tone="good">gets through</Pill>
+                <Pill tone="good">connected</Pill>
               )}
             </span>
             {typeof it.because === 'string' && (
@@ -108,7 +108,7 @@ function State({ gateway: { off, servers, apps } }: { gateway: OwnGateway }) {
   if (servers.some((it) => it.off || it.tools_off.length > 0))
     return <Pill tone="warn">partly off</Pill>;
   return apps.some((it) => typeof it.because !== 'string') ? (
-    <Pill tone="good">ready</Pill>
+    <Pill tone="good">connected</Pill>
   ) : (
     <Pill tone="calm">not connected</Pill>
   );

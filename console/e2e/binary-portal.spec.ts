@@ -90,6 +90,24 @@ for (const database of DATABASES) {
       }
     });
 
+    test('a role that is granted meanwhile opens rooms, and is taken away again', async ({
+      page,
+      gateway,
+    }) => {
+      const own = await ask(gateway, 'users/ann/admin-tokens', { name: 'first' });
+      await signIn(page, own, '/');
+      await page.getByRole('button', { name: 'Open navigation' }).tap();
+      const rooms = page.getByRole('dialog').getByRole('navigation', { name: 'Main' });
+      await expect(rooms.getByRole('link', { name: 'You' })).toBeVisible();
+      const servers = rooms.getByRole('link', { name: 'Servers' });
+      await expect(servers).toHaveCount(0);
+      const grant = { name: 'ann-all', role: 'workspace-admin', user: 'ann', on: 'workspace' };
+      await ask(gateway, 'role-grants', grant);
+      await expect(servers).toBeVisible();
+      await ask(gateway, 'role-grants/ann-all', null, 'DELETE');
+      await expect(servers).toHaveCount(0);
+    });
+
     test('replicas are for those above all workspaces', async ({ page, gateway }) => {
       const grant = { name: 'ann-all', role: 'workspace-admin', user: 'ann', on: 'workspace' };
       await ask(gateway, 'role-grants', grant);
@@ -116,9 +134,14 @@ async function somebodyElse(gateway: Gateway): Promise<string> {
 }
 
 /** As an administrator; the secret, where there is one. */
-async function ask({ url, adminToken }: Gateway, path: string, body: object | null, put?: 'PUT') {
+async function ask(
+  { url, adminToken }: Gateway,
+  path: string,
+  body: object | null,
+  how?: 'DELETE' | 'PUT',
+) {
   const response = await fetch(`${url}/api/v1/workspaces/default/${path}`, {
-    method: put ?? 'POST',
+    method: how ?? 'POST',
     headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
     ...(body === null ? {} : { body: JSON.stringify(body) }),
   });

@@ -3,6 +3,7 @@ import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 
 import type { Kind } from '@/features/cutoffs/queries';
 import { thingQuery, thingsQuery } from '@/features/objects/queries';
+import { readOwnSearch } from '@/features/portal/queries';
 import type { Question } from '@/features/why/queries';
 import { workspace } from './frame-routes';
 import { readListSearch, readTab, text } from './search';
@@ -173,6 +174,13 @@ const cutoffs = createRoute({
   component: lazyRouteComponent(() => import('@/features/cutoffs/cutoffs-page'), 'CutoffsPage'),
 });
 
+const me = createRoute({
+  getParentRoute: () => workspace,
+  path: '/me',
+  validateSearch: readOwnSearch,
+  component: lazyRouteComponent(() => import('@/features/portal/portal-page'), 'PortalPage'),
+});
+
 const replicas = createRoute({
   getParentRoute: () => workspace,
   path: '/replicas',
@@ -186,6 +194,7 @@ const settings = createRoute({
 });
 
 export const roomRoutes = [
+  me,
   users,
   user,
   teams,

@@ -26,7 +26,10 @@ export default defineConfig(({ mode }) => ({
           groups: [
             { name: 'react', test: /node_modules\/(react|react-dom|scheduler)\// },
             { name: 'mantine', test: /node_modules\/(@mantine|@floating-ui|clsx)/ },
-            { name: 'tanstack', test: /node_modules\/@tanstack\/(?!react-virtual|virtual-core)/ },
+            {
+              name: 'tanstack',
+              test: /node_modules\/@tanstack\/(?!react-virtual|virtual-core|react-table|table-core)/,
+            },
           ],
         },
       },

@@ -20,6 +20,11 @@ const ADDRESSES: Record<
   '/account': { 'an account': '/account' },
   '/mcp/$workspace': { 'the picker’s address': '/mcp/default' },
   '/workspaces/$workspace': { 'a workspace': W },
+  '/workspaces/$workspace/me': {
+    'what is one’s own': `${W}/me`,
+    'one’s own calls that were refused': `${W}/me?outcome=denied`,
+    'nothing of one’s own': '/workspaces/partners/me',
+  },
   '/workspaces/$workspace/overview': { 'the overview': `${W}/overview` },
   '/workspaces/$workspace/charts': {
     'the charts': `${W}/charts?by=server&range=1h&compare=true`,

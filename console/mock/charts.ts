@@ -139,6 +139,33 @@ export function calls(world: World, { searchParams: query }: URL): Schemas['Call
   };
 }
 
+function text(it: unknown): string | null {
+  return typeof it === 'string' ? it : null;
+}
+
+/** Whoever is signed in has made all of them. */
+export function ownCalls(world: World, { searchParams: query }: URL): Schemas['OwnCallsBody'] {
+  const items = found(world, query)
+    .toReversed()
+    .slice(0, Number(query.get('limit') ?? 50));
+  return {
+    items: items.map(({ leaf, outcome, end }) => ({
+      id: text(leaf['call']),
+      ended_at: outcome.time,
+      app: text(leaf['app_name']),
+      gateway: text(leaf['gateway']),
+      server: text(leaf['server']),
+      name: text(leaf['name']),
+      method: text(leaf['method']),
+      outcome: end,
+      end: text(leaf['end']) ?? '',
+      because: end === 'answered' ? null : (text(leaf['detail']) ?? 'it could not be answered'),
+      took_ms: typeof leaf['total_us'] === 'number' ? leaf['total_us'] / 1_000 : null,
+    })),
+    reached: query.get('from') ?? '1970-01-01T00:00:00Z',
+  };
+}
+
 export function overview(world: World): Schemas['OverviewBody'] {
   const at = new Date().toISOString();
   const recent = callsOf(world).filter((it) => it.at > Date.now() - 3_600_000);

@@ -9,6 +9,7 @@ import { crud } from './crud.ts';
 import { gatewayHandlers } from './gateway-handlers.ts';
 import { checkpointOf, growthOf, proofOf, verifierKey } from './log.ts';
 import { peopleHandlers } from './people-handlers.ts';
+import { ownHandlers } from './own-handlers.ts';
 import { append } from './traffic.ts';
 import { CREATED, TOKEN, workspace, type World } from './world.ts';
 
@@ -21,7 +22,7 @@ const W = '/api/v1/workspaces/{workspace}';
 
 export function handlers(world: World) {
   return [
-    http.get(at('/api/v1/session'), () => shown({ name: 'first' })),
+    http.get(at('/api/v1/session'), () => shown(world.session)),
     http.get(at('/api/v1/session/account'), () =>
       problem(404, 'not_found', 'there is no account `first`'),
     ),
@@ -77,6 +78,7 @@ export function handlers(world: World) {
     http.get(at(`${W}/records/calls`), ({ request }) => shown(calls(world, new URL(request.url)))),
     http.get(at(`${W}/series`), ({ request }) => shown(series(world, new URL(request.url)))),
     http.get(at(`${W}/overview`), () => shown(overview(world))),
+    ...ownHandlers(world),
     // Nobody else is here who would change anything.
     http.get(at(`${W}/changes/stream`), ({ request }) => silent(request.signal)),
     http.get(at(`${W}/records/checkpoint`), async ({ request }) => {

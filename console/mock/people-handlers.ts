@@ -32,7 +32,7 @@ export function peopleHandlers(world: World) {
     ),
     http.get(`${W}/cutoffs`, () => shown({ items: inForce(world) })),
     http.get('*/api/v1/replicas', () => shown({ items: [REPLICA] })),
-    http.get(`${W}/why`, ({ request }) => shown(why(new URL(request.url).searchParams))),
+    http.get(`${W}/why`, ({ request }) => shown(why(world, new URL(request.url).searchParams))),
     http.get(
       `${W}/export`,
       () =>
@@ -103,7 +103,7 @@ function inForce(world: World): Schemas['CutoffBody'][] {
   );
 }
 
-function why(query: URLSearchParams): Schemas['Why'] {
+function why(world: World, query: URLSearchParams): Schemas['Why'] {
   const user = query.get('user') ?? 'ann';
   const capability = query.get('capability');
   const chain = capability
@@ -125,7 +125,8 @@ function why(query: URLSearchParams): Schemas['Why'] {
           detail: 'no team of `ann` is granted it',
         },
       ];
-  const allowed = chain.every((it) => it.holds);
+  const isNobody = capability !== null && world.session.user?.administers === false;
+  const allowed = !isNobody && chain.every((it) => it.holds);
   const because = allowed ? `\`${user}\` holds it` : 'no team is granted the gateway';
   return { allowed, answers: [{ allowed, because, chain, app: query.get('app') }] };
 }

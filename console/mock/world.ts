@@ -5,6 +5,8 @@ import { makePeople, NOBODY, type People } from './people.ts';
 export const TOKEN = 'osta_demo';
 
 export interface World {
+  /** Whoever is signed in. */
+  session: Schemas['SessionBody'];
   workspaces: Schemas['WorkspaceBody'][];
   servers: Schemas['ServerBody'][];
   gateways: Schemas['GatewayBody'][];
@@ -21,6 +23,7 @@ export interface World {
 
 export function makeWorld(): World {
   return {
+    session: { name: 'first' },
     workspaces: [workspace(1, 'default'), workspace(2, 'partners')],
     servers: [
       server(10, 'calendar', 'https://calendar.example.com/mcp', {

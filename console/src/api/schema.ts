@@ -984,6 +984,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/me/apps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's apps, by name, with their tokens. */
+        get: operations["list_own_apps"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/me/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the caller's own apps have called, in the log of the replica that is asked. One request looks at so
+         *     many records; the cursor goes on.
+         */
+        get: operations["list_own_calls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/me/gateways": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The gateways that the caller may use, by name, and what is in the way there. */
+        get: operations["list_own_gateways"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/me/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's own credentials at servers, by name, without their values. */
+        get: operations["list_own_identities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/overview": {
         parameters: {
             query?: never;
@@ -1919,6 +1990,29 @@ export interface components {
              */
             waited_out: string[];
         };
+        /** @description An app of the caller's on it. */
+        ConnectedBody: {
+            app: components["schemas"]["Name"];
+            /**
+             * @description Why it gets nowhere here, whatever it calls. Where absent it is connected; what policies say of
+             *     single tools is not asked.
+             */
+            because?: string | null;
+            /**
+             * @description The servers that it does not get at, where it may get at others. None with a token that is not good
+             *     for `identities:read`, as they tell of credentials.
+             */
+            hindered: components["schemas"]["HinderedBody"][];
+            /** Format: uuid */
+            id: string;
+            /**
+             * @description The caller's credentials that it uses, by server. None with a token that is not good for
+             *     `identities:read`.
+             */
+            identities: {
+                [key: string]: string;
+            };
+        };
         /** @description An app on a gateway. */
         ConnectionBody: {
             app: components["schemas"]["Name"];
@@ -2240,6 +2334,10 @@ export interface components {
              * @description What it would cost.
              */
             tokens: number;
+        };
+        HinderedBody: {
+            alias: components["schemas"]["Name"];
+            because: string;
         };
         /** @description A credential for one server, without its values. */
         IdentityBody: {
@@ -2607,6 +2705,88 @@ export interface components {
             record?: components["schemas"]["Cover"] | null;
             replicas?: components["schemas"]["Health"] | null;
         };
+        /** @description An app of the caller's, and what it presents. */
+        OwnAppBody: {
+            app: components["schemas"]["AppBody"];
+            /** @description Those that have not expired, by name and without their secrets; at most 50. */
+            tokens: components["schemas"]["TokenBody"][];
+        };
+        /** @description A call of the caller's that has ended. */
+        OwnCallBody: {
+            /** @description The name that the app had. */
+            app?: string | null;
+            /** @description Why, in the words that the client was told; absent where it was answered. */
+            because?: string | null;
+            /** @description The same as the record has it, such as `switched_off`. */
+            end: string;
+            /** Format: date-time */
+            ended_at: string;
+            gateway?: string | null;
+            /**
+             * Format: uuid
+             * @description By which whoever reads the record finds it.
+             */
+            id?: string | null;
+            /** @description As the protocol calls it. */
+            method?: string | null;
+            /** @description What was called: the server's own name for a tool or prompt, or a URI. */
+            name?: string | null;
+            /**
+             * @description How calls have ended.
+             * @enum {string}
+             */
+            outcome: "answered" | "cancelled" | "denied" | "error" | "failed";
+            server?: string | null;
+            /**
+             * Format: double
+             * @description From its coming until its answer went; absent where it was refused before anything left.
+             */
+            took_ms?: number | null;
+        };
+        /** @description Calls of the caller's that have ended, the newest first. There may be more where none is found. */
+        OwnCallsBody: {
+            items: components["schemas"]["OwnCallBody"][];
+            /** @description Ask with it to look further; absent where everything has been looked at. */
+            next_cursor?: string | null;
+            /**
+             * Format: date-time
+             * @description Down to when everything has been looked at, in whole minutes.
+             */
+            reached?: string | null;
+        };
+        /** @description A gateway that the caller may use. */
+        OwnGatewayBody: {
+            /**
+             * @description The caller's apps that are connected to it, by name; at most 50. None with a token that is not good
+             *     for `apps:read`.
+             */
+            apps: components["schemas"]["ConnectedBody"][];
+            /** Format: uuid */
+            id: string;
+            name: components["schemas"]["Name"];
+            off?: components["schemas"]["StoppedBody"] | null;
+            /** @description Where clients connect, below the address of this installation. */
+            path: string;
+            servers: components["schemas"]["OwnServerBody"][];
+            /** @description The teams of the caller's that it is granted to. */
+            teams: components["schemas"]["Name"][];
+        };
+        /** @description A server on it. */
+        OwnServerBody: {
+            /** @description What its tools begin with. */
+            alias: components["schemas"]["Name"];
+            /** @description Whether it asks for a credential of the caller's own. */
+            asks_for_own: boolean;
+            off?: components["schemas"]["StoppedBody"] | null;
+            /**
+             * Format: int64
+             * @description How many of its definitions wait for an administrator; absent where it is not under review.
+             */
+            pending?: number | null;
+            server: components["schemas"]["Name"];
+            /** @description Tools of it that are exposed by their names, or with all others, and turned off. */
+            tools_off: components["schemas"]["ToolOffBody"][];
+        };
         /** @description A session of one's own. */
         OwnSession: {
             /** @description From where it was begun. */
@@ -2806,6 +2986,37 @@ export interface components {
                 name: components["schemas"]["Name"];
                 scope: components["schemas"]["ScopeText"];
                 unit: components["schemas"]["UnitText"];
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_OwnAppBody: {
+            items: {
+                app: components["schemas"]["AppBody"];
+                /** @description Those that have not expired, by name and without their secrets; at most 50. */
+                tokens: components["schemas"]["TokenBody"][];
+            }[];
+            /** @description Ask with it for the next page; absent on the last. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a list. */
+        Page_OwnGatewayBody: {
+            items: {
+                /**
+                 * @description The caller's apps that are connected to it, by name; at most 50. None with a token that is not good
+                 *     for `apps:read`.
+                 */
+                apps: components["schemas"]["ConnectedBody"][];
+                /** Format: uuid */
+                id: string;
+                name: components["schemas"]["Name"];
+                off?: components["schemas"]["StoppedBody"] | null;
+                /** @description Where clients connect, below the address of this installation. */
+                path: string;
+                servers: components["schemas"]["OwnServerBody"][];
+                /** @description The teams of the caller's that it is granted to. */
+                teams: components["schemas"]["Name"][];
             }[];
             /** @description Ask with it for the next page; absent on the last. */
             next_cursor?: string | null;
@@ -3631,6 +3842,8 @@ export interface components {
         };
         /** @description A user who is signed in. */
         SessionUser: {
+            /** @description Whether any role is granted to them, for the workspace or for a thing in it. */
+            administers: boolean;
             name: string;
             workspace: string;
         };
@@ -3740,6 +3953,15 @@ export interface components {
             password?: string | null;
             /** @description With which the session was begun. */
             token?: string | null;
+        };
+        /** @description Until when something is off, and what whoever has turned it off says to those who are stopped. */
+        StoppedBody: {
+            reason?: string | null;
+            /**
+             * Format: date-time
+             * @description When it turns on again by itself.
+             */
+            until?: string | null;
         };
         /**
          * @description What becomes of a call that the server makes a task of, where the client knows no tasks.
@@ -3871,6 +4093,11 @@ export interface components {
         ToolLabelText: {
             effect?: components["schemas"]["EffectText"] | null;
             labels?: components["schemas"]["Label"][];
+        };
+        ToolOffBody: {
+            off: components["schemas"]["StoppedBody"];
+            /** @description The server's own name for it. */
+            tool: string;
         };
         /** @description How a server is reached. */
         TransportText: {
@@ -7684,6 +7911,190 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_UsageBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_apps: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OwnAppBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_calls: {
+        parameters: {
+            query?: {
+                /** @description Ended since. */
+                from?: string;
+                /** @description Ended before. */
+                to?: string;
+                /** @description An app of the caller's, by name or id. */
+                app?: string;
+                gateway?: string;
+                outcome?: "answered" | "cancelled" | "denied" | "error" | "failed";
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnCallsBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_gateways: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OwnGatewayBody"];
+                };
+            };
+            /** @description What the caller can do something about. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the caller cannot. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_own_identities: {
+        parameters: {
+            query?: {
+                /** @description How many at most. */
+                limit?: number;
+                /** @description From the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_IdentityBody"];
                 };
             };
             /** @description What the caller can do something about. */

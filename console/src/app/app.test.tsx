@@ -7,6 +7,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import { problem } from '../../mock/answers.ts';
 import { handlers, signIn, signInOptions } from '../../mock/handlers.ts';
 import { makeEmptyWorld, makeWorld, type World } from '../../mock/world.ts';
+import { applyAll } from '@/features/live/apply';
 import { makeApp } from './app';
 
 let world: World;
@@ -34,6 +35,50 @@ test('the first page is the overview of the default workspace', async () => {
   const replicas = await screen.findByRole('region', { name: 'Replicas' });
   expect(replicas.textContent).toContain('2 live');
   expect(router.state.location.pathname).toBe('/workspaces/default/overview');
+});
+
+test('who administers nothing begins with what is theirs, and is shown no room of others', async () => {
+  const user = { workspace: 'default', name: 'ann', administers: false };
+  world.session = { name: 'ann', user };
+  world.gateways[0] = {
+    ...world.gateways[0],
+    enabled: false,
+    off: { since: '2026-11-21T12:00:00Z', until: null, reason: 'it is mended\u202e' },
+  } as (typeof world.gateways)[0];
+  const { router } = open('/');
+  const card = await screen.findByRole('article', { name: 'Gateway engineering' });
+  expect(router.state.location.pathname).toBe('/workspaces/default/me');
+  expect(card.textContent).toContain('It is turned off: it is mendedU+202E');
+  expect(screen.queryByRole('article', { name: 'Gateway finance' })).toBeNull();
+  expect(await screen.findByText('ann-github')).toBeDefined();
+  const rooms = within(screen.getByRole('navigation', { name: 'Main' }));
+  await waitFor(() => expect(rooms.getAllByRole('link').map(name)[0]).toBe('You'));
+  for (const room of ['Overview', 'Cut-offs', 'Replicas', 'Records']) {
+    expect(rooms.queryByRole('link', { name: room })).toBeNull();
+  }
+});
+
+test('a role that is granted meanwhile opens rooms', async () => {
+  const user = { workspace: 'default', name: 'ann', administers: false };
+  world.session = { name: 'ann', user };
+  const { queries } = open('/');
+  const rooms = within(await screen.findByRole('navigation', { name: 'Main' }));
+  await waitFor(() => expect(rooms.getAllByRole('link').map(name)[0]).toBe('You'));
+  expect(rooms.queryByRole('link', { name: 'Servers' })).toBeNull();
+  world.session = { name: 'ann', user: { ...user, administers: true } };
+  applyAll(queries, 'default');
+  expect(await rooms.findByRole('link', { name: 'Servers' })).toBeDefined();
+});
+
+test('where nothing is theirs, they are told what to ask for', async () => {
+  world.session = {
+    name: 'kim',
+    user: { workspace: 'default', name: 'kim', administers: false },
+  };
+  open('/workspaces/partners/me');
+  expect(
+    await screen.findByRole('heading', { name: 'No gateway is yours to use yet' }),
+  ).toBeDefined();
 });
 
 test('the servers are those of the workspace', async () => {

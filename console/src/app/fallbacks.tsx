@@ -3,7 +3,7 @@ import { useQueryErrorResetBoundary } from '@tanstack/react-query';
 import { type ErrorComponentProps, Link, useRouter } from '@tanstack/react-router';
 
 import { Failure } from '@/api/failure';
-import { TableSkeleton } from '@/ui/data-table';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Page } from '@/ui/page';
 import { Panel } from '@/ui/panel';
 import { Trouble } from '@/ui/trouble';

@@ -65,7 +65,7 @@ export const home = createRoute({
     const { items } = await context.queries.ensureQueryData(workspacesQuery);
     const first = items.find((it) => it.name === 'default') ?? items[0];
     const workspace = first?.name ?? 'default';
-    throw redirect({ to: '/workspaces/$workspace/overview', params: { workspace } });
+    throw redirect({ to: await landing(context.queries), params: { workspace } });
   },
 });
 
@@ -93,7 +93,15 @@ export const workspace = createRoute({
 export const workspaceHome = createRoute({
   getParentRoute: () => workspace,
   path: '/',
-  beforeLoad: ({ params }) => {
-    throw redirect({ to: '/workspaces/$workspace/overview', params });
+  beforeLoad: async ({ context, params }) => {
+    throw redirect({ to: await landing(context.queries), params });
   },
 });
+
+/** Where people begin: with what is theirs, if they administer nothing. */
+async function landing(queries: QueryClient) {
+  const { user } = await queries.ensureQueryData(sessionQuery);
+  return user && !user.administers
+    ? '/workspaces/$workspace/me'
+    : '/workspaces/$workspace/overview';
+}

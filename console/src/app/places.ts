@@ -5,6 +5,7 @@
 import type { Schemas } from '@/api/client';
 import type { Many } from '@/features/objects/nouns';
 import {
+  AccountIcon,
   ApprovalsIcon,
   BotIcon,
   ChartIcon,
@@ -29,7 +30,7 @@ import {
 
 export type Capability = Schemas['Capability'];
 
-export const GROUPS = ['Traffic', 'Access', 'Policy', 'System'] as const;
+export const GROUPS = ['Yours', 'Traffic', 'Access', 'Policy', 'System'] as const;
 
 interface Room {
   name: string;
@@ -38,6 +39,11 @@ interface Room {
   icon: typeof ServerIcon;
   /** After `g`. */
   key: string;
+  /**
+   * Whose it is, where no capability in the workspace says so: a user's own, for those to whom any role is
+   * granted, or for those above all workspaces, where no role reaches.
+   */
+  isFor?: 'user' | 'administrator' | 'installation';
   /** What one must hold to see anything there; absent where everybody may ask. */
   capability?: Capability;
   /** A list that may hold something for whoever does not hold the capability in all of it. */
@@ -46,11 +52,20 @@ interface Room {
 
 export const PLACES = [
   {
+    name: 'You',
+    to: '/workspaces/$workspace/me',
+    group: 'Yours',
+    icon: AccountIcon,
+    key: 'y',
+    isFor: 'user',
+  },
+  {
     name: 'Overview',
     to: '/workspaces/$workspace/overview',
     group: 'Traffic',
     icon: OverviewIcon,
     key: 'h',
+    isFor: 'administrator',
   },
   {
     name: 'Servers',
@@ -195,6 +210,7 @@ export const PLACES = [
     icon: PowerIcon,
     key: 'c',
     // Those who may turn off one thing only find it here, too.
+    isFor: 'administrator',
   },
   {
     name: 'Replicas',
@@ -202,7 +218,7 @@ export const PLACES = [
     group: 'System',
     icon: ReplicaIcon,
     key: 'n',
-    capability: 'cutoffs:read',
+    isFor: 'installation',
   },
   {
     name: 'Settings',

@@ -4,6 +4,7 @@ import { createRoute, lazyRouteComponent } from '@tanstack/react-router';
 import type { Kind } from '@/features/cutoffs/queries';
 import { thingQuery, thingsQuery } from '@/features/objects/queries';
 import { readPlaygroundSearch } from '@/features/playground/search';
+import { readOwnSearch } from '@/features/portal/queries';
 import type { Question } from '@/features/why/queries';
 import { workspace } from './frame-routes';
 import { readListSearch, readTab, text } from './search';
@@ -184,6 +185,13 @@ const cutoffs = createRoute({
   component: lazyRouteComponent(() => import('@/features/cutoffs/cutoffs-page'), 'CutoffsPage'),
 });
 
+const me = createRoute({
+  getParentRoute: () => workspace,
+  path: '/me',
+  validateSearch: readOwnSearch,
+  component: lazyRouteComponent(() => import('@/features/portal/portal-page'), 'PortalPage'),
+});
+
 const replicas = createRoute({
   getParentRoute: () => workspace,
   path: '/replicas',
@@ -197,6 +205,7 @@ const settings = createRoute({
 });
 
 export const roomRoutes = [
+  me,
   users,
   user,
   teams,

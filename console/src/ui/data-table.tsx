@@ -250,19 +250,6 @@ function Gap({ height, width }: { height: number; width: number }) {
   );
 }
 
-/** The shape of a table that is still being fetched, so that nothing moves when it comes. */
-export function TableSkeleton({ rows = 4 }: { rows?: number }) {
-  return (
-    <div className={classes.box} aria-hidden="true">
-      {Array.from({ length: rows + 1 }, (_, place) => (
-        <div key={place} className={classes.ghost}>
-          <span />
-        </div>
-      ))}
-    </div>
-  );
-}
-
 function parseSort(sort: string | undefined) {
   if (!sort) return [];
   const desc = sort.startsWith('-');

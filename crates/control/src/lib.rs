@@ -36,6 +36,7 @@ mod identities;
 mod installation;
 mod labels;
 mod limits;
+mod me;
 mod overview;
 mod pins;
 mod policies;

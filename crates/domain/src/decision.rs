@@ -104,7 +104,7 @@ pub fn decide(switches: &Switches, call: &Call<'_>, now: DateTime<Utc>) -> Resul
         check_gateway(gateway, address).map_err(Denied::Elsewhere)?;
     }
     let user = workspace.users.get(&connection.user).ok_or(Denied::NobodyBehind)?;
-    if gateway.teams.is_disjoint(&user.teams) {
+    if !is_granted(gateway, user) {
         return Err(Denied::NotGranted);
     }
     let mut subject = Subject {
@@ -139,6 +139,11 @@ pub fn decide(switches: &Switches, call: &Call<'_>, now: DateTime<Utc>) -> Resul
         check_policies(&offer.question(call, user, assignment), &offer, now)?;
     }
     Ok(subject)
+}
+
+/// Whether a gateway is granted to any of the person's teams.
+pub fn is_granted(gateway: &Gateway, user: &User) -> bool {
+    !gateway.teams.is_disjoint(&user.teams)
 }
 
 /// Whether the policies of the workspace let it by.

@@ -30,7 +30,7 @@ pub use authority::{Actor, Authority, Holder, Object, Reach, Reason, RoleGrant, 
 pub use capability::{Capability, NoCapability};
 pub use clock::{Clock, Stamp};
 pub use condition::{Condition, Described, Hint, InvalidPattern, Pattern, TextTest};
-pub use decision::{Call, Denied, Use, Withheld, admit, check_switches, decide};
+pub use decision::{Call, Denied, Use, Withheld, admit, check_switches, decide, is_granted};
 pub use id::{
     AppId, AssignmentId, ConnectionId, GatewayId, IdentityId, LimitId, RoleGrantId, RoleId, RuleId,
     ServerId, TeamId, TokenId, UserId, WorkspaceId,

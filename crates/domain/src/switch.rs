@@ -68,6 +68,11 @@ impl Switches {
         self.off.get(target).filter(|it| it.until.is_none_or(|until| now < until))
     }
 
+    /// All that is off at `now`, in no order.
+    pub fn in_force(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&Target, &Switch)> {
+        self.off.iter().filter(move |(_, it)| it.until.is_none_or(|until| now < until))
+    }
+
     /// The first thing that is off among all that a message depends on.
     pub fn find_any(&self, subject: &Subject, now: DateTime<Utc>) -> Option<(Target, &Switch)> {
         if self.off.is_empty() {

@@ -43,6 +43,7 @@ mod pins;
 mod piped;
 mod policies;
 mod polling;
+mod portal;
 mod previews;
 mod probes;
 mod proofs;

@@ -8,8 +8,9 @@ import { callOf, command } from '@/features/changes/call';
 import type { Change } from '@/features/changes/use-change';
 import { checkName, type FormSpec, useFormDialog } from '@/features/objects/form-dialog';
 import { Code } from '@/ui/code';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Exact } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
 

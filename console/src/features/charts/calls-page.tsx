@@ -2,8 +2,9 @@ import { Button } from '@mantine/core';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link, useParams, useSearch } from '@tanstack/react-router';
 
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Page } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Exact } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';

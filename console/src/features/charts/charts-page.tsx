@@ -3,8 +3,9 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router';
 import { useMemo } from 'react';
 
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Page, Section } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Exact } from '@/ui/time';
 import { Stale, Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';

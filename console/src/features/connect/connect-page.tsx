@@ -4,8 +4,8 @@ import { useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 
 import { namesQuery } from '@/features/objects/nouns';
-import { TableSkeleton } from '@/ui/data-table';
 import { Page } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import classes from './connect-page.module.css';
 import { Waiting } from './waiting';

@@ -3,7 +3,9 @@ import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState, useSyncExternalStore } from 'react';
 
+import { useMay } from '@/app/rights';
 import { connectionsQuery } from '@/features/gateways/queries';
+import { arrivalQuery, hasBegun } from '@/features/portal/queries';
 import { textOf } from '@/features/records/entry';
 import { Tail } from '@/features/records/tail';
 import { Pill } from '@/ui/pill';
@@ -20,7 +22,45 @@ interface Props {
   gateway: string;
 }
 
-export function Waiting({ workspace, gateway }: Props) {
+/** Whoever may not follow the record sees their own calls. */
+export function Waiting(props: Props) {
+  const { isAllowed, isKnown } = useMay(props.workspace, 'records:read');
+  if (!isKnown) return null;
+  return isAllowed ? <AnyCall {...props} /> : <OwnCall {...props} />;
+}
+
+function OwnCall({ workspace, gateway }: Props) {
+  const [since] = useState(() => new Date().toISOString());
+  const { data, error } = useQuery(arrivalQuery(workspace, gateway, since));
+  const hasCome = data ? hasBegun(data) : false;
+  return (
+    <Section title="Has it come?">
+      <div aria-live="polite" className={classes.waiting}>
+        {data && hasCome ? (
+          <p>
+            <Pill tone="good">Connected</Pill> as <Visible text={data.app ?? 'an app of yours'} />.{' '}
+            <Link to="/workspaces/$workspace/me" params={{ workspace }} search={{ gateway }}>
+              See what it does
+            </Link>
+          </p>
+        ) : error ? (
+          <Trouble what="Whether it comes cannot be seen here" error={error} />
+        ) : (
+          <p>
+            <Pill tone="calm">Waiting for its first call</Pill>
+          </p>
+        )}
+      </div>
+      {data && !hasCome && (
+        <p className={classes.refused}>
+          Refused just now: <Visible text={data.because ?? data.end} />
+        </p>
+      )}
+    </Section>
+  );
+}
+
+function AnyCall({ workspace, gateway }: Props) {
   const [tail] = useState(() => new Tail(workspace));
   const [since] = useState(() => Date.now());
   const { rows, link, failure } = useSyncExternalStore(tail.subscribe, tail.read);

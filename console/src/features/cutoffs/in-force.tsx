@@ -1,9 +1,14 @@
+/**
+ * What is off, in a table of its own: the page for when all else fails is fetched before it is needed,
+ * and brings no more than it must.
+ */
 import { Button } from '@mantine/core';
 import type { UseQueryResult } from '@tanstack/react-query';
 
 import type { Everything } from '@/api/client';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import table from '@/ui/data-table.module.css';
 import { Section } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Ago, Exact } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
@@ -20,13 +25,7 @@ export function InForce({ found: { data, error }, onRestore }: Props) {
     <Section title="In force">
       {error && <Trouble what="What is off is not shown" error={error} />}
       {data ? (
-        <DataTable
-          label="In force"
-          columns={columns(onRestore)}
-          rows={data.items}
-          rowId={(it) => `${it.kind} ${it.name}`}
-          empty="Nothing is turned off."
-        />
+        <Table items={data.items} onRestore={onRestore} />
       ) : (
         !error && <TableSkeleton rows={1} />
       )}
@@ -34,46 +33,59 @@ export function InForce({ found: { data, error }, onRestore }: Props) {
   );
 }
 
-function columns(onRestore: Props['onRestore']): Column<InForceBody>[] {
-  return [
-    { id: 'name', header: 'What', accessorFn: (it) => `${it.kind} ${it.name}` },
-    {
-      id: 'since',
-      header: 'Since',
-      cell: ({ row: { original: it } }) => <Ago at={it.since} />,
-    },
-    {
-      id: 'until',
-      header: 'Until',
-      cell: ({ row: { original: it } }) =>
-        it.until ? (
-          <>
-            <Ago at={it.until} /> (<Exact at={it.until} />)
-          </>
-        ) : (
-          'turned on again'
-        ),
-      meta: { hide: 'medium' },
-    },
-    {
-      id: 'reason',
-      header: 'Reason',
-      cell: ({ row: { original: it } }) => <Visible text={it.reason ?? ''} />,
-      meta: { hide: 'narrow' },
-    },
-    {
-      id: 'restore',
-      header: 'Restore',
-      cell: ({ row: { original: it } }) => (
-        <Button
-          size="compact-xs"
-          variant="default"
-          aria-label={`Turn on ${it.kind} ${it.name}`}
-          onClick={() => onRestore({ kind: it.kind as Target['kind'], name: it.name })}
-        >
-          Turn on…
-        </Button>
-      ),
-    },
-  ];
+function Table({ items, onRestore }: { items: InForceBody[]; onRestore: Props['onRestore'] }) {
+  return (
+    <div className={table.box}>
+      <table className={table.table} aria-label="In force">
+        <thead>
+          <tr>
+            <th scope="col">What</th>
+            <th scope="col">Since</th>
+            <th scope="col" data-hide="medium">
+              Until
+            </th>
+            <th scope="col" data-hide="narrow">
+              Reason
+            </th>
+            <th scope="col">Restore</th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((it) => (
+            <tr key={`${it.kind} ${it.name}`}>
+              <td>
+                <Visible text={`${it.kind} ${it.name}`} />
+              </td>
+              <td>
+                <Ago at={it.since} />
+              </td>
+              <td data-hide="medium">
+                {it.until ? (
+                  <>
+                    <Ago at={it.until} /> (<Exact at={it.until} />)
+                  </>
+                ) : (
+                  'turned on again'
+                )}
+              </td>
+              <td data-hide="narrow">
+                <Visible text={it.reason ?? ''} />
+              </td>
+              <td>
+                <Button
+                  size="compact-xs"
+                  variant="default"
+                  aria-label={`Turn on ${it.kind} ${it.name}`}
+                  onClick={() => onRestore({ kind: it.kind as Target['kind'], name: it.name })}
+                >
+                  Turn on…
+                </Button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {items.length === 0 && <p className={table.empty}>Nothing is turned off.</p>}
+    </div>
+  );
 }

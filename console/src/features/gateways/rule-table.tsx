@@ -3,9 +3,10 @@ import { useQuery } from '@tanstack/react-query';
 
 import { useMay } from '@/app/rights';
 import { useFormDialog } from '@/features/objects/form-dialog';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { Pill } from '@/ui/pill';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import classes from './gateway-page.module.css';

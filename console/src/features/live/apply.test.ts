@@ -98,3 +98,14 @@ test('what is asked for the first time is asked for once more when it has come',
   asked[0]?.(list('ann'));
   await vi.waitFor(() => expect(asked).toHaveLength(2));
 });
+
+const own = (it: string) => ['workspace', 'w', 'me', it];
+
+test('what has been called is not asked for again when something is changed', async () => {
+  const queries = new QueryClient();
+  const all = ['gateways', 'apps', 'identities', 'calls'];
+  for (const it of all) queries.setQueryData(own(it), []);
+  await apply(queries, 'w', [change('ann')]);
+  const stale = all.filter((it) => queries.getQueryState(own(it))?.isInvalidated);
+  expect(stale).toEqual(['gateways', 'apps', 'identities']);
+});

@@ -13,6 +13,7 @@ import { api, type Schemas, take } from '@/api/client';
 import { Failure } from '@/api/failure';
 import type { PageOf } from '@/api/listing';
 import { type Many, NOUNS } from '@/features/objects/nouns';
+import { sessionQuery } from '@/features/session/queries';
 
 export type Change = Schemas['ChangeBody'];
 
@@ -45,6 +46,9 @@ const ALSO: Record<string, readonly string[] | undefined> = {
   user: ['teams'],
 };
 
+/** What is one's own and may be another one. What has been called stays as it was. */
+const OWN = ['gateways', 'apps', 'identities'] as const;
+
 /** More of a kind at once are a reason to ask for the list. */
 const MOST_APART = 20;
 
@@ -60,6 +64,7 @@ export async function apply(queries: QueryClient, workspace: string, changes: re
     for (const it of ALSO[change.kind] ?? []) also.add(it);
     if (change.kind === 'workspace') again(queries, { queryKey: ['workspaces'] });
   }
+  for (const it of OWN) again(queries, { queryKey: ['workspace', workspace, 'me', it] });
   for (const it of [...also, ...lists.keys()]) {
     again(queries, {
       queryKey: ['workspace', workspace, it],
@@ -75,11 +80,12 @@ function isList(key: QueryKey): boolean {
   return key.at(-1) === 'list';
 }
 
-/** Everything may be another one. */
+/** Everything may be another one, and whoever is signed in may be allowed more, or less. */
 export function applyAll(queries: QueryClient, workspace: string) {
   for (const queryKey of [['workspace', workspace], ['rights', workspace], ['workspaces']]) {
     void queries.invalidateQueries({ queryKey });
   }
+  void queries.invalidateQueries({ queryKey: sessionQuery.queryKey, exact: true });
 }
 
 async function patch(

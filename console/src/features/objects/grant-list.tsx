@@ -1,7 +1,8 @@
 import { useQuery } from '@tanstack/react-query';
 
 import { api, everyPage, type Schemas, take } from '@/api/client';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Section } from '@/ui/page';
 import { Trouble } from '@/ui/trouble';
 

@@ -5,9 +5,9 @@
 import { Link, useSearch } from '@tanstack/react-router';
 import { lazy, type ReactNode, Suspense } from 'react';
 
-import { TableSkeleton } from '@/ui/data-table';
 import { type Many, NOUNS } from './nouns';
 import classes from './object-page.module.css';
+import { TableSkeleton } from '@/ui/table-skeleton';
 
 const Records = lazy(() => import('./records-tab').then((it) => ({ default: it.RecordsTab })));
 const Yaml = lazy(() => import('./yaml-tab').then((it) => ({ default: it.YamlTab })));

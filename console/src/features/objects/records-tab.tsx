@@ -2,7 +2,8 @@ import { queryOptions, useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 
 import { api, type Schemas, take } from '@/api/client';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Exact } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';

@@ -2,7 +2,7 @@ import { queryOptions, useQuery } from '@tanstack/react-query';
 
 import { api, take } from '@/api/client';
 import { Code } from '@/ui/code';
-import { TableSkeleton } from '@/ui/data-table';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import { documentOf } from './document';
 import { type Many, NOUNS } from './nouns';

@@ -4,8 +4,9 @@ import { queryOptions, useQuery } from '@tanstack/react-query';
 import { api, everyPage, type Schemas, take } from '@/api/client';
 import { GrantList } from '@/features/objects/grant-list';
 import { ThingLinks } from '@/features/objects/thing-links';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 
 interface Reached {

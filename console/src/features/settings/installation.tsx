@@ -8,9 +8,10 @@ import { callOf, command } from '@/features/changes/call';
 import { type Change, useChange } from '@/features/changes/use-change';
 import { checkName, type FormSpec, useFormDialog } from '@/features/objects/form-dialog';
 import { type Workspace, workspacesQuery } from '@/features/workspaces/queries';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import rowLink from '@/ui/row-link.module.css';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Ago, Exact } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
 

@@ -7,9 +7,9 @@ import { command } from '@/features/changes/call';
 import { differences, type Members } from '@/features/changes/difference';
 import { type FormSpec, linesOf, useFormDialog } from '@/features/objects/form-dialog';
 import type { Workspace } from '@/features/workspaces/queries';
-import { TableSkeleton } from '@/ui/data-table';
 import { Section } from '@/ui/page';
 import { Facts } from '@/ui/panel';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Exact } from '@/ui/time';
 import { Trouble } from '@/ui/trouble';
 

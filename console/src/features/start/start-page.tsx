@@ -3,8 +3,8 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useParams, useSearch } from '@tanstack/react-router';
 
 import { namesQuery } from '@/features/objects/nouns';
-import { TableSkeleton } from '@/ui/data-table';
 import { Page } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import { ClientStep } from './client-step';
 import { ServerStep } from './server-step';

@@ -5,9 +5,9 @@ import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
 
 import { ALL_CAPABILITIES } from '@/features/roles/room';
 import { Code } from '@/ui/code';
-import { TableSkeleton } from '@/ui/data-table';
 import { Page, Section } from '@/ui/page';
 import { Pill } from '@/ui/pill';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { Chain } from './chain';

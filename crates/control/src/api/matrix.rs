@@ -109,6 +109,10 @@ const GUARDS: &[(&str, &str, &str)] = &[
     ("get", "/workspaces/{workspace}/limits/{limit}", "limits:read"),
     ("patch", "/workspaces/{workspace}/limits/{limit}", "limits:write"),
     ("get", "/workspaces/{workspace}/limits/{limit}/usage", "limits:read"),
+    ("get", "/workspaces/{workspace}/me/apps", "own"),
+    ("get", "/workspaces/{workspace}/me/calls", "own"),
+    ("get", "/workspaces/{workspace}/me/gateways", "own"),
+    ("get", "/workspaces/{workspace}/me/identities", "own"),
     ("get", "/workspaces/{workspace}/overview", "any"),
     ("get", "/workspaces/{workspace}/pins", "pins:read somewhere"),
     ("get", "/workspaces/{workspace}/pins/{pin}", "pins:read somewhere"),
@@ -297,6 +301,9 @@ fn fate(visitor: &Visitor, method: &str, path: &str, needs: &str) -> Fate {
     let inside = path.strip_prefix("/workspaces/{workspace}");
     if inside.is_some() && !visitor.is_here {
         return Fate::Missing;
+    }
+    if needs == "own" {
+        return if visitor.is_above { Fate::Forbidden } else { Fate::Allowed };
     }
     if visitor.is_above || needs == "any" || needs == "each" && !path.ends_with("/export") {
         return Fate::Allowed;

@@ -24,7 +24,7 @@ pub(crate) use answer::{Done, HoldsSecret, IfMatch, Repeated, Shown, Touched};
 pub use guard::{ClientAddress, Gone};
 pub(crate) use guard::{InWorkspace, Via};
 pub(crate) use needs::Needs;
-pub(crate) use page::{Page, Paging, Which};
+pub(crate) use page::{Page, Paging, Which, Within};
 pub(crate) use problem::{Error, Problem, RequestId, chain, number};
 pub(crate) use reference::{
     AddressText, CapabilityText, HashText, NameText, Ref, RefText, ScopeText,

@@ -4,7 +4,8 @@
 //! clients can read, too. It is a capability, for what the address names and for all of the
 //! workspace where the address names nothing; or a capability and `somewhere`, where the handler
 //! looks further, at each row or at what the body names; or `each`, where all depends on the body;
-//! or `any`, for whoever is signed in. A route that says nothing lets nobody in.
+//! or `any`, for whoever is signed in; or `own`, for users, who are shown what is theirs. A route that
+//! says nothing lets nobody in.
 //!
 //! What is dangerous says so in `x-step-up`: whoever has only shown a cookie for a while proves first who
 //! they are.
@@ -28,6 +29,8 @@ pub(crate) enum Needs {
     Each,
     /// A capability on what the address names.
     Named(Capability),
+    /// Somebody who is a user.
+    Own,
     /// A capability, wherever it is held.
     Somewhere(Capability),
 }
@@ -72,6 +75,7 @@ impl Needs {
         match text {
             "any" => Some(Self::Anybody),
             "each" => Some(Self::Each),
+            "own" => Some(Self::Own),
             _ => match text.strip_suffix(" somewhere") {
                 Some(text) => text.parse().ok().map(Self::Somewhere),
                 None => text.parse().ok().map(Self::Named),
@@ -84,6 +88,7 @@ impl Needs {
     pub(crate) fn can_be_met(self, rights: &Rights, template: &str) -> bool {
         match self {
             Self::Anybody | Self::Each => true,
+            Self::Own => rights.user().is_some(),
             Self::Somewhere(capability) => !rights.reach(capability).is_empty(),
             Self::Named(capability) => {
                 let is_within = |kind: &&str| template.contains(&format!("/{{{kind}}}"));
@@ -101,6 +106,12 @@ impl Needs {
     pub(super) fn check(self, rights: &Rights, params: &[(String, String)]) -> Result<(), Error> {
         match self {
             Self::Anybody | Self::Each => Ok(()),
+            Self::Own if rights.user().is_some() => Ok(()),
+            Self::Own => Err(Error::Forbidden(
+                "this is what a user of the workspace has, and whoever administers the installation \
+                 is none of them"
+                    .into(),
+            )),
             Self::Somewhere(capability) if rights.reach(capability).is_empty() => {
                 Err(Error::forbidden(capability, "something in the workspace"))
             }

@@ -158,6 +158,17 @@ impl Rights {
         }
     }
 
+    /// Whether they reach beyond what everybody may do with what is theirs.
+    pub(crate) fn administers(&self) -> bool {
+        match self {
+            Self::Installation(..) => true,
+            Self::User(it) => {
+                let mut grants = it.workspace.authority.grants_of(&it.user);
+                grants.any(|it| !it.capabilities.is_empty())
+            }
+        }
+    }
+
     /// Whether they are the same as `other`, as long as the things themselves are.
     pub(crate) fn reach_as_far_as(&self, other: &Self) -> bool {
         let (Self::User(is), Self::User(was)) = (self, other) else {

@@ -24,7 +24,7 @@ use super::needs::Table;
 use super::{Error, Problem, RefText, problem};
 use crate::{
     App, accounts, apps, assignments, changes, connections, files, gateways, idempotency,
-    identities, limits, overview, pins, policies, records, replicas, role_grants, roles, rules,
+    identities, limits, me, overview, pins, policies, records, replicas, role_grants, roles, rules,
     series, servers, session, switches, teams, tokens, user_admin_tokens, users, why, workspaces,
 };
 
@@ -131,6 +131,7 @@ fn private_routes() -> OpenApiRouter<Arc<App>> {
         .merge(gateways::routes())
         .merge(identities::routes())
         .merge(limits::routes())
+        .merge(me::routes())
         .merge(overview::routes())
         .merge(pins::routes())
         .merge(policies::routes())

@@ -68,7 +68,7 @@ pub(crate) struct AppPatch {
 
 /// A client that calls: a headless agent.
 #[derive(Serialize, ToSchema)]
-struct AppBody {
+pub(crate) struct AppBody {
     id: Uuid,
     #[schema(value_type = NameText)]
     name: Name,
@@ -99,7 +99,7 @@ impl AppPatch {
 }
 
 impl AppBody {
-    fn of(it: Registered, now: DateTime<Utc>) -> Self {
+    pub(crate) fn of(it: Registered, now: DateTime<Utc>) -> Self {
         let off = it.off.filter(|it| it.holds(now));
         Self {
             id: it.id.0,

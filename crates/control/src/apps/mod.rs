@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{Addresses, AppId, Capability, Name, Object, Target, UserId, WorkspaceId};
 
-pub(crate) use api::{AppPatch, NewApp, routes};
+pub(crate) use api::{AppBody, AppPatch, NewApp, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::change::Change;

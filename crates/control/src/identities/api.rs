@@ -60,7 +60,7 @@ pub(crate) struct IdentityPatch {
 
 /// A credential for one server, without its values.
 #[derive(Serialize, ToSchema)]
-struct IdentityBody {
+pub(crate) struct IdentityBody {
     id: Uuid,
     #[schema(value_type = NameText)]
     name: Name,
@@ -85,7 +85,7 @@ impl IdentityPatch {
 }
 
 impl IdentityBody {
-    fn of(identity: Identity, now: DateTime<Utc>) -> Self {
+    pub(crate) fn of(identity: Identity, now: DateTime<Utc>) -> Self {
         let off = identity.off.filter(|it| it.holds(now));
         Self {
             id: identity.id.0,

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use db::Tx;
 use domain::{Capability, IdentityId, Name, Object, ServerId, Target, UserId, WorkspaceId};
 
-pub(crate) use api::{IdentityPatch, NewIdentity, routes};
+pub(crate) use api::{IdentityBody, IdentityPatch, NewIdentity, routes};
 pub(crate) use headers::{Headers, SecretText, VaultSecrets};
 
 use crate::api::{Error, Ref, Which};

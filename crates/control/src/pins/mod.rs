@@ -13,7 +13,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx};
@@ -121,6 +121,16 @@ pub(crate) async fn count_pending(
 ) -> Result<u64, DbError> {
     let count = store::count_pending(tx, workspace, server).await?;
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// The same of each server of which any wait.
+pub(crate) async fn count_pending_by_server(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+) -> Result<BTreeMap<ServerId, u64>, DbError> {
+    let counts = store::count_pending_by_server(tx, workspace).await?;
+    let count = |it| u64::try_from(it).unwrap_or_default();
+    Ok(counts.into_iter().map(|(server, it)| (ServerId(server), count(it))).collect())
 }
 
 pub(crate) async fn list(

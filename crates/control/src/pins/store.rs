@@ -56,6 +56,16 @@ pub(super) async fn count_pending(
     Ok(row.map_or(0, |it| it.0))
 }
 
+pub(super) async fn count_pending_by_server(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+) -> Result<Vec<(Uuid, i64)>, DbError> {
+    let statement = sql("SELECT server_id, count(*) FROM pins
+                         WHERE workspace_id = $1 AND state = 'pending'
+                         GROUP BY server_id");
+    tx.all(statement.bind(workspace.0)).await
+}
+
 /// The definition itself, where it is kept.
 pub(super) async fn definition(
     tx: &mut Tx,

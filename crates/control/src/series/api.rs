@@ -20,7 +20,10 @@ use crate::App;
 use crate::api::{Error, InWorkspace, Json, Problem, Query};
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(show_series)).merge(super::calls::routes())
+    OpenApiRouter::new()
+        .routes(routes!(show_series))
+        .merge(super::calls::routes())
+        .merge(super::own::routes())
 }
 
 /// What is asked for. Users, teams and apps go by a name or an id.
@@ -146,7 +149,7 @@ const MOST_POINTS: i64 = 2_000;
 const DAY: i64 = 24 * 3_600;
 
 /// How much at a time those are shown who see only their own.
-const LONGEST_OWN: i64 = 31 * DAY;
+pub(super) const LONGEST_OWN: i64 = 31 * DAY;
 
 /// Whoever has not said for so long how far it is does not count any more, or there is none.
 const SILENT_MS: i64 = 60_000;
@@ -173,7 +176,11 @@ async fn show_series(
         _ => None,
     };
     let own = app.series.catch_up(&app, workspace.id).await;
-    let _turn = app.series.turn().await?;
+    let _own = match (query.by, workspace.rights.user()) {
+        (Some(By::Own), Some(user)) => Some(app.series.turns.own(user).await?),
+        _ => None,
+    };
+    let _turn = app.series.turns.next().await?;
     // First, so that whatever they say has been counted is in all parts.
     let counters = store::counters(&mut app.db.read().await?, workspace.id).await?;
     let mut found = Found::new(query.by, members, known);

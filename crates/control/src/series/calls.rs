@@ -105,7 +105,7 @@ async fn list_calls(
             millis(query.to).unwrap_or(i64::MAX),
         ),
     };
-    let _turn = app.series.turn().await?;
+    let _turn = app.series.turns.next().await?;
     let (log, id, limit) = (app.log.clone(), workspace.id.0, paging.limit());
     let searching = move || search::search(&log, id, &wanted, (before, limit));
     let haul = tokio::task::spawn_blocking(searching).await.map_err(Error::internal)?;

@@ -8,22 +8,24 @@ use std::time::Duration;
 use audit::{TailEntry, TreeError};
 use db::{DbError, Tx};
 use domain::WorkspaceId;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::Mutex;
 
 use super::leaf::{Counted, Key, Tells};
 use super::open::{Begun, Open};
 use super::prune::{forget, prune};
 use super::store::{self, Place, Progress};
+use super::turns::Turns;
 use super::{Step, Sums};
 use crate::App;
-use crate::api::{Error, chain};
+use crate::api::chain;
 
 /// What has been counted of the logs of this process.
+#[derive(Default)]
 pub(crate) struct Series {
     /// One task counts at a time: whoever asks, or the one that goes on by itself.
     by_workspace: Mutex<HashMap<WorkspaceId, Counting>>,
-    /// Turns for those who read what has been counted.
-    reading: Semaphore,
+    /// For those who read what has been counted.
+    pub(super) turns: Turns,
     /// Whether it is counted until the end.
     is_kept: AtomicBool,
 }
@@ -88,12 +90,6 @@ const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
 
 /// How many rows are written at a time: SQLite lets nobody else write meanwhile.
 const MOST_ROWS: usize = if cfg!(test) { 12 } else { 120 };
-
-/// How many read charts at a time. Others wait. SQLite has four readers, of which two are left to the rest.
-const MOST_READING: usize = 2;
-
-/// How long whoever reads charts waits for a turn: as long as for a connection.
-const LONGEST_WAIT: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// In place of the next index: what has been counted is being deleted.
 pub(super) const FORGOTTEN: i64 = -1;
@@ -199,16 +195,6 @@ pub(super) async fn round(
     Ok(())
 }
 
-impl Default for Series {
-    fn default() -> Self {
-        Self {
-            by_workspace: Mutex::default(),
-            reading: Semaphore::new(MOST_READING),
-            is_kept: AtomicBool::default(),
-        }
-    }
-}
-
 impl Series {
     /// Counts what has been recorded here, as far as that can be done at a time. Up to when that is, in
     /// milliseconds since 1970, if it is all.
@@ -222,12 +208,6 @@ impl Series {
                 None
             }
         }
-    }
-
-    /// A turn to read, so that what all who read put together is bounded, too.
-    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
-        let turn = tokio::time::timeout(LONGEST_WAIT, self.reading.acquire());
-        turn.await.map_err(|_| Error::Busy)?.map_err(Error::internal)
     }
 
     async fn count(&self, app: &App, workspace: WorkspaceId) -> Result<Reached, CountError> {

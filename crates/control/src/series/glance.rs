@@ -65,7 +65,7 @@ pub(crate) async fn glance(app: &App, workspace: WorkspaceId) -> Result<Glance, 
         outcomes: End::ALL.map(End::as_str).into_iter().collect(),
         ..Asked::default()
     };
-    let _turn = app.series.turn().await?;
+    let _turn = app.series.turns.next().await?;
     // First, so that whatever they say has been counted is in all parts.
     let counters = store::counters(&mut app.db.read().await?, workspace).await?;
     let mut minutes = BTreeMap::<i64, [u64; 3]>::new();

@@ -146,7 +146,7 @@ impl End {
         }
     }
 
-    fn of(end: &str, is_error: bool) -> Self {
+    pub(super) fn of(end: &str, is_error: bool) -> Self {
         match end {
             "answered" if is_error => Self::Error,
             "answered" | "answered_here" => Self::Answered,

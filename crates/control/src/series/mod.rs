@@ -16,11 +16,13 @@ mod histogram;
 mod leaf;
 mod lines;
 mod open;
+mod own;
 mod prune;
 mod search;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod turns;
 
 pub(crate) use api::routes;
 pub(crate) use count::{Series, finish, keep};

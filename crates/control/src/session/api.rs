@@ -86,12 +86,15 @@ struct SessionUser {
     workspace: Name,
     #[schema(value_type = String)]
     name: Name,
+    /// Whether any role is granted to them, for the workspace or for a thing in it.
+    administers: bool,
 }
 
 impl SessionBody {
     fn of(caller: Caller, rights: &Rights, expires_at: Option<DateTime<Utc>>) -> Self {
         let user = rights.person();
-        let user = user.map(|(workspace, name)| SessionUser { workspace, name });
+        let administers = rights.administers();
+        let user = user.map(|(workspace, name)| SessionUser { workspace, name, administers });
         let account = caller.is_account.then_some(SessionAccount { id: caller.id });
         Self { name: caller.name, expires_at, user, account }
     }

@@ -39,7 +39,7 @@ pub(crate) struct NewToken {
 
 /// A secret that an app presents, without the secret.
 #[derive(Clone, Serialize, ToSchema)]
-struct TokenBody {
+pub(crate) struct TokenBody {
     id: Uuid,
     #[schema(value_type = NameText)]
     name: Name,
@@ -55,7 +55,7 @@ struct CreatedToken {
 }
 
 impl TokenBody {
-    fn of(token: Token) -> Self {
+    pub(crate) fn of(token: Token) -> Self {
         let Token { id, name, expires_at, created_at, .. } = token;
         Self { id: id.0, name, expires_at, created_at }
     }

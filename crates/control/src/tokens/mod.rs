@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use domain::{AppId, Capability, Name, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, Capability, Name, TokenHash, TokenId, UserId, WorkspaceId};
 use vault::Secret;
 
-pub(crate) use api::{NewToken, routes};
+pub(crate) use api::{NewToken, TokenBody, routes};
 
 use crate::api::{Error, Ref, Which};
 use crate::apps::App;
@@ -43,6 +43,19 @@ pub(crate) async fn list(
     which: Which<'_>,
 ) -> Result<Vec<Token>, Error> {
     store::select(tx, workspace, app, which).await
+}
+
+/// So many of each app are shown to its owner.
+const MOST_OWN: i64 = 50;
+
+/// Of the apps of a user from one name up to another, as far as they have not expired; the first of each.
+pub(crate) async fn of_owner(
+    tx: &mut Tx,
+    (workspace, owner): (WorkspaceId, UserId),
+    apps: (&Name, &Name),
+    now: DateTime<Utc>,
+) -> Result<Vec<Token>, Error> {
+    store::of_owner(tx, (workspace, owner), apps, (now, MOST_OWN)).await
 }
 
 pub(crate) async fn find(

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use db::{DbError, Tx, sql};
-use domain::{AppId, TokenHash, TokenId, WorkspaceId};
+use domain::{AppId, Name, TokenHash, TokenId, UserId, WorkspaceId};
 use uuid::Uuid;
 
 use super::Token;
@@ -22,6 +22,29 @@ pub(super) async fn select(
          ORDER BY name LIMIT $5")
     .bind(workspace.0);
     let rows: Vec<Row> = tx.all(which.bind(statement).bind(app.0)).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Of the apps of a user from one name up to another, so many of each by name, as far as they have not
+/// expired.
+pub(super) async fn of_owner(
+    tx: &mut Tx,
+    (workspace, owner): (WorkspaceId, UserId),
+    (first, last): (&Name, &Name),
+    (now, most): (DateTime<Utc>, i64),
+) -> Result<Vec<Token>, Error> {
+    let statement = sql("SELECT id, app_id, name, expires_at, created_at
+         FROM (SELECT id, app_id, name, expires_at, created_at,
+                      row_number() OVER (PARTITION BY app_id ORDER BY name) AS place
+               FROM tokens
+               WHERE workspace_id = $1 AND expires_at > $3
+                 AND app_id IN (SELECT id FROM apps WHERE workspace_id = $1 AND owner_id = $2
+                                  AND name >= $5 AND name <= $6)) AS numbered
+         WHERE place <= $4
+         ORDER BY app_id, name");
+    let statement = statement.bind(workspace.0).bind(owner.0).bind(now).bind(most);
+    let statement = statement.bind(first.as_str()).bind(last.as_str());
+    let rows: Vec<Row> = tx.all(statement).await?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -18,7 +18,7 @@ async fn a_users_token_shows_once_and_dies_by_itself_or_is_revoked() {
         assert!(!listed.text.contains(secret));
         assert_eq!(listed.json()["items"][0], made["token"]);
         let session = api.ask_as(secret, Method::GET, "/session", None).await.json();
-        let user = json!({"workspace": "default", "name": "ann"});
+        let user = json!({"workspace": "default", "name": "ann", "administers": false});
         assert_eq!(session, json!({"name": "ann/cli", "expires_at": null, "user": user}));
         let first = secret.to_owned();
 

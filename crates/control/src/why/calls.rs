@@ -78,8 +78,7 @@ impl Question<'_> {
             let mut tokens = self.snapshot.config.tokens.values();
             if !tokens.any(|it| it.app == app.id && it.is_live(self.now)) {
                 chain.push(Link::new("token", "none", "no token of the app is valid"));
-                let because = format!("app `{}` has no valid token to present", app.name);
-                return (Answer::denied(name, because, chain), None);
+                return (Answer::denied(name, tokenless(app), chain), None);
             }
             chain.push(Link::new("token", "any", "a token of the app is valid"));
         }
@@ -130,6 +129,23 @@ impl Question<'_> {
                 (Answer::denied(name, because, chain), None)
             }
         }
+    }
+
+    /// Why the app gets nowhere at the gateway, or at one server on it, whatever it calls there and
+    /// whatever it presents; `None` where it is connected. Policies for single tools are not asked.
+    pub(crate) fn hindrance(&self, app: &App, at: Option<&Assignment>) -> Option<String> {
+        let question = Question { tool: at.map(|it| (it, "")), ..*self };
+        let call = Call {
+            workspace: self.workspace,
+            app: app.id,
+            address: self.address,
+            token: None,
+            gateway: self.gateway,
+            assignment: at,
+            offer: None,
+        };
+        let denied = domain::decide(&self.snapshot.switches, &call, self.now).err()?;
+        Some(question.reason(app, &denied).1)
     }
 
     /// What the server of the tool has listed under its name, as the app would ask it.
@@ -368,6 +384,11 @@ impl Question<'_> {
         };
         found.unwrap_or_else(|| "unknown".into())
     }
+}
+
+/// Why an app cannot call at all.
+pub(crate) fn tokenless(app: &App) -> String {
+    format!("app `{}` has no valid token to present", app.name)
 }
 
 /// Why nothing can be said before a server has been asked.

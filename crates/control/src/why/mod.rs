@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use api::routes;
-pub(crate) use calls::{Presented, Question};
+pub(crate) use calls::{Presented, Question, tokenless};
 
 /// Whether something is allowed, and why.
 #[derive(Debug, Serialize, ToSchema)]

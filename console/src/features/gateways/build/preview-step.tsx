@@ -1,8 +1,9 @@
 import { useQuery } from '@tanstack/react-query';
 
 import type { Schemas } from '@/api/client';
-import { type Column, DataTable, TableSkeleton } from '@/ui/data-table';
+import { type Column, DataTable } from '@/ui/data-table';
 import { Section } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import { Visible } from '@/ui/visible';
 import { previewQuery } from '../queries';

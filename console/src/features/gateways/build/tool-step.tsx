@@ -5,8 +5,8 @@ import { useCallback, useMemo, useState } from 'react';
 
 import { useMay } from '@/app/rights';
 import { useChange } from '@/features/changes/use-change';
-import { TableSkeleton } from '@/ui/data-table';
 import { Section } from '@/ui/page';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Trouble } from '@/ui/trouble';
 import { AssignmentTable } from '../assignment-table';
 import { exposing } from '../plans';

@@ -60,7 +60,7 @@ async fn a_password_signs_in_until_another_one_is_set_which_ends_the_other_sessi
         let set = api.ask_as(&token, Method::PUT, "/session/password", Some(new(PASSWORD))).await;
         assert_eq!(set.status, 200, "{}", set.text);
         let signed_in = sign_in(&api, "ann", PASSWORD).await;
-        let user = json!({"workspace": "default", "name": "ann"});
+        let user = json!({"workspace": "default", "name": "ann", "administers": true});
         assert_eq!((signed_in.status.as_u16(), &signed_in.json()["user"]), (201, &user));
         let (own, other) = (cookie(&signed_in), cookie(&sign_in(&api, "ann", PASSWORD).await));
         assert_eq!(

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::super::count::{reopen, round};
 use super::super::{Series, Step, store};
+use super::own::id_of;
 use super::told::{count_all, here, record, refused, settle, totals, write, write_to};
 use super::{CALL, Call};
 use crate::Control;
@@ -121,15 +122,39 @@ async fn more_than_is_put_together_at_a_time_is_refused() {
 async fn no_more_read_charts_at_a_time_than_leave_the_database_to_others() {
     for api in Api::on_each_database().await {
         let paths = ["series?measure=calls", "records/calls", "overview"];
+        let own = ["me/calls", "series?measure=calls&by=own"];
+        let ann = api.given_admin("ann", &[]).await;
+        let asked = async |path: &str| api.ask_as(&ann, Method::GET, path, None).await;
         let app = &api.control.app;
-        let turns = [app.series.turn().await.unwrap(), app.series.turn().await.unwrap()];
+        let turns =
+            [app.series.turns.next().await.unwrap(), app.series.turns.next().await.unwrap()];
         for path in paths {
             let reply = api.get(path).await;
+            assert_eq!(reply.status, 503, "{path}: {}", reply.text);
+        }
+        for path in own {
+            let reply = asked(path).await;
             assert_eq!(reply.status, 503, "{path}: {}", reply.text);
         }
         drop(turns);
         for path in paths {
             assert_eq!(api.get(path).await.status, 200, "{path}");
+        }
+        // People have a turn of their own first, and leave another one to those who administer.
+        let other = domain::UserId(Uuid::from_u128(7));
+        for user in [id_of(&api, "ann").await, other] {
+            let _own = app.series.turns.own(user).await.unwrap();
+            let _turn = app.series.turns.next().await.unwrap();
+            for path in own {
+                let reply = asked(path).await;
+                assert_eq!(reply.status, 503, "{path}: {}", reply.text);
+            }
+            for path in paths {
+                assert_eq!(api.get(path).await.status, 200, "{path}");
+            }
+        }
+        for path in own {
+            assert_eq!(asked(path).await.status, 200, "{path}");
         }
     }
 }

@@ -1,4 +1,5 @@
 mod bounds;
+mod own;
 pub(crate) mod told;
 
 use std::collections::{BTreeMap, BTreeSet};

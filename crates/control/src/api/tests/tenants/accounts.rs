@@ -149,6 +149,37 @@ async fn h159_who_may_reset_an_account_is_decided_in_its_own_workspace() {
     }
 }
 
+/// Not by one of another workspace that has its id.
+#[tokio::test]
+async fn h159_a_session_is_proven_by_its_own_token() {
+    for world in World::on_each_database().await {
+        let World { api, ours, theirs } = &world;
+        let body = json!({"token": ours.member});
+        let own = cookie(&whole(api, Method::POST, "session", Some(body), "").await);
+        let twin = world.twin_of_ours(true).await;
+        let hash = crate::secret::sha256(theirs.member.as_bytes());
+        let steps = [
+            ("DELETE FROM user_admin_tokens WHERE hash = $1", None),
+            (
+                "UPDATE user_admin_tokens SET hash = $1
+                 WHERE workspace_id = $2 AND name = 'canary-own'",
+                Some(twin),
+            ),
+        ];
+        for (text, of) in steps {
+            let statement = sql(text).bind(hash.to_vec());
+            let statement = of.into_iter().fold(statement, db::Sql::bind);
+            let mut tx = api.fresh.db.begin().await.unwrap();
+            assert_eq!(tx.execute(statement).await.unwrap(), 1, "{text}");
+            tx.commit().await.unwrap();
+        }
+        api.clock.advance(Duration::from_secs(10 * 60));
+        let body = json!({"token": theirs.member});
+        let reply = ask(api, Method::POST, "step-up", Some(body), &own).await;
+        assert_eq!(reply.problem(), (403, "unproven".into()));
+    }
+}
+
 /// By whoever administers them: the user's sessions end, the account goes, the user is off.
 #[tokio::test]
 async fn h159_who_is_kept_out_of_one_workspace_is_not_kept_out_of_another() {

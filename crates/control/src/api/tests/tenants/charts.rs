@@ -2,6 +2,7 @@
 
 use db::sql;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::world::World;
 use super::{is_unchanged, rows};
@@ -26,6 +27,9 @@ async fn h159_charts_are_those_of_one_workspace() {
         let World { api, ours, .. } = &world;
         record(api, &[CALL, Call { server: "wiki", ..CALL }]).await;
         refuse(api, "policy", None).await;
+        // By a name that somebody has elsewhere, too.
+        let ann: Uuid = ours.usual["user"].id.parse().unwrap();
+        record(api, &[Call { user: ann.as_u128(), ..CALL }]).await;
         // More than are kept in memory.
         let mut open = Vec::new();
         for _ in 0..6 {
@@ -34,6 +38,11 @@ async fn h159_charts_are_those_of_one_workspace() {
         settle(api).await;
         count_all(api, &api.control.app.series).await;
         let alone = told(&world).await;
+        for of_ann in ["records/calls?user=ann", "series?measure=calls&user=ann"] {
+            let shown = api.get(&ours.at(of_ann)).await.json();
+            let found = [&shown["items"], &shown["lines"]].map(|it| it.as_array().map(Vec::len));
+            assert!(found.contains(&Some(1)), "{of_ann}: {shown}");
+        }
         let twin = world.twin_of_ours(true).await;
         let before = rows::of(api, twin).await;
         assert!(!before["series"].is_empty() && !before["series_open"].is_empty(), "{before:?}");
@@ -48,7 +57,7 @@ async fn h159_charts_are_those_of_one_workspace() {
         count_all(api, &series).await;
         for step in ["60", "3600", "86400"] {
             let path = format!("series?measure=calls&step={step}");
-            assert_eq!(calls(api, &ours.at(&path)).await, 9, "{step}");
+            assert_eq!(calls(api, &ours.at(&path)).await, 10, "{step}");
         }
         is_unchanged(&before, &rows::of(api, twin).await);
         let under_way = api.get(&ours.at("series?measure=calls")).await.json();
@@ -68,7 +77,7 @@ async fn h159_charts_are_those_of_one_workspace() {
         count_all(api, &Series::default()).await;
         for step in ["60", "3600", "86400"] {
             let path = format!("series?measure=calls&step={step}");
-            assert_eq!(calls(api, &ours.at(&path)).await, 9, "{step}");
+            assert_eq!(calls(api, &ours.at(&path)).await, 10, "{step}");
         }
         is_unchanged(&before, &rows::of(api, twin).await);
     }

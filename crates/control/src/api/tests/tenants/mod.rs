@@ -6,6 +6,7 @@ mod beside;
 mod changes;
 mod charts;
 mod edges;
+mod own;
 mod ports;
 mod rows;
 mod samples;

@@ -65,6 +65,10 @@ const APART: &[(&str, &str)] = &[
     ("GET /sessions", NO_WORKSPACE),
     ("GET /workspaces", ABOVE),
     ("GET /workspaces/{workspace}/changes/stream", RECORDS),
+    ("GET /workspaces/{workspace}/me/apps", OWN),
+    ("GET /workspaces/{workspace}/me/calls", OWN),
+    ("GET /workspaces/{workspace}/me/gateways", OWN),
+    ("GET /workspaces/{workspace}/me/identities", OWN),
     ("GET /workspaces/{workspace}/overview", RECORDS),
     ("GET /workspaces/{workspace}/records", RECORDS),
     ("GET /workspaces/{workspace}/records/calls", RECORDS),
@@ -89,6 +93,7 @@ const APART: &[(&str, &str)] = &[
 
 pub(super) const ABOVE: &str = "it is for those above all workspaces";
 pub(super) const NO_WORKSPACE: &str = "it is about no workspace";
+pub(super) const OWN: &str = "what it shows is of whoever asks, who names nothing";
 pub(super) const RECORDS: &str = "what it shows depends on the moment";
 
 /// A request with holes.

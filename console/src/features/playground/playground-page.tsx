@@ -8,7 +8,7 @@ import { NobodySees } from '@/features/gateways/build/seen-as';
 import { BECAUSE } from '@/features/gateways/build/words';
 import { connectionsQuery } from '@/features/gateways/queries';
 import { namesQuery } from '@/features/objects/nouns';
-import { TableSkeleton } from '@/ui/data-table';
+import { TableSkeleton } from '@/ui/table-skeleton';
 import { Page } from '@/ui/page';
 import { Trouble } from '@/ui/trouble';
 import { pieces } from '@/ui/visible';

@@ -39,6 +39,8 @@ export async function open(page: Page, path: string, kind: Kind = '-still') {
   await tokenField(page).fill(`osta_demo${kind}`);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL((url) => url.pathname !== '/sign-in');
+  // The address changes first; what keys are pressed meanwhile are still typed into this field.
+  await expect(tokenField(page)).toHaveCount(0);
 }
 
 export function tokenField(page: Page) {

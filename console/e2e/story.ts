@@ -35,8 +35,13 @@ export const test = base.extend<Story>({
 
 /** Signs in and opens a page. */
 export async function open(page: Page, path: string, kind: Kind = '-still') {
+  await signIn(page, `osta_demo${kind}`, path);
+}
+
+/** Signs in with an admin token on the way to a path. */
+export async function signIn(page: Page, token: string, path: string) {
   await page.goto(`/sign-in?with=token&next=${encodeURIComponent(path)}`);
-  await tokenField(page).fill(`osta_demo${kind}`);
+  await tokenField(page).fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL((url) => url.pathname !== '/sign-in');
   // The address changes first; what keys are pressed meanwhile are still typed into this field.

@@ -4,7 +4,12 @@ import { defineConfig } from '@playwright/test';
 
 // Workers read this file again and must find the port that the first reading has chosen.
 process.env['E2E_PORT'] ??= String(20_000 + Math.floor(Math.random() * 10_000));
-const url = `http://127.0.0.1:${process.env['E2E_PORT']}`;
+const port = Number(process.env['E2E_PORT']);
+const vite = 'node node_modules/vite/bin/vite.js';
+const preview = `${vite} preview --host 127.0.0.1 --strictPort`;
+const url = `http://127.0.0.1:${port}`;
+const demo = `http://127.0.0.1:${port + 1}`;
+process.env['E2E_DEMO'] = demo;
 
 export default defineConfig({
   testDir: 'e2e',
@@ -38,12 +43,16 @@ export default defineConfig({
       ],
     },
   },
-  // What `npm run build` has made, with an invented gateway behind it.
-  webServer: {
-    command: `node node_modules/vite/bin/vite.js preview --mode mock --host 127.0.0.1 --strictPort --port ${process.env['E2E_PORT']}`,
-    url,
-    stderr: 'pipe',
-  },
+  webServer: [
+    // What `npm run build` has made, with an invented gateway behind it.
+    { command: `${preview} --mode mock --port ${port}`, url, stderr: 'pipe' },
+    // The demo, which has one in the page.
+    {
+      command: `${vite} build --mode demo --logLevel warn && ${preview} --mode demo --port ${port + 1}`,
+      url: demo,
+      stderr: 'pipe',
+    },
+  ],
 });
 
 /** The system's; none is downloaded. */

@@ -98,7 +98,6 @@ export function burst(world: World): void {
     clearInterval(timer);
     append(world, 'system', { event: 'the burst is over' });
   }, 50);
-  timer.unref();
 }
 
 /** What servers and clients may say that would rather not be seen, or be more than text. */

@@ -253,18 +253,35 @@ async fn h159_nobody_calls_in_the_place_of_an_app_whose_token_they_could_not_mak
         let upstream = plan().start().await;
         let served = site.start_with(&documents(&upstream.url)).await;
         let row = site.database();
+        let both = json!(["gateways:read", "gateways:write", "apps:read", "apps:write"]);
         let given = [
-            ("reads", json!(["gateways:read", "apps:read", "people:read"]), 403),
-            ("gateways", json!(["gateways:read", "gateways:write", "apps:read"]), 403),
-            ("apps", json!(["gateways:read", "apps:read", "apps:write"]), 403),
-            ("both", json!(["gateways:read", "gateways:write", "apps:read", "apps:write"]), 200),
+            (
+                "reads",
+                &["reads workspace"][..],
+                json!(["gateways:read", "apps:read", "people:read"]),
+                403,
+            ),
+            (
+                "gateways",
+                &["gateways workspace"],
+                json!(["gateways:read", "gateways:write", "apps:read"]),
+                403,
+            ),
+            ("apps", &["apps workspace"], json!(["gateways:read", "apps:read", "apps:write"]), 403),
+            // Of the connection there, but not of the app.
+            ("there", &["there gateway/main", "reads workspace"], both.clone(), 403),
+            ("both", &["both workspace"], both, 200),
         ];
-        for (name, capabilities, expected) in given {
+        for (name, grants, capabilities, expected) in given {
             let role = json!({"name": name, "capabilities": capabilities});
             served.must(Method::POST, "roles", Some(role)).await;
             served.must(Method::POST, "users", Some(json!({ "name": name }))).await;
-            let grant = json!({"name": name, "role": name, "user": name});
-            served.must(Method::POST, "role-grants", Some(grant)).await;
+            for (number, grant) in grants.iter().enumerate() {
+                let (role, on) = grant.split_once(' ').unwrap();
+                let called = format!("{name}-{number}");
+                let grant = json!({"name": called, "role": role, "user": name, "on": on});
+                served.must(Method::POST, "role-grants", Some(grant)).await;
+            }
             let token = admin_token(&served, name, json!({"name": "cli"})).await;
             let before = upstream.calls().len();
             let body = json!({"app": "bot", "tool": "up__echo"});

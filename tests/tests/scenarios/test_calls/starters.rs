@@ -6,6 +6,7 @@ use futures::StreamExt as _;
 use futures::future::join;
 use http::{Method, Request};
 use http_body_util::Full;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::line::Line;
 use tests::wait::within;
@@ -97,6 +98,29 @@ async fn a_test_call_ends_with_what_its_starter_has_shown() {
             assert_eq!((last(&told).0, last(&told).2), ("test", false), "{row}: {what}: {told}");
             assert_eq!(told["result"], Value::Null, "{row}: {what}: {told}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_test_call_holds_up_no_gateway_for_longer_than_any_request() {
+    for site in Site::on_each(db::testing::postgres_url().await) {
+        let row = site.database();
+        let upstream = Upstream::modern().with_tools(TOOLS).by_hand("tools/call").start().await;
+        let served = site.start_configured(&documents(&upstream.url), "grace_seconds = 1").await;
+        let shown = Shown::bearer(served.admin());
+        let ending = async {
+            let arrived = within("the call", upstream.next()).await;
+            served.signal(Signal::TERM);
+            within("its end", arrived.given_up()).await;
+        };
+        let mut line = Line::to(served.address);
+        let (reply, ()) = join(line.whole(shown.call(&served, WAIT)), ending).await;
+        let (status, said) = reply.unwrap();
+        let told: Value = serde_json::from_slice(&said).unwrap();
+        assert_eq!((status, &told["outcome"]), (200, &json!("interrupted")), "{row}: {told}");
+        assert!(served.stop().await.success(), "{row}");
+        let (code, said) = site.verify().await;
+        assert_eq!(code, Some(0), "{row}: {said}");
     }
 }
 

@@ -311,7 +311,6 @@ async fn given_up(app: &App, caller: &Caller, gone: &Gone) -> &'static str {
         }
     };
     tokio::select! {
-        () = app.stop.cancelled() => "it was given up, since the gateway is stopping",
         () = gone.0.cancelled() => "it was given up, since nobody waited for it",
         () = signed_out => "it was given up, since whoever has started it is not let in any more",
     }

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::world::World;
 
-const ASKED: [&str; 3] = ["me/apps", "me/gateways", "me/identities"];
+const ASKED: [&str; 4] = ["me/apps", "me/gateways", "me/identities", "me/calls?app=bot"];
 
 #[tokio::test]
 async fn h159_what_is_ones_own_is_of_one_workspace() {
@@ -30,7 +30,10 @@ async fn told(world: &World) -> Vec<String> {
     for what in ASKED {
         let reply = api.ask_as(&ours.member, Method::GET, &ours.at(what), None).await;
         assert_eq!(reply.status, 200, "{what}: {}", reply.text);
-        all.push(reply.text);
+        let mut told = reply.json();
+        // It is sealed, and so another one each time.
+        told.as_object_mut().unwrap().remove("next_cursor");
+        all.push(told.to_string());
     }
     all
 }

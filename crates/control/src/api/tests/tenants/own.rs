@@ -3,12 +3,15 @@
 use axum::http::Method;
 
 use super::world::World;
+use crate::series::tests::told::settle;
 
 const ASKED: [&str; 4] = ["me/apps", "me/gateways", "me/identities", "me/calls?app=bot"];
 
 #[tokio::test]
 async fn h159_what_is_ones_own_is_of_one_workspace() {
     for world in World::on_each_database().await {
+        // How far calls were looked for is told, too.
+        settle(&world.api).await;
         let alone = told(&world).await;
         assert!(alone[0].contains(r#""tokens":[{"#) && alone[1].contains(r#""pending":1"#));
         for text in &alone {

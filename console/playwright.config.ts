@@ -11,6 +11,9 @@ const url = `http://127.0.0.1:${port}`;
 const demo = `http://127.0.0.1:${port + 1}`;
 process.env['E2E_DEMO'] = demo;
 
+/** In milliseconds; one of them is built first. */
+const STARTING = 300_000;
+
 export default defineConfig({
   testDir: 'e2e',
   // The stories of the binary need one; `make test` names it.
@@ -45,12 +48,13 @@ export default defineConfig({
   },
   webServer: [
     // What `npm run build` has made, with an invented gateway behind it.
-    { command: `${preview} --mode mock --port ${port}`, url, stderr: 'pipe' },
+    { command: `${preview} --mode mock --port ${port}`, url, stderr: 'pipe', timeout: STARTING },
     // The demo, which has one in the page.
     {
       command: `${vite} build --mode demo --logLevel warn && ${preview} --mode demo --port ${port + 1}`,
       url: demo,
       stderr: 'pipe',
+      timeout: STARTING,
     },
   ],
 });

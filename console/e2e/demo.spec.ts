@@ -2,7 +2,11 @@
 import { settled } from './screens.ts';
 import { expect, type Page, test } from './story.ts';
 
-test.use({ baseURL: process.env['E2E_DEMO'] ?? '' });
+test.use({
+  baseURL: process.env['E2E_DEMO'] ?? '',
+  // The font is there before the page, which waits for its gateway.
+  expected: /preloaded using link preload/,
+});
 
 test('it is open to whoever comes, alive, and asks its server for nothing but files', async ({
   page,

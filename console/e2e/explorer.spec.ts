@@ -74,8 +74,8 @@ function finding() {
     await expect(steps).toContainText(/entries are still what they were|as this browser has seen/);
     await panel.getByRole('button', { name: 'Copy' }).first().click();
     await page.getByRole('menuitem', { name: 'Command' }).click();
-    const command = await page.evaluate(() => navigator.clipboard.readText());
-    expect(command).toMatch(/^ostiary record show \d+ --workspace default$/);
+    const copied = () => page.evaluate(() => navigator.clipboard.readText());
+    await expect.poll(copied).toMatch(/^ostiary record show \d+ --workspace default$/);
   });
 }
 
@@ -154,6 +154,9 @@ function files() {
     await page.getByRole('button', { name: 'Verify a file' }).click();
     const dialog = page.getByRole('dialog');
     await expect(dialog.getByLabel('Key of the log')).toHaveValue(/^ostiary\+/);
+    // Who has checked something has all that it takes.
+    await dialog.getByRole('button', { name: 'See what tampering looks like' }).click();
+    await expect(dialog).toContainText('1 of 6 records do not hold.');
     await page.route('**/*', (route) => route.abort());
     await context.setOffline(true);
     const choose = (name: string, text: string) =>
@@ -187,6 +190,7 @@ function files() {
 
 function reading() {
   test('what was before is read back, and the timeline narrows', async ({ page, gateway }) => {
+    test.slow();
     for (let place = 0; place < 90; place += 1) await call(gateway, String(place));
     await signIn(page, gateway);
     const older = page.getByRole('button', { name: 'Load older' });

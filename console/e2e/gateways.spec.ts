@@ -15,8 +15,8 @@ test('a gateway shows its URL, servers, teams, rules and connections', async ({
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await open(page, '/workspaces/default/gateways/engineering');
   await page.getByRole('button', { name: 'Copy URL' }).click();
-  const url = await page.evaluate(() => navigator.clipboard.readText());
-  expect(url).toBe(`${new URL(page.url()).origin}/mcp/default/engineering`);
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  await expect.poll(copied).toBe(`${new URL(page.url()).origin}/mcp/default/engineering`);
 
   const assignments = page.getByRole('table', { name: 'Servers on this gateway' });
   await expect(assignments.getByRole('row', { name: 'jira' })).toContainText('shared: jira-bot');

@@ -115,6 +115,7 @@ test('anything is turned off in two steps, without a mouse', async ({ page }) =>
   await expect(page.getByText('Held by 1/1 replicas')).toBeVisible();
   await expect(page.getByRole('table', { name: 'In force' })).toContainText('server jira');
   await page.getByRole('button', { name: 'Turn on server jira' }).press('Enter');
+  await expect(page.getByRole('dialog').locator(':focus')).toHaveCount(1);
   await page.getByRole('button', { name: 'Turn on jira' }).press('Enter');
   await expect(page.getByText('Nothing is turned off.')).toBeVisible();
 });

@@ -3,7 +3,7 @@ import { expect, open, test } from './story.ts';
 const DARK = 'rgb(14, 16, 20)';
 
 test.describe('where the system is dark', () => {
-  test.use({ colorScheme: 'dark', expected: /net::ERR_FAILED/ });
+  test.use({ colorScheme: 'dark', expected: /net::ERR_FAILED|preloaded using link preload/ });
 
   test('the first paint is dark, before any of the application has run', async ({ page }) => {
     await page.route('**/assets/*.js', (route) => route.abort());

@@ -32,12 +32,15 @@ test('records are verified by a thread from our own origin, and no other can be 
   await open(page, '/workspaces/default/records');
   await page.getByRole('row').last().getByRole('link').click();
   const panel = page.getByRole('complementary');
+  // It ends as soon as it is done.
+  const ended = new Promise<void>((resolve) => {
+    page.once('worker', (it) => it.once('close', () => resolve()));
+  });
   const started = page.waitForEvent('worker');
   await panel.getByRole('button', { name: 'Verify' }).first().click();
   const worker = await started;
   expect(new URL(worker.url()).origin).toBe(new URL(baseURL ?? '').origin);
   expect(new URL(worker.url()).pathname).toMatch(/^\/assets\/worker-[\w-]+\.js$/);
-  const ended = new Promise((resolve) => worker.once('close', resolve));
   await expect(panel.getByText(/^Record \d+ holds$/)).toBeVisible();
   await ended;
   expect(page.workers()).toEqual([]);

@@ -62,6 +62,8 @@ function populate(kind: string): World {
   let number = 1_000;
   setInterval(
     () => {
+      // What nobody follows would only be kept.
+      if (kind === '-flood' && world.followers.size === 0) return;
       number += 1;
       call(world, number);
       if (kind !== '-flood') return;

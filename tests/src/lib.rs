@@ -26,6 +26,7 @@ pub mod line;
 pub mod load;
 pub mod peers;
 pub mod piped;
+pub mod port;
 pub mod raw;
 pub mod records;
 pub mod relay;

@@ -46,7 +46,7 @@ impl Peer {
     /// It must be told its port.
     async fn everything_over(transport: &str, path: &str) -> Self {
         loop {
-            let port = free_port();
+            let port = crate::port::free();
             let mut command = Command::new(bin("server-everything"));
             command.arg(transport).env("PORT", port.to_string()).kill_on_drop(true);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -72,12 +72,6 @@ impl Peer {
             return Self { url, _process: process, _listener: listener };
         }
     }
-}
-
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Runs a client to its end; the one line of JSON that it prints.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::Stdio;
 
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::port;
 use crate::wait::eventually;
 
 /// On loopback, and keeps nothing. Ends with this value.
@@ -19,7 +20,7 @@ pub struct Valkey {
 impl Valkey {
     /// On a free port, with a password.
     pub async fn start(password: &str) -> Self {
-        Self::start_at(free_port().await, password).await
+        Self::start_at(port::free(), password).await
     }
 
     /// On a port that another one has had.
@@ -29,7 +30,7 @@ impl Valkey {
 
     /// The same with TLS alone, by a certificate and its key in PEM.
     pub async fn start_secured(password: &str, (certificate, key): (&Path, &Path)) -> Self {
-        let (port, files) = (free_port().await, [certificate, key].map(|it| it.to_str().unwrap()));
+        let (port, files) = (port::free(), [certificate, key].map(|it| it.to_str().unwrap()));
         let port_text = port.to_string();
         let words = ["--port", "0", "--tls-port", &port_text, "--requirepass", password];
         let tls = ["--tls-cert-file", files[0], "--tls-key-file", files[1]];
@@ -76,9 +77,4 @@ impl Valkey {
         stream.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "+OK\r\n+OK\r\n+OK\r\n");
     }
-}
-
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
 }

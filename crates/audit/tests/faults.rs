@@ -159,13 +159,13 @@ fn h148_a_caller_that_finds_the_disk_full_hands_its_record_over() {
 #[test]
 fn h150_a_disk_that_hangs_ends_waits_at_the_deadline_and_recovers() {
     in_parallel(
-        vec!["fdatasync:delay_enter=700000:when=3", "pwrite64:delay_enter=700000:when=8"],
+        vec!["fdatasync:delay_enter=3000000:when=3", "pwrite64:delay_enter=3000000:when=8"],
         |fault| {
             let run = Run::handed().strace(fault);
             assert!(run.status_ok, "{fault}: {}", run.output);
             assert_eq!(run.acks, (0..APPENDS).collect(), "{fault}");
             assert!(run.errors.contains("Deadline"), "{fault}: {}", run.errors);
-            assert!(run.longest < Duration::from_millis(650), "{fault}: {:?}", run.longest);
+            assert!(run.longest < Duration::from_secs(2), "{fault}: {:?}", run.longest);
             run.check();
         },
     );
@@ -203,7 +203,7 @@ fn workload(dir: &Path, mut acks: UnixStream) {
             let began = clock.monotonic();
             loop {
                 let asked = clock.monotonic();
-                assert!(asked - began < Duration::from_secs(5), "record {n} is never taken");
+                assert!(asked - began < Duration::from_secs(20), "record {n} is never taken");
                 let workspace = if n % 3 == 0 { BOB } else { ANN };
                 let result = entry(&store, workspace, n, durability)
                     .and_then(|entry| log.write(entry, durability).wait());
@@ -299,7 +299,7 @@ fn fill_and_recover(dir: &Path) {
     std::fs::remove_file(filler).unwrap();
     let clock = RealClock::new();
     while call(2_000).is_err() {
-        assert!(clock.monotonic() < Duration::from_secs(5), "no recovery");
+        assert!(clock.monotonic() < Duration::from_secs(20), "no recovery");
         std::thread::yield_now();
     }
     acknowledged.insert(2_000);

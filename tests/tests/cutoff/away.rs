@@ -66,7 +66,7 @@ struct Outage {
 impl Outage {
     /// Silent for two replicas, and with nobody there for the third.
     async fn suffer(fleet: &mut Fleet, primary: &mut Postgres, window: u64) -> Self {
-        let left = fleet.until_autonomous(window).await;
+        let served_until = fleet.until_autonomous(window).await;
         let began = Instant::now();
         fleet.members[..2].iter().for_each(|it| it.relay.hold(true));
         primary.kill().await;
@@ -79,7 +79,6 @@ impl Outage {
         let denied = (Instant::now(), fleet.target.mark().await);
         let (victim, bystander) = (fleet.victim.clone(), fleet.bystander.clone());
         let typed = (503, Some("1".to_owned()));
-        let served_until = began + Duration::from_secs(left);
         for number in 0..REPLICAS {
             assert_eq!(refused(fleet, number, &victim).await, typed);
             let ready = fleet.members[number].served.page("/readyz").await;

@@ -90,6 +90,21 @@ impl Cluster {
         cut(&self.served[0], "server", "target", None).await["replicas"].clone()
     }
 
+    /// The same, until those are the only ones that were waited out: where the machine has no time for
+    /// it, others may be late now and then.
+    pub(crate) async fn cut_without(&self, waited_out: &[String]) -> Value {
+        let expected = json!(waited_out);
+        let cutting = async {
+            loop {
+                let replicas = self.cut().await;
+                if replicas["waited_out"] == expected {
+                    return replicas;
+                }
+            }
+        };
+        within("all others to confirm", cutting).await
+    }
+
     /// What the first one knows of all, by name.
     pub(crate) async fn list(&self) -> Vec<Value> {
         let all = self.served[0].must(Method::GET, "/replicas", None).await;

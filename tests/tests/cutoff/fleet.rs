@@ -89,8 +89,8 @@ impl Fleet {
     }
 
     /// Lets the gateways do without their database for that long, and waits until each replica would;
-    /// for how many whole seconds each does from now on at least.
-    pub(crate) async fn autonomous(&self, gateways: &[&str], seconds: u64) -> u64 {
+    /// until when each does at least.
+    pub(crate) async fn autonomous(&self, gateways: &[&str], seconds: u64) -> Instant {
         for name in gateways {
             let patch = json!({"max_autonomy_seconds": seconds});
             let served = &self.members[0].served;
@@ -100,18 +100,19 @@ impl Fleet {
     }
 
     /// The same where they may already.
-    pub(crate) async fn until_autonomous(&self, seconds: u64) -> u64 {
+    pub(crate) async fn until_autonomous(&self, seconds: u64) -> Instant {
         // A renewal each second, and one that is late.
         let enough = seconds - 2;
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
         let looking = async {
             loop {
                 ticks.tick().await;
+                let asked = Instant::now();
                 let all = self.members.iter().map(|it| it.served.metrics());
                 let all = join_all(all).await.into_iter();
                 let least = all.map(|it| it["ostiary_autonomy_seconds"]).min().unwrap();
                 if enough <= least {
-                    return least;
+                    return asked + Duration::from_secs(least);
                 }
             }
         };

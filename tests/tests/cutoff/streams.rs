@@ -352,4 +352,4 @@ impl<'a> Session<'a> {
 pub(crate) const PROGRESS: &str = "notifications/progress";
 
 /// Whatever is to end has ended within this.
-pub(crate) const SOON: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_millis(2_500);

@@ -21,7 +21,7 @@ async fn r1_replicas_that_are_restarted_in_turn_lose_no_call() {
     let sites: Vec<_> = (0..REPLICAS).map(|_| Site::new(Some(url.clone()))).collect();
     let balancer = Balancer::start().await;
     // Longer than the balancer needs to see it.
-    let drain = "drain_seconds = 2";
+    let drain = "drain_seconds = 5";
     let first = sites[0].start_configured(&documents(&upstream), drain).await;
     // Before the others read what there is.
     let token = first.token("bot", "t").await;

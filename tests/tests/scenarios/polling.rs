@@ -251,7 +251,7 @@ async fn the_reference_server_goes_on_where_its_connection_broke() {
     // Over before the stream is asked for again, a second after the break: this server repeats what it
     // has said, and says nothing more on a stream that goes on.
     let members =
-        r#""name":"trigger-long-running-operation","arguments":{"duration":0.9,"steps":3}"#;
+        r#""name":"trigger-long-running-operation","arguments":{"duration":0.5,"steps":3}"#;
     let post = client.request_with_meta("tools/call", members, r#""progressToken":1"#);
     let mut answer = client.open(post).await;
     assert_eq!(answer.message().await["params"]["progress"], 1);

@@ -6,6 +6,7 @@
  */
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { type RefObject, useLayoutEffect, useRef } from 'react';
+import { flushSync } from 'react-dom';
 
 import { useFace } from '@/ui/time';
 import type { Row } from './entry';
@@ -33,7 +34,11 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
     // Tests have no layout; browsers measure at once.
     initialRect: { width: 800, height: 600 },
   });
-  useAnchor(box, rows, isFollowing);
+  /** Where it stood when it was last heard of or put somewhere, in pixels from the top. */
+  const place = useRef(0);
+  useAnchor(box, place, rows, isFollowing);
+  // At once: a row that comes in before would take the eyes back to the end.
+  const leave = () => flushSync(() => onFollow(false));
   const isDragging = useRef(false);
   return (
     <div
@@ -44,13 +49,13 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
       // The region scrolls, so it can be reached by keyboard.
       tabIndex={0}
       onWheel={(event) => {
-        if (event.deltaY < 0) onFollow(false);
+        if (event.deltaY < 0) leave();
       }}
       onKeyDown={(event) => {
-        if (['ArrowUp', 'PageUp', 'Home'].includes(event.key)) onFollow(false);
+        if (['ArrowUp', 'PageUp', 'Home'].includes(event.key)) leave();
         if (event.key === 'End') onFollow(true);
       }}
-      onTouchMove={() => onFollow(false)}
+      onTouchMove={leave}
       onPointerDown={() => {
         isDragging.current = true;
       }}
@@ -59,7 +64,10 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
       }}
       onScroll={(event) => {
         const isEnd = isAtEnd(event.currentTarget);
-        if (isEnd && !isFollowing) onFollow(true);
+        const isDown = event.currentTarget.scrollTop > place.current;
+        place.current = event.currentTarget.scrollTop;
+        // Not by what has been put there itself.
+        if (isEnd && isDown && !isFollowing) onFollow(true);
         // By the scroll bar.
         if (!isEnd && isFollowing && isDragging.current) onFollow(false);
       }}
@@ -105,6 +113,7 @@ function Head() {
 /** Keeps the end in sight while following, and the rows in place while not. */
 function useAnchor(
   box: RefObject<HTMLDivElement | null>,
+  place: RefObject<number>,
   rows: readonly Row[],
   isFollowing: boolean,
 ) {
@@ -116,13 +125,17 @@ function useAnchor(
     if (!element) return;
     if (isFollowing) {
       element.scrollTop = element.scrollHeight;
+      place.current = element.scrollTop;
       return;
     }
     // What left above is taken off, so that the rest stays where it is.
     const first = rows[0]?.key;
     const left = first === undefined ? 0 : earlier.findIndex((row) => row.key === first);
-    if (left > 0) element.scrollTop -= left * ROW_HEIGHT;
-  }, [box, rows, isFollowing]);
+    if (left > 0) {
+      element.scrollTop -= left * ROW_HEIGHT;
+      place.current = element.scrollTop;
+    }
+  }, [box, place, rows, isFollowing]);
 }
 
 function isAtEnd(element: HTMLElement): boolean {

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::door::{self, answer, eventually, hear};
 
-const SOON: Duration = Duration::from_millis(150);
+const SOON: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn plain_http_beyond_loopback_is_refused_unless_a_proxy_ends_tls() {
@@ -165,12 +165,14 @@ async fn r1_connections_between_two_requests_are_handed_on_as_they_are() {
     let mut idle = door.connect().await;
     idle.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert!(answer(&mut idle).await.ends_with("GET /1 0"));
-    // The one has sent a part of its head, the other a part of its body: both are answered first.
+    // The one has sent a part of a head, the other a part of its body: both are answered first. What
+    // comes before that part says when it has been read.
     let mut head = door.connect().await;
-    head.write_all(b"GET /2 HTTP/1.1\r\n").await.unwrap();
+    head.write_all(b"GET /0 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\n").await.unwrap();
+    assert!(answer(&mut head).await.ends_with("GET /0 0"));
     let mut body = door.connect().await;
     body.write_all(b"POST /3 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n.").await.unwrap();
-    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 2).await;
+    eventually("the call has begun", || door.log.begun.load(Ordering::Relaxed) == 3).await;
     eventually("all are inside", || door.gauge.connections() == 4).await;
     let mut heir = door.ending.hand_on();
     let mut given = vec![next(&mut heir).await, next(&mut heir).await];

@@ -124,7 +124,7 @@ async fn a_stop_lets_http2_streams_finish() {
 
 #[tokio::test]
 async fn a_quiet_http2_connection_is_closed() {
-    let short = Duration::from_millis(100);
+    let short = Duration::from_secs(1);
     let lock = Lock::open(|settings| settings.limits.idle_timeout = short).await;
     let mut peer = Peer::new(lock.connect("h2").await).await;
     let request = Request::get("https://localhost/1").body("").unwrap();
@@ -136,7 +136,7 @@ async fn a_quiet_http2_connection_is_closed() {
 
 #[tokio::test]
 async fn who_greets_and_says_nothing_is_closed() {
-    let short = Duration::from_millis(100);
+    let short = Duration::from_secs(1);
     let lock = Lock::open(|settings| settings.limits.header_timeout = short).await;
     let mut silent = lock.connect("h2").await;
     hear(&mut silent).await;
@@ -173,7 +173,7 @@ async fn plain_words_on_a_tls_port_reach_nobody() {
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_ended_and_holds_up_nobody() {
-    let short = Duration::from_millis(100);
+    let short = Duration::from_secs(2);
     let lock = Lock::open(|settings| {
         settings.workers = 1;
         settings.limits.handshake_timeout = short;

@@ -12,7 +12,7 @@ async fn h159_what_another_workspace_uses_counts_against_nothing_here() {
         let Scene { ours, theirs, served, .. } = &scene;
         for tenant in [ours, theirs] {
             let limit = json!({"name": "few", "scope": {"type": "workspace"}, "unit": "calls",
-                               "allowance": {"type": "quota", "amount": 3, "per": "day"}});
+                               "allowance": {"type": "quota", "amount": 3, "per": "month"}});
             let path = format!("/workspaces/{}/limits", tenant.workspace);
             served.must(Method::POST, &path, Some(limit)).await;
         }

@@ -204,7 +204,7 @@ async fn the_rest_of_the_way(served: &Served, upstream: &Upstream, row: &str) {
         json!({"name": "no", "pattern": "secret", "action": {"type": "block", "message": "no"}});
     served.must(Method::POST, "gateways/main/rules", Some(rule)).await;
     let limit = json!({"name": "few", "scope": {"type": "app"}, "unit": "calls",
-        "allowance": {"type": "quota", "amount": 1, "per": "day"}});
+        "allowance": {"type": "quota", "amount": 1, "per": "month"}});
     served.must(Method::POST, "limits", Some(limit)).await;
     let rows =
         [(echo("fine"), "answered", ("record", true)), (echo("fine"), "limited", ("limit", false))];

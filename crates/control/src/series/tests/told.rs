@@ -25,7 +25,9 @@ pub(super) async fn settle_in(log: &audit::Log, workspace: WorkspaceId) {
     let Some(written) = log.tail(workspace.0, 1).pop() else { return };
     loop {
         let found = log.tail(workspace.0, 1).pop().unwrap();
-        if found.sequence >= written.sequence && found.index.is_some() {
+        let size = log.checkpoint(workspace.0).map_or(0, |it| it.size);
+        // Its place is known somewhat before the tree is told to have it.
+        if written.sequence <= found.sequence && found.index.is_some_and(|it| it < size) {
             return;
         }
         tokio::task::yield_now().await;

@@ -86,7 +86,7 @@ for (const [name, address] of [
       shifts.push(paints.shift);
     }
     // What comes later takes the place that was kept for it.
-    expect(Math.min(...shifts)).toBeLessThan(0.01);
+    expect(shifts.toSorted((a, b) => a - b)[1]).toBeLessThan(0.01);
     const best = Math.min(...largest);
     print(name, `largest contentful paint ${best.toFixed(0)} ms at 4x CPU slowdown, the best of 3`);
   });

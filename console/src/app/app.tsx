@@ -12,6 +12,8 @@ import { schemes, theme } from './theme';
 export function makeApp() {
   const queries = makeCache(() => {
     queries.clear();
+    // Whoever has signed out is on the way there, and leaves nothing to come back to.
+    if (router.history.location.pathname === '/sign-in') return;
     const next = localPath(router.state.location.href);
     void router.navigate({ to: '/sign-in', search: { next } });
   });

@@ -81,6 +81,7 @@ impl Pair {
     }
 }
 
+/// Few enough that none waits for long on a busy machine.
 const AT_ONCE: usize = 32;
 
 fn monthly(amount: u64) -> Value {

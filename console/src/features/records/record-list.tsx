@@ -37,8 +37,17 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
   /** Where it stood when it was last heard of or put somewhere, in pixels from the top. */
   const place = useRef(0);
   useAnchor(box, place, rows, isFollowing);
-  // At once: a row that comes in before would take the eyes back to the end.
-  const leave = () => flushSync(() => onFollow(false));
+  const leave = () => {
+    const it = box.current;
+    // What cannot be scrolled has nothing else to show.
+    if (!it || it.scrollHeight <= it.clientHeight) return;
+    // At once: a row that comes in before would take the eyes back to the end.
+    flushSync(() => onFollow(false));
+  };
+  // Where it ends nothing moves any more, so nothing else tells that the reader wants to be there.
+  const stay = () => {
+    if (box.current && isAtEnd(box.current)) onFollow(true);
+  };
   const isDragging = useRef(false);
   return (
     <div
@@ -50,16 +59,22 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
       tabIndex={0}
       onWheel={(event) => {
         if (event.deltaY < 0) leave();
+        if (event.deltaY > 0) stay();
       }}
       onKeyDown={(event) => {
         if (['ArrowUp', 'PageUp', 'Home'].includes(event.key)) leave();
+        if (['ArrowDown', 'PageDown'].includes(event.key)) stay();
         if (event.key === 'End') onFollow(true);
       }}
       onTouchMove={leave}
+      onTouchEnd={stay}
       onPointerDown={() => {
         isDragging.current = true;
       }}
       onPointerUp={() => {
+        isDragging.current = false;
+      }}
+      onPointerCancel={() => {
         isDragging.current = false;
       }}
       onScroll={(event) => {
@@ -69,7 +84,7 @@ export function RecordList({ rows, openKey, isFollowing, onFollow }: Props) {
         // Not by what has been put there itself.
         if (isEnd && isDown && !isFollowing) onFollow(true);
         // By the scroll bar.
-        if (!isEnd && isFollowing && isDragging.current) onFollow(false);
+        if (!isEnd && isFollowing && isDragging.current) leave();
       }}
     >
       <div role="table" aria-label="Records" aria-rowcount={rows.length + 1}>

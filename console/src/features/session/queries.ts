@@ -141,9 +141,13 @@ export function useEndSession() {
   });
 }
 
+/** What is under way while somebody signs out. */
+export const SIGNING_OUT = ['sign-out'];
+
 export function useSignOut() {
   const queries = useQueryClient();
   return useMutation({
+    mutationKey: SIGNING_OUT,
     mutationFn: () => take(api.DELETE('/api/v1/session')),
     onSuccess: () => queries.clear(),
   });

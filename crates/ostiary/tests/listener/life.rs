@@ -166,7 +166,7 @@ async fn r1_connections_between_two_requests_are_handed_on_as_they_are() {
     idle.write_all(b"GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
     assert!(answer(&mut idle).await.ends_with("GET /1 0"));
     // The one has sent a part of a head, the other a part of its body: both are answered first. What
-    // comes before that part says when it has been read.
+    // comes before that part says when it has been read, which nothing says of a first one.
     let mut head = door.connect().await;
     head.write_all(b"GET /0 HTTP/1.1\r\nhost: a\r\n\r\nGET /2 HTTP/1.1\r\n").await.unwrap();
     assert!(answer(&mut head).await.ends_with("GET /0 0"));

@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process';
 
 import { defineConfig } from '@playwright/test';
 
-// Workers read this file again and must find the port that the first reading has chosen.
-process.env['E2E_PORT'] ??= String(20_000 + Math.floor(Math.random() * 10_000));
+// Workers read this file again and must find the port that the first reading has chosen: one of two
+// that neither a connection takes (from 32768 on Linux) nor what else the tests start.
+process.env['E2E_PORT'] ??= String(31_440 + 2 * Math.floor(Math.random() * 660));
 const port = Number(process.env['E2E_PORT']);
 const vite = 'node node_modules/vite/bin/vite.js';
 const preview = `${vite} preview --host 127.0.0.1 --strictPort`;

@@ -1,7 +1,6 @@
 //! PostgreSQL servers of a test's own: started, copied, killed and promoted.
 
 use std::io;
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -103,7 +102,7 @@ impl Postgres {
 
         for _ in 0..TRIES {
             // Another process may take it before this one does; then the next.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = tests::port::free();
             let mut process = launch(&programs, folder.path(), (&settings, port));
             if is_ready(&programs, folder.path(), (&mut process, port)).await {
                 return Self { programs, folder, settings, port, process };

@@ -86,9 +86,9 @@ async fn a_list_of_several_servers_does_not_wait_for_a_silent_pipe() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_listed_is_blamed_for_its_own_names_alone() {
-    let gone = Upstream::modern().start().await.url.clone();
+    let gone = tests::port::NOBODY;
     let mail = Upstream::of_both_eras().echoing().start().await;
-    let (_site, served) = serving(&gone, &mail.url).await;
+    let (_site, served) = serving(gone, &mail.url).await;
     for client in clients(&served).await {
         client.send(client.request("tools/list", "")).await;
         for (tool, code) in [

@@ -365,10 +365,10 @@ async fn h124_h135_rules_change_what_passes_on_both_ways_and_it_stays_json() {
 
 #[tokio::test]
 async fn a_server_that_fails_leaves_the_others_of_its_gateway_alone() {
-    let gone = Upstream::modern().start().await.url.clone();
+    let gone = tests::port::NOBODY;
     let mail = Upstream::of_both_eras().echoing().start().await;
     let site = Site::new(None);
-    let served = site.start_with(&documents(&gone, &mail.url)).await;
+    let served = site.start_with(&documents(gone, &mail.url)).await;
     let token = served.token("bot", "t").await;
     for client in Client::with_token(&served, "/mcp/default/main", &token).await {
         let listed = client.send(client.request("tools/list", "")).await.json();

@@ -6,7 +6,6 @@ use futures::future::join;
 use serde_json::{Value, json};
 use tests::piped::{error, reason};
 use tests::{Piped, Upstream};
-use tokio::net::TcpListener;
 
 use super::NEWEST;
 
@@ -141,10 +140,7 @@ async fn a_gateway_that_breaks_off_or_is_not_there_is_told_of_and_heard_when_it_
         assert_eq!(reason(&answer), json!([1503, "connection_lost"]));
         assert!(error(&answer).1.contains("may have been carried out"), "{answer}");
     }
-    let closed = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!("http://{}/mcp", closed.local_addr().unwrap());
-    drop(closed);
-    let mut bridge = Piped::to(&url);
+    let mut bridge = Piped::to(tests::port::NOBODY);
     bridge.ask_modern("1", "tools/list", "").await;
     assert_eq!(reason(&bridge.next().await), json!([1503, "gateway_unreachable"]));
     // A legacy client that could not say hello may say it again.

@@ -73,7 +73,7 @@ impl World {
         })
         .await;
         assert_eq!(answer.verdict(), "200", "{}", answer.text());
-        assert!(!answer.text().contains("t1\""), "{}", answer.text());
+        assert!(!answer.text().contains("\"t1\""), "{}", answer.text());
         let asked = self.next("tasks/result").await;
         assert_eq!(asked.raw(&["params", "taskId"]), r#""t1""#, "{}", asked.body);
         (answer.json()["result"].clone(), asked.stream())

@@ -20,9 +20,14 @@ pub(super) struct Stopped {
 
 impl Valkey {
     pub(super) fn start() -> Self {
-        for _ in 0..5 {
+        // Below those that a system gives to whoever connects, since it starts again where it was. Each
+        // test has a process of its own, and they run side by side.
+        let first = 30_000 + u16::try_from(std::process::id() % 1_400).unwrap();
+        for port in first..first + 20 {
+            if TcpListener::bind(("127.0.0.1", port)).is_err() {
+                continue;
+            }
             // Another process may take the port in between: then it does not start.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             if let Some(started) = Self::start_at(port, Arc::new(tempfile::tempdir().unwrap())) {
                 return started;
             }
@@ -45,11 +50,11 @@ impl Valkey {
         let process = spawned.expect("install redis-server: scripts/tools.sh test");
         let mut started = Self { port, process, home };
         loop {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(started);
-            }
             if started.process.try_wait().unwrap().is_some() {
                 return None;
+            }
+            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Some(started);
             }
             std::thread::yield_now();
         }
